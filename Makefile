@@ -1,0 +1,53 @@
+# Jeroboam. "make help" lists what there is; README.md says what it is for.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# One set of flags everywhere, so that one build cache serves every target.
+export GOFLAGS := -trimpath -buildvcs=false
+export CGO_ENABLED ?= 0
+ARGS ?=
+STRIP := -ldflags "-s -w"
+TOOL := go tool -modfile=go.tools.mod
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: allinone ## a whole cloud service on this machine: make up ARGS="--help"
+	@exec bin/jeroboam-allinone up $(ARGS)
+
+.PHONY: build
+build: ## bin/jeroboam, the one static binary
+	@go build $(STRIP) -o bin/jeroboam .
+
+.PHONY: allinone
+allinone: ## bin/jeroboam-allinone; the first build compiles Kubernetes (about 5 minutes on two cores)
+	@test/build-allinone.sh
+
+.PHONY: test
+test: allinone build ## every test that needs no root: units with the race detector, then against a real API server
+	@CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /test/)
+	@cd allinone && go test -short ./...
+
+.PHONY: e2e
+e2e: allinone build ## the all-in-one driven by the real openstack client (Debian's python3-openstackclient, python3-magnumclient)
+	@go test -count=1 -p 1 -timeout 40m -v ./test/e2e/...
+
+.PHONY: bench
+bench: allinone build ## throughput, latency, start-up and memory, as a table
+	@go run ./test/bench $(ARGS)
+
+.PHONY: lint
+lint: ## golangci-lint with the reasons in .golangci.yaml
+	@$(TOOL) golangci-lint run ./...
+	@cd allinone && go tool -modfile=../go.tools.mod golangci-lint run --config ../.golangci.yaml ./...
+
+.PHONY: generate
+generate: ## custom resource definitions, deep copies and docs/labels.md, from the code
+	@$(TOOL) controller-gen object paths=./internal/crd/v1alpha1
+	@$(TOOL) controller-gen crd paths=./internal/crd/v1alpha1 output:crd:dir=internal/crd/manifests
+	@go test ./internal/label -run Docs -update >/dev/null
+
+.PHONY: clean
+clean: ## remove what was built and the data of "make up" (not Go's caches)
+	@rm -rf bin .jeroboam
