@@ -1,0 +1,188 @@
+package magnum
+
+import "time"
+
+// DefaultCreateTimeout is how many minutes a cluster may take to come up when its creator does not say (Magnum 1.14).
+const DefaultCreateTimeout = 60
+
+// Cluster is one Kubernetes cluster as its owner asked for it and as it was last seen.
+type Cluster struct {
+	// ID orders clusters by creation: microseconds since 1970 of the record's creation. Magnum's sort_key "id".
+	ID   int64
+	UUID string
+	// Name is not unique, not even within a project (Magnum 1.14).
+	Name      string
+	ProjectID string
+	UserID    string
+
+	ClusterTemplateID string
+	// Template is the template as this cluster uses it: a copy taken at creation and at each upgrade, so that a
+	// template which changes or vanishes never changes a running cluster.
+	Template ClusterTemplate
+
+	// StackID is the name of the Cluster API Cluster in the management cluster ("kube-" and five letters or digits).
+	// Clients see it as stack_id, and as cluster_id from microversion 1.13.
+	StackID string
+
+	Keypair          string
+	DockerVolumeSize int // GiB; 0 is unset
+	Labels           map[string]string
+	MasterFlavorID   string
+	FlavorID         string
+	CreateTimeout    int // minutes; 0 waits for ever
+	DiscoveryURL     string
+	FixedNetwork     string
+	FixedSubnet      string
+
+	FloatingIPEnabled bool
+	MasterLBEnabled   bool
+
+	// MasterCount and NodeCount are sums over the node groups of role master and of all others. On creation they are
+	// what the default node groups are made with.
+	MasterCount int
+	NodeCount   int
+
+	// Resolved is what names meant in the owner's cloud when they were last checked with the owner's token.
+	Resolved Resolved
+
+	Status             Status
+	StatusReason       string
+	Health             Health
+	HealthReason       map[string]string
+	APIAddress         string
+	COEVersion         string
+	ContainerVersion   string
+	NodeAddresses      []string
+	MasterAddresses    []string
+	Faults             map[string]string // node group name -> reason, of failed groups only
+	CreatedAt          time.Time
+	UpdatedAt          time.Time // zero: never
+	DeletionRequested  bool
+	OperationRequestID string // the x-openstack-request-id of the last request that changed the record
+}
+
+// Resolved holds identifiers looked up in the owner's cloud with the owner's own token, so that no controller ever
+// needs a credential that sees more than the owner does. Empty fields were not asked for.
+type Resolved struct {
+	ImageID           string
+	ImageOSDistro     string
+	HardwareDiskBus   string
+	FlavorName        string
+	MasterFlavorName  string
+	ExternalNetworkID string
+	FixedNetworkID    string
+	FixedSubnetID     string
+}
+
+// The two node groups that every cluster has (Magnum 1.9 and later).
+const (
+	DefaultMaster = "default-master"
+	DefaultWorker = "default-worker"
+	RoleMaster    = "master"
+	RoleWorker    = "worker"
+)
+
+// NodeGroup is a set of equal nodes of one cluster.
+type NodeGroup struct {
+	ID        int64 // like Cluster.ID
+	UUID      string
+	Name      string // unique within the cluster
+	ClusterID string // the cluster's UUID
+	ProjectID string
+	StackID   string
+
+	Role             string
+	IsDefault        bool
+	NodeCount        int
+	MinNodeCount     int
+	MaxNodeCount     *int // nil: no bound
+	FlavorID         string
+	ImageID          string
+	DockerVolumeSize int
+	Labels           map[string]string
+	NodeLabels       map[string]string
+	NodeTaints       []Taint
+	// NodesToRemove names nodes (server UUID or node name) that a shrinking group gives up first.
+	NodesToRemove []string
+	Version       string
+	Resolved      Resolved
+
+	Status        Status
+	StatusReason  string
+	NodeAddresses []string
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+}
+
+// Taint keeps pods off the nodes of a group, as Kubernetes defines it.
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// ClusterTemplate is what clusters are made from.
+type ClusterTemplate struct {
+	ID        int64
+	UUID      string
+	Name      string
+	ProjectID string
+	UserID    string
+
+	COE                 string
+	ClusterDistro       string // the image's os_distro
+	Driver              string
+	ImageID             string // as the creator wrote it: name or id
+	FlavorID            string
+	MasterFlavorID      string
+	KeypairID           string
+	DNSNameserver       string // comma list
+	ExternalNetworkID   string
+	FixedNetwork        string
+	FixedSubnet         string
+	NetworkDriver       string
+	VolumeDriver        string
+	APIServerPort       int // 0: unset
+	DockerVolumeSize    int // GiB; 0: unset
+	DockerStorageDriver string
+	HTTPProxy           string
+	HTTPSProxy          string
+	NoProxy             string
+	InsecureRegistry    string
+	RegistryEnabled     bool
+	TLSDisabled         bool
+	Public              bool
+	Hidden              bool
+	MasterLBEnabled     bool
+	FloatingIPEnabled   bool
+	ServerType          string
+	Labels              map[string]string
+	Tags                string
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Quota bounds how many of a resource one project may have. The only resource is "Cluster".
+type Quota struct {
+	ID        int64 // 0: the built-in default, no record
+	ProjectID string
+	Resource  string
+	HardLimit int
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// QuotaCluster is the one resource that has a quota.
+const QuotaCluster = "Cluster"
+
+// Service is one process that does work for Magnum's API, as "openstack coe service list" shows it.
+type Service struct {
+	ID          int64
+	Host        string
+	Binary      string
+	ReportCount int
+	Disabled    bool
+	LastSeen    time.Time
+	CreatedAt   time.Time
+}

@@ -1,0 +1,46 @@
+package magnum
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+)
+
+// greek are the words Magnum's generated names begin with.
+func greek() []string {
+	return []string{
+		"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+		"nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+	}
+}
+
+// RandomName makes a name for a thing whose creator gave none, as Magnum does: "kappa-11-cluster".
+func RandomName(r *rand.Rand, kind string) string {
+	words := greek()
+	return fmt.Sprintf("%s-%d-%s", words[r.IntN(len(words))], 1+r.IntN(24), kind)
+}
+
+const stackLetters = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+// RandomStackID makes a name for a Cluster API Cluster: "kube-" and five letters or digits. The form is fixed, because
+// host names in certificates of existing clusters are derived from it (magnum-cluster-api, utils.py).
+func RandomStackID(r *rand.Rand) string {
+	b := []byte("kube-.....")
+	for i := 5; i < len(b); i++ {
+		b[i] = stackLetters[r.IntN(len(stackLetters))]
+	}
+	return string(b)
+}
+
+var (
+	clusterName   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)
+	nodeGroupName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+)
+
+// ValidClusterName tells whether a cluster may have this name (Magnum 1.14: a letter, then letters, digits, "_", "." or
+// "-", at most 242 characters).
+func ValidClusterName(s string) bool { return clusterName.MatchString(s) }
+
+// ValidNodeGroupName tells whether a node group may have this name: it becomes part of Kubernetes object names, so it
+// must be an RFC 1123 name (magnum-cluster-api), here at most 63 characters because it is also a label value.
+func ValidNodeGroupName(s string) bool { return len(s) <= 63 && nodeGroupName.MatchString(s) }
