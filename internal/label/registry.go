@@ -1,0 +1,301 @@
+package label
+
+import "slices"
+
+// The names of the labels that this code asks for. Those that only addons read are in the registry alone.
+const (
+	KubeTag                      = "kube_tag"
+	ContainerInfraPrefix         = "container_infra_prefix"
+	AutoHealingEnabled           = "auto_healing_enabled"
+	AutoScalingEnabled           = "auto_scaling_enabled"
+	MinNodeCount                 = "min_node_count"
+	MaxNodeCount                 = "max_node_count"
+	AvailabilityZone             = "availability_zone"
+	ControlPlaneZones            = "control_plane_availability_zones"
+	ServerGroupPolicies          = "server_group_policies"
+	DifferentFailureDomain       = "different_failure_domain"
+	BootVolumeSize               = "boot_volume_size"
+	BootVolumeType               = "boot_volume_type"
+	BootVolumeZone               = "boot_volume_availability_zone"
+	EtcdVolumeSize               = "etcd_volume_size"
+	EtcdVolumeType               = "etcd_volume_type"
+	DockerVolumeType             = "docker_volume_type"
+	CalicoPool                   = "calico_ipv4pool"
+	CiliumPool                   = "cilium_ipv4pool"
+	ServiceRange                 = "service_cluster_ip_range"
+	ClusterDomain                = "dns_cluster_domain"
+	FixedSubnetCIDR              = "fixed_subnet_cidr"
+	FloatingIPEnabled            = "master_lb_floating_ip_enabled"
+	APIServerFloatingIP          = "api_server_floating_ip"
+	APIServerLBFlavor            = "api_server_lb_flavor"
+	APIServerLBZone              = "api_server_lb_availability_zone"
+	APIServerCertSANs            = "api_server_cert_sans"
+	APIServerTLSCipherSuites     = "api_server_tls_cipher_suites"
+	KubeletTLSCipherSuites       = "kubelet_tls_cipher_suites"
+	AdmissionControlList         = "admission_control_list"
+	AuditLogEnabled              = "audit_log_enabled"
+	AuditLogMaxAge               = "audit_log_max_age"
+	AuditLogMaxBackup            = "audit_log_max_backup"
+	AuditLogMaxSize              = "audit_log_max_size"
+	OIDCIssuerURL                = "oidc_issuer_url"
+	OIDCClientID                 = "oidc_client_id"
+	OIDCUsernameClaim            = "oidc_username_claim"
+	OIDCUsernamePrefix           = "oidc_username_prefix"
+	OIDCGroupsClaim              = "oidc_groups_claim"
+	OIDCGroupsPrefix             = "oidc_groups_prefix"
+	OctaviaProvider              = "octavia_provider"
+	OctaviaAlgorithm             = "octavia_lb_algorithm"
+	KeystoneAuthEnabled          = "keystone_auth_enabled"
+	CalicoTag                    = "calico_tag"
+	sourceDriver                 = "magnum-cluster-api 0.38.1"
+	sourceMagnum                 = "Magnum 1.14"
+	intermediateECDSA            = "TLS_ECDHE_ECDSA_WITH_"
+	intermediateRSA              = "TLS_ECDHE_RSA_WITH_"
+	gcm128, gcm256, chacha       = "AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305"
+	defaultAPIServerCipherSuites = intermediateECDSA + gcm128 + "," + intermediateRSA + gcm128 + "," +
+		intermediateECDSA + gcm256 + "," + intermediateRSA + gcm256 + "," +
+		intermediateECDSA + chacha + "," + intermediateRSA + chacha
+	defaultKubeletCipherSuites = intermediateECDSA + gcm128 + "," + intermediateECDSA + gcm256 + "," + intermediateECDSA + chacha
+)
+
+// registry and byName are made once and never change.
+var (
+	registry = slices.Concat(basics(), placement(), volumes(), networks(), apiServer(), loadBalancers(), addons())
+	byName   = index(registry)
+)
+
+// Registry returns every label Jeroboam understands, in the order of the documentation. The slice is the caller's.
+func Registry() []Label { return slices.Clone(registry) }
+
+// Lookup finds a label by name.
+func Lookup(name string) (Label, bool) {
+	l, ok := byName[name]
+	return l, ok
+}
+
+func index(ls []Label) map[string]Label {
+	m := make(map[string]Label, len(ls))
+	for _, l := range ls {
+		m[l.Name] = l
+	}
+	return m
+}
+
+// machines completes entries that act on Cluster API objects and come from the driver.
+func machines(ls []Label) []Label { return complete(Machines, ls) }
+
+func complete(e Effect, ls []Label) []Label {
+	for i := range ls {
+		ls[i].Effect = e
+		if ls[i].Scope == 0 {
+			ls[i].Scope = Cluster
+		}
+		if ls[i].Source == "" {
+			ls[i].Source = sourceDriver
+		}
+	}
+	return ls
+}
+
+func basics() []Label {
+	return machines([]Label{
+		{
+			Name: KubeTag, Type: Version, Required: true, Since: "0.1",
+			Doc: "Version of Kubernetes. The image must hold this version. Changed by an upgrade only.",
+		},
+		{
+			Name: ContainerInfraPrefix, Type: Path, Scope: Both, Since: "0.1",
+			Doc: "Registry, or path in a registry, that all images are taken from, without a slash at the end. Absent: the public registries.",
+		},
+		{
+			Name: AutoHealingEnabled, Type: Bool, Default: "true", Since: "0.1",
+			Doc: "Replace machines whose node is not ready for five minutes, as long as at most 80 % of the group are so.",
+		},
+		{
+			Name: AutoScalingEnabled, Type: Bool, Default: "false", Since: "0.2",
+			Doc: "Let the cluster autoscaler decide the number of nodes of worker node groups.",
+		},
+		{
+			Name: MinNodeCount, Type: Int, Max: 10000, Scope: NodeGroup, Since: "0.2", Source: sourceMagnum,
+			DefaultDoc: "the node group's min_node_count",
+			Doc:        "Fewest nodes the autoscaler leaves, for node groups that have no min_node_count of their own.",
+		},
+		{
+			Name: MaxNodeCount, Type: Int, Min: 1, Max: 10000, Scope: NodeGroup, Since: "0.2",
+			DefaultDoc: "the node group's max_node_count, else one more than its minimum",
+			Doc:        "Most nodes the autoscaler makes, for node groups that have no max_node_count of their own.",
+		},
+	})
+}
+
+func placement() []Label {
+	return machines([]Label{
+		{
+			Name: AvailabilityZone, Type: Zone, Scope: Both, Since: "0.1",
+			Doc: "Of a node group: the Nova availability zone of its nodes. Of a cluster: the Cinder availability zone of its volumes. The control plane is placed by " + ControlPlaneZones + ".",
+		},
+		{
+			Name: ControlPlaneZones, Type: Zone, List: true, Since: "0.17",
+			DefaultDoc: "all availability zones", Doc: "Nova availability zones that control plane machines are spread over.",
+		},
+		{
+			Name: ServerGroupPolicies, Type: Enum, List: true, Default: "soft-anti-affinity", Scope: Both, Since: "0.24",
+			Allowed: []string{"affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"},
+			Doc:     "Policies of the Nova server group of each node group.",
+		},
+		{
+			Name: DifferentFailureDomain, Type: Bool, Default: "false", Scope: Both, Since: "0.24",
+			Doc: "Ask Nova for machines in different failure domains. The cloud needs the scheduler filter of the same name.",
+		},
+	})
+}
+
+func volumes() []Label {
+	return machines([]Label{
+		{
+			Name: BootVolumeSize, Type: Int, Max: 65536, Scope: Both, Since: "0.1",
+			DefaultDoc: "magnum.conf [cinder] default_boot_volume_size, normally 0",
+			Doc:        "Size in GiB of the volume that machines boot from; 0 boots from the hypervisor's disk.",
+		},
+		{
+			Name: BootVolumeType, Type: Text, Scope: Both, Since: "0.1",
+			DefaultDoc: "magnum.conf [cinder] default_boot_volume_type, else Cinder's default", Doc: "Cinder volume type of boot volumes.",
+		},
+		{
+			Name: BootVolumeZone, Type: Zone, Since: "0.36.1",
+			DefaultDoc: "the label " + AvailabilityZone, Doc: "Cinder availability zone of boot volumes, of all machines.",
+		},
+		{
+			Name: EtcdVolumeSize, Type: Int, Default: "0", Max: 65536, Since: "0.14",
+			Doc: "Size in GiB of a volume of its own for etcd on control plane machines; 0 keeps etcd on the root disk.",
+		},
+		{
+			Name: EtcdVolumeType, Type: Text, Since: "0.14",
+			DefaultDoc: "Cinder's default", Doc: "Cinder volume type of etcd's volume.",
+		},
+		{
+			Name: DockerVolumeType, Type: Text, Scope: Both, Since: "0.19",
+			DefaultDoc: "Cinder's default", Doc: "Cinder volume type of the volume for containers that docker_volume_size asks for.",
+		},
+	})
+}
+
+func networks() []Label {
+	return machines([]Label{
+		{
+			Name: CalicoPool, Type: CIDR, Default: "10.100.0.0/16", Min: 8, Max: 24, Since: "0.1",
+			Doc: "Addresses of pods, with the network driver calico.",
+		},
+		{
+			Name: CiliumPool, Type: CIDR, Default: "10.100.0.0/16", Min: 8, Max: 24, Since: "0.20",
+			Doc: "Addresses of pods, with the network driver cilium.",
+		},
+		{
+			Name: ServiceRange, Type: CIDR, Default: "10.254.0.0/16", Min: 12, Max: 28, Since: "0.3.2",
+			Doc: "Addresses of services.",
+		},
+		{
+			Name: ClusterDomain, Type: Domain, Default: "cluster.local", Since: "0.1",
+			Doc: "DNS domain of services inside the cluster.",
+		},
+		{
+			Name: FixedSubnetCIDR, Type: CIDR, Default: "10.0.0.0/24", Min: 8, Max: 29, Since: "0.1",
+			Doc: "Addresses of machines in the network made for the cluster. Without effect when the cluster uses an existing network.",
+		},
+	})
+}
+
+func apiServer() []Label {
+	return machines([]Label{
+		{
+			Name: APIServerCertSANs, Type: Host, List: true, Since: "0.20",
+			Doc: "More names and addresses in the API server's certificate.",
+		},
+		{
+			Name: APIServerTLSCipherSuites, Type: Cipher, List: true, Default: defaultAPIServerCipherSuites, Since: "0.13",
+			Doc: "TLS 1.2 cipher suites of the API server. The default is Mozilla's intermediate set.",
+		},
+		{
+			Name: KubeletTLSCipherSuites, Type: Cipher, List: true, Default: defaultKubeletCipherSuites, Since: "0.13",
+			Doc: "TLS 1.2 cipher suites of kubelets.",
+		},
+		{
+			Name: AdmissionControlList, Type: Plugin, List: true, Since: "0.31",
+			Doc: "Admission plugins enabled besides NodeRestriction and Kubernetes' own defaults.",
+		},
+		{
+			Name: AuditLogEnabled, Type: Bool, Default: "false", Since: "0.1",
+			Doc: "Write the API server's audit log to /var/log/kubernetes/audit on control plane machines.",
+		},
+		{Name: AuditLogMaxAge, Type: Int, Default: "30", Max: 3650, Since: "0.1", Doc: "Days that audit logs are kept."},
+		{Name: AuditLogMaxBackup, Type: Int, Default: "10", Max: 1000, Since: "0.1", Doc: "Number of old audit logs kept."},
+		{Name: AuditLogMaxSize, Type: Int, Default: "100", Min: 1, Max: 10240, Since: "0.1", Doc: "Size in MB at which an audit log is rotated."},
+		{Name: OIDCIssuerURL, Type: URL, Since: "0.7", Doc: "Issuer of OpenID Connect tokens the API server accepts. Needs " + OIDCClientID + "."},
+		{Name: OIDCClientID, Type: Claim, Since: "0.7", Doc: "Client that OpenID Connect tokens must be for."},
+		{Name: OIDCUsernameClaim, Type: Claim, Default: "sub", Since: "0.7", Doc: "Claim that is the user's name."},
+		{Name: OIDCUsernamePrefix, Type: Claim, Default: "-", Since: "0.7", Doc: "Put before user names; \"-\" is nothing."},
+		{Name: OIDCGroupsClaim, Type: Claim, Since: "0.7", Doc: "Claim that holds the user's groups."},
+		{Name: OIDCGroupsPrefix, Type: Claim, Since: "0.7", Doc: "Put before group names."},
+		{
+			Name: KeystoneAuthEnabled, Type: Bool, Default: "true", Since: "0.14",
+			Doc: "Let the API server ask Keystone about tokens and permissions, through the k8s-keystone-auth webhook.",
+		},
+	})
+}
+
+func loadBalancers() []Label {
+	return append(machines([]Label{
+		{
+			Name: FloatingIPEnabled, Type: Bool, Default: "true", Since: "0.5",
+			Doc: "Give the API server a floating IP. Without one it is reachable through `jeroboam proxy` and from the cluster's own network only.",
+		},
+		{
+			Name: APIServerFloatingIP, Type: IP, Since: "0.32",
+			DefaultDoc: "a new one", Doc: "The floating IP of the API server; it must exist and be free.",
+		},
+		{Name: APIServerLBFlavor, Type: Text, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia flavor of the API server's load balancer."},
+		{Name: APIServerLBZone, Type: Zone, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia availability zone of the API server's load balancer."},
+		{
+			Name: OctaviaProvider, Type: Name, Since: "0.16",
+			DefaultDoc: "amphorav2 for services, Octavia's default for the API server",
+			Doc:        "Octavia provider of the API server's load balancer and of services of type LoadBalancer.",
+		},
+	}), complete(Addon, []Label{
+		{
+			Name: OctaviaAlgorithm, Type: Enum, Since: "0.17",
+			Allowed:    []string{"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT"},
+			DefaultDoc: "SOURCE_IP_PORT with the provider ovn, else ROUND_ROBIN",
+			Doc:        "How load balancers of services choose a member. The provider ovn knows SOURCE_IP_PORT only, and only ovn knows it.",
+		},
+		{
+			Name: "octavia_lb_healthcheck", Type: Bool, Default: "true", Since: "0.24",
+			Doc: "Give load balancers of services a health monitor.",
+		},
+	})...)
+}
+
+func addons() []Label {
+	tag := func(name, def, since, doc string) Label {
+		return Label{Name: name, Type: Tag, Default: def, Since: since, Doc: doc}
+	}
+	return complete(Addon, []Label{
+		tag(CalicoTag, "v3.32.1", "0.1", "Version of Calico."),
+		tag("cilium_tag", "v1.15.3", "0.20", "Version of Cilium."),
+		{Name: "cilium_hubble_ui_enabled", Type: Bool, Default: "false", Since: "0.35", Doc: "Install Hubble's relay and user interface."},
+		{
+			Name: "cloud_provider_tag", Type: Tag, Since: "0.1", DefaultDoc: "by " + KubeTag,
+			Doc: "Version of the OpenStack cloud controller manager.",
+		},
+		{Name: "cinder_csi_enabled", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
+		tag("cinder_csi_plugin_tag", "v1.32.0", "0.1", "Version of the Cinder CSI driver."),
+		{Name: "manila_csi_enabled", Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila CSI driver, if the cloud has Manila."},
+		tag("manila_csi_plugin_tag", "v1.32.0", "0.6", "Version of the Manila CSI driver."),
+		{Name: "manila_csi_share_network_id", Type: UUID, Since: "0.6", DefaultDoc: "no storage classes for shares", Doc: "Share network of Manila shares."},
+		tag("csi_attacher_tag", "v4.7.0", "0.30", "Version of the CSI attacher."),
+		tag("csi_liveness_probe_tag", "v2.14.0", "0.30", "Version of the CSI liveness probe."),
+		tag("csi_node_driver_registrar_tag", "v2.12.0", "0.30", "Version of the CSI node driver registrar."),
+		tag("csi_provisioner_tag", "v5.1.0", "0.30", "Version of the CSI provisioner."),
+		tag("csi_resizer_tag", "v1.12.0", "0.30", "Version of the CSI resizer."),
+		tag("csi_snapshotter_tag", "v8.1.0", "0.30", "Version of the CSI snapshotter."),
+	})
+}

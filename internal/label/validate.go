@@ -1,0 +1,122 @@
+package label
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+)
+
+// Error is one thing wrong with one label.
+type Error struct {
+	Label string // the name
+	Value string // as given; empty when it is missing
+	Want  string // what is allowed
+}
+
+func (e *Error) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("label %s must be %s", e.Label, e.Want)
+	}
+	v := e.Value
+	if len(v) > 64 {
+		v = v[:64] + "..."
+	}
+	return fmt.Sprintf("label %s is %q, must be %s", e.Label, v, e.Want)
+}
+
+// Validate reports everything that is wrong with a set of labels, in the registry's order and then across labels.
+// Labels that are not in the registry are not its business: Magnum takes any, and Unknown lists them.
+func Validate(scope Scope, labels map[string]string) []error {
+	var errs []error
+	for _, l := range registry {
+		v, given := labels[l.Name]
+		switch {
+		case !given && (!l.Required || scope != Cluster):
+		case !given || !l.ok(v):
+			errs = append(errs, &Error{Label: l.Name, Value: v, Want: l.wanted()})
+		}
+	}
+	return append(errs, across(labels)...)
+}
+
+// Unknown lists the labels that have no effect here, sorted.
+func Unknown(labels map[string]string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if _, known := byName[name]; !known {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// across checks what labels say together. A value that is wrong by itself has been reported and counts as absent.
+func across(labels map[string]string) []error {
+	v := Of(labels)
+	var errs []error
+	for _, pool := range pools(v) {
+		nodes := ""
+		if v.Has(FixedSubnetCIDR) {
+			nodes = v.String(FixedSubnetCIDR)
+		}
+		errs = append(errs, CheckNetworks(pool, v.String(pool), v.String(ServiceRange), nodes)...)
+	}
+	errs = append(errs, octavia(v)...)
+	if lo, hi := v.Int(MinNodeCount), v.Int(MaxNodeCount); v.Has(MinNodeCount) && v.Has(MaxNodeCount) && lo > hi {
+		errs = append(errs, &Error{MinNodeCount, v.String(MinNodeCount), "at most " + MaxNodeCount + ", which is " + strconv.Itoa(hi)})
+	}
+	if v.String(OIDCIssuerURL) != "" && v.String(OIDCClientID) == "" {
+		errs = append(errs, &Error{OIDCClientID, "", "given together with " + OIDCIssuerURL})
+	}
+	return errs
+}
+
+// pools names the labels that say where pods live: those given, or the first, whose default is that of all.
+func pools(v Values) []string {
+	var names []string
+	for _, n := range []string{CalicoPool, CiliumPool} {
+		if v.Has(n) {
+			names = append(names, n)
+		}
+	}
+	if names == nil {
+		return []string{CalicoPool}
+	}
+	return names
+}
+
+// CheckNetworks reports which of a cluster's networks overlap: those of pods (named by the label poolLabel), services
+// and nodes. An empty network is not looked at; nodes is empty when the cluster uses an existing network, whose
+// addresses labels do not know.
+func CheckNetworks(poolLabel, pods, services, nodes string) []error {
+	type network struct{ label, cidr string }
+	all := []network{{poolLabel, pods}, {ServiceRange, services}, {FixedSubnetCIDR, nodes}}
+	var errs []error
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			pa, err1 := netip.ParsePrefix(a.cidr)
+			pb, err2 := netip.ParsePrefix(b.cidr)
+			if err1 == nil && err2 == nil && pa.Overlaps(pb) {
+				errs = append(errs, &Error{a.label, a.cidr, "apart from " + b.label + ", which is " + b.cidr})
+			}
+		}
+	}
+	return errs
+}
+
+// octavia checks that the provider can do what the algorithm says (magnum-cluster-api, utils.py: anything but
+// SOURCE_IP_PORT with ovn is refused; Octavia's amphora driver refuses SOURCE_IP_PORT).
+func octavia(v Values) []error {
+	provider, algorithm := v.String(OctaviaProvider), v.String(OctaviaAlgorithm)
+	const ovnOnly = "SOURCE_IP_PORT"
+	switch {
+	case algorithm == "":
+	case provider == "ovn" && algorithm != ovnOnly:
+		return []error{&Error{OctaviaAlgorithm, algorithm, ovnOnly + " with " + OctaviaProvider + " ovn"}}
+	case algorithm == ovnOnly && (provider == "" || provider == "amphora" || provider == "amphorav2"):
+		return []error{&Error{OctaviaAlgorithm, algorithm, "ROUND_ROBIN, LEAST_CONNECTIONS or SOURCE_IP with " + OctaviaProvider + " amphora or amphorav2, which is the default"}}
+	}
+	return nil
+}
