@@ -1,0 +1,111 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MagnumCluster is one workload cluster.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=mcl,categories=magnum
+// +kubebuilder:printcolumn:name="Cluster",type=string,JSONPath=`.spec.name`
+// +kubebuilder:printcolumn:name="Stack",type=string,JSONPath=`.spec.stackID`
+// +kubebuilder:printcolumn:name="Project",type=string,JSONPath=`.spec.projectID`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.status`
+// +kubebuilder:printcolumn:name="Health",type=string,JSONPath=`.status.health`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.coeVersion`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.statusReason`,priority=1
+type MagnumCluster struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   MagnumClusterSpec   `json:"spec"`
+	Status MagnumClusterStatus `json:"status,omitempty"`
+}
+
+// MagnumClusterSpec is what the owner asked for.
+type MagnumClusterSpec struct {
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z][a-zA-Z0-9_.-]*$`
+	// +kubebuilder:validation:MaxLength=242
+	Name string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a cluster cannot move to another project"
+	ProjectID string `json:"projectID"`
+	UserID    string `json:"userID,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	ClusterTemplateID string `json:"clusterTemplateID"`
+	// Template is the cluster template as this cluster uses it; replaced as a whole by an upgrade.
+	Template MagnumClusterTemplateSpec `json:"template"`
+	// StackID names the Cluster API Cluster.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a cluster cannot change its stack"
+	StackID string `json:"stackID"`
+	Keypair string `json:"keypair,omitempty"`
+	// +kubebuilder:validation:Minimum=0
+	DockerVolumeSize int `json:"dockerVolumeSize,omitempty"`
+	// +kubebuilder:validation:MaxProperties=512
+	Labels         map[string]string `json:"labels,omitempty"`
+	MasterFlavorID string            `json:"masterFlavorID,omitempty"`
+	FlavorID       string            `json:"flavorID,omitempty"`
+	// CreateTimeout is in minutes; 0 waits for ever.
+	// +kubebuilder:validation:Minimum=0
+	CreateTimeout     int    `json:"createTimeout"`
+	DiscoveryURL      string `json:"discoveryURL,omitempty"`
+	FixedNetwork      string `json:"fixedNetwork,omitempty"`
+	FixedSubnet       string `json:"fixedSubnet,omitempty"`
+	FloatingIPEnabled bool   `json:"floatingIPEnabled,omitempty"`
+	MasterLBEnabled   bool   `json:"masterLBEnabled,omitempty"`
+	// MasterCount is how many nodes the default master group is made with.
+	// +kubebuilder:validation:Minimum=1
+	MasterCount int `json:"masterCount"`
+	// NodeCount is how many nodes the default worker group is made with.
+	// +kubebuilder:validation:Minimum=0
+	NodeCount int      `json:"nodeCount"`
+	Resolved  Resolved `json:"resolved,omitempty"`
+}
+
+// Resolved is what names meant in the owner's cloud, looked up with the owner's token.
+type Resolved struct {
+	ImageID           string `json:"imageID,omitempty"`
+	ImageOSDistro     string `json:"imageOSDistro,omitempty"`
+	HardwareDiskBus   string `json:"hardwareDiskBus,omitempty"`
+	FlavorName        string `json:"flavorName,omitempty"`
+	MasterFlavorName  string `json:"masterFlavorName,omitempty"`
+	ExternalNetworkID string `json:"externalNetworkID,omitempty"`
+	FixedNetworkID    string `json:"fixedNetworkID,omitempty"`
+	FixedSubnetID     string `json:"fixedSubnetID,omitempty"`
+}
+
+// MagnumClusterStatus is what was seen of the cluster.
+type MagnumClusterStatus struct {
+	// ObservedGeneration is the generation of the spec that Status speaks of.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Status is Magnum's: CREATE_IN_PROGRESS and so on.
+	// +kubebuilder:validation:Pattern=`^(CREATE|UPDATE|DELETE)_(IN_PROGRESS|COMPLETE|FAILED)$`
+	Status       string `json:"status,omitempty"`
+	StatusReason string `json:"statusReason,omitempty"`
+	// OperationStartedAt is when the present or last operation began; create_timeout counts from it.
+	OperationStartedAt *metav1.Time `json:"operationStartedAt,omitempty"`
+	// +kubebuilder:validation:Enum="";HEALTHY;UNHEALTHY;UNKNOWN
+	Health           string            `json:"health,omitempty"`
+	HealthReason     map[string]string `json:"healthReason,omitempty"`
+	APIAddress       string            `json:"apiAddress,omitempty"`
+	COEVersion       string            `json:"coeVersion,omitempty"`
+	ContainerVersion string            `json:"containerVersion,omitempty"`
+	NodeAddresses    []string          `json:"nodeAddresses,omitempty"`
+	MasterAddresses  []string          `json:"masterAddresses,omitempty"`
+	UpdatedAt        *metav1.Time      `json:"updatedAt,omitempty"`
+}
+
+// MagnumClusterList is a list of MagnumCluster.
+//
+// +kubebuilder:object:root=true
+type MagnumClusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []MagnumCluster `json:"items"`
+}
