@@ -1,0 +1,109 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+)
+
+// Stack is what Cluster API has made of one cluster so far. What is not there yet is nil or empty.
+type Stack struct {
+	Cluster      *clusterv1.Cluster
+	ControlPlane *controlplanev1.KubeadmControlPlane
+	Deployments  []*clusterv1.MachineDeployment
+	Machines     []*clusterv1.Machine
+}
+
+// The field indexes that controllers look things up by.
+const (
+	// IndexStack is the Cluster API cluster an object belongs to, or that a MagnumCluster is named by.
+	IndexStack = "stack"
+	// IndexCluster is the UUID of the cluster that a MagnumNodeGroup belongs to.
+	IndexCluster = "cluster"
+)
+
+// AddIndexes makes the cache answer by stack and by cluster without looking at every object.
+func AddIndexes(ctx context.Context, f client.FieldIndexer) error {
+	byLabel := func(o client.Object) []string {
+		if s := o.GetLabels()[clusterv1.ClusterNameLabel]; s != "" {
+			return []string{s}
+		}
+		return nil
+	}
+	for _, ix := range []struct {
+		object client.Object
+		field  string
+		key    client.IndexerFunc
+	}{
+		{&controlplanev1.KubeadmControlPlane{}, IndexStack, byLabel},
+		{&clusterv1.MachineDeployment{}, IndexStack, byLabel},
+		{&clusterv1.Machine{}, IndexStack, byLabel},
+		{&v1alpha1.MagnumCluster{}, IndexStack, func(o client.Object) []string {
+			if c, ok := o.(*v1alpha1.MagnumCluster); ok {
+				return []string{c.Spec.StackID}
+			}
+			return nil
+		}},
+		{&v1alpha1.MagnumNodeGroup{}, IndexCluster, func(o client.Object) []string {
+			if g, ok := o.(*v1alpha1.MagnumNodeGroup); ok {
+				return []string{g.Spec.ClusterID}
+			}
+			return nil
+		}},
+	} {
+		if err := f.IndexField(ctx, ix.object, ix.field, ix.key); err != nil {
+			return fmt.Errorf("index %T by %s: %w", ix.object, ix.field, err)
+		}
+	}
+	return nil
+}
+
+// ReadStack reads what there is of the Cluster API cluster name, from a cache that knows the indexes.
+func ReadStack(ctx context.Context, r client.Reader, name string) (*Stack, error) {
+	return readStack(ctx, r, name, client.MatchingFields{IndexStack: name})
+}
+
+// ReadStackLive is ReadStack from the API server itself. The caches of several kinds are never equally old; what must not
+// be concluded from a mixture of ages is looked at here.
+func ReadStackLive(ctx context.Context, r client.Reader, name string) (*Stack, error) {
+	return readStack(ctx, r, name, client.MatchingLabels{clusterv1.ClusterNameLabel: name})
+}
+
+func readStack(ctx context.Context, r client.Reader, name string, members client.ListOption) (*Stack, error) {
+	s := &Stack{Cluster: &clusterv1.Cluster{}}
+	err := r.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: name}, s.Cluster)
+	if apierrors.IsNotFound(err) {
+		s.Cluster = nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read cluster %s: %w", name, err)
+	}
+	where := []client.ListOption{client.InNamespace(v1alpha1.Namespace), members}
+	planes := &controlplanev1.KubeadmControlPlaneList{}
+	if err := r.List(ctx, planes, where...); err != nil {
+		return nil, fmt.Errorf("read control plane of %s: %w", name, err)
+	}
+	if len(planes.Items) > 0 {
+		s.ControlPlane = &planes.Items[0]
+	}
+	deployments := &clusterv1.MachineDeploymentList{}
+	if err := r.List(ctx, deployments, where...); err != nil {
+		return nil, fmt.Errorf("read machine deployments of %s: %w", name, err)
+	}
+	machines := &clusterv1.MachineList{}
+	if err := r.List(ctx, machines, where...); err != nil {
+		return nil, fmt.Errorf("read machines of %s: %w", name, err)
+	}
+	for i := range deployments.Items {
+		s.Deployments = append(s.Deployments, &deployments.Items[i])
+	}
+	for i := range machines.Items {
+		s.Machines = append(s.Machines, &machines.Items[i])
+	}
+	return s, nil
+}
