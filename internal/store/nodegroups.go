@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+// NodeGroups returns the groups of a cluster: default-master, default-worker, then the others, oldest first.
+func (s *Store) NodeGroups(_ context.Context, g policy.Grant, clusterUUID string) ([]*magnum.NodeGroup, error) {
+	c, groups := s.view.entry(clusterUUID)
+	if c == nil || !g.Allows(c.ProjectID) {
+		return nil, clusterNotFound(clusterUUID)
+	}
+	return groups, nil
+}
+
+// NodeGroup finds one by UUID or name.
+func (s *Store) NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error) {
+	groups, err := s.NodeGroups(ctx, g, clusterUUID)
+	if err != nil {
+		return nil, err
+	}
+	if id, err := uuid.Parse(ident); err == nil {
+		ident = id.String()
+	}
+	for _, ng := range groups {
+		if ng.UUID == ident || ng.Name == ident {
+			return ng, nil
+		}
+	}
+	return nil, nodeGroupNotFound(ident)
+}
+
+func nodeGroupNotFound(ident string) error {
+	return magnum.NotFound("Nodegroup %s could not be found.", ident)
+}
+
+// CreateNodeGroup stores a new group. Its UUID follows from the cluster and the name, so that two of one name cannot be
+// made even by two processes at once.
+func (s *Store) CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.NodeGroup) (*magnum.NodeGroup, error) {
+	groups, err := s.NodeGroups(ctx, g, ng.ClusterID)
+	if err != nil {
+		return nil, err
+	}
+	taken := magnum.Conflict("A node group with name %s already exists in the cluster %s.", ng.Name, ng.ClusterID)
+	if slices.ContainsFunc(groups, func(o *magnum.NodeGroup) bool { return o.Name == ng.Name }) {
+		return nil, taken
+	}
+	c := &v1alpha1.MagnumCluster{}
+	if err := s.client.Get(ctx, key(ng.ClusterID), c); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, clusterNotFound(ng.ClusterID)
+		}
+		return nil, refusal(err, "read")
+	}
+	if c.DeletionTimestamp != nil {
+		return nil, magnum.Conflict("Cluster %s is being deleted.", ng.ClusterID)
+	}
+	ng.UUID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(c.Name+"/"+ng.Name)).String()
+	r := nodeGroupRecord(&ng, c)
+	if err := s.create(ctx, kindNodeGroup, r); err != nil {
+		if apierrors.IsAlreadyExists(err) {
+			return nil, taken
+		}
+		return nil, err
+	}
+	return NodeGroupWords(r), nil
+}
+
+// UpdateNodeGroup applies change to a copy of the group and keeps what may change.
+func (s *Store) UpdateNodeGroup(
+	ctx context.Context, g policy.Grant, clusterUUID, id string, change func(*magnum.NodeGroup) error,
+) (*magnum.NodeGroup, error) {
+	if _, err := s.NodeGroup(ctx, g, clusterUUID, id); err != nil {
+		return nil, err
+	}
+	r := &v1alpha1.MagnumNodeGroup{}
+	apply := func() error {
+		if !g.Allows(r.Spec.ProjectID) || r.Spec.ClusterID != clusterUUID {
+			return nodeGroupNotFound(id)
+		}
+		ng := NodeGroupWords(r.DeepCopy())
+		ng.Labels = maps.Clone(ng.Labels)
+		if err := change(ng); err != nil {
+			return err
+		}
+		changeNodeGroup(&r.Spec, ng)
+		return nil
+	}
+	if err := s.update(ctx, kindNodeGroup, r, id, apply); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nodeGroupNotFound(id)
+		}
+		return nil, err
+	}
+	return NodeGroupWords(r), nil
+}
+
+// DeleteNodeGroup asks for the end of a group.
+func (s *Store) DeleteNodeGroup(ctx context.Context, g policy.Grant, clusterUUID, id string) error {
+	ng, err := s.NodeGroup(ctx, g, clusterUUID, id)
+	if err != nil {
+		return err
+	}
+	o := &v1alpha1.MagnumNodeGroup{ObjectMeta: metav1.ObjectMeta{Name: ng.UUID, Namespace: v1alpha1.Namespace}}
+	return s.remove(ctx, o, func() bool {
+		e := s.view.clusters[clusterUUID]
+		return e == nil || e.groups[id] == nil || e.groups[id].Status.Deleting()
+	})
+}
