@@ -1,0 +1,135 @@
+package capi
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// Observed is what the management cluster shows of one cluster at one moment. Nothing in it is changed, so objects of a
+// cache may be given as they are; any of them may be missing.
+type Observed struct {
+	Cluster            *clusterv1.Cluster
+	ControlPlane       *controlplanev1.KubeadmControlPlane
+	MachineDeployments []*clusterv1.MachineDeployment
+	Machines           []*clusterv1.Machine
+	// Wrote is the generation the Cluster had after the last write to it. An older one is seen through a cache that
+	// lags, and nothing is done yet.
+	Wrote int64
+}
+
+// MachineDeployment finds a worker node group's.
+func (o Observed) MachineDeployment(group string) *clusterv1.MachineDeployment {
+	for _, md := range o.MachineDeployments {
+		if md.Labels[clusterv1.ClusterTopologyMachineDeploymentNameLabel] == group {
+			return md
+		}
+	}
+	return nil
+}
+
+// GroupMachines are the machines of a node group, by name.
+func (o Observed) GroupMachines(g *magnum.NodeGroup) []*clusterv1.Machine {
+	name := g.Name
+	if g.Role == magnum.RoleMaster {
+		name = magnum.DefaultMaster
+	}
+	var ms []*clusterv1.Machine
+	for _, m := range o.Machines {
+		if groupOf(m) == name {
+			ms = append(ms, m)
+		}
+	}
+	slices.SortFunc(ms, func(a, b *clusterv1.Machine) int { return strings.Compare(a.Name, b.Name) })
+	return ms
+}
+
+// groupOf is the name of a machine's node group.
+func groupOf(m *clusterv1.Machine) string {
+	if _, ok := m.Labels[clusterv1.MachineControlPlaneLabel]; ok {
+		return magnum.DefaultMaster
+	}
+	return m.Labels[clusterv1.ClusterTopologyMachineDeploymentNameLabel]
+}
+
+// APIAddress is the URL of a cluster's API server, "" when it has none yet.
+func (o Observed) APIAddress() string {
+	if o.Cluster == nil || !o.Cluster.Spec.ControlPlaneEndpoint.IsValid() {
+		return ""
+	}
+	return "https://" + o.Cluster.Spec.ControlPlaneEndpoint.String()
+}
+
+// Addresses are those of a node group's machines, in the order of their names: the external one where there is one.
+func (o Observed) Addresses(g *magnum.NodeGroup) []string {
+	var out []string
+	for _, m := range o.GroupMachines(g) {
+		var internal, external string
+		for _, a := range m.Status.Addresses {
+			switch a.Type {
+			case clusterv1.MachineExternalIP:
+				external = cmp.Or(external, a.Address)
+			case clusterv1.MachineInternalIP:
+				internal = cmp.Or(internal, a.Address)
+			default: // names are no addresses
+			}
+		}
+		if a := cmp.Or(external, internal); a != "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Health judges as magnum-cluster-api does (upstream-driver.md 1.9): healthy when the control plane is available and every
+// machine's node is healthy. The reasons are keyed as its clients know them, by infrastructure machine.
+func (o Observed) Health() (magnum.Health, map[string]string) {
+	if o.ControlPlane == nil {
+		return magnum.HealthUnknown, nil
+	}
+	health, reasons := magnum.Healthy, map[string]string{"api": "ok"}
+	if !isTrue(o.ControlPlane.Status.Conditions, controlplanev1.KubeadmControlPlaneAvailableCondition) {
+		health, reasons["api"] = magnum.Unhealthy, "nok"
+	}
+	for _, m := range o.Machines {
+		key, value := cmp.Or(m.Spec.InfrastructureRef.Name, m.Name)+".Ready", "True"
+		if !isTrue(m.Status.Conditions, clusterv1.MachineNodeHealthyCondition) {
+			health, value = magnum.Unhealthy, "False"
+		}
+		reasons[key] = value
+	}
+	return health, reasons
+}
+
+// MatchesNode tells whether a node that a user named is this machine: by the server's UUID, which is the last part of
+// the provider ID, or by the node's or the machine's name.
+func MatchesNode(m *clusterv1.Machine, node string) bool {
+	if node == "" {
+		return false
+	}
+	server := m.Spec.ProviderID[strings.LastIndex(m.Spec.ProviderID, "/")+1:]
+	return strings.EqualFold(node, server) || node == m.Name || node == m.Status.NodeRef.Name
+}
+
+func condition(cs []metav1.Condition, kind string) *metav1.Condition {
+	for i := range cs {
+		if cs[i].Type == kind {
+			return &cs[i]
+		}
+	}
+	return nil
+}
+
+func isTrue(cs []metav1.Condition, kind string) bool {
+	c := condition(cs, kind)
+	return c != nil && c.Status == metav1.ConditionTrue
+}
+
+// isNotTrue tells that a condition is known and does not hold; one that is missing tells nothing.
+func isNotTrue(c *metav1.Condition) bool { return c != nil && c.Status != metav1.ConditionTrue }

@@ -1,0 +1,179 @@
+package capi
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// Progress is how far a node group is.
+type Progress struct {
+	// Done is true only when every controller has seen what was asked for and every machine of the group is as asked,
+	// of the right version, up to date and ready, and no other is left.
+	Done bool
+	// Failed is true when a machine has failed in a way its provider does not repair. Healing may still replace it.
+	Failed bool
+	// Reason says what is missing; "" when done.
+	Reason string
+}
+
+// group is what a control plane and a machine deployment have in common.
+type group struct {
+	generation, observed                 int64
+	spec, version                        string // version asked for
+	replicas                             *int32 // asked for
+	current, ready, available, upToDate  int32
+	conditions                           []metav1.Condition
+	want                                 int32
+	topologyReplicas                     *int32
+	exists, inTopology, autoscaled, gone bool
+}
+
+// NodeGroupProgress tells how far a node group is on its way to the count in its record and a version of Kubernetes. A
+// group that the autoscaler owns has the count it has.
+func (o Observed) NodeGroupProgress(g *magnum.NodeGroup, version string) Progress {
+	p := Progress{}
+	machines := o.GroupMachines(g)
+	for _, m := range machines {
+		if f, failed := machineFinding(m); failed {
+			p.Failed, p.Reason = true, f.text
+			break
+		}
+	}
+	waiting := o.topologyWaits(version)
+	if waiting == "" {
+		waiting = o.view(g).waits(version)
+	}
+	if waiting == "" {
+		waiting = machinesWait(machines, o.view(g).want, version)
+	}
+	switch {
+	case waiting == "":
+		return Progress{Done: true}
+	case p.Reason == "":
+		p.Reason = o.groupReason(g, waiting)
+	}
+	return p
+}
+
+// topologyWaits tells what keeps the topology controller from having acted on the Cluster as it was last written.
+func (o Observed) topologyWaits(version string) string {
+	c := o.Cluster
+	switch {
+	case c == nil:
+		return "the Cluster does not exist yet"
+	case c.Generation < o.Wrote:
+		return "the change has not been seen yet"
+	case c.Spec.Topology.Version != version:
+		return "the Cluster does not ask for " + version + " yet"
+	}
+	r := condition(c.Status.Conditions, clusterv1.ClusterTopologyReconciledCondition)
+	if r == nil || r.ObservedGeneration < c.Generation {
+		return "the topology controller has not seen the change yet"
+	}
+	switch r.Reason {
+	case clusterv1.ClusterTopologyReconciledFailedReason, clusterv1.ClusterTopologyReconciledClusterClassNotReconciledReason, clusterv1.ClusterTopologyReconcilePausedReason:
+		return "the topology is not reconciled: " + clean(r.Message)
+	}
+	return ""
+}
+
+// Settled tells that the topology controller has made all that the Cluster, as it is now, asks for.
+func (o Observed) Settled() bool {
+	if o.Cluster == nil {
+		return false
+	}
+	r := condition(o.Cluster.Status.Conditions, clusterv1.ClusterTopologyReconciledCondition)
+	return r != nil && r.ObservedGeneration >= o.Cluster.Generation && r.Status == metav1.ConditionTrue
+}
+
+// view brings a group's control plane or machine deployment into one shape.
+func (o Observed) view(g *magnum.NodeGroup) group {
+	v := group{want: int32(min(max(g.NodeCount, 0), maxNodes))} //nolint:gosec // G115: bounded on this line.
+	if g.Role == magnum.RoleMaster {
+		if o.Cluster != nil {
+			v.topologyReplicas, v.inTopology = o.Cluster.Spec.Topology.ControlPlane.Replicas, true
+		}
+		if k := o.ControlPlane; k != nil {
+			v.exists, v.generation, v.observed, v.conditions = true, k.Generation, k.Status.ObservedGeneration, k.Status.Conditions
+			v.spec, v.version, v.replicas = "control plane", k.Spec.Version, k.Spec.Replicas
+			v.current, v.ready = n(k.Status.Replicas), n(k.Status.ReadyReplicas)
+			v.available, v.upToDate = n(k.Status.AvailableReplicas), n(k.Status.UpToDateReplicas)
+			v.gone = k.DeletionTimestamp != nil
+		}
+		return v
+	}
+	if o.Cluster != nil {
+		for _, t := range o.Cluster.Spec.Topology.Workers.MachineDeployments {
+			if t.Name == g.Name {
+				v.topologyReplicas, v.inTopology, v.autoscaled = t.Replicas, true, t.Replicas == nil
+			}
+		}
+	}
+	if md := o.MachineDeployment(g.Name); md != nil {
+		v.exists, v.generation, v.observed, v.conditions = true, md.Generation, md.Status.ObservedGeneration, md.Status.Conditions
+		v.spec, v.version, v.replicas = "machine deployment", md.Spec.Template.Spec.Version, md.Spec.Replicas
+		v.current, v.ready = n(md.Status.Replicas), n(md.Status.ReadyReplicas)
+		v.available, v.upToDate = n(md.Status.AvailableReplicas), n(md.Status.UpToDateReplicas)
+		v.gone = md.DeletionTimestamp != nil
+		if v.autoscaled {
+			v.want = n(md.Spec.Replicas)
+		}
+	}
+	return v
+}
+
+func n(p *int32) int32 {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
+
+// waits tells what is missing in the group's own object.
+func (v group) waits(version string) string {
+	switch {
+	case !v.inTopology:
+		return "the group is not in the Cluster yet"
+	case !v.autoscaled && (v.topologyReplicas == nil || *v.topologyReplicas != v.want):
+		return fmt.Sprintf("the Cluster does not ask for %d machines yet", v.want)
+	case !v.exists:
+		return "not created yet"
+	case v.gone:
+		return "the " + v.spec + " is being deleted"
+	case v.version != version:
+		return "waiting for the upgrade to " + version
+	case v.replicas == nil || *v.replicas != v.want:
+		return fmt.Sprintf("the %s does not ask for %d machines yet", v.spec, v.want)
+	case v.observed < v.generation:
+		return "the " + v.spec + " has not been looked at yet"
+	case v.current != v.want || v.upToDate != v.want || v.ready != v.want || v.available != v.want:
+		return fmt.Sprintf("of %d machines %d exist, %d are up to date, %d ready and %d available", v.want, v.current, v.upToDate, v.ready, v.available)
+	case isTrue(v.conditions, clusterv1.RollingOutCondition):
+		return "machines are being replaced"
+	}
+	return ""
+}
+
+// machinesWait tells what is missing in the machines themselves. Counts in a status may be older than the machines.
+func machinesWait(machines []*clusterv1.Machine, want int32, version string) string {
+	if len(machines) != int(want) {
+		return fmt.Sprintf("%d machines exist of %d", len(machines), want)
+	}
+	for _, m := range machines {
+		switch {
+		case m.DeletionTimestamp != nil:
+			return "machine " + m.Name + " is being deleted"
+		case m.Spec.Version != version:
+			return "machine " + m.Name + " has version " + m.Spec.Version
+		case isNotTrue(condition(m.Status.Conditions, clusterv1.MachineUpToDateCondition)):
+			return "machine " + m.Name + " is not up to date"
+		case !isTrue(m.Status.Conditions, clusterv1.MachineReadyCondition):
+			return "machine " + m.Name + " is not ready"
+		}
+	}
+	return ""
+}

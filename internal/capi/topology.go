@@ -1,0 +1,320 @@
+package capi
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// values builds a list of variables in the order they are set.
+type values []clusterv1.ClusterVariable
+
+func (v *values) set(name string, value any) {
+	*v = append(*v, clusterv1.ClusterVariable{Name: name, Value: raw(value)})
+}
+
+// clusterVariables are the topology's variables: those of the whole cluster, and those of machines as the control plane
+// has them; node groups override the latter.
+func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label.Values, opts Options, p *problems) []clusterv1.ClusterVariable {
+	var v values
+	networkVariables(&v, c, labels, p)
+	m := machine(c, masters, opts, p)
+	v.set(varControlPlaneFlavor, m.flavor)
+	v.set(varFlavor, cmp.Or(c.Resolved.FlavorName, m.flavor))
+	v.set(varImage, m.image)
+	v.set(varHardwareDiskBus, m.diskBus)
+	v.set(varImageRepository, labels.String(label.ContainerInfraPrefix))
+	v.set(varServerGroup, m.serverGroup)
+	v.set(varDifferentFailureDomain, labels.Bool(label.DifferentFailureDomain))
+	v.set(varBootVolume, m.bootVolume)
+	v.set(varBootVolumeZone, cmp.Or(labels.String(label.BootVolumeZone), labels.String(label.AvailabilityZone)))
+	v.set(varEtcdVolume, volumeOf(labels.Int(label.EtcdVolumeSize), cmp.Or(labels.String(label.EtcdVolumeType), opts.VolumeType)))
+	v.set(varDockerVolume, m.dockerVolume)
+	v.set(varZone, labels.String(label.AvailabilityZone))
+	if !plain.MatchString(c.Keypair) || int64(len(c.Keypair)) > maxName {
+		p.add("keypair %.64q is not the name of a key pair", c.Keypair)
+	}
+	v.set(varSSHKey, c.Keypair)
+	v.set(varOperatingSystem, operatingSystem(c, p))
+	v.set(varProxy, proxy(c, p))
+	apiServerVariables(&v, labels)
+	return v
+}
+
+func networkVariables(v *values, c *magnum.Cluster, labels label.Values, p *problems) {
+	lb := map[string]any{"enabled": c.MasterLBEnabled}
+	for field, name := range map[string]string{"provider": label.OctaviaProvider, "flavor": label.APIServerLBFlavor, "availabilityZone": label.APIServerLBZone} {
+		if s := labels.String(name); s != "" {
+			lb[field] = s
+		}
+	}
+	v.set(varAPIServerLoadBalancer, lb)
+	v.set(varAPIServerFloatingIP, labels.String(label.APIServerFloatingIP))
+	floating := labels.Bool(label.FloatingIPEnabled)
+	if !floating && !c.MasterLBEnabled {
+		p.add("label %s is false and master_lb_enabled too: nothing would hold the API server's address", label.FloatingIPEnabled)
+	}
+	if !floating && labels.Has(label.APIServerFloatingIP) {
+		p.add("label %s is given, but %s is false", label.APIServerFloatingIP, label.FloatingIPEnabled)
+	}
+	v.set(varDisableFloatingIP, !floating)
+	for _, n := range []struct{ variable, id string }{
+		{varExternalNetwork, c.Resolved.ExternalNetworkID}, {varFixedNetwork, c.Resolved.FixedNetworkID}, {varFixedSubnet, c.Resolved.FixedSubnetID},
+	} {
+		if n.id != "" && !uuid.MatchString(n.id) {
+			p.add("%s %.64q is not a UUID", n.variable, n.id)
+		}
+		v.set(n.variable, n.id)
+	}
+	v.set(varNodeCIDR, labels.String(label.FixedSubnetCIDR))
+	v.set(varDNSNameservers, nameservers(c, p))
+	v.set(varControlPlaneZones, orEmpty(labels.CSV(label.ControlPlaneZones)))
+}
+
+func apiServerVariables(v *values, labels label.Values) {
+	v.set(varAPIServerSANs, orEmpty(labels.CSV(label.APIServerCertSANs)))
+	v.set(varAPIServerCipherSuites, labels.String(label.APIServerTLSCipherSuites))
+	v.set(varKubeletCipherSuites, labels.String(label.KubeletTLSCipherSuites))
+	plugins := []string{admissionAlways}
+	for _, plugin := range labels.CSV(label.AdmissionControlList) {
+		if !slices.Contains(plugins, plugin) {
+			plugins = append(plugins, plugin)
+		}
+	}
+	v.set(varAdmissionControlList, strings.Join(plugins, ","))
+	v.set(varAuditLog, map[string]any{
+		"enabled": labels.Bool(label.AuditLogEnabled), "maxAge": labels.Int(label.AuditLogMaxAge),
+		"maxBackup": labels.Int(label.AuditLogMaxBackup), "maxSize": labels.Int(label.AuditLogMaxSize),
+	})
+	v.set(varOpenIDConnect, map[string]any{
+		"issuerUrl": labels.String(label.OIDCIssuerURL), "clientId": labels.String(label.OIDCClientID),
+		"usernameClaim": labels.String(label.OIDCUsernameClaim), "usernamePrefix": labels.String(label.OIDCUsernamePrefix),
+		"groupsClaim": labels.String(label.OIDCGroupsClaim), "groupsPrefix": labels.String(label.OIDCGroupsPrefix),
+	})
+	v.set(varKeystoneAuth, labels.Bool(label.KeystoneAuthEnabled))
+}
+
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func proxy(c *magnum.Cluster, p *problems) map[string]any {
+	t := c.Template
+	for _, f := range []struct{ field, text string }{{"http_proxy", t.HTTPProxy}, {"https_proxy", t.HTTPSProxy}, {"no_proxy", t.NoProxy}} {
+		if !proxyText.MatchString(f.text) || int64(len(f.text)) > maxText {
+			p.add("%s %.64q holds characters that may not stand in it", f.field, f.text)
+		}
+	}
+	return map[string]any{"http": t.HTTPProxy, "https": t.HTTPSProxy, "noProxy": t.NoProxy}
+}
+
+// machineValues are what the machines of one group are made of.
+type machineValues struct {
+	flavor, image, diskBus, serverGroup string
+	bootVolume, dockerVolume            map[string]any
+}
+
+// groupLabels are a node group's labels, then the cluster's: a node group that was made without a copy of the cluster's
+// labels still pulls from the cluster's mirror.
+func groupLabels(c *magnum.Cluster, g *magnum.NodeGroup) label.Values {
+	all := maps.Clone(c.Labels)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, g.Labels)
+	return label.Of(all)
+}
+
+func machine(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) machineValues {
+	labels := groupLabels(c, g)
+	m := machineValues{
+		flavor: g.Resolved.FlavorName, image: g.Resolved.ImageID, diskBus: g.Resolved.HardwareDiskBus, serverGroup: opts.ServerGroups[g.Name],
+	}
+	clusterFlavor, clusterFlavorID := c.Resolved.FlavorName, c.FlavorID
+	if g.Role == magnum.RoleMaster {
+		clusterFlavor, clusterFlavorID = c.Resolved.MasterFlavorName, c.MasterFlavorID
+		m.flavor = cmp.Or(g.Resolved.MasterFlavorName, m.flavor)
+	}
+	if m.flavor == "" && (g.FlavorID == "" || g.FlavorID == clusterFlavorID) {
+		m.flavor = clusterFlavor
+	}
+	if m.image == "" && (g.ImageID == "" || g.ImageID == c.Template.ImageID) {
+		m.image, m.diskBus = c.Resolved.ImageID, c.Resolved.HardwareDiskBus
+	}
+	if m.flavor == "" || !plain.MatchString(m.flavor) || int64(len(m.flavor)) > maxName {
+		p.add("node group %s: flavor %.64q is not known", g.Name, cmp.Or(m.flavor, g.FlavorID))
+	}
+	if !uuid.MatchString(m.image) {
+		p.add("node group %s: image %.64q is not known", g.Name, cmp.Or(m.image, g.ImageID))
+	}
+	if m.serverGroup != "" && !uuid.MatchString(m.serverGroup) {
+		p.add("node group %s: server group %.64q is not a UUID", g.Name, m.serverGroup)
+	}
+	size := opts.BootVolumeSize
+	if labels.Has(label.BootVolumeSize) {
+		size = labels.Int(label.BootVolumeSize)
+	}
+	m.bootVolume = volumeOf(size, cmp.Or(labels.String(label.BootVolumeType), opts.BootVolumeType, opts.VolumeType))
+	m.dockerVolume = volumeOf(cmp.Or(g.DockerVolumeSize, c.DockerVolumeSize), cmp.Or(labels.String(label.DockerVolumeType), opts.VolumeType))
+	return m
+}
+
+func volumeOf(size int, kind string) map[string]any {
+	return map[string]any{"size": size, "type": kind}
+}
+
+// machineDeployment is a worker node group's entry in the topology (upstream-driver.md 1.3).
+func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) clusterv1.MachineDeploymentTopology {
+	*p = append(*p, groupErrors(g, label.Validate(label.NodeGroup, g.Labels))...)
+	labels := groupLabels(c, g)
+	m := machine(c, g, opts, p)
+	if !magnum.ValidNodeGroupName(g.Name) || !role.MatchString(g.Role) {
+		p.add("node group %.64q with the role %.64q: both must be names in lower case", g.Name, g.Role)
+	}
+	own, kubelet := nodeLabels(g, p)
+	md := clusterv1.MachineDeploymentTopology{
+		Class: WorkerClass, Name: g.Name, Replicas: new(int32(g.NodeCount)), //nolint:gosec // G115: split has bounded it.
+		FailureDomain: label.Of(g.Labels).String(label.AvailabilityZone),
+		Metadata:      clusterv1.ObjectMeta{Labels: own},
+	}
+	md.HealthCheck.Enabled = new(label.Of(c.Labels).Bool(label.AutoHealingEnabled))
+	md.Deletion.NodeVolumeDetachTimeoutSeconds = new(int32(detachSeconds))
+	if label.Of(c.Labels).Bool(label.AutoScalingEnabled) {
+		md.Replicas = nil
+		md.Metadata.Annotations = autoscaling(g, labels, m, opts, own, kubelet, p)
+	}
+	var v values
+	v.set(varBootVolume, m.bootVolume)
+	v.set(varDockerVolume, m.dockerVolume)
+	v.set(varFlavor, m.flavor)
+	v.set(varImageRepository, labels.String(label.ContainerInfraPrefix))
+	v.set(varImage, m.image)
+	v.set(varHardwareDiskBus, m.diskBus)
+	v.set(varServerGroup, m.serverGroup)
+	v.set(varDifferentFailureDomain, labels.Bool(label.DifferentFailureDomain))
+	if kubelet != "" {
+		v.set(varNodeLabels, kubelet)
+	}
+	if len(g.NodeTaints) > 0 {
+		v.set(varNodeTaints, taints(g, p))
+	}
+	md.Variables.Overrides = v
+	return md
+}
+
+func groupErrors(g *magnum.NodeGroup, errs []error) []error {
+	for i := range errs {
+		errs[i] = fmt.Errorf("node group %s: %w", g.Name, errs[i])
+	}
+	return errs
+}
+
+const capacity = "capacity.cluster-autoscaler.kubernetes.io/"
+
+// autoscaling tells the cluster autoscaler the group's bounds, and what a node would be when there is none yet.
+func autoscaling(g *magnum.NodeGroup, labels label.Values, m machineValues, opts Options, own map[string]string, kubelet string, p *problems) map[string]string {
+	lo := cmp.Or(g.MinNodeCount, labels.Int(label.MinNodeCount))
+	hi := cmp.Or(labels.Int(label.MaxNodeCount), lo+1)
+	if g.MaxNodeCount != nil {
+		hi = *g.MaxNodeCount
+	}
+	if lo < 0 || lo > hi || hi > maxNodes {
+		p.add("node group %s: between %d and %d nodes is no range", g.Name, lo, hi)
+	}
+	a := map[string]string{
+		clusterv1.AutoscalerMinSizeAnnotation: strconv.Itoa(lo),
+		clusterv1.AutoscalerMaxSizeAnnotation: strconv.Itoa(hi),
+	}
+	f, known := opts.Flavors[m.flavor]
+	if !known {
+		return a
+	}
+	disk := f.DiskGiB
+	if size, ok := m.bootVolume["size"].(int); ok && size > 0 {
+		disk = size
+	}
+	a[capacity+"memory"] = strconv.Itoa((f.MemoryMiB+1023)/1024) + "G"
+	a[capacity+"cpu"] = strconv.Itoa(f.VCPUs)
+	a[capacity+"ephemeral-disk"] = strconv.Itoa(disk) + "Gi"
+	a[capacity+"labels"] = strings.Trim(join(own)+","+kubelet, ",")
+	if len(g.NodeTaints) > 0 {
+		var ts []string
+		for _, t := range g.NodeTaints {
+			ts = append(ts, t.Key+"="+t.Value+":"+t.Effect)
+		}
+		a[capacity+"taints"] = strings.Join(ts, ",")
+	}
+	return a
+}
+
+func join(labels map[string]string) string {
+	var kv []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		kv = append(kv, k+"="+labels[k])
+	}
+	return strings.Join(kv, ",")
+}
+
+var (
+	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
+)
+
+// nodeLabels divides a group's labels into those Cluster API carries from Machines to nodes, which may change while the
+// nodes run, and those kubelets register with.
+func nodeLabels(g *magnum.NodeGroup, p *problems) (own map[string]string, kubelet string) {
+	own = map[string]string{RoleLabelPrefix + g.Role: "", NodeGroupLabel: g.Name}
+	rest := map[string]string{}
+	for _, k := range slices.Sorted(maps.Keys(g.NodeLabels)) {
+		v := g.NodeLabels[k]
+		domain, _, _ := strings.Cut(k, "/")
+		switch {
+		case !labelKey.MatchString(k) || len(k) > 316 || !labelValue.MatchString(v):
+			p.add("node group %s: %.64q=%.64q is not a label for nodes", g.Name, k, v)
+		case own[k] != "" || k == RoleLabelPrefix+g.Role:
+			p.add("node group %s: node label %s is set by the service", g.Name, k)
+		case domain == clusterv1.NodeRoleLabelPrefix || within(domain, clusterv1.NodeRestrictionLabelDomain) || within(domain, clusterv1.ManagedNodeLabelDomain):
+			own[k] = v
+		case within(domain, "kubernetes.io") && !within(domain, "node.kubernetes.io") && !within(domain, "kubelet.kubernetes.io"), within(domain, "k8s.io"):
+			p.add("node group %s: node label %s is Kubernetes' own; a kubelet may not set it", g.Name, k)
+		default:
+			rest[k] = v
+		}
+	}
+	return own, join(rest)
+}
+
+func within(domain, parent string) bool {
+	return domain == parent || strings.HasSuffix(domain, "."+parent)
+}
+
+func taints(g *magnum.NodeGroup, p *problems) []magnum.Taint {
+	for _, t := range g.NodeTaints {
+		known := slices.Contains([]string{"NoSchedule", "PreferNoSchedule", "NoExecute"}, t.Effect)
+		if !labelKey.MatchString(t.Key) || len(t.Key) > 253 || !labelValue.MatchString(t.Value) || !known {
+			p.add("node group %s: %.64q=%.64q:%.64q is not a taint", g.Name, t.Key, t.Value, t.Effect)
+		}
+	}
+	return g.NodeTaints
+}
+
+func varsByName(vs []clusterv1.ClusterVariable) map[string]apiextensionsv1.JSON {
+	m := make(map[string]apiextensionsv1.JSON, len(vs))
+	for _, v := range vs {
+		m[v.Name] = v.Value
+	}
+	return m
+}
