@@ -1,0 +1,207 @@
+package api
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"strconv"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+// resizeCluster sets the size of one node group, the default workers unless another is named.
+func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
+	f, err := s.fields(c, "cluster_resize_req")
+	if err != nil {
+		return answer{}, err
+	}
+	atLeast := 0
+	if c.version < 10 {
+		atLeast = 1 // Magnum 1.10: down to no workers
+	}
+	nodes, given := f.integer("node_count", atLeast, maxCount)
+	if _, there := f.take("node_count"); !given && !there {
+		f.mandatory("node_count")
+	}
+	remove := f.texts("nodes_to_remove", maxCount)
+	ident := optionalText(f, "nodegroup")
+	if err := f.done(); err != nil {
+		return answer{}, err
+	}
+	k, g, err := s.findCluster(ctx, c, "cluster:resize", "")
+	if err != nil {
+		return answer{}, err
+	}
+	ng, err := s.NodeGroups.NodeGroup(ctx, g, k.UUID, textOr(ident, magnum.DefaultWorker))
+	if err != nil {
+		return answer{}, err
+	}
+	// Magnum answers 202 and only logs that the state forbids it; a client should know.
+	if !k.Status.AllowsResize() {
+		return answer{}, magnum.Conflict("Resizing a cluster when status is %q is not supported.", k.Status)
+	}
+	if ng.Role == magnum.RoleMaster {
+		if err := checkMasterCount(nodes); err != nil {
+			return answer{}, err
+		}
+		if err := checkLoadBalancer(nodes, k.MasterLBEnabled); err != nil {
+			return answer{}, err
+		}
+	}
+	if err := s.resizeGroup(ctx, g, ng, nodes, remove); err != nil {
+		return answer{}, err
+	}
+	return c.accepted(k.UUID), nil
+}
+
+func optionalText(f *fields, name string) string {
+	v, _ := f.text(name, 0, 255)
+	return v
+}
+
+// resizeGroup changes how many nodes a group has, within the bounds it was given.
+func (s *server) resizeGroup(ctx context.Context, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) error {
+	_, err := s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {
+		outside := nodes < now.MinNodeCount || now.MaxNodeCount != nil && nodes > *now.MaxNodeCount
+		if now.Role != magnum.RoleMaster && outside {
+			most := "None"
+			if now.MaxNodeCount != nil {
+				most = strconv.Itoa(*now.MaxNodeCount)
+			}
+			return magnum.Invalid("Resizing %s outside the allowed range: min_node_count = %d, max_node_count = %s",
+				now.Name, now.MinNodeCount, most)
+		}
+		if now.Status.Deleting() {
+			return magnum.Conflict("Nodegroup %s is being deleted.", now.Name)
+		}
+		now.NodeCount, now.NodesToRemove = nodes, remove
+		return nil
+	})
+	return err
+}
+
+// upgradeCluster moves a cluster to another template's Kubernetes version and image. Unlike resize, Magnum does this while the
+// client waits, so a state that forbids it is its 400.
+func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
+	if c.version < 8 {
+		return answer{}, magnum.Invalid("Cluster upgrade is not supported in the provided microversion.")
+	}
+	f, err := s.fields(c, "cluster_upgrade_req")
+	if err != nil {
+		return answer{}, err
+	}
+	templateIdent, given := f.name("cluster_template")
+	if _, there := f.take("cluster_template"); !given && !there {
+		f.mandatory("cluster_template")
+	}
+	// How many nodes are replaced at once is the machine deployment's matter here. Magnum fails with 500 when it is not given.
+	_, _ = f.integer("max_batch_size", 1, maxCount)
+	groupIdent := optionalText(f, "nodegroup")
+	if err := f.done(); err != nil {
+		return answer{}, err
+	}
+	const everywhere = "cluster:upgrade_all_projects"
+	k, g, err := s.findCluster(ctx, c, "cluster:upgrade", everywhere)
+	if err != nil {
+		return answer{}, err
+	}
+	t, err := s.Templates.Template(ctx, s.Policy.Scope(c.caller, everywhere), templateIdent)
+	if err != nil {
+		return answer{}, err
+	}
+	ng, err := s.NodeGroups.NodeGroup(ctx, g, k.UUID, textOr(groupIdent, magnum.DefaultWorker))
+	if err != nil {
+		return answer{}, err
+	}
+	if !ng.IsDefault && t.UUID != k.ClusterTemplateID {
+		return answer{}, magnum.Conflict("Cluster Template is not valid for upgrade: Nodegroup %s can be upgraded only to match "+
+			"cluster's template (%s).", ng.Name, k.ClusterTemplateID)
+	}
+	if !k.Status.AllowsUpdate() {
+		return answer{}, magnum.Invalid("Upgrading a cluster when status is %q is not supported.", k.Status)
+	}
+	if err := checkSkew(k.Labels[label.KubeTag], t.Labels[label.KubeTag]); err != nil {
+		return answer{}, err
+	}
+	if err := s.upgrade(ctx, c, g, k, t, ng); err != nil {
+		return answer{}, err
+	}
+	return c.accepted(k.UUID), nil
+}
+
+// upgrade writes what the controllers then make true. Only version and image move: a cluster keeps its other labels
+// (magnum-cluster-api, driver.py), and its copy of the template moves as a whole. It is one write, which the cluster
+// controller carries to the groups, so that it cannot stop half-way.
+func (s *server) upgrade(
+	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate, only *magnum.NodeGroup,
+) error {
+	found, err := s.resolve(ctx, c, resources{image: t.ImageID, externalNetwork: t.ExternalNetworkID})
+	if err != nil {
+		return err
+	}
+	tag := t.Labels[label.KubeTag]
+	if !only.IsDefault {
+		return s.upgradeGroup(ctx, g, only, t, found)
+	}
+	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
+		if !now.Status.AllowsUpdate() { // somebody was faster
+			return magnum.Invalid("Upgrading a cluster when status is %q is not supported.", now.Status)
+		}
+		now.Labels = maps.Clone(now.Labels)
+		now.Labels[label.KubeTag] = tag
+		now.ClusterTemplateID, now.Template, now.OperationRequestID = t.UUID, *t, c.requestID
+		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
+		now.Resolved.HardwareDiskBus, now.Resolved.ExternalNetworkID = found.HardwareDiskBus, found.ExternalNetworkID
+		return nil
+	})
+	return err
+}
+
+// upgradeGroup brings one further group to the image of its cluster's template.
+func (s *server) upgradeGroup(
+	ctx context.Context, g policy.Grant, ng *magnum.NodeGroup, t *magnum.ClusterTemplate, found magnum.Resolved,
+) error {
+	_, err := s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {
+		now.ImageID = t.ImageID
+		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
+		now.Resolved.HardwareDiskBus = found.HardwareDiskBus
+		return nil
+	})
+	return err
+}
+
+var kubeTag = regexp.MustCompile(`^v(\d{1,5})\.(\d{1,5})\.(\d{1,5})(-[0-9A-Za-z.-]+)?$`)
+
+// checkSkew refuses what Kubernetes cannot do: going back, and leaving a minor version out (kubeadm's version skew policy). Magnum
+// does not check; Cluster API would refuse some of it later, where no client sees it.
+func checkSkew(from, to string) error {
+	if to == "" {
+		return magnum.Invalid("The cluster template for the upgrade has no label %s. Give it one, for example v1.34.1.", label.KubeTag)
+	}
+	now, okNow := parseTag(from)
+	then, ok := parseTag(to)
+	switch {
+	case !ok:
+		return magnum.Invalid("The label %s of the cluster template is %q, which is not of the form vX.Y.Z.", label.KubeTag, short(to, 64))
+	case !okNow: // an adopted cluster may have none; nothing can be said about it
+		return nil
+	case then[0] < now[0], then[0] == now[0] && (then[1] < now[1] || then[1] == now[1] && then[2] < now[2]):
+		return magnum.Invalid("Kubernetes cannot go back from %s to %s.", from, to)
+	case then[0] > now[0], then[1] > now[1]+1:
+		return magnum.Invalid("Kubernetes cannot leave out minor versions. From %s the next is v%d.%d.", from, now[0], now[1]+1)
+	}
+	return nil
+}
+
+func parseTag(tag string) (v [3]int, ok bool) {
+	m := kubeTag.FindStringSubmatch(tag)
+	if m == nil {
+		return v, false
+	}
+	for i := range v {
+		v[i], _ = strconv.Atoi(m[i+1]) // five digits at most
+	}
+	return v, true
+}

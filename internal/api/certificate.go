@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+// authorityKind reads which of a cluster's authorities is meant.
+func authorityKind(text string) (string, error) {
+	switch text {
+	case "", "kubernetes":
+		return "kubernetes", nil
+	case "etcd":
+		return "etcd", nil
+	case "front_proxy", "front-proxy":
+		return "front_proxy", nil
+	}
+	return "", invalidInput("ca_cert_type", text, "Value should be one of: kubernetes, etcd, front-proxy")
+}
+
+// getCertificate shows an authority's certificate. Rules about certificates compare with the cluster's user: another member of
+// the project gets 403 (Magnum 1.14).
+func (s *server) getCertificate(ctx context.Context, c *call) (answer, error) {
+	kind, err := authorityKind(c.query.Get("ca_cert_type"))
+	if err != nil {
+		return answer{}, err
+	}
+	k, g, err := s.findCluster(ctx, c, "certificate:get", "")
+	if err != nil {
+		return answer{}, err
+	}
+	certificate, _, err := s.Secrets.CertificateAuthority(ctx, g, k.UUID, kind)
+	if err != nil {
+		return answer{}, err
+	}
+	return c.certificate(http.StatusOK, k, kind, "", string(certificate)), nil
+}
+
+func (c *call) certificate(status int, k *magnum.Cluster, kind, csr, pem string) answer {
+	o := c.object()
+	o.open()
+	o.str("cluster_uuid", k.UUID)
+	if csr != "" {
+		o.str("csr", csr)
+	}
+	o.str("pem", strings.TrimRight(pem, "\n"))
+	o.str("ca_cert_type", kind)
+	o.links(c.base, "certificates", k.UUID)
+	o.close()
+	return c.ok(status, o)
+}
+
+// signCertificate signs what a client asks to be, which includes system:masters: this is how a kubeconfig is made.
+func (s *server) signCertificate(ctx context.Context, c *call) (answer, error) {
+	f, err := s.fields(c, "certificate")
+	if err != nil {
+		return answer{}, err
+	}
+	f.readOnly("links", "pem", "created_at", "updated_at")
+	ident, _ := f.name("cluster_uuid")
+	// Magnum had this until 1.10, and gophercloud still offers it.
+	bay, _ := f.name("bay_uuid")
+	csr, _ := f.text("csr", 1, 64<<10)
+	if _, there := f.take("csr"); !there {
+		f.mandatory("csr")
+	}
+	kindText, _ := f.text("ca_cert_type", 0, 64)
+	if err := f.done(); err != nil {
+		return answer{}, err
+	}
+	kind, err := authorityKind(kindText)
+	if err != nil {
+		return answer{}, err
+	}
+	if ident = textOr(ident, bay); ident == "" {
+		return answer{}, magnum.NotFound("Cluster Unset could not be found.")
+	}
+	k, err := s.Clusters.Cluster(ctx, s.Policy.Scope(c.caller, ""), ident)
+	if err != nil {
+		var told *magnum.Error
+		if errors.As(err, &told) && told.Status == http.StatusNotFound {
+			return answer{}, magnum.Invalid("%s", told.Detail) // the cluster is part of the input here
+		}
+		return answer{}, err
+	}
+	g, err := s.Policy.Authorize(c.caller, "certificate:create", policy.Target{ProjectID: k.ProjectID, UserID: k.UserID})
+	if err != nil {
+		return answer{}, err
+	}
+	certificate, key, err := s.Secrets.CertificateAuthority(ctx, g, k.UUID, kind)
+	if err != nil {
+		return answer{}, err
+	}
+	signed, err := s.sign(certificate, key, csr)
+	if err != nil {
+		return answer{}, err
+	}
+	return c.certificate(http.StatusCreated, k, kind, csr, string(signed)), nil
+}
+
+func (s *server) sign(certificate, key []byte, csr string) ([]byte, error) {
+	signed, err := pki.Sign(pki.Authority{CertPEM: certificate, KeyPEM: key}, []byte(csr), pki.Options{Random: s.Entropy, Now: s.Now()})
+	var refused *pki.InputError
+	if errors.As(err, &refused) {
+		return nil, magnum.Invalid("The %s.", strings.TrimSuffix(refused.Error(), "."))
+	}
+	return signed, err
+}
+
+// rotateCertificates makes Magnum's checks and then says that it cannot be done yet, instead of answering 202 and doing nothing,
+// or worse: magnum-cluster-api hands out new certificates that do not fit the cluster.
+func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error) {
+	k, _, err := s.findCluster(ctx, c, "certificate:rotate_ca", "")
+	if err != nil {
+		return answer{}, err
+	}
+	if k.Template.TLSDisabled {
+		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster without TLS is not supported.")
+	}
+	if !k.Status.AllowsUpdate() {
+		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster when status is %q is not supported.", k.Status)
+	}
+	return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster is not available in this release. Nothing was changed.")
+}
+
+// rotateCredential is as honest.
+func (s *server) rotateCredential(ctx context.Context, c *call) (answer, error) {
+	k, _, err := s.findCluster(ctx, c, "credential:rotate", "")
+	if err != nil {
+		return answer{}, err
+	}
+	if !k.Status.AllowsResize() {
+		return answer{}, magnum.Invalid("Rotating the credential of a cluster when status is %q is not supported.", k.Status)
+	}
+	return answer{}, magnum.Invalid("Rotating the credential of a cluster is not available in this release. Nothing was changed.")
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+)
+
+// resources are names that must mean something in the caller's cloud. Empty ones are not asked for.
+type resources struct {
+	image, flavor, masterFlavor                string
+	externalNetwork, fixedNetwork, fixedSubnet string
+	keypair                                    string
+	needsDisk                                  bool // flavors must have a disk, because no volume is booted from
+}
+
+// resolve asks the caller's cloud for everything at once. Of several problems the one that Magnum would have met first is told
+// (A7): flavors, image, networks, subnet, key pair.
+func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.Resolved, error) {
+	cloud := s.CloudFor(c.token, c.identity)
+	var out magnum.Resolved
+	problems := make([]error, 7)
+	var g errgroup.Group // not cancelled by the first error: an earlier one may follow
+	ask := func(place int, name string, question func() error) {
+		if name != "" {
+			g.Go(func() error { problems[place] = question(); return nil })
+		}
+	}
+	flavor := func(name string, into *string) func() error {
+		return func() error {
+			f, err := cloud.Flavor(ctx, name)
+			if err == nil && want.needsDisk && f.Disk == 0 {
+				err = magnum.Invalid("Flavor with zero root volume size is not supported when boot_volume_size is zero.")
+			}
+			*into = f.Name
+			return missing(err, "flavor", name, http.StatusBadRequest)
+		}
+	}
+	ask(0, want.flavor, flavor(want.flavor, &out.FlavorName))
+	if want.masterFlavor != want.flavor {
+		ask(1, want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName))
+	}
+	ask(2, want.image, func() error {
+		image, err := cloud.Image(ctx, want.image)
+		if err != nil {
+			return missing(err, "image", want.image, http.StatusBadRequest)
+		}
+		out.ImageID, out.ImageOSDistro, out.HardwareDiskBus = image.ID, image.OSDistro, image.HWDiskBus
+		return checkDistro(image, want.image)
+	})
+	network := func(name string, external bool, kind string, into *string) func() error {
+		return func() error {
+			n, err := cloud.Network(ctx, name, external)
+			*into = n.ID
+			return missing(err, kind, name, http.StatusBadRequest)
+		}
+	}
+	ask(3, want.externalNetwork, network(want.externalNetwork, true, "external network", &out.ExternalNetworkID))
+	ask(4, want.fixedNetwork, network(want.fixedNetwork, false, "network", &out.FixedNetworkID))
+	ask(5, want.fixedSubnet, func() error {
+		n, err := cloud.Subnet(ctx, want.fixedSubnet)
+		out.FixedSubnetID = n.ID
+		return missing(err, "fixed subnet", want.fixedSubnet, http.StatusBadRequest)
+	})
+	ask(6, want.keypair, func() error {
+		_, err := cloud.Keypair(ctx, want.keypair)
+		return missing(err, "keypair", want.keypair, http.StatusNotFound)
+	})
+	_ = g.Wait() // the questions keep their own errors
+	for _, err := range problems {
+		if err != nil {
+			return magnum.Resolved{}, err
+		}
+	}
+	if want.masterFlavor == want.flavor {
+		out.MasterFlavorName = out.FlavorName
+	}
+	return out, nil
+}
+
+func checkDistro(image openstack.Image, name string) error {
+	if image.OSDistro == "" {
+		return magnum.Invalid("Image %s doesn't contain os_distro field.", name)
+	}
+	return nil
+}
+
+// missing turns what the cloud says about a name into what Magnum says: of things a cluster is made from "not found" is bad input
+// (400), of key pairs it is 404.
+func missing(err error, kind, name string, notFound int) error {
+	var told *magnum.Error
+	switch {
+	case err == nil, errors.As(err, &told):
+		return err
+	case errors.Is(err, openstack.ErrNotFound) && kind == "image":
+		return magnum.Refuse(notFound, "Image %s could not be found.", name)
+	case errors.Is(err, openstack.ErrNotFound):
+		return magnum.Refuse(notFound, "Unable to find %s %s.", kind, name)
+	case errors.Is(err, openstack.ErrAmbiguous):
+		return magnum.Conflict("Multiple %ss exist with same name %s. Please use the %s id instead.", kind, name, kind)
+	case errors.Is(err, openstack.ErrForbidden):
+		return magnum.Forbidden("Not authorized for %s %s.", kind, name)
+	case errors.Is(err, openstack.ErrRejected):
+		return magnum.Invalid("The cloud does not accept %s %s.", kind, name)
+	}
+	return fmt.Errorf("look up %s %q: %w", kind, name, err)
+}
+
+// chooseDriver decides who makes the clusters of a template, in Magnum's order: the template's own word, the image's property,
+// the operator's default, and else the first that knows the image's distribution.
+func (s *server) chooseDriver(asked string, image openstack.Image, serverType, coe string) (string, error) {
+	name := asked
+	for _, other := range []string{image.Properties["magnum_driver"], s.Config.DefaultDriver} {
+		if name == "" {
+			name = other
+		}
+	}
+	if name != "" {
+		if !slices.ContainsFunc(magnum.Drivers(), func(d magnum.Driver) bool { return d.Name == name }) {
+			return "", magnum.Invalid("Cluster driver (%s) not supported.", short(name, 100))
+		}
+	}
+	found, err := driverFor(serverType, image.OSDistro, coe)
+	if name == "" {
+		name = found
+	}
+	return name, err
+}
+
+// driverFor finds who makes clusters of this kind.
+func driverFor(serverType, distro, coe string) (string, error) {
+	for _, d := range magnum.Drivers() {
+		if serverType == "vm" && coe == "kubernetes" && d.OSDistro == distro {
+			return d.Name, nil
+		}
+	}
+	return "", magnum.Invalid("Cluster type (%s, %s, %s) not supported.", serverType, distro, coe)
+}

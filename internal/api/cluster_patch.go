@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+func clusterPatchRules() patchRules {
+	return patchRules{
+		internal: []string{
+			"created_at", "id", "links", "updated_at", "uuid", "project_id", "user_id", "api_address", "node_addresses",
+			"master_addresses", "stack_id", "cluster_id", "ca_cert_ref", "magnum_cert_ref", "trust_id", "trustee_user_name",
+			"trustee_password", "trustee_user_id", "etcd_ca_cert_ref", "front_proxy_ca_cert_ref",
+		},
+		fixed:    []string{"cluster_template_id"},
+		literals: []string{"labels", "health_status_reason"},
+	}
+}
+
+// clusterDocument is a cluster as patches see it.
+func clusterDocument(k *magnum.Cluster) document {
+	return document{
+		"name": orNull(k.Name), "cluster_template_id": orNull(k.ClusterTemplateID), "keypair": orNull(k.Keypair),
+		"node_count": number(k.NodeCount), "master_count": number(k.MasterCount),
+		"docker_volume_size": numberOrNull(k.DockerVolumeSize), "labels": dictionary(k.Labels),
+		"master_flavor_id": orNull(k.MasterFlavorID), "flavor_id": orNull(k.FlavorID),
+		"create_timeout": number(k.CreateTimeout), "status": orNull(string(k.Status)), "status_reason": orNull(k.StatusReason),
+		"health_status": orNull(string(k.Health)), "health_status_reason": dictionary(k.HealthReason),
+		"discovery_url": orNull(k.DiscoveryURL), "coe_version": orNull(k.COEVersion),
+		"container_version": orNull(k.ContainerVersion), "fixed_network": orNull(k.FixedNetwork),
+		"fixed_subnet": orNull(k.FixedSubnet), "floating_ip_enabled": k.FloatingIPEnabled, "master_lb_enabled": k.MasterLBEnabled,
+	}
+}
+
+// patchCluster changes the number of workers or what is known of the health; nothing else of a cluster can change (A4).
+func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
+	if err := c.rollback(); err != nil {
+		return answer{}, err
+	}
+	p, err := s.patch(c, clusterPatchRules())
+	if err != nil {
+		return answer{}, err
+	}
+	k, g, err := s.findCluster(ctx, c, "cluster:update", "cluster:update_all_projects")
+	if err != nil {
+		return answer{}, err
+	}
+	wanted := clusterDocument(k)
+	if err := p.apply(wanted); err != nil {
+		return answer{}, err
+	}
+	if wanted["node_count"] == nil {
+		wanted["node_count"] = number(1) // removed: the default (Magnum 1.14)
+	}
+	changed := clusterDocument(k).changed(wanted)
+	refused := slices.DeleteFunc(slices.Clone(changed), func(name string) bool {
+		return slices.Contains([]string{"node_count", "health_status", "health_status_reason"}, name)
+	})
+	if len(refused) > 0 {
+		return answer{}, magnum.Invalid("cannot change cluster property(ies) %s.", strings.Join(refused, ", "))
+	}
+	f := wanted.fields("cluster", s.Config.MaxLabels)
+	health, _ := f.enum("health_status", string(magnum.Healthy), string(magnum.Unhealthy), string(magnum.HealthUnknown))
+	reason, _ := f.labels("health_status_reason")
+	atLeast := 0
+	if c.version < 10 && slices.Contains(changed, "node_count") {
+		atLeast = 1
+	}
+	nodes, _ := f.integer("node_count", atLeast, maxCount)
+	if len(f.problems) > 0 {
+		return answer{}, magnum.Invalid("%s", strings.Join(f.problems, " "))
+	}
+	// The node count last: it starts work that cannot be taken back.
+	if slices.ContainsFunc(changed, func(name string) bool { return strings.HasPrefix(name, "health_") }) {
+		if err := s.putHealth(ctx, c, g, k, magnum.Health(health), reason); err != nil {
+			return answer{}, err
+		}
+	}
+	if slices.Contains(changed, "node_count") {
+		if err := s.resizeWorkers(ctx, g, k, nodes); err != nil {
+			return answer{}, err
+		}
+	}
+	return c.accepted(k.UUID), nil
+}
+
+// rollback is an argument that nothing here can act on: Cluster API keeps going forward. It exists from 1.3 on.
+func (c *call) rollback() error {
+	if !c.query.Has("rollback") {
+		return nil
+	}
+	if c.version < 3 {
+		return unknownArgument("rollback")
+	}
+	if text := c.query.Get("rollback"); text != "" {
+		if _, ok := toBoolean(text); !ok {
+			return invalidInput("rollback", text, "A boolean is expected.")
+		}
+	}
+	return nil
+}
+
+// putHealth keeps what an outside health checker (magnum-auto-healer) found. It is no change of the cluster: its state does not
+// matter and does not move.
+func (s *server) putHealth(
+	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, health magnum.Health, reason map[string]string,
+) error {
+	if _, err := s.Policy.Authorize(c.caller, "cluster:update_health_status", c.self()); err != nil {
+		return err
+	}
+	_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
+		now.Health, now.HealthReason, now.OperationRequestID = health, reason, c.requestID
+		return nil
+	})
+	return err
+}
+
+// resizeWorkers applies a cluster's node count: it was compared with the sum over all groups and goes to the default group
+// (Magnum 1.14).
+func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int) error {
+	// Magnum answers 202 and only logs that the state forbids it; a client should know.
+	if !k.Status.AllowsUpdate() {
+		return magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
+	}
+	ng, err := s.NodeGroups.NodeGroup(ctx, g, k.UUID, magnum.DefaultWorker)
+	if err != nil {
+		return err
+	}
+	return s.resizeGroup(ctx, g, ng, nodes, nil)
+}
+
+func (s *server) deleteCluster(ctx context.Context, c *call) (answer, error) {
+	k, g, err := s.findCluster(ctx, c, "cluster:delete", "cluster:delete_all_projects")
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.Clusters.DeleteCluster(ctx, g, k.UUID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, nil
+}

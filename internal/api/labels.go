@@ -1,0 +1,59 @@
+package api
+
+import (
+	"maps"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// chooseLabels decides what labels a thing has (Magnum A9): none given means its parent's, given ones replace the parent's, and
+// only merging keeps both.
+func chooseLabels(parent, given map[string]string, merge bool) map[string]string {
+	out := map[string]string{}
+	if len(given) == 0 || merge {
+		maps.Copy(out, parent)
+	}
+	maps.Copy(out, given)
+	return out
+}
+
+// checkLabels returns everything that is wrong with labels as one refusal.
+func (s *server) checkLabels(scope label.Scope, labels map[string]string) error {
+	problems := s.Labels(scope, labels)
+	if len(problems) == 0 {
+		return nil
+	}
+	sentences := make([]string, 0, len(problems))
+	for _, p := range problems {
+		text := p.Error()
+		first, n := utf8.DecodeRuneInString(text)
+		sentences = append(sentences, strings.TrimSuffix(string(unicode.ToUpper(first))+text[n:], ".")+".")
+	}
+	return magnum.Invalid("%s", short(strings.Join(sentences, " "), 4000))
+}
+
+// labelDiff writes how labels differ from the parent's. "overridden" shows the parent's value (Magnum 1.14).
+func (o *object) labelDiff(parent, labels map[string]string) {
+	overridden, added, skipped := map[string]string{}, map[string]string{}, map[string]string{}
+	for k, v := range labels {
+		was, ok := parent[k]
+		switch {
+		case !ok:
+			added[k] = v
+		case was != v:
+			overridden[k] = was
+		}
+	}
+	for k, v := range parent {
+		if _, ok := labels[k]; !ok {
+			skipped[k] = v
+		}
+	}
+	o.dict("labels_overridden", overridden)
+	o.dict("labels_added", added)
+	o.dict("labels_skipped", skipped)
+}

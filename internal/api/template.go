@@ -1,0 +1,303 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+func (s *server) listTemplates(ctx context.Context, c *call) (answer, error) {
+	return s.templateList(ctx, c, "clustertemplate:get_all", "clustertemplates")
+}
+
+func (s *server) listTemplatesDetail(ctx context.Context, c *call) (answer, error) {
+	return s.templateList(ctx, c, "clustertemplate:detail", "clustertemplates/detail")
+}
+
+// templateList shows full objects either way (Magnum 1.14).
+func (s *server) templateList(ctx context.Context, c *call, rule, address string) (answer, error) {
+	if _, err := s.Policy.Authorize(c.caller, rule, c.self()); err != nil {
+		return answer{}, err
+	}
+	p, err := s.page(c)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := p.uuidMarker(); err != nil {
+		return answer{}, err
+	}
+	all, err := s.Templates.Templates(ctx, s.Policy.Scope(c.caller, rule+"_all_projects"))
+	if err != nil {
+		return answer{}, err
+	}
+	list, err := paginate(c, all, p, templateOrder(), func(t *magnum.ClusterTemplate) string { return t.UUID }, "ClusterTemplate", address)
+	if err != nil {
+		return answer{}, err
+	}
+	return writeList(c, "clustertemplates", list, func(o *object, t *magnum.ClusterTemplate) { o.template(c, t) }), nil
+}
+
+func templateOrder() order[*magnum.ClusterTemplate] {
+	type t = *magnum.ClusterTemplate
+	return order[t]{
+		"id":                    field(func(t t) int64 { return t.ID }),
+		"uuid":                  field(func(t t) string { return t.UUID }),
+		"name":                  field(func(t t) string { return t.Name }),
+		"project_id":            field(func(t t) string { return t.ProjectID }),
+		"user_id":               field(func(t t) string { return t.UserID }),
+		"coe":                   field(func(t t) string { return t.COE }),
+		"cluster_distro":        field(func(t t) string { return t.ClusterDistro }),
+		"image_id":              field(func(t t) string { return t.ImageID }),
+		"flavor_id":             field(func(t t) string { return t.FlavorID }),
+		"master_flavor_id":      field(func(t t) string { return t.MasterFlavorID }),
+		"keypair_id":            field(func(t t) string { return t.KeypairID }),
+		"external_network_id":   field(func(t t) string { return t.ExternalNetworkID }),
+		"fixed_network":         field(func(t t) string { return t.FixedNetwork }),
+		"fixed_subnet":          field(func(t t) string { return t.FixedSubnet }),
+		"network_driver":        field(func(t t) string { return t.NetworkDriver }),
+		"volume_driver":         field(func(t t) string { return t.VolumeDriver }),
+		"dns_nameserver":        field(func(t t) string { return t.DNSNameserver }),
+		"apiserver_port":        field(func(t t) int { return t.APIServerPort }),
+		"docker_volume_size":    field(func(t t) int { return t.DockerVolumeSize }),
+		"docker_storage_driver": field(func(t t) string { return t.DockerStorageDriver }),
+		"server_type":           field(func(t t) string { return t.ServerType }),
+		"tags":                  field(func(t t) string { return t.Tags }),
+		"driver":                field(func(t t) string { return t.Driver }),
+		"public":                flag(func(t t) bool { return t.Public }),
+		"hidden":                flag(func(t t) bool { return t.Hidden }),
+		"tls_disabled":          flag(func(t t) bool { return t.TLSDisabled }),
+		"registry_enabled":      flag(func(t t) bool { return t.RegistryEnabled }),
+		"master_lb_enabled":     flag(func(t t) bool { return t.MasterLBEnabled }),
+		"floating_ip_enabled":   flag(func(t t) bool { return t.FloatingIPEnabled }),
+		"created_at":            field(func(t t) int64 { return t.CreatedAt.UnixMicro() }),
+		"updated_at":            field(func(t t) int64 { return t.UpdatedAt.UnixMicro() }),
+	}
+}
+
+// findTemplate is findCluster for templates. A public template may be read by anybody.
+func (s *server) findTemplate(ctx context.Context, c *call, rule, everywhere string) (*magnum.ClusterTemplate, policy.Grant, error) {
+	t, err := s.Templates.Template(ctx, s.Policy.Scope(c.caller, everywhere), c.r.PathValue("template"))
+	if err != nil {
+		return nil, policy.Grant{}, err
+	}
+	target := policy.Target{ProjectID: t.ProjectID, UserID: t.UserID}
+	if rule == "clustertemplate:get" && t.Public {
+		target = c.self()
+	}
+	g, err := s.Policy.Authorize(c.caller, rule, target)
+	return t, g, err
+}
+
+func (s *server) getTemplate(ctx context.Context, c *call) (answer, error) {
+	t, _, err := s.findTemplate(ctx, c, "clustertemplate:get", "clustertemplate:get_one_all_projects")
+	if err != nil {
+		return answer{}, err
+	}
+	return c.template(http.StatusOK, t), nil
+}
+
+func (c *call) template(status int, t *magnum.ClusterTemplate) answer {
+	o := c.object()
+	o.open()
+	o.template(c, t)
+	o.close()
+	return c.ok(status, o)
+}
+
+// createTemplate checks in Magnum's order (A7): what the template says, its image and driver, policy, its other resources, and
+// last whether the caller may publish.
+func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
+	f, err := s.fields(c, "cluster_template")
+	if err != nil {
+		return answer{}, err
+	}
+	f.readOnly("project_id", "user_id", "links", "created_at", "updated_at")
+	f.ignore("uuid")
+	t := f.template()
+	if err := f.done(); err != nil {
+		return answer{}, err
+	}
+	if t.Name == "" {
+		t.Name = magnum.RandomName(s.rand, "template")
+	}
+	if err := s.checkTemplate(&t); err != nil {
+		return answer{}, err
+	}
+	if err := s.checkLabels(label.Template, t.Labels); err != nil {
+		return answer{}, err
+	}
+	if err := s.readImage(ctx, c, &t); err != nil {
+		return answer{}, err
+	}
+	g, err := s.Policy.Authorize(c.caller, "clustertemplate:create", c.self())
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := s.resolve(ctx, c, templateResources(&t)); err != nil {
+		return answer{}, err
+	}
+	if t.Public || t.Hidden {
+		if err := s.mayPublish(c); err != nil {
+			return answer{}, err
+		}
+	}
+	t.ProjectID, t.UserID = c.caller.ProjectID, c.caller.UserID
+	stored, err := s.Templates.CreateTemplate(ctx, g, t)
+	if err != nil {
+		return answer{}, err
+	}
+	a := c.template(http.StatusCreated, stored)
+	a.location = c.base + "/v1/clustertemplates/" + stored.UUID
+	return a, nil
+}
+
+// readImage takes the distribution and, if nobody named it, the driver from the template's image.
+func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTemplate) error {
+	image, err := s.CloudFor(c.token, c.identity).Image(ctx, t.ImageID)
+	if err != nil {
+		return missing(err, "image", t.ImageID, http.StatusBadRequest)
+	}
+	if err := checkDistro(image, t.ImageID); err != nil {
+		return err
+	}
+	t.ClusterDistro = image.OSDistro
+	t.Driver, err = s.chooseDriver(t.Driver, image, t.ServerType, t.COE)
+	return err
+}
+
+// templateResources are what a template names besides its image, which readImage has looked at, and its key pair, which Magnum
+// does not check before a cluster uses it.
+func templateResources(t *magnum.ClusterTemplate) resources {
+	return resources{
+		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID,
+		externalNetwork: t.ExternalNetworkID, fixedNetwork: t.FixedNetwork, fixedSubnet: t.FixedSubnet,
+	}
+}
+
+func (s *server) mayPublish(c *call) error {
+	if _, err := s.Policy.Authorize(c.caller, "clustertemplate:publish", c.self()); err != nil {
+		return fmt.Errorf("%w: %w", magnum.Forbidden("Not authorized to set public or hidden flag for cluster template."), err)
+	}
+	return nil
+}
+
+func templatePatchRules() patchRules {
+	return patchRules{
+		internal: []string{"created_at", "id", "links", "updated_at", "uuid", "project_id", "user_id"},
+		fixed: []string{
+			"image_id", "coe", "network_driver", "external_network_id", "tls_disabled", "public", "server_type",
+			"registry_enabled", "cluster_distro", "hidden",
+		},
+		literals: []string{"labels"},
+	}
+}
+
+// patchTemplate finds only the caller's own and public templates: Magnum's administrators get 404 for others here (A10).
+func (s *server) patchTemplate(ctx context.Context, c *call) (answer, error) {
+	p, err := s.patch(c, templatePatchRules())
+	if err != nil {
+		return answer{}, err
+	}
+	t, g, err := s.findTemplate(ctx, c, "clustertemplate:update", "")
+	if err != nil {
+		return answer{}, err
+	}
+	if len(p) == 0 {
+		return c.template(http.StatusOK, t), nil
+	}
+	wanted, err := s.patched(ctx, c, t, p)
+	if err != nil {
+		return answer{}, err
+	}
+	before, seen := t.UpdatedAt, templateDocument(t)
+	t, err = s.Templates.UpdateTemplate(ctx, g, t.UUID, func(now *magnum.ClusterTemplate, referenced bool) error {
+		if referenced && !harmless(now, &wanted) {
+			return magnum.Invalid("ClusterTemplate %s is referenced by one or multiple clusters.", now.UUID)
+		}
+		if !templateDocument(now).equal(seen) {
+			return magnum.Conflict("ClusterTemplate %s was changed by somebody else at the same time. Try again.", now.UUID)
+		}
+		keep := *now
+		*now = wanted
+		now.ID, now.UUID, now.ProjectID, now.UserID = keep.ID, keep.UUID, keep.ProjectID, keep.UserID
+		now.CreatedAt, now.UpdatedAt = keep.CreatedAt, keep.UpdatedAt
+		return nil
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	shown := *t
+	shown.UpdatedAt = before // Magnum 1.14 does not read the record again
+	return c.template(http.StatusOK, &shown), nil
+}
+
+// patched applies a patch and checks the outcome like a new template; the cloud is asked about what the patch changed.
+func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate, p patch) (magnum.ClusterTemplate, error) {
+	doc := templateDocument(t)
+	if err := p.apply(doc); err != nil {
+		return magnum.ClusterTemplate{}, err
+	}
+	f := doc.fields("cluster_template", s.Config.MaxLabels)
+	wanted := f.template()
+	if err := f.done(); err != nil {
+		return wanted, err
+	}
+	if wanted.Name == "" {
+		wanted.Name = t.Name
+	}
+	if err := s.checkTemplate(&wanted); err != nil {
+		return wanted, err
+	}
+	if !maps.Equal(wanted.Labels, t.Labels) {
+		if err := s.checkLabels(label.Template, wanted.Labels); err != nil {
+			return wanted, err
+		}
+	}
+	if wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType {
+		if err := s.readImage(ctx, c, &wanted); err != nil {
+			return wanted, err
+		}
+	}
+	was, is := templateResources(t), templateResources(&wanted)
+	if was != is {
+		if _, err := s.resolve(ctx, c, is); err != nil {
+			return wanted, err
+		}
+	}
+	if wanted.Public != t.Public || wanted.Hidden != t.Hidden {
+		return wanted, s.mayPublish(c)
+	}
+	return wanted, nil
+}
+
+// harmless tells whether a template that clusters use may become wanted: only its name, its visibility or its tags alone may
+// change (Magnum 1.14).
+func harmless(now, wanted *magnum.ClusterTemplate) bool {
+	changed := templateDocument(now).changed(templateDocument(wanted))
+	if len(changed) != 1 {
+		return len(changed) == 0
+	}
+	switch changed[0] {
+	case "name", "hidden", "tags":
+		return true
+	case "public":
+		return wanted.Public
+	}
+	return false
+}
+
+func (s *server) deleteTemplate(ctx context.Context, c *call) (answer, error) {
+	t, g, err := s.findTemplate(ctx, c, "clustertemplate:delete", "clustertemplate:delete_all_projects")
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.Templates.DeleteTemplate(ctx, g, t.UUID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, nil
+}
