@@ -1,0 +1,179 @@
+// Package cluster turns a MagnumCluster into a Cluster API Cluster and keeps it so; when the record goes, it takes away
+// everything that was made for it. It asks; what became of each node group is reported by package nodegroup, and the
+// cluster's state follows from its groups' (status.go).
+//
+// phases.go is the whole life of a cluster on one screen. A phase that has been done is found done, so the process may be
+// killed at any line; nothing is remembered outside the management cluster.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/phase"
+	"github.com/jeroboam-cloud/jeroboam/internal/store"
+)
+
+// Cloud is what a cluster needs of its owner's cloud, asked with the cluster's own application credential.
+type Cloud interface {
+	EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error)
+	DeleteServerGroup(ctx context.Context, name string) error
+	// DeleteLoadBalancers asks for the end of what the cluster's Services made and returns how many are still there.
+	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining int, err error)
+}
+
+// Keystone takes a cluster's application credential back, as the service's own user.
+type Keystone interface {
+	DeleteApplicationCredential(ctx context.Context, userID, name string) error
+}
+
+// Reconciler makes clusters.
+type Reconciler struct {
+	Client   client.Client // cached reads
+	Reader   client.Reader // never cached: Secrets, and the cluster class
+	Class    capi.Class
+	Keystone Keystone
+	// CloudFor opens the owner's cloud with a clouds.yaml.
+	CloudFor    func(ctx context.Context, cloudsYAML []byte) (Cloud, error)
+	Recorder    events.EventRecorder
+	Now         func() time.Time
+	Log         *slog.Logger
+	Concurrency int
+	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
+	BootVolumeSize int
+	BootVolumeType string
+}
+
+// Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
+// Cluster API makes of it.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	byStack := handler.EnqueueRequestsFromMapFunc(r.requestsByStack)
+	return ctrl.NewControllerManagedBy(mgr).Named("magnum-cluster").
+		For(&v1alpha1.MagnumCluster{}).
+		Watches(&v1alpha1.MagnumNodeGroup{}, handler.EnqueueRequestsFromMapFunc(requestByGroup)).
+		Watches(&clusterv1.Cluster{}, byStack).
+		Watches(&controlplanev1.KubeadmControlPlane{}, byStack).
+		Watches(&clusterv1.MachineDeployment{}, byStack).
+		WatchesMetadata(&corev1.Secret{}, byStack, builder.WithPredicates(onlyArrivals())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).
+		Complete(r)
+}
+
+func requestByGroup(_ context.Context, o client.Object) []reconcile.Request {
+	g, ok := o.(*v1alpha1.MagnumNodeGroup)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: g.Namespace, Name: g.Spec.ClusterID}}}
+}
+
+// requestsByStack finds the record behind an object of Cluster API.
+func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []reconcile.Request {
+	stack := o.GetLabels()[clusterv1.ClusterNameLabel]
+	if _, ok := o.(*clusterv1.Cluster); ok {
+		stack = o.GetName()
+	}
+	if stack == "" {
+		return nil
+	}
+	list := &v1alpha1.MagnumClusterList{}
+	err := r.Client.List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{kube.IndexStack: stack})
+	if err != nil {
+		r.Log.ErrorContext(ctx, "cannot find the record of a stack", "stack", stack, "error", err)
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return out
+}
+
+// scope is one round's view of one cluster.
+type scope struct {
+	record  *v1alpha1.MagnumCluster
+	before  *v1alpha1.MagnumCluster // as it was read: what the status patch is made against
+	groups  []v1alpha1.MagnumNodeGroup
+	words   *magnum.Cluster
+	members []*magnum.NodeGroup // of groups, without those being deleted
+	stack   *kube.Stack
+	seen    capi.Observed     // the same, as capi reads it
+	cloud   Cloud             // nil until opened
+	servers map[string]string // node group name -> server group ID
+	log     *slog.Logger
+}
+
+// Reconcile runs one round.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	s, err := r.read(ctx, req)
+	if err != nil || s == nil {
+		return ctrl.Result{}, err
+	}
+	ctx = magnum.WithRequestID(ctx, s.words.OperationRequestID)
+	phases := r.life()
+	if s.record.DeletionTimestamp != nil {
+		phases = r.end()
+	}
+	out, err := phase.Run(ctx, phases, s)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: kube.Soon}, nil // the cache was a moment old: look again
+	}
+	after, statusErr := r.report(ctx, s, out, err)
+	if err == nil {
+		err = statusErr
+	}
+	return ctrl.Result{RequeueAfter: after}, err
+}
+
+func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error) {
+	s := &scope{record: &v1alpha1.MagnumCluster{}, servers: map[string]string{}}
+	if err := r.Client.Get(ctx, req.NamespacedName, s.record); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	s.before = s.record.DeepCopy()
+	list := &v1alpha1.MagnumNodeGroupList{}
+	err := r.Client.List(ctx, list, client.InNamespace(req.Namespace), client.MatchingFields{kube.IndexCluster: req.Name})
+	if err != nil {
+		return nil, fmt.Errorf("read node groups of cluster %s: %w", req.Name, err)
+	}
+	s.groups = list.Items
+	s.refresh()
+	if s.stack, err = kube.ReadStack(ctx, r.Client, s.record.Spec.StackID); err != nil {
+		return nil, err
+	}
+	s.seen = capi.Observed{
+		Cluster: s.stack.Cluster, ControlPlane: s.stack.ControlPlane, MachineDeployments: s.stack.Deployments, Machines: s.stack.Machines,
+	}
+	s.log = r.Log.With("cluster", req.Name, "stack", s.record.Spec.StackID, "request_id", s.words.OperationRequestID)
+	return s, nil
+}
+
+// refresh makes the words anew after groups have changed.
+func (s *scope) refresh() {
+	s.members = nil
+	for i := range s.groups {
+		if s.groups[i].DeletionTimestamp == nil {
+			s.members = append(s.members, store.NodeGroupWords(&s.groups[i]))
+		}
+	}
+	store.SortNodeGroups(s.members)
+	s.words = store.ClusterWords(s.record, s.members)
+}

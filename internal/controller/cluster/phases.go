@@ -1,0 +1,289 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/phase"
+	"github.com/jeroboam-cloud/jeroboam/internal/store"
+)
+
+// credentialWithin is how long the API may take between making a cluster's record and storing its cloud credential. The
+// API does both in one request; longer than this means that it was killed in between, and nobody else can make it.
+const credentialWithin = 2 * time.Minute
+
+// life is what a cluster goes through until it is gone.
+func (r *Reconciler) life() []phase.Phase[*scope] {
+	return []phase.Phase[*scope]{
+		{Name: "default node groups", Run: r.defaultGroups}, // the two groups every cluster has
+		{Name: "cloud credential", Run: r.awaitCredential},  // stored by the API, with the owner's token
+		{Name: "certificates", Run: r.awaitCertificates},    // made by package certificate
+		{Name: "upgrade node groups", Run: r.upgradeGroups}, // after an upgrade: version and image
+		{Name: "server groups", Run: r.serverGroups},        // Nova keeps the nodes of a group apart
+		{Name: "machines to remove", Run: r.markMachines},   // before the group shrinks
+		{Name: "cluster class", Run: r.clusterClass},        // one for each release, never changed
+		{Name: "cluster", Run: r.cluster},                   // what Cluster API works from
+	}
+}
+
+// end is how a cluster goes. The order matters: what the cluster's own controllers made in the cloud goes while its
+// credential still works, and the credential goes when nothing needs it any more.
+func (r *Reconciler) end() []phase.Phase[*scope] {
+	return []phase.Phase[*scope]{
+		{Name: "load balancers", Run: r.dropLoadBalancers}, // made by Services of type LoadBalancer
+		{Name: "cluster", Run: r.dropCluster},              // Cluster API takes machines and network away
+		{Name: "node groups", Run: r.dropGroups},           // records; package nodegroup lets them go
+		{Name: "server groups", Run: r.dropServerGroups},   // empty by now
+		{Name: "cloud credential", Run: r.dropCredential},  // nothing acts in the cloud any more
+		{Name: "secrets", Run: r.dropSecrets},              // authorities and credential
+		{Name: "record", Run: r.dropRecord},                // and the cluster is gone
+	}
+}
+
+func (r *Reconciler) defaultGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
+	made := false
+	for _, want := range store.DefaultNodeGroups(s.record) {
+		if slices.ContainsFunc(s.groups, func(g v1alpha1.MagnumNodeGroup) bool { return g.Spec.Name == want.Spec.Name }) {
+			continue
+		}
+		if s.record.Status.Status != "" && s.record.Status.Status != "CREATE_IN_PROGRESS" {
+			continue // a default group that is gone later was taken away on purpose
+		}
+		err := r.Client.Create(ctx, want, kube.FieldOwner)
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return phase.Done(), fmt.Errorf("create %s: %w", want.Spec.Name, err)
+		}
+		made = true
+	}
+	if made {
+		return phase.Wait("making node groups"), nil // the watch brings them
+	}
+	return phase.Done(), nil
+}
+
+func (r *Reconciler) secret(ctx context.Context, name string) (*corev1.Secret, error) {
+	s := &corev1.Secret{}
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: name}, s)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read secret %s: %w", name, err)
+	}
+	return s, nil
+}
+
+func (r *Reconciler) awaitCredential(ctx context.Context, s *scope) (phase.Outcome, error) {
+	if s.stack.Cluster != nil {
+		return phase.Done(), nil // it was there before the Cluster was made
+	}
+	secret, err := r.secret(ctx, capi.CloudConfigSecretName(s.record.Spec.StackID))
+	if err != nil || secret != nil {
+		return phase.Done(), err
+	}
+	left := credentialWithin - r.Now().Sub(s.record.CreationTimestamp.Time)
+	if left <= 0 {
+		return phase.Fail("The application credential of this cluster was never stored, because the request that made the " +
+			"cluster was cut off. Delete the cluster and create it again."), nil
+	}
+	return phase.WaitFor(left, "waiting for the cluster's application credential"), nil
+}
+
+func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) (phase.Outcome, error) {
+	if s.stack.Cluster != nil {
+		return phase.Done(), nil
+	}
+	for _, p := range capi.Purposes() {
+		secret, err := r.secret(ctx, capi.KeyPairSecretName(s.record.Spec.StackID, p))
+		if err != nil {
+			return phase.Done(), err
+		}
+		if secret == nil {
+			return phase.Wait("making certificate authorities"), nil
+		}
+	}
+	return phase.Done(), nil
+}
+
+// upgradeGroups carries the cluster's version and image over to its groups: an upgrade changes the cluster's record only,
+// in one write, so that it cannot stop half-way (Magnum 1.8: upgrade takes image and kube_tag from the new template).
+func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
+	tag := s.record.Spec.Labels[label.KubeTag]
+	changed := false
+	for i := range s.groups {
+		g := &s.groups[i]
+		want := s.record.Spec.Resolved
+		sameImage := !g.Spec.IsDefault || g.Spec.ImageID == s.record.Spec.Template.ImageID
+		if g.DeletionTimestamp != nil || g.Spec.Labels[label.KubeTag] == tag && sameImage {
+			continue
+		}
+		base := g.DeepCopy()
+		g.Spec.Labels = maps.Clone(g.Spec.Labels)
+		if g.Spec.Labels == nil {
+			g.Spec.Labels = map[string]string{}
+		}
+		g.Spec.Labels[label.KubeTag] = tag
+		g.Spec.ImageID = s.record.Spec.Template.ImageID
+		g.Spec.Resolved.ImageID, g.Spec.Resolved.ImageOSDistro = want.ImageID, want.ImageOSDistro
+		g.Spec.Resolved.HardwareDiskBus = want.HardwareDiskBus
+		if err := r.Client.Patch(ctx, g, client.MergeFrom(base), kube.FieldOwner); err != nil {
+			return phase.Done(), fmt.Errorf("node group %s: %w", g.Spec.Name, err)
+		}
+		changed = true
+	}
+	if changed {
+		s.refresh()
+	}
+	return phase.Done(), nil
+}
+
+// open opens the owner's cloud, once a round; nil when the cluster has no credential.
+func (r *Reconciler) open(ctx context.Context, s *scope) (Cloud, error) {
+	if s.cloud != nil {
+		return s.cloud, nil
+	}
+	secret, err := r.secret(ctx, capi.CloudConfigSecretName(s.record.Spec.StackID))
+	if err != nil || secret == nil {
+		return nil, err
+	}
+	s.cloud, err = r.CloudFor(ctx, secret.Data["clouds.yaml"])
+	if err != nil {
+		return nil, fmt.Errorf("open the owner's cloud: %w", err)
+	}
+	return s.cloud, nil
+}
+
+// serverGroups asks Nova only for groups whose ID the Cluster does not carry yet.
+func (r *Reconciler) serverGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
+	known := capi.ServerGroups(s.stack.Cluster)
+	for _, g := range s.members {
+		if id := known[g.Name]; id != "" {
+			s.servers[g.Name] = id
+			continue
+		}
+		cloud, err := r.open(ctx, s)
+		if err != nil {
+			return phase.Done(), err
+		}
+		if cloud == nil {
+			return phase.Fail("The cluster's application credential is gone."), nil
+		}
+		id, err := cloud.EnsureServerGroup(ctx, capi.ServerGroupName(s.record.Spec.StackID, g), capi.ServerGroupPolicy(s.words, g))
+		if err != nil {
+			return phase.Done(), err
+		}
+		s.servers[g.Name] = id
+	}
+	return phase.Done(), nil
+}
+
+// markMachines tells Cluster API which machines a shrinking group gives up first.
+func (r *Reconciler) markMachines(ctx context.Context, s *scope) (phase.Outcome, error) {
+	for _, g := range s.members {
+		for _, m := range s.seen.GroupMachines(g) {
+			wanted := slices.ContainsFunc(g.NodesToRemove, func(node string) bool { return capi.MatchesNode(m, node) })
+			if _, marked := m.Annotations[capi.DeleteMachineAnnotation]; !wanted || marked {
+				continue
+			}
+			base := m.DeepCopy()
+			metav1.SetMetaDataAnnotation(&m.ObjectMeta, capi.DeleteMachineAnnotation, capi.DeleteMachineValue)
+			if err := r.Client.Patch(ctx, m, client.MergeFrom(base), kube.FieldOwner); err != nil {
+				return phase.Done(), fmt.Errorf("mark machine %s: %w", m.Name, err)
+			}
+		}
+	}
+	return phase.Done(), nil
+}
+
+// clusterClass makes the objects of this release's class. They are named by their content: what exists is right.
+func (r *Reconciler) clusterClass(ctx context.Context, s *scope) (phase.Outcome, error) {
+	if s.stack.Cluster != nil && s.stack.Cluster.Spec.Topology.ClassRef.Name == r.Class.Name {
+		return phase.Done(), nil
+	}
+	if r.hasClass(ctx) {
+		return phase.Done(), nil
+	}
+	for _, o := range r.Class.Objects {
+		if err := r.Client.Create(ctx, o.DeepCopy(), kube.FieldOwner); err != nil && !apierrors.IsAlreadyExists(err) {
+			return phase.Done(), fmt.Errorf("create %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	return phase.Done(), nil
+}
+
+// hasClass spares the API server creations that would go through webhooks only to find that the objects exist. The class is made
+// last: when it is there, all is. An error means no; creating tells more.
+func (r *Reconciler) hasClass(ctx context.Context) bool {
+	class := &metav1.PartialObjectMetadata{}
+	last := r.Class.Objects[len(r.Class.Objects)-1]
+	class.SetGroupVersionKind(last.GroupVersionKind())
+	return r.Reader.Get(ctx, client.ObjectKeyFromObject(last), class) == nil
+}
+
+func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, error) {
+	want, err := capi.Cluster(s.words, s.members, r.options(s))
+	if err != nil {
+		return phase.Fail("%s", strings.ReplaceAll(err.Error(), "\n", "; ")), nil
+	}
+	if s.stack.Cluster == nil {
+		if err := r.Client.Create(ctx, want, kube.FieldOwner); err != nil {
+			if apierrors.IsAlreadyExists(err) {
+				return phase.Wait("reading the cluster"), nil
+			}
+			return refused(err)
+		}
+		r.event(s, "Created", "created Cluster API cluster %s of class %s", want.Name, r.Class.Name)
+		s.stack.Cluster = want
+		return phase.Done(), nil
+	}
+	base := s.stack.Cluster.DeepCopy()
+	if !capi.Merge(s.stack.Cluster, want, capi.NeedsUpgrade(base, want)) {
+		return phase.Done(), nil
+	}
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, s.stack.Cluster, patch, kube.FieldOwner); err != nil {
+		if apierrors.IsConflict(err) {
+			return phase.Done(), err
+		}
+		return refused(err)
+	}
+	r.event(s, "Changed", "changed Cluster API cluster %s", want.Name)
+	return phase.Done(), nil
+}
+
+func (r *Reconciler) options(s *scope) capi.Options {
+	return capi.Options{Class: r.Class.Name, ServerGroups: s.servers, BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType}
+}
+
+// refused tells what Cluster API's webhooks will never accept from what may pass.
+func refused(err error) (phase.Outcome, error) {
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+		return phase.Fail("Cluster API refuses the cluster: %v", err), nil
+	}
+	return phase.Done(), err
+}
+
+// onlyArrivals wakes the reconciler when a Secret comes, not for each of its changes.
+func onlyArrivals() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return true },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return true },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}

@@ -1,0 +1,59 @@
+// Package controller lists every controller of Jeroboam, in one function. Each has a package of its own below this one;
+// they share only words and what lies on lower floors, and speak to each other through the records.
+package controller
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/certificate"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/health"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/nodegroup"
+)
+
+// Options are what the controllers need of the world beyond the management cluster.
+type Options struct {
+	Class       capi.Class // the cluster class of new clusters
+	Keystone    cluster.Keystone
+	CloudFor    func(ctx context.Context, cloudsYAML []byte) (cluster.Cloud, error)
+	Log         *slog.Logger
+	Now         func() time.Time
+	Concurrency int // rounds at once, for each controller
+	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
+	BootVolumeSize int
+	BootVolumeType string
+}
+
+// Setup registers all controllers with mgr, whose cache has the indexes of package kube.
+func Setup(mgr ctrl.Manager, o Options) error {
+	c, live, events := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("jeroboam")
+	groupCloud := func(ctx context.Context, cloudsYAML []byte) (nodegroup.Cloud, error) {
+		return o.CloudFor(ctx, cloudsYAML)
+	}
+	for _, r := range []interface{ Setup(mgr ctrl.Manager) error }{
+		&certificate.Reconciler{Client: c, Reader: live, Now: o.Now, Rand: rand.Reader},
+		&cluster.Reconciler{
+			Client: c, Reader: live, Class: o.Class, Keystone: o.Keystone, CloudFor: o.CloudFor,
+			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "cluster"), Concurrency: o.Concurrency,
+			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType,
+		},
+		&nodegroup.Reconciler{
+			Client: c, Reader: live, CloudFor: groupCloud,
+			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "nodegroup"), Concurrency: o.Concurrency,
+			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType,
+		},
+		&health.Reconciler{Client: c, Recorder: events, Log: o.Log.With("controller", "health"), Concurrency: o.Concurrency},
+	} {
+		if err := r.Setup(mgr); err != nil {
+			return fmt.Errorf("set up %T: %w", r, err)
+		}
+	}
+	return nil
+}
