@@ -1,0 +1,67 @@
+// Package cli is the command tree, and the only place that joins the floors of the house: it reads flags and
+// configuration, makes the parts and hands them to each other. A command here is thin: flags into an options struct, one
+// call, one view.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// commands is the command tree. Flags, environment variables, defaults and help stand in the tags.
+type commands struct {
+	Server    ServerCommand    `cmd:"" help:"Serve the Magnum API and run the controllers against a management cluster."`
+	CRDs      crdsCommand      `cmd:"" name:"crds" help:"Install, or print, the custom resource definitions of Magnum's records."`
+	Inventory inventoryCommand `cmd:"" help:"Read an operator's OpenStack-Ansible configuration and show its inventory."`
+	Labels    labelsCommand    `cmd:"" help:"List the labels of clusters and node groups that have a meaning here."`
+	Version   versionCommand   `cmd:"" help:"Say which build this is."`
+}
+
+// Run runs one command line and returns the exit status: 0 it did what was asked, 1 it did not, 2 changes are pending
+// (deploy plan). Usage errors are 1 as well, and say how to get help.
+func Run(ctx context.Context, args []string, streams Streams) int {
+	var tree commands
+	exited, status := false, 0
+	parser, err := kong.New(&tree,
+		kong.Name("jeroboam"),
+		kong.Description("Kubernetes clusters as a service on OpenStack."),
+		kong.Writers(streams.Out, streams.Err),
+		kong.Exit(func(code int) { exited, status = true, code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		return fail(streams, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exited {
+		return status // --help
+	}
+	if err != nil {
+		return fail(streams, fmt.Errorf("%w (jeroboam --help lists commands and flags)", err))
+	}
+	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		return fail(streams, err)
+	}
+	return 0
+}
+
+func fail(streams Streams, err error) int {
+	_, _ = fmt.Fprintf(streams.Err, "jeroboam: %v\n", err) // nobody to tell when standard error is gone
+	return 1
+}

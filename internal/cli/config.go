@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+// Config is what the server takes from the operator's magnum.conf. The names and defaults are Magnum's, keystonemiddleware's
+// and the Python driver's.
+type Config struct {
+	Listen          string // host:port
+	MaxLimit        int    // rows in one answer
+	QuotaClusters   int    // clusters per project
+	WWWAuthenticate string // where a 401 sends people
+	OpenStack       openstack.Settings
+	ClientEndpoint  string // [capi_client] endpoint_type, for the clouds.yaml of clusters
+	ClientCA        []byte // [capi_client] ca_file
+	ClientInsecure  bool
+	BootVolumeSize  int // GiB; 0: the flavor's own disk
+	BootVolumeType  string
+	NetworkDriver   string
+	NetworkDrivers  []string
+	ServiceDownTime time.Duration
+	PolicyFile      string
+	DefaultDriver   string
+	Debug           bool
+}
+
+// ReadConfig reads the files in order, then the environment, and reports every problem at once. Options that mean nothing
+// here are logged: most belong to parts of Magnum that are gone, some are mistakes.
+func ReadConfig(log *slog.Logger, environ []string, files ...string) (Config, error) {
+	var sources []oslo.Source
+	for _, name := range files {
+		data, err := os.ReadFile(filepath.Clean(name))
+		if err != nil {
+			return Config{}, fmt.Errorf("read configuration: %w", err)
+		}
+		sources = append(sources, oslo.Source{Name: name, Data: data})
+	}
+	o, err := oslo.Read(sources...)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration:\n%w", err)
+	}
+	o.SetEnvironment(environ)
+	return interpret(log, o)
+}
+
+func interpret(log *slog.Logger, o *oslo.Config) (Config, error) {
+	const token, capi, tmpl = "keystone_authtoken", "capi_client", "cluster_template"
+	c := Config{
+		Listen:          net.JoinHostPort(o.String("api", "host", "127.0.0.1"), strconv.Itoa(o.Int("api", "port", 9511))),
+		MaxLimit:        o.Int("api", "max_limit", 1000),
+		QuotaClusters:   o.Int("quotas", "max_clusters_per_project", 20),
+		WWWAuthenticate: o.String(token, "www_authenticate_uri", ""),
+		OpenStack: openstack.Settings{
+			AuthURL: o.String(token, "auth_url", ""), Username: o.String(token, "username", ""),
+			Password: o.String(token, "password", ""), ProjectName: o.String(token, "project_name", ""),
+			UserDomainID: o.String(token, "user_domain_id", ""), UserDomainName: o.String(token, "user_domain_name", ""),
+			ProjectDomainID:   o.String(token, "project_domain_id", ""),
+			ProjectDomainName: o.String(token, "project_domain_name", ""),
+			Region:            o.String(token, "region_name", ""), CAFile: o.String(token, "cafile", ""),
+			Insecure:       o.Bool(token, "insecure", false),
+			TokenCacheTime: o.Seconds(token, "token_cache_time", 300*time.Second),
+		},
+		ClientEndpoint:  o.String(capi, "endpoint_type", "publicURL"),
+		ClientInsecure:  o.Bool(capi, "insecure", false),
+		BootVolumeSize:  o.Int("cinder", "default_boot_volume_size", 0),
+		BootVolumeType:  o.String("cinder", "default_boot_volume_type", ""),
+		NetworkDriver:   o.String(tmpl, "kubernetes_default_network_driver", "calico"),
+		NetworkDrivers:  o.List(tmpl, "kubernetes_allowed_network_drivers", []string{"calico", "cilium", "flannel"}),
+		ServiceDownTime: o.Seconds("DEFAULT", "service_down_time", 180*time.Second),
+		PolicyFile:      o.String("oslo_policy", "policy_file", ""),
+		DefaultDriver:   o.String("drivers", "default_driver", ""),
+		Debug:           o.Bool("DEFAULT", "debug", false),
+	}
+	c.OpenStack.EndpointType = c.ClientEndpoint
+	var problems []error
+	if err := o.Err(); err != nil {
+		problems = append(problems, err)
+	}
+	if file := o.String(capi, "ca_file", ""); file != "" {
+		ca, err := os.ReadFile(filepath.Clean(file))
+		if err != nil {
+			problems = append(problems, fmt.Errorf("[capi_client] ca_file: %w", err))
+		}
+		c.ClientCA = ca
+	}
+	if c.MaxLimit < 1 {
+		problems = append(problems, errors.New("[api] max_limit must be at least 1"))
+	}
+	if o.Has(capi, "endpoint") {
+		// Deployments made by OpenStack-Ansible carry this; the Python driver ignored it silently.
+		log.Warn("[capi_client] endpoint is no option and has no effect; endpoint_type is meant")
+	}
+	for _, u := range o.Unused() {
+		log.Debug("option without a meaning here", "option", u.String())
+	}
+	return c, errors.Join(problems...)
+}
+
+// readPolicy makes Magnum's rules, changed by the operator's file where there is one.
+func readPolicy(log *slog.Logger, file string) (*policy.Enforcer, error) {
+	if file == "" {
+		return policy.New()
+	}
+	data, err := os.ReadFile(filepath.Clean(file))
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsRune(file, filepath.Separator) {
+		return policy.New() // oslo.policy: the default file name need not exist
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read policy: %w", err)
+	}
+	e, err := policy.Load(policy.Source{Name: file, Data: data})
+	if err != nil {
+		return nil, fmt.Errorf("read policy:\n%w", err)
+	}
+	for _, w := range e.Warnings() {
+		log.Warn("policy file", "warning", w)
+	}
+	return e, nil
+}

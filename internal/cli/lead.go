@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller"
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+)
+
+// candidateAgain is how long a server waits before it stands for leader again.
+const candidateAgain = 2 * time.Second
+
+// lead runs the controllers whenever this server may. A manager that loses its lease, because another server has it or the management
+// cluster was away for longer than the lease lasts, ends for good. The API must not end with it, for it reads from memory; so the
+// controllers have a manager of their own, a new one for each term.
+func (s *serving) lead(ctx context.Context) error {
+	term := s.firstTerm
+	for {
+		var err error
+		if term == nil {
+			term, err = s.newTerm()
+		}
+		if err == nil {
+			err = term.manager.Start(ctx)
+			term.cache.giveBack()
+		}
+		if ctx.Err() != nil || !s.LeaderElection {
+			return err
+		}
+		s.Log.WarnContext(ctx, "the controllers stopped; they start again when this server leads again", "error", err)
+		term = nil
+		select {
+		case <-time.After(candidateAgain):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// term is one time of leading.
+type term struct {
+	manager manager.Manager
+	cache   *lentCache
+}
+
+// newTerm sets the controllers up, on the cache that the API reads from too.
+func (s *serving) newTerm() (*term, error) {
+	lent := &lentCache{Cache: s.manager.GetCache()}
+	mgr, err := ctrl.NewManager(s.Management, ctrl.Options{
+		Scheme:                        s.manager.GetScheme(),
+		Logger:                        logr.FromSlogHandler(s.Log.Handler()),
+		LeaderElection:                s.LeaderElection,
+		LeaderElectionID:              "jeroboam",
+		LeaderElectionNamespace:       v1alpha1.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Metrics:                       metricsserver.Options{BindAddress: "0"}, // served with ours
+		HealthProbeBindAddress:        "0",
+		GracefulShutdownTimeout:       new(10 * time.Second),
+		NewCache:                      func(*rest.Config, cache.Options) (cache.Cache, error) { return lent, nil },
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		Controller:                    config.Controller{SkipNameValidation: new(true)}, // the next term's have the same names
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make a manager for the controllers: %w", err)
+	}
+	err = controller.Setup(mgr, controller.Options{
+		Class: capi.ClusterClass(s.Infrastructure), BootVolumeSize: s.Config.BootVolumeSize, BootVolumeType: s.Config.BootVolumeType,
+		Keystone: s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
+	})
+	return &term{mgr, lent}, err
+}
+
+// controllers prepares the first term, so that what is wrong is said at the start.
+func (s *serving) controllers(ctx context.Context) (err error) {
+	if s.APIOnly {
+		return nil // and does not stand for leader: who holds the lease must work
+	}
+	if err := kube.AddIndexes(ctx, s.manager.GetFieldIndexer()); err != nil {
+		return err
+	}
+	if s.firstTerm, err = s.newTerm(); err != nil {
+		return err
+	}
+	return s.manager.Add(always(s.lead))
+}
+
+// lentCache is the server's cache in the hands of one term: it runs already, and loses the term's handlers when that ends.
+type lentCache struct {
+	cache.Cache
+
+	mu       sync.Mutex
+	handlers []func()
+}
+
+// Start implements cache.Cache.
+func (c *lentCache) Start(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// GetInformer implements cache.Cache.
+func (c *lentCache) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
+	i, err := c.Cache.GetInformer(ctx, o, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return lentInformer{i, c}, nil
+}
+
+func (c *lentCache) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, remove := range c.handlers {
+		remove()
+	}
+	c.handlers = nil
+}
+
+type lentInformer struct {
+	cache.Informer
+
+	cache *lentCache
+}
+
+// AddEventHandlerWithOptions implements cache.Informer: it is the one that controllers call.
+func (i lentInformer) AddEventHandlerWithOptions(h toolscache.ResourceEventHandler, o toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	r, err := i.Informer.AddEventHandlerWithOptions(h, o)
+	if err == nil {
+		i.cache.mu.Lock()
+		defer i.cache.mu.Unlock()
+		i.cache.handlers = append(i.cache.handlers, func() { _ = i.RemoveEventHandler(r) }) // an informer that has ended has no handlers
+	}
+	return r, err
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/api"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+)
+
+type enforcer = *policy.Enforcer
+
+// api makes the Magnum API and lets it serve once the view is complete.
+func (s *serving) api(context.Context) error {
+	admin := s.cloud.Admin()
+	handler := api.New(api.Options{
+		Clusters: s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store,
+		Tokens:      s.cloud.Validator(),
+		CloudFor:    func(token string, id openstack.Identity) api.Cloud { return s.cloud.ForUser(token, id) },
+		Credentials: credentials{cloud: s.cloud, config: s.Config},
+		Projects:    admin,
+		Policy:      s.enforcer,
+		Logger:      s.Log.With("component", "api"),
+		Metrics:     s.registry,
+		Config: api.Config{
+			WWWAuthenticateURI: s.Config.WWWAuthenticate, MaxClustersPerProject: s.Config.QuotaClusters,
+			MaxLimit: s.Config.MaxLimit, DefaultNetworkDriver: s.Config.NetworkDriver,
+			AllowedNetworkDrivers: s.Config.NetworkDrivers, DefaultDriver: s.Config.DefaultDriver,
+			DefaultBootVolumeSize: s.Config.BootVolumeSize, ServiceDownTime: s.Config.ServiceDownTime,
+		},
+	})
+	serve := func(ctx context.Context) error {
+		for !s.view.Synced() { // the cache has synced by now; the handlers need a moment more
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		if s.Ready != nil {
+			s.Ready()
+		}
+		s.Log.InfoContext(ctx, "serving the Magnum API", "address", s.apiSocket.Addr().String())
+		return serveHTTP(ctx, s.apiSocket, handler)
+	}
+	if err := s.manager.Add(always(serve)); err != nil {
+		return err
+	}
+	return s.manager.Add(always(s.serveAdmin))
+}
+
+// cloudFor opens the owner's cloud for controllers, with the credential of one cluster.
+func (s *serving) cloudFor(ctx context.Context, cloudsYAML []byte) (cluster.Cloud, error) {
+	credential, err := openstack.CredentialOf(cloudsYAML)
+	if err != nil {
+		return nil, err
+	}
+	return s.cloud.ForProject(ctx, credential)
+}
+
+// credentials makes the credential a cluster acts with: an application credential of the user who creates it, named after
+// the cluster (the Python driver's name, so that either finds what the other made).
+type credentials struct {
+	cloud  *openstack.Cloud
+	config Config
+}
+
+// CloudConfig implements api.Credentials.
+func (c credentials) CloudConfig(ctx context.Context, token string, id openstack.Identity, uuid string) (cloudsYAML, cacert []byte, err error) {
+	user := c.cloud.ForUser(token, id)
+	authURL, err := user.IdentityEndpoint(ctx, c.config.ClientEndpoint, c.config.OpenStack.Region)
+	if err != nil {
+		return nil, nil, err
+	}
+	credential, err := user.CreateApplicationCredential(ctx, uuid, fmt.Sprintf("Magnum cluster (%s)", uuid))
+	if err != nil {
+		return nil, nil, err
+	}
+	cloudsYAML, err = openstack.CloudConfig{
+		AuthURL: authURL, Region: c.config.OpenStack.Region, EndpointType: c.config.ClientEndpoint,
+		Insecure: c.config.ClientInsecure, Credential: credential,
+	}.CloudsYAML()
+	return cloudsYAML, c.config.ClientCA, err
+}
+
+// TakeBack implements api.Credentials.
+func (c credentials) TakeBack(ctx context.Context, id openstack.Identity, uuid string) error {
+	return c.cloud.Admin().DeleteApplicationCredential(ctx, id.UserID, uuid)
+}
