@@ -24,6 +24,10 @@ const deleteFailedAfter = 2 * time.Minute
 // reasonEvery is how often a state's reason may change.
 const reasonEvery = time.Second
 
+// groupsAnswer is how far from the end of its time a node group may be and still be about to say that it failed. A cluster fails
+// after its groups: who reads that it has wants to read in the same answer which groups have, and why.
+const groupsAnswer = 10 * time.Second
+
 // report writes the status once, and says when to look again.
 func (r *Reconciler) report(ctx context.Context, s *scope, out phase.Outcome, roundErr error) (time.Duration, error) {
 	if s.record == nil {
@@ -106,24 +110,47 @@ func (r *Reconciler) reportLife(s *scope, out phase.Outcome, roundErr error) tim
 	}
 	r.begin(st, s.record.CreationTimestamp, op, began && !seen.InProgress())
 	st.ObservedGeneration = s.record.Generation
-	left := r.left(s)
+	left, held, answering := r.left(s), roundErr != nil || out.Waiting != "", r.answering(s)
 	switch {
 	case out.Failed:
 		st.Status, st.StatusReason = op+"_FAILED", out.Waiting
-	case g.failed != "":
+	case g.failed != "" && !answering && !(held && left < 0):
 		st.Status, st.StatusReason = op+"_FAILED", g.failed
-	case roundErr == nil && out.Waiting == "" && g.settled && st.APIAddress != "":
+	case !held && g.settled && st.APIAddress != "":
 		st.Status, st.StatusReason = op+"_COMPLETE", ""
 		left = 0
-	case left < 0:
+	case left < 0 && !answering:
 		st.Status = op + "_FAILED"
 		st.StatusReason = fmt.Sprintf("Not done within create_timeout (%d minutes). %s",
 			s.record.Spec.CreateTimeout, r.cause(s, out.Waiting, roundErr))
 		left = 0
 	default:
 		st.Status, st.StatusReason = op+"_IN_PROGRESS", r.cause(s, out.Waiting, roundErr)
+		if left < 0 {
+			left = groupsAnswer
+		}
 	}
 	return left
+}
+
+// answering tells that a group is on its way and its time, which is the cluster's own but counted from another moment, ends
+// about now.
+func (r *Reconciler) answering(s *scope) bool {
+	for i := range s.groups {
+		g := &s.groups[i]
+		if st := magnum.Status(g.Status.Status); st.Complete() || st.Failed() || s.record.Spec.CreateTimeout == 0 {
+			continue
+		}
+		began := g.CreationTimestamp
+		if g.Status.OperationStartedAt != nil {
+			began = *g.Status.OperationStartedAt
+		}
+		end := began.Add(time.Duration(s.record.Spec.CreateTimeout) * time.Minute)
+		if r.Now().Sub(end).Abs() <= groupsAnswer {
+			return true
+		}
+	}
+	return false
 }
 
 // begin notes when the operation began: a creation with the record, an update when it is first seen.
