@@ -39,11 +39,11 @@ func run(out string) error {
 		{"infrastructure-dev", "sigs.k8s.io/cluster-api/test", "infrastructure/docker/config"},
 	}
 	for _, s := range sources {
-		root, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", s.module).Output()
+		root, err := moduleDir(s.module)
 		if err != nil {
-			return fmt.Errorf("find module %s: %w", s.module, err)
+			return err
 		}
-		dir := filepath.Join(strings.TrimSpace(string(root)), s.dir)
+		dir := filepath.Join(root, s.dir)
 		files, err := filepath.Glob(filepath.Join(dir, "crd", "bases", "*.yaml"))
 		if err != nil {
 			return err
@@ -64,6 +64,23 @@ func run(out string) error {
 		}
 	}
 	return nil
+}
+
+// moduleDir is where a module of go.mod lies in the module cache. "go list -m" would be silent about one that is not there
+// yet, and on a new machine none is.
+func moduleDir(module string) (string, error) {
+	out, err := exec.CommandContext(context.Background(), "go", "mod", "download", "-json", module).Output()
+	var got struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &got); jsonErr != nil && err == nil {
+		err = jsonErr
+	}
+	if got.Error != "" {
+		err = errors.New(got.Error)
+	}
+	if err != nil {
+		return "", fmt.Errorf("download module %s: %w", module, err)
+	}
+	return got.Dir, nil
 }
 
 func read(files []string) ([]map[string]any, error) {
