@@ -44,8 +44,8 @@ type problems []error
 
 func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
 
-// Cluster writes the Cluster API Cluster of a Magnum cluster and its node groups, those being deleted left out
-// (upstream-driver.md 1.3). Equal input gives equal output. The error holds everything that is wrong.
+// Cluster writes the Cluster API Cluster of a Magnum cluster and its node groups, those being deleted left out.
+// Equal input gives equal output. The error holds everything that is wrong.
 func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (*clusterv1.Cluster, error) {
 	var p problems
 	p = append(p, label.Validate(label.Cluster, c.Labels)...)

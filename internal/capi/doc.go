@@ -10,6 +10,6 @@
 //     with no more change than the operation needs.
 //   - Observed reads back: how far a node group is, what is wrong in one sentence, health, addresses.
 //
-// Names, labels, the namespace and the Secrets are those of magnum-cluster-api (upstream-driver.md, section 11), so that
+// Names, labels, the namespace and the Secrets are those of magnum-cluster-api (v0.38), so that
 // its clusters can be taken over without a machine being replaced. Cluster API is v1beta2 throughout.
 package capi

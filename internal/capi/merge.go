@@ -16,7 +16,7 @@ import (
 // It touches only what the operation needs. Resizing and changing node groups sets counts, the autoscaler's bounds and
 // labels, adds and removes groups, and leaves class, version, variables and the machines of existing groups alone, so no
 // machine is replaced. Only an upgrade takes over class, version and variables; even then, what an OpenStackCluster can
-// never change stays as it is (upstream-driver.md 3.5). Fields and annotations that others set are kept throughout.
+// never change stays as it is (CAPO's webhook refuses it). Fields and annotations that others set are kept throughout.
 func Merge(live, desired *clusterv1.Cluster, upgrade bool) (changed bool) {
 	before := live.DeepCopy()
 	live.Labels = setAll(live.Labels, desired.Labels)

@@ -9,7 +9,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 )
 
-// Names that existing clusters depend on (magnum-cluster-api; upstream-driver.md 11).
+// Names that existing clusters depend on (magnum-cluster-api 0.38).
 const (
 	// Namespace holds every tenant's clusters. It is part of host names in certificates.
 	Namespace = "magnum-system"

@@ -87,7 +87,7 @@ func (o Observed) Addresses(g *magnum.NodeGroup) []string {
 	return out
 }
 
-// Health judges as magnum-cluster-api does (upstream-driver.md 1.9): healthy when the control plane is available and every
+// Health judges as magnum-cluster-api 0.38 does (its monitor.rs): healthy when the control plane is available and every
 // machine's node is healthy. The reasons are keyed as its clients know them, by infrastructure machine.
 func (o Observed) Health() (magnum.Health, map[string]string) {
 	if o.ControlPlane == nil {

@@ -39,7 +39,7 @@ func kubeadmPatches() []clusterv1.ClusterClassPatch {
 }
 
 // certSANsPatch names the API server as the management cluster reaches it through the proxy: the proxy finds the cluster
-// by the name in the TLS handshake, and the certificate must hold it (upstream-driver.md 6.3).
+// by the name in the TLS handshake, and the certificate must hold it.
 func certSANsPatch() clusterv1.ClusterClassPatch {
 	const svc = "{{ .builtin.cluster.name }}.{{ .builtin.cluster.namespace }}"
 	return patch("certSANs", "Names and addresses in the API server's certificate.", "", onControlPlane(

@@ -6,7 +6,7 @@ import (
 )
 
 // containerdConfig is containerd's whole configuration. The pause image keeps the tag that registries filled for
-// magnum-cluster-api already hold (upstream-driver.md 3.4).
+// magnum-cluster-api already hold.
 const containerdConfig = `version = 2
 imports = ["/etc/containerd/conf.d/*.toml"]
 
@@ -48,7 +48,7 @@ Acquire::https::Proxy "{{ .proxy.https }}";
 }
 
 // Disks are found by their place on the bus: after the root disk comes etcd's, then the containers'. The image's
-// hw_disk_bus says what Linux calls the bus (upstream-driver.md 3.4).
+// hw_disk_bus says what Linux calls the bus (magnum-cluster-api 0.38: src/features).
 const disk = `/dev/{{ if eq .hardwareDiskBus "scsi" }}sd{{ else }}vd{{ end }}`
 
 func partition(device string) string {

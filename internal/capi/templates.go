@@ -68,7 +68,7 @@ rules:
 
 func arg(name, value string) bootstrapv1.Arg { return bootstrapv1.Arg{Name: name, Value: &value} }
 
-// controlPlaneTemplate is what every control plane has before the class's patches (upstream-driver.md 3.2).
+// controlPlaneTemplate is what every control plane has before the class's patches.
 func controlPlaneTemplate(name string) *controlplanev1.KubeadmControlPlaneTemplate {
 	t := &controlplanev1.KubeadmControlPlaneTemplate{
 		TypeMeta:   metav1.TypeMeta{APIVersion: controlPlaneAPI(), Kind: kubeadmControlPlaneTemplate},

@@ -176,7 +176,7 @@ func volumeOf(size int, kind string) map[string]any {
 	return map[string]any{"size": size, "type": kind}
 }
 
-// machineDeployment is a worker node group's entry in the topology (upstream-driver.md 1.3).
+// machineDeployment is a worker node group's entry in the topology.
 func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) clusterv1.MachineDeploymentTopology {
 	*p = append(*p, groupErrors(g, label.Validate(label.NodeGroup, g.Labels))...)
 	labels := groupLabels(c, g)
