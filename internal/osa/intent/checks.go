@@ -28,6 +28,9 @@ func checks() []func(*reader) {
 }
 
 func (r *reader) check() error {
+	for _, f := range append(r.vars.Findings, r.roles.Findings...) { // both read the same files
+		r.add(f.Severity, f.Code, f.Pos, f.Fix, "%s", f.Text)
+	}
 	for _, look := range checks() {
 		look(r)
 	}

@@ -28,7 +28,7 @@ func (r *reader) checkVIPs() {
 				r.fail("vip-taken", r.at(vip.path), "give the VIP an address of its own and add it to used_ips", "%s is the address of %s", vip.address, h.Name)
 			}
 		}
-		if m, err := netip.ParsePrefix(r.in.Network.ManagementCIDR); err == nil && m.Contains(a) && !r.reserved(a) {
+		if m, err := osa.ParseNetwork(r.in.Network.ManagementCIDR); err == nil && m.Contains(a) && !r.reserved(a) {
 			r.warn("vip-not-reserved", r.at(vip.path), "add it to used_ips", "%s is in the management network and not in used_ips: a container may be given it", vip.address)
 		}
 	}
@@ -75,8 +75,8 @@ func (r *reader) known() []named {
 	}
 	var out []named
 	for i, text := range texts {
-		if p, err := netip.ParsePrefix(text); err == nil {
-			all[i].prefix = p.Masked()
+		if p, err := osa.ParseNetwork(text); err == nil && text != "" {
+			all[i].prefix = p
 			out = append(out, all[i])
 		}
 	}
@@ -92,12 +92,6 @@ func (r *reader) checkRanges() {
 		r.fail("cidr-invalid", r.at("network.podCIDR"), "write a range such as 172.29.200.0/22", "cilium_ipv4_cidr is no range of addresses: %s", r.show("network.podCIDR", n.PodCIDR))
 	case !pods.Addr().Is4():
 		r.fail("cidr-invalid", r.at("network.podCIDR"), "write an IPv4 range", "cilium_ipv4_cidr is not IPv4: %s", pods)
-	}
-	for i, o := range n.Others {
-		if _, err := netip.ParsePrefix(o.CIDR); err != nil {
-			path := fmt.Sprintf("network.others[%d]", i)
-			r.fail("cidr-invalid", r.at(path), "write a range such as 172.29.236.0/22", "the network %s has no range of addresses: %s", o.Name, r.show(path, o.CIDR))
-		}
 	}
 	for _, own := range r.known() {
 		if own.path != "network.podCIDR" && own.path != "network.serviceCIDR" {

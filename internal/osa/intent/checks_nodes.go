@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
 // checkNodes looks at how many nodes there are, and where.
@@ -24,7 +26,7 @@ func (r *reader) checkNodes() {
 		} else if node.Tech != "lxc" {
 			r.fail("container-tech", r.at(path+"tech"), "leave container_tech at lxc for this host", "%s is made with %s: nodes are prepared for lxc only", node.Name, node.Tech)
 		}
-		m, err := netip.ParsePrefix(r.in.Network.ManagementCIDR)
+		m, err := osa.ParseNetwork(r.in.Network.ManagementCIDR)
 		a, errIP := netip.ParseAddr(node.NodeIP)
 		switch {
 		case errIP != nil:
@@ -72,7 +74,7 @@ func (r *reader) checkControlPlane() {
 	group := r.inv.Members(k.ControlPlaneGroup)
 	for _, n := range r.in.Nodes {
 		if !slices.Contains(group, n.Name) {
-			r.fail("control-plane-group", r.at("kubernetes.controlPlaneGroup"), "set kubernetes_control_plane_group to k8s_container", "%s is not in the group %s, whose members the control plane is made of", n.Name, r.show("kubernetes.controlPlaneGroup", k.ControlPlaneGroup))
+			r.fail("control-plane-group", r.at("kubernetes.controlPlaneGroup"), "name a group that every node is in: k8s_container, or k8s_capi if there are nodes on metal", "%s is not in the group %s, whose members the control plane is made of", n.Name, r.show("kubernetes.controlPlaneGroup", k.ControlPlaneGroup))
 			break
 		}
 	}

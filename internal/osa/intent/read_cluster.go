@@ -35,6 +35,9 @@ func (r *reader) ranges() error {
 	for _, e := range networks.Entries() {
 		name := fmt.Sprint(e.Key)
 		cidr, _ := asText(e.Value)
+		if p, err := osa.ParseNetwork(cidr); err == nil {
+			cidr = p.String() // whether it was written with a length or a netmask
+		}
 		o := Origin{Pos: e.Pos, Variable: "cidr_networks." + name, Level: "user configuration"}
 		r.from(fmt.Sprintf("network.others[%d]", len(n.Others)), o)
 		n.Others = append(n.Others, NamedCIDR{Name: name, CIDR: cidr})
