@@ -102,7 +102,8 @@ func undeployable(found osa.Findings) error {
 
 type deployHAProxyCommand struct {
 	operatorFlags
-	Host string `placeholder:"NAME" help:"Only the fragments of this load balancer; otherwise of all, those that are equal once."`
+	Host        string `placeholder:"NAME" help:"Only the fragments of this load balancer; otherwise of all, those that are equal once."`
+	ShowSecrets bool   `help:"Print secrets in the clear."`
 }
 
 // Run prints the fragments.
@@ -131,11 +132,18 @@ func (c *deployHAProxyCommand) show(out io.Writer, in intent.Intent) error {
 		text  string
 	}
 	var groups []*group
+	var secrets []string
+	if !c.ShowSecrets {
+		secrets = in.Secrets("haproxy")
+	}
 	for _, h := range in.HAProxy.Hosts {
 		if c.Host != "" && h.Name != c.Host {
 			continue
 		}
 		text := fragments(haproxy.Files(h.Services, h.Settings))
+		for _, s := range secrets {
+			text = strings.ReplaceAll(text, s, "********")
+		}
 		i := slices.IndexFunc(groups, func(g *group) bool { return g.text == text })
 		if i < 0 {
 			groups = append(groups, &group{text: text})

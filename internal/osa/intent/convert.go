@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -126,4 +127,21 @@ func describe(v osa.Value) string {
 		}
 		return strconv.Quote(text)
 	}
+}
+
+// hasSecret says whether something within a value must not be shown.
+func hasSecret(v osa.Value) bool {
+	switch v := v.(type) {
+	case *osa.Tagged:
+		return true
+	case *osa.Map:
+		for _, e := range v.Entries() {
+			if hasSecret(e.Value) {
+				return true
+			}
+		}
+	case *osa.List:
+		return slices.ContainsFunc(v.Items(), hasSecret)
+	}
+	return false
 }

@@ -20,6 +20,8 @@ type writtenService struct {
 	node string
 	from Origin
 	raw  []*osa.Map // the mappings it was put together from, the one that counts first: they know lines
+
+	secret map[string]bool // keys whose values must not be shown
 }
 
 // haproxy reads the load balancers and what each has for the nodes.
@@ -78,13 +80,18 @@ func (r *reader) services() ([]writtenService, error) {
 		if !ok {
 			continue
 		}
-		for _, item := range flat(osa.Reveal(v.Value)) {
+		for _, tagged := range flat(v.Value) {
+			item := osa.Reveal(tagged)
 			m, isMap := item.(*osa.Map)
 			if !isMap || text(m, "haproxy_service_name") == "" {
 				s.wrong(servicesVariable, item, "a list of services, each with haproxy_service_name")
 				continue
 			}
-			w := writtenService{Map: m, node: n.Name, from: originOf(v), raw: r.rawServices(s, m)}
+			w := writtenService{Map: m, node: n.Name, from: originOf(v), raw: r.rawServices(s, m), secret: map[string]bool{}}
+			parts, _ := tagged.(*osa.Map)
+			for _, e := range m.Entries() {
+				w.secret[fmt.Sprint(e.Key)] = hasSecret(parts.Get(e.Key)) || parts == nil
+			}
 			if !known(out, w) {
 				out = append(out, w)
 			}
@@ -104,6 +111,13 @@ func known(all []writtenService, w writtenService) bool {
 
 // flat is Ansible's filter flatten.
 func flat(v osa.Value) []osa.Value {
+	if t, ok := v.(*osa.Tagged); ok { // what is in a secret list is secret
+		var out []osa.Value
+		for _, item := range flat(t.Value) {
+			out = append(out, &osa.Tagged{Tag: t.Tag, Value: item, Pos: t.Pos})
+		}
+		return out
+	}
 	list, ok := v.(*osa.List)
 	if !ok {
 		return []osa.Value{v}

@@ -67,6 +67,9 @@ func (r *reader) service(at string, host *scope, w writtenService, settings hapr
 		StickTable:        []string{},
 	}
 	x.line("limitHosts", "haproxy_limit_hosts")
+	x.line("name", "haproxy_service_name")
+	x.line("hasDefaultBackend", "haproxy_default_backend")
+	x.line("hasAllowlist", "haproxy_allowlist_networks")
 	s.BackendSSLCheck = x.boolean("backendSSLCheck", "haproxy_backend_ssl_check", s.BackendSSL)
 	s.DefaultBackend = x.text("defaultBackend", "haproxy_default_backend", s.Name)
 	s.HasDefaultBackend = !s.FrontendOnly || text(w.Map, "haproxy_default_backend") != ""
@@ -86,7 +89,7 @@ func (r *reader) service(at string, host *scope, w writtenService, settings hapr
 
 // line gives a field the line of its key, or says that it is a default.
 func (x *serviceReader) line(field, key string) {
-	o := Origin{Pos: x.w.posOf(key), Variable: key, Level: x.w.from.Level, Secret: x.w.from.Secret}
+	o := Origin{Pos: x.w.posOf(key), Variable: key, Level: x.w.from.Level, Secret: x.w.secret[key]}
 	if !x.w.Has(key) {
 		o = Origin{Variable: key, Level: "default of haproxy_server"}
 	}
@@ -94,7 +97,11 @@ func (x *serviceReader) line(field, key string) {
 }
 
 func (x *serviceReader) wrong(key, want string) {
-	x.r.fail("haproxy-type", x.w.posOf(key), "write "+want, "%s of the service %s %s, not %s", key, text(x.w.Map, "haproxy_service_name"), "is "+describe(x.w.Get(key)), want)
+	shown := describe(x.w.Get(key))
+	if x.w.secret[key] {
+		shown = "of another kind"
+	}
+	x.r.fail("haproxy-type", x.w.posOf(key), "write "+want, "%s of the service %s is %s, not %s", key, text(x.w.Map, "haproxy_service_name"), shown, want)
 }
 
 func (x *serviceReader) text(field, key, otherwise string) string {
@@ -231,8 +238,15 @@ func (x *serviceReader) servers(s *haproxy.Service) {
 	backend := x.number("servers", "haproxy_backend_port", s.Port)
 	check := x.number("servers", "haproxy_check_port", backend)
 	s.BothBackendPort = backend
-	x.line("servers", "haproxy_backend_nodes")
 	x.line("bothBackendPort", "haproxy_backend_port")
+	defer func() { // whatever a server is made of
+		x.line("servers", "haproxy_backend_nodes")
+		o := x.r.in.Origins[x.at+".servers"]
+		for _, key := range []string{"haproxy_backend_nodes", "haproxy_backup_nodes", "haproxy_backend_port", "haproxy_check_port", "interval", "backend_rise", "backend_fall"} {
+			o.Secret = o.Secret || x.w.secret[key]
+		}
+		x.r.from(x.at+".servers", o)
+	}()
 	s.Servers = []haproxy.Server{}
 	for _, set := range []struct {
 		key, rise, fall string
@@ -262,7 +276,11 @@ func (x *serviceReader) server(s *haproxy.Server, item osa.Value, key string) bo
 		s.Name, _ = asText(item)
 		h, ok := x.r.inv.Host(s.Name)
 		if !ok {
-			x.r.fail("haproxy-node", x.w.posOf(key), "name hosts of the inventory, or write name and ip_addr", "%s names %s, which is not in the inventory", key, describe(item))
+			shown := describe(item)
+			if x.w.secret[key] {
+				shown = mask
+			}
+			x.r.fail("haproxy-node", x.w.posOf(key), "name hosts of the inventory, or write name and ip_addr", "%s names %s, which is not in the inventory", key, shown)
 			return false
 		}
 		s.Address = h.ManagementAddress()

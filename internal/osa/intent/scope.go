@@ -178,9 +178,9 @@ func (s *scope) missing(path, name, why string) {
 
 func (s *scope) wrong(name string, v osa.Value, want string) {
 	name = s.pick(name)
-	d, _ := s.vars.Defined(name)
 	shown := "is " + describe(v)
-	if d.Secret {
+	d, _ := s.vars.Defined(name)
+	if whole, ok := s.vars.Variable(name); !ok || d.Secret || hasSecret(whole.Value) {
 		shown = "is of another kind"
 	}
 	s.r.fail("wrong-type", d.Pos, "write "+want, "%s of %s %s, not %s", name, s.host, shown, want)

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"maps"
@@ -128,4 +129,22 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// Secrets are the texts below a path that must not be shown, longest first: for who prints something made of them.
+func (in Intent) Secrets(path string) []string {
+	hidden := map[string]bool{}
+	var walk func(masked, clear Field)
+	walk = func(masked, clear Field) {
+		if text := fmt.Sprint(clear.Value); masked.Masked && strings.HasPrefix(clear.Path, path) && text != "" {
+			hidden[text] = true
+		}
+		for i := range masked.Children {
+			walk(masked.Children[i], clear.Children[i])
+		}
+	}
+	walk(in.Tree(false), in.Tree(true))
+	out := slices.Collect(maps.Keys(hidden))
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
+	return out
 }
