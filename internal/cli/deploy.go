@@ -132,17 +132,13 @@ func (c *deployHAProxyCommand) show(out io.Writer, in intent.Intent) error {
 		text  string
 	}
 	var groups []*group
-	var secrets []string
-	if !c.ShowSecrets {
-		secrets = in.Secrets("haproxy")
-	}
 	for _, h := range in.HAProxy.Hosts {
 		if c.Host != "" && h.Name != c.Host {
 			continue
 		}
 		text := fragments(haproxy.Files(h.Services, h.Settings))
-		for _, s := range secrets {
-			text = strings.ReplaceAll(text, s, "********")
+		if !c.ShowSecrets {
+			text = in.Mask(text)
 		}
 		i := slices.IndexFunc(groups, func(g *group) bool { return g.text == text })
 		if i < 0 {

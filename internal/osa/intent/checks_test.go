@@ -54,8 +54,8 @@ func clean(t *testing.T, edits ...edit) intent.Options {
 	for name, text := range files {
 		write(t, filepath.Join(dir, name), text)
 	}
-	opts := intent.Options{Config: dir, Environment: "../testdata/base/33.0.1", System: "testdata/nowhere", Draw: numbered(), Env: func(string) (string, bool) { return "", false }}
-	src, err := osa.Load(osa.Options{Config: dir, Environment: opts.Environment, System: opts.System})
+	opts := intent.Options{Config: dir, Environment: environment(t), Release: "33.0.1", System: "testdata/nowhere", Draw: numbered(), Env: func(string) (string, bool) { return "", false }}
+	src, err := osa.Load(osa.Options{Config: dir, Environment: opts.Environment, Release: opts.Release, System: opts.System})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +67,20 @@ func clean(t *testing.T, edits ...edit) intent.Options {
 		write(t, filepath.Join(dir, osa.InventoryFile), string(text))
 	}
 	return opts
+}
+
+// environment is the part of the release's env.d that these tests need: reading all of it takes most of the time.
+func environment(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"k8s", "haproxy", "magnum", "neutron", "nova", "shared-infra", "os-infra", "utility"} {
+		text, err := os.ReadFile(filepath.Join("../testdata/base/33.0.1/env.d", name+".yml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "env.d", name+".yml"), string(text))
+	}
+	return dir
 }
 
 func write(t *testing.T, file, text string) {

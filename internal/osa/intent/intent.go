@@ -48,6 +48,8 @@ type Intent struct {
 
 	// Origins says where each field comes from, by path. Origin looks one up.
 	Origins map[string]Origin `json:"-"`
+
+	secrets []string // texts that must not be shown wherever they went, longest first
 }
 
 // Generation is one of the three sets of playbooks that have deployed management clusters.
@@ -128,6 +130,22 @@ func (in Intent) HostsWith(r Role) []Host {
 		}
 	}
 	return out
+}
+
+// mask hides secrets within a text.
+func (in Intent) mask(text string) string {
+	for _, s := range in.secrets {
+		text = strings.ReplaceAll(text, s, mask)
+	}
+	return text
+}
+
+// Mask hides what is secret in a text that was made of fields, such as a rendered file or a line of a plan.
+func (in Intent) Mask(text string) string {
+	for _, s := range in.Secrets() {
+		text = strings.ReplaceAll(text, s, mask)
+	}
+	return text
 }
 
 // String keeps an Intent, which may hold secrets, out of logs and messages.

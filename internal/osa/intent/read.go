@@ -38,9 +38,10 @@ func Read(opts Options) (Intent, osa.Findings, error) {
 			return Intent{}, r.found, fmt.Errorf("%s: %w", s.name, err)
 		}
 		if s.gate && r.found.Err() != nil {
-			return r.in, r.found, nil
+			break
 		}
 	}
+	r.hide()
 	return r.in, r.found, nil
 }
 

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,7 +44,53 @@ func (s *scope) variable(name string) (osa.Variable, bool) {
 		s.r.unreadable(s.host, v)
 		return v, false
 	}
+	s.r.remember(v.Value)
 	return v, v.Value != nil
+}
+
+// shortestSecret is the length from which on a secret is looked for wherever it may have gone: shorter ones are everywhere.
+const shortestSecret = 4
+
+// remember keeps the texts of secrets, to mask them in whatever was made of them.
+func (r *reader) remember(v osa.Value) {
+	switch v := v.(type) {
+	case *osa.Map:
+		for _, e := range v.Entries() {
+			r.remember(e.Value)
+		}
+	case *osa.List:
+		for _, item := range v.Items() {
+			r.remember(item)
+		}
+	case *osa.Tagged:
+		r.rememberTexts(osa.Reveal(v))
+	}
+}
+
+func (r *reader) rememberTexts(v osa.Value) {
+	switch v := v.(type) {
+	case *osa.Map:
+		for _, e := range v.Entries() {
+			r.rememberTexts(e.Value)
+		}
+	case *osa.List:
+		for _, item := range v.Items() {
+			r.rememberTexts(item)
+		}
+	default:
+		text, _ := asText(v)
+		if text = strings.TrimSpace(text); len(text) >= shortestSecret && !slices.Contains(r.in.secrets, text) {
+			r.in.secrets = append(r.in.secrets, text)
+		}
+	}
+}
+
+// hide masks what is secret in findings, however it came there.
+func (r *reader) hide() {
+	slices.SortFunc(r.in.secrets, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
+	for i := range r.found {
+		r.found[i].Text, r.found[i].Fix = r.in.mask(r.found[i].Text), r.in.mask(r.found[i].Fix)
+	}
 }
 
 // written returns the definition of a variable that somebody wrote: not a role's default.
@@ -182,6 +229,9 @@ func (s *scope) wrong(name string, v osa.Value, want string) {
 	d, _ := s.vars.Defined(name)
 	if whole, ok := s.vars.Variable(name); !ok || d.Secret || hasSecret(whole.Value) {
 		shown = "is of another kind"
+	}
+	if d.Pos.File == "" {
+		d.Pos = s.r.at("") // a role's default that took something of the operator's
 	}
 	s.r.fail("wrong-type", d.Pos, "write "+want, "%s of %s %s, not %s", name, s.host, shown, want)
 }

@@ -66,8 +66,13 @@ func (w *walker) field(name, path string, v reflect.Value, hidden bool) Field {
 		return f
 	}
 	f.Value = scalar(v)
-	if hidden && !w.reveal && !v.IsZero() {
+	if w.reveal {
+		return f
+	}
+	if hidden && !v.IsZero() {
 		f.Value, f.Masked = mask, true
+	} else if text, ok := f.Value.(string); ok && w.in.mask(text) != text {
+		f.Value, f.Masked = w.in.mask(text), true
 	}
 	return f
 }
@@ -131,12 +136,15 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// Secrets are the texts below a path that must not be shown, longest first: for who prints something made of them.
-func (in Intent) Secrets(path string) []string {
+// Secrets are the texts of fields that must not be shown, longest first.
+func (in Intent) Secrets() []string {
 	hidden := map[string]bool{}
+	for _, text := range in.secrets {
+		hidden[text] = true
+	}
 	var walk func(masked, clear Field)
 	walk = func(masked, clear Field) {
-		if text := fmt.Sprint(clear.Value); masked.Masked && strings.HasPrefix(clear.Path, path) && text != "" {
+		if text := fmt.Sprint(clear.Value); masked.Value == mask && len(text) >= shortestSecret {
 			hidden[text] = true
 		}
 		for i := range masked.Children {
