@@ -2,6 +2,7 @@ package intent
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -49,8 +50,17 @@ func (r *reader) at(path string) osa.Pos {
 	if strings.HasPrefix(path, "proxy.") {
 		return osa.Pos{File: filepath.Join(r.opts.Config, "user_variables.yml")}
 	}
-	return osa.Pos{File: filepath.Join(r.opts.Config, "group_vars", group)}
+	file := filepath.Join(r.opts.Config, "group_vars", group)
+	for _, name := range []string{"/main.yml", "/defaults.yml", ".yml"} {
+		if _, err := os.Stat(file + name); err == nil {
+			return osa.Pos{File: file + name}
+		}
+	}
+	return osa.Pos{File: file}
 }
+
+// lost says that a field is empty because its variable cannot be evaluated, which was told.
+func (r *reader) lost(path string) bool { return r.broken[r.in.Origin(path).Variable] }
 
 // show is a value for a message, unless it is secret.
 func (r *reader) show(path string, value any) string {

@@ -88,6 +88,7 @@ func (r *reader) checkRanges() {
 	n := r.in.Network
 	pods, err := netip.ParsePrefix(n.PodCIDR)
 	switch {
+	case r.lost("network.podCIDR"):
 	case err != nil:
 		r.fail("cidr-invalid", r.at("network.podCIDR"), "write a range such as 172.29.200.0/22", "cilium_ipv4_cidr is no range of addresses: %s", r.show("network.podCIDR", n.PodCIDR))
 	case !pods.Addr().Is4():

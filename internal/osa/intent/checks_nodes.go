@@ -29,6 +29,7 @@ func (r *reader) checkNodes() {
 		m, err := osa.ParseNetwork(r.in.Network.ManagementCIDR)
 		a, errIP := netip.ParseAddr(node.NodeIP)
 		switch {
+		case r.lost(path + "nodeIP"):
 		case errIP != nil:
 			r.fail("node-ip", r.at(path+"nodeIP"), `set kubelet_node_ip to "{{ management_address }}"`, "kubelet_node_ip of %s is %q, no address", node.Name, r.show(path+"nodeIP", node.NodeIP))
 		case err == nil && !m.Contains(a):
@@ -66,6 +67,7 @@ func (r *reader) checkNodeNames() {
 func (r *reader) checkControlPlane() {
 	k, path := r.in.Kubernetes, "kubernetes.controlPlaneHost"
 	switch {
+	case r.lost(path):
 	case k.ControlPlaneHost == "":
 		r.fail("control-plane-host", r.at(path), `set it to "{{ internal_lb_vip_address }}"`, "kubernetes_hostname is not set: nobody knows where the API is")
 	case k.ControlPlaneHost == r.in.VIPs.External.Address && k.ControlPlaneHost != r.in.VIPs.Internal.Address:

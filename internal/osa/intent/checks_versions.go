@@ -26,7 +26,7 @@ const newest36 = 8
 func (r *reader) checkVersions() {
 	v := r.in.Versions
 	k, err := parseVersion(v.Kubernetes)
-	if err != nil || k.patch < 0 {
+	if (err != nil || k.patch < 0) && !r.lost("versions.kubernetes") {
 		const fix = "write all three numbers, such as 1.28.13, 1.33.5 or 1.36.1; in quotes, because YAML takes 1.30 for 1.3"
 		r.fail("kubernetes-version", r.at("versions.kubernetes"), fix, "kubernetes_version is %q: the playbooks stop at a version without a patch number", r.show("versions.kubernetes", v.Kubernetes))
 	}
@@ -38,7 +38,7 @@ func (r *reader) checkVersions() {
 		"clusterAPI": v.ClusterAPI, "clusterctl": v.Clusterctl, "clusterAPIProviderOpenStack": v.ClusterAPIProviderOpenStack,
 		"containerd": v.Containerd, "runc": v.Runc, "cilium": v.Cilium, "certManager": v.CertManager, "helm": v.Helm,
 	} {
-		if _, err := parseVersion(text); err != nil {
+		if _, err := parseVersion(text); err != nil && !r.lost("versions."+path) {
 			r.fail("version-invalid", r.at("versions."+path), "write a version such as 1.8.4", "versions.%s is %q, no version", path, r.show("versions."+path, text))
 		}
 	}

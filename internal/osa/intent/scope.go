@@ -119,6 +119,7 @@ func (r *reader) unreadable(host string, v osa.Variable) {
 		if pos.File == "" && errors.As(err, &undefined) {
 			continue
 		}
+		r.broken[v.Name] = true
 		r.fail("cannot-evaluate", pos, "define what it needs, or write the value itself", "%s (of %s)", text, host)
 	}
 }
