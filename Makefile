@@ -26,9 +26,9 @@ allinone: ## bin/jeroboam-allinone; the first build compiles Kubernetes (about 5
 
 .PHONY: test
 test: allinone build ## every test that needs no root: units with the race detector, then against a real API server
-	@command -v haproxy >/dev/null || echo "haproxy is not installed (apt-get install haproxy): its fragments are compared, but not checked by haproxy itself"
-	@CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /test/)
+	@CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /test/)
 	@cd allinone && go test -short ./...
+	@command -v haproxy >/dev/null || echo "haproxy is not installed (apt-get install haproxy): its fragments are compared, but not checked by haproxy itself"
 
 .PHONY: e2e
 e2e: allinone build ## the all-in-one driven by the real openstack client (Debian's python3-openstackclient, python3-magnumclient)

@@ -33,8 +33,10 @@ func (r *reader) checkServices() {
 
 // meant is the key that has the effect a name promises.
 func meant(key string) string {
-	return map[string]string{"haproxy_interval": "interval", "haproxy_backend_rise": "backend_rise", "haproxy_backend_fall": "backend_fall",
-		"haproxy_rise": "backend_rise", "haproxy_fall": "backend_fall", "haproxy_backup_rise": "backup_rise", "haproxy_backup_fall": "backup_fall"}[key]
+	return map[string]string{
+		"haproxy_interval": "interval", "haproxy_backend_rise": "backend_rise", "haproxy_backend_fall": "backend_fall",
+		"haproxy_rise": "backend_rise", "haproxy_fall": "backend_fall", "haproxy_backup_rise": "backup_rise", "haproxy_backup_fall": "backup_fall",
+	}[key]
 }
 
 // apiServices are the services of one load balancer that bind the port of the API.

@@ -129,16 +129,20 @@ func TestFindings(t *testing.T) {
 		change func(*intent.Options)
 		want   []string
 	}{
-		{name: "no internal VIP", edits: []edit{{user, "  internal_lb_vip_address: 172.29.236.9\n", ""}},
-			want: []string{"error vip-missing openstack_user_config.yml", "error cannot-evaluate group_vars/k8s_all/main.yml:9", "error cannot-evaluate group_vars/k8s_all/haproxy_service.yml:12", "error api-not-bound group_vars/k8s_all"}},
+		{
+			name: "no internal VIP", edits: []edit{{user, "  internal_lb_vip_address: 172.29.236.9\n", ""}},
+			want: []string{"error vip-missing openstack_user_config.yml", "error cannot-evaluate group_vars/k8s_all/main.yml:9", "error cannot-evaluate group_vars/k8s_all/haproxy_service.yml:12", "error api-not-bound group_vars/k8s_all"},
+		},
 		{name: "no external VIP", edits: []edit{{user, "  external_lb_vip_address: openstack.example.com\n", ""}}, want: []string{"warning vip-missing openstack_user_config.yml"}},
 		{name: "a VIP that a host has", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.21"}}, want: []string{"error vip-taken openstack_user_config.yml:7"}},
 		{name: "a VIP that a container may get", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.237.9"}}, want: []string{"warning vip-not-reserved openstack_user_config.yml:7"}},
 		{name: "pods without a range", edits: []edit{{k8s, "172.29.192.0/21", "172.29.192.0"}}, want: []string{"error cidr-invalid group_vars/k8s_all/main.yml:1"}},
 		{name: "pods in IPv6", edits: []edit{{k8s, "172.29.192.0/21", "fd00::/48"}}, want: []string{"error cidr-invalid group_vars/k8s_all/main.yml:1"}},
 		{name: "a network that is none", edits: []edit{{user, "172.29.240.0/22", "172.29.240.0-23"}}, want: []string{"error cidr openstack_user_config.yml:3"}},
-		{name: "pods over the management network", edits: []edit{{k8s, "172.29.192.0/21", "172.29.236.0/21"}},
-			want: []string{"error cidr-overlap group_vars/k8s_all/main.yml:1", "error cidr-address group_vars/k8s_all/main.yml:1", "error cidr-address group_vars/k8s_all/main.yml:1"}},
+		{
+			name: "pods over the management network", edits: []edit{{k8s, "172.29.192.0/21", "172.29.236.0/21"}},
+			want: []string{"error cidr-overlap group_vars/k8s_all/main.yml:1", "error cidr-address group_vars/k8s_all/main.yml:1", "error cidr-address group_vars/k8s_all/main.yml:1"},
+		},
 		{name: "pods over services", edits: []edit{{k8s, "172.29.192.0/21", "10.100.0.0/21"}}, want: []string{"error cidr-overlap group_vars/k8s_all/main.yml:1"}},
 		{name: "services over a network", edits: []edit{{user, "172.29.240.0/22", "10.96.4.0/22"}}, want: []string{"error cidr-overlap openstack_user_config.yml:3"}},
 		{name: "lxcbr0 over a network", edits: []edit{{user, "172.29.240.0/22", "10.0.0.0/22"}}, want: []string{"error cidr-overlap openstack_user_config.yml:3"}},

@@ -99,11 +99,10 @@ func (r *reader) checkNoProxy() {
 
 // checkCAFiles looks at the files Magnum's driver is told to trust. Whether they are there only the hosts know.
 func (r *reader) checkCAFiles() {
-	s := r.first()
 	if len(r.in.Magnum.Hosts) == 0 {
 		return
 	}
-	s = r.scopes[r.in.Magnum.Hosts[0].Name]
+	s := r.scopes[r.in.Magnum.Hosts[0].Name]
 	installed := r.installed(s)
 	for _, f := range []struct{ path, option, file, who string }{
 		{"magnum.driversCAFile", "[drivers] openstack_ca_file", r.in.Magnum.DriversCAFile, "nodes of workload clusters"},

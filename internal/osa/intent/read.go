@@ -37,7 +37,7 @@ func Read(opts Options) (Intent, osa.Findings, error) {
 		if err := s.do(r); err != nil {
 			return Intent{}, r.found, fmt.Errorf("%s: %w", s.name, err)
 		}
-		if s.gate && r.found.Err() != nil {
+		if s.gate && r.found.Count(osa.Error) > 0 {
 			break
 		}
 	}

@@ -1,14 +1,21 @@
 package intent_test
 
 import (
+	"bytes"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
+
+var update = flag.Bool("update", false, "write golden files anew")
 
 // oracle are real operators' directories.
 func oracle(t *testing.T) map[string]intent.Options {
@@ -42,12 +49,10 @@ func TestOracleNodes(t *testing.T) {
 			if f.Severity == osa.Error {
 				t.Errorf("%s: %s", name, f)
 			}
-			t.Log(f)
 		}
 		if want := map[string]int{"aio": 1}[name]; len(in.Nodes) != max(want, 1) && len(in.Nodes) != 3 {
 			t.Errorf("%s: %d nodes", name, len(in.Nodes))
 		}
-		t.Logf("%+v %+v", in.VIPs, in.Nodes[0])
 	}
 }
 
@@ -83,14 +88,36 @@ func TestEveryFieldHasAnOrigin(t *testing.T) {
 	}
 }
 
-func TestDump(t *testing.T) {
-	if os.Getenv("DUMP") == "" {
-		t.Skip()
-	}
-	in, _, err := intent.Read(oracle(t)["ha3"])
+// The whole Intent of a real configuration, with the place of every value. -update writes it anew.
+func TestGolden(t *testing.T) {
+	in, found, err := intent.Read(oracle(t)["ha3"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.WriteText(os.Stdout, false)
-	in.WriteYAML(os.Stdout, false)
+	var out bytes.Buffer
+	if err := in.WriteYAML(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteString("---\n")
+	for _, f := range found.Sorted() {
+		fmt.Fprintf(&out, "- %s\n", f)
+	}
+	here, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.ReplaceAll(out.String(), here, "..")
+	const file = "testdata/ha3.yaml"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -29,10 +28,6 @@ func parseVersion(text string) (version, error) {
 
 func (v version) before(major, minor int) bool {
 	return v.major < major || v.major == major && v.minor < minor
-}
-
-func (v version) compare(o version) int {
-	return cmp.Or(cmp.Compare(v.major, o.major), cmp.Compare(v.minor, o.minor), cmp.Compare(v.patch, o.patch))
 }
 
 func (v version) String() string {
