@@ -96,8 +96,8 @@ const (
 	maxScan   = 1 << 25
 )
 
-// parseNetwork reads a network as netaddr does: 10.0.0.0/22, 10.0.0.0/255.255.252.0, 10/8; host bits are dropped.
-func parseNetwork(s string) (netip.Prefix, error) {
+// ParseNetwork reads a network as netaddr does: 10.0.0.0/22, 10.0.0.0/255.255.252.0, 10/8; host bits are dropped.
+func ParseNetwork(s string) (netip.Prefix, error) {
 	text, length, ok := strings.Cut(s, "/")
 	if !strings.Contains(text, ":") {
 		if dots := strings.Count(text, "."); ok && dots < 3 {
@@ -106,7 +106,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, fmt.Errorf("%q is no network: write it like 172.29.236.0/22", s)
+		return netip.Prefix{}, fmt.Errorf("%q is no network", s)
 	}
 	n := a.BitLen()
 	if ok {
@@ -115,7 +115,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 		}
 	}
 	if err != nil || n < 0 || n > a.BitLen() {
-		return netip.Prefix{}, fmt.Errorf("%q is no network: write its length as a number after the slash", s)
+		return netip.Prefix{}, fmt.Errorf("%q is no network: its length is none", s)
 	}
 	return netip.PrefixFrom(a, n).Masked(), nil
 }

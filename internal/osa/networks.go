@@ -29,9 +29,9 @@ func (r *run) networks() {
 			continue
 		}
 		s, _ := e.Value.(string)
-		prefix, err := parseNetwork(s)
+		prefix, err := ParseNetwork(s)
 		if err != nil {
-			r.found.refuse("cidr", e.Pos, "", "cidr_networks.%v: %v", e.Key, err)
+			r.found.refuse("cidr", e.Pos, "write it like 172.29.236.0/22", "cidr_networks.%v: %v", e.Key, err)
 			continue
 		}
 		name := fmt.Sprint(e.Key)

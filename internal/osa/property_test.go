@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -229,6 +230,19 @@ func BenchmarkBig(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			run(b)
+		}
+	})
+	b.Run("original", func(b *testing.B) {
+		trees, _ := filepath.Glob(filepath.Join(os.Getenv("OSA_ORIGINALS"), "*", "osa_toolkit"))
+		if os.Getenv("OSA_ORIGINALS") == "" || len(trees) == 0 {
+			b.Skip("OSA_ORIGINALS names no releases: the original is not measured beside")
+		}
+		tree := filepath.Dir(trees[len(trees)-1])
+		for b.Loop() {
+			out, err := exec.CommandContext(b.Context(), "/usr/bin/python3", "testdata/original.py", tree, opts.Config, opts.Environment).Output()
+			if err != nil || len(out) == 0 {
+				b.Fatalf("the original (it needs Debian's python3-yaml and python3-netaddr): %v", err)
+			}
 		}
 	})
 	b.Run("existing", func(b *testing.B) {

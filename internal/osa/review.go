@@ -128,7 +128,7 @@ func (r *run) reviewAddresses() {
 	if !ok {
 		management, _ = cidrs.Get("container").(string)
 	}
-	prefix, err := parseNetwork(management)
+	prefix, err := ParseNetwork(management)
 	if err != nil {
 		return
 	}

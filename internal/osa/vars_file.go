@@ -3,6 +3,7 @@ package osa
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,9 @@ func (v *Variables) read(path string) *varsFile {
 
 func (v *Variables) load(path string, f *varsFile) error {
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w (run as a user who may read it: its values are part of what is asked for)", err)
+	}
 	if err != nil {
 		return fmt.Errorf("read variables: %w", err)
 	}

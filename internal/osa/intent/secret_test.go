@@ -1,0 +1,83 @@
+package intent_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// canary stands in user_secrets.yml in place of all sorts of values, good and bad, alone and within others.
+const canary = "hunter2"
+
+const secrets = `
+download_artifact_url_password: hunter2
+cluster_api_github_token: hunter2
+kubeadm_download_url: https://user:hunter2@mirror/kubeadm
+containerd_https_proxy: http://user:hunter2@proxy:3128
+deployment_environment_variables: {https_proxy: "http://user:hunter2@proxy:3128"}
+cilium_ipv4_cidr: hunter2
+kubernetes_version: hunter2
+kubernetes_hostname: hunter2
+kubernetes_remove_kube_proxy: hunter2
+cluster_api_capo_instance_create_timeout: hunter2
+cluster_api_infrastructure_provider: hunter2
+kubernetes_custom_ca_key: hunter2
+lxc_container_domain: hunter2
+lxc_container_backing_store: zfs-hunter2
+containerd_insecure_registries: ["http://hunter2"]
+haproxy_k8s_service_overrides: {haproxy_frontend_raw: ["# hunter2"], haproxy_balance_alg: hunter2, haproxy_ssl: hunter2}
+extra_lb_vip_addresses: [hunter2]
+cilium_helm_values: {deep: [{token: hunter2}]}
+deep_token: hunter2
+magnum_config_overrides:
+  drivers: {openstack_ca_file: hunter2}
+  capi_client: {ca_file: /hunter2, endpoint: hunter2}
+  cluster_template: {kubernetes_default_network_driver: hunter2, kubernetes_allowed_network_drivers: [hunter2-b]}
+cluster_api_backups_enabled: true
+cluster_api_backups_path: /hunter2
+cluster_api_backups_nodes: [hunter2]
+magnum_capi_vexxhost_proxy_install_branch: hunter2
+`
+
+// Whatever came from user_secrets.yml is in no output and no finding, but it is there for who asks for it.
+func TestSecretsAreNeverShown(t *testing.T) {
+	in, found, err := intent.Read(clean(t, edit{"user_secrets.yml", "", secrets}, edit{vars, "", "containerd_http_proxy: \"http://{{ deep_token | upper | lower }}@proxy\"\nkubelet_sysctls: [{name: a, value: \"{{ deep_token }}\"}]"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("read", "intent", in, "key", in.CustomCA.Key)
+	outputs := map[string]func(reveal bool) string{
+		"text":     func(reveal bool) string { var b bytes.Buffer; _ = in.WriteText(&b, reveal); return b.String() },
+		"yaml":     func(reveal bool) string { var b bytes.Buffer; _ = in.WriteYAML(&b, reveal); return b.String() },
+		"json":     func(reveal bool) string { var b bytes.Buffer; _ = in.WriteJSON(&b, found, reveal); return b.String() },
+		"findings": func(bool) string { return fmt.Sprint(found) },
+		"log":      func(bool) string { return log.String() },
+		"format": func(bool) string {
+			return fmt.Sprintf("%v %+v %s %v %#v", in, in, in.CustomCA.Key, in.CustomCA.Key, in.CustomCA.Key)
+		},
+		"marshal": func(bool) string { b, _ := in.MarshalJSON(); return string(b) },
+	}
+	for name, write := range outputs {
+		for line := range strings.Lines(write(false)) {
+			if strings.Contains(line, canary) {
+				t.Errorf("%s tells: %s", name, line)
+			}
+		}
+	}
+	for _, name := range []string{"text", "yaml", "json"} {
+		if n := strings.Count(outputs[name](true), canary); n < 20 {
+			t.Errorf("%s with --show-secrets has it only %d times", name, n)
+		}
+	}
+	if in.CustomCA.Key.Reveal() != canary || in.Sources.URLs["kubeadm_download_url"] != "https://user:hunter2@mirror/kubeadm" {
+		t.Error("consumers do not get the values")
+	}
+	if len(in.Secrets()) < 2 {
+		t.Errorf("what to hide in fragments: %q", in.Secrets())
+	}
+}
