@@ -53,6 +53,7 @@ type Options struct {
 
 	AdminListen string // host:port of /metrics, /healthz, /readyz and /status
 	Log         *slog.Logger
+	Now         func() time.Time // the clock; nil is the system's
 }
 
 // dataPlane passes connections on.
@@ -95,6 +96,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	p := &proxy{Options: o, dirty: make(chan struct{}, 1), failed: make(chan error, 8), registry: prometheus.NewRegistry()}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.metrics = backend.NewMetrics(p.registry)
+	if p.Now == nil {
+		p.Now = time.Now
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // everything but publishing outlives ctx, to drain
 	defer func() {
 		stop()
@@ -193,7 +197,7 @@ func (p *proxy) dataPlane(ctx, running context.Context) (err error) {
 
 func (p *proxy) clusters(ctx, running context.Context) (err error) {
 	p.control, err = control.New(control.Options{
-		Config: p.Config, Identity: p.Identity, Always: p.Always, OldHosts: p.OldHosts, Now: time.Now, Log: p.Log, Changed: p.change,
+		Config: p.Config, Identity: p.Identity, Always: p.Always, OldHosts: p.OldHosts, Now: p.Now, Log: p.Log, Changed: p.change,
 	})
 	if err != nil {
 		return err
