@@ -16,12 +16,12 @@ import (
 )
 
 // hello is what crypto/tls sends first.
-func hello(t testing.TB, config *tls.Config) []byte {
-	t.Helper()
+func hello(tb testing.TB, config *tls.Config) []byte {
+	tb.Helper()
 	rec := &recorder{}
 	_ = tls.Client(rec, config).Handshake() // fails: nobody answers
 	if rec.sent.Len() == 0 {
-		t.Fatal("crypto/tls sent nothing")
+		tb.Fatal("crypto/tls sent nothing")
 	}
 	return rec.sent.Bytes()
 }

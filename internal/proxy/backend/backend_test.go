@@ -180,3 +180,27 @@ func TestLearn(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkCheck is one health check, with both ends of it.
+func BenchmarkCheck(b *testing.B) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	defer s.Close()
+	d := net.Dialer{}
+	p := NewProber(ProberOptions{
+		Dial: func(ctx context.Context, _ string, to netip.AddrPort, _ time.Duration) (*net.TCPConn, error) {
+			c, err := d.DialContext(ctx, "tcp", to.String())
+			if err != nil {
+				return nil, err
+			}
+			return c.(*net.TCPConn), nil
+		},
+		Check: CheckTLS, Timeout: 5 * time.Second,
+	})
+	defer p.end()
+	be := at(s.Listener.Addr().String(), "qdhcp")
+	for b.Loop() {
+		if _, err := p.ask(be); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -51,9 +51,11 @@ type ProberOptions struct {
 	Changed  func(stack string) // after each change of a backend's health
 }
 
-// A backend that stops answering is asked once more, soon, before it counts as down; while it is down it is asked more often.
+// A backend that stops answering is asked once more, soon, before it counts as down. While it is down it is asked soon, and then less
+// often: a namespace that was made a moment ago has no address yet.
 const (
 	secondLook = 300 * time.Millisecond
+	downFirst  = 50 * time.Millisecond
 	downEvery  = 2 * time.Second
 )
 
@@ -244,7 +246,7 @@ func (pr *probe) learn(where netns.Namespace, err error) (changed bool) {
 func (p *Prober) pause(pr *probe) time.Duration {
 	d := p.Interval
 	if !pr.health.OK {
-		d = min(downEvery, p.Interval)
+		d = min(downFirst<<min(pr.failures, 10), downEvery, p.Interval)
 	} else if pr.failures > 0 {
 		return secondLook
 	}

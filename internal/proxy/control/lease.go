@@ -156,7 +156,7 @@ func (b *beat) keep(ctx context.Context) error {
 		if _, ok := b.steadySince(); !ok {
 			wait = b.every / 10
 		}
-		if pause(ctx, wait) != nil {
+		if _ = pause(ctx, wait); ctx.Err() != nil {
 			return nil
 		}
 		if err := b.renew(ctx); errors.Is(err, errSuperseded) {

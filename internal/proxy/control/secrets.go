@@ -146,7 +146,7 @@ func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 			if wait := patience.next(); wait > 0 {
 				k.log.WarnContext(ctx, "somebody keeps writing another server into a kubeconfig", "cluster", stack, "next", wait)
 				if err := pause(ctx, wait); err != nil {
-					return nil //nolint:nilerr // the end is no error
+					return err
 				}
 			}
 		}

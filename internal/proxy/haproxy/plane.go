@@ -143,16 +143,18 @@ func (p *Plane) once(ctx, drain context.Context) error {
 		return fmt.Errorf("start haproxy: %w", err)
 	}
 	p.Metrics.Started()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	var exit error // once ended is closed
+	go func() { defer close(ended); exit = cmd.Wait() }()
 	p.setPID(cmd.Process.Pid)
 	defer p.setPID(0)
 	for {
 		select {
-		case err := <-ended:
-			return errors.Join(errors.New("haproxy ended"), err)
+		case <-ended:
+			return errors.Join(errors.New("haproxy ended"), exit)
 		case <-ctx.Done():
-			return stop(cmd.Process, ended, drain)
+			stop(drain, cmd.Process, ended)
+			return nil
 		case <-p.changed:
 		}
 		time.Sleep(collect)
@@ -185,11 +187,11 @@ func (p *Plane) PID() int {
 }
 
 // stop lets streams end, and then does not.
-func stop(process *os.Process, ended <-chan error, drain context.Context) error {
+func stop(drain context.Context, process *os.Process, ended <-chan struct{}) {
 	_ = process.Signal(syscall.SIGUSR1) // it may have ended just now
 	select {
 	case <-ended:
-		return nil
+		return
 	case <-drain.Done():
 	}
 	_ = process.Signal(syscall.SIGTERM) // likewise
@@ -199,7 +201,6 @@ func stop(process *os.Process, ended <-chan error, drain context.Context) error 
 		_ = process.Kill() // likewise
 		<-ended
 	}
-	return nil
 }
 
 // write makes the configuration and says whether it is another one. What haproxy would not take is not kept.

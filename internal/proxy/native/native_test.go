@@ -253,7 +253,7 @@ func TestHalfClose(t *testing.T) {
 	if err := raw.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := server.Read(make([]byte, 10)); err != io.EOF {
+	if n, err := server.Read(make([]byte, 10)); !errors.Is(err, io.EOF) {
 		t.Fatalf("the server reads %d, %v after the client's end; want EOF", n, err)
 	}
 	const size = 40 << 20

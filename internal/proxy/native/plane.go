@@ -248,12 +248,19 @@ func (p *Plane) Streams() map[string]int64 {
 	return out
 }
 
+// triedFirst is how long a way is tried as long as there is another one.
+const triedFirst = time.Second
+
 // dial tries the namespaces in order.
 func (p *Plane) dial(r *route) (*net.TCPConn, netns.Namespace, netip.AddrPort, error) {
 	begin, b := time.Now(), r.backend
 	var errs []error
-	for _, n := range b.Namespaces {
-		c, err := p.Options.Dial(context.Background(), n.Name, b.Address, p.ConnectTimeout)
+	for i, n := range b.Namespaces {
+		timeout := p.ConnectTimeout
+		if i < len(b.Namespaces)-1 {
+			timeout = min(timeout, triedFirst) // there is another way, and the client waits
+		}
+		c, err := p.Dial(context.Background(), n.Name, b.Address, timeout)
 		if err == nil {
 			r.counters.Dial.Observe(time.Since(begin).Seconds())
 			if len(errs) > 0 {

@@ -53,10 +53,7 @@ func (a *authority) server(name string) tls.Certificate {
 }
 
 // apiServer is a small one: real TLS under the cluster's name, /readyz, a watch, an exec-like stream and a large answer.
-type apiServer struct {
-	http *http.Server
-	conn chan struct{} // closed when it stops
-}
+type apiServer struct{ http *http.Server }
 
 func startAPIServer(ca *authority, stack string, l net.Listener) *apiServer {
 	mux := http.NewServeMux()

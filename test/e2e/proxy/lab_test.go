@@ -226,7 +226,7 @@ func (l *lab) close() {
 			n.remove()
 		}
 		if h.namespace != nil {
-			h.namespace.remove()
+			h.remove()
 		}
 	}
 	if l.root != nil {
@@ -285,7 +285,7 @@ func nobody(cmd *exec.Cmd) {
 }
 
 // run starts the host's proxy with the old tool's variables and waits until it is ready.
-func (h *host) run(t testing.TB, args ...string) *process {
+func (h *host) run(t *testing.T, args ...string) *process {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(h.lab.dir, h.name+"-run"), 0o777); err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func (h *host) run(t testing.TB, args ...string) *process {
 	return p
 }
 
-func (h *host) awaitReady(t testing.TB) {
+func (h *host) awaitReady(t *testing.T) {
 	t.Helper()
 	eventually(t, 60*time.Second, h.name+" is ready", func() error {
 		select {
@@ -342,7 +342,7 @@ func (h *host) admin(path string) (string, error) {
 	return string(b), err
 }
 
-func (h *host) status(t testing.TB) (s proxy.Status) {
+func (h *host) status(t *testing.T) (s proxy.Status) {
 	t.Helper()
 	text, err := h.admin("/status")
 	if err == nil {
@@ -355,7 +355,7 @@ func (h *host) status(t testing.TB) (s proxy.Status) {
 }
 
 // metric sums a metric over its labels.
-func (h *host) metric(t testing.TB, name string) float64 {
+func (h *host) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	text, err := h.admin("/metrics")
 	if err != nil {
@@ -379,7 +379,7 @@ func sumMetric(text, name, with string) float64 {
 }
 
 // attach gives the host a namespace of a tenant network.
-func (h *host) attach(t testing.TB, n *network, prefix string) {
+func (h *host) attach(t *testing.T, n *network, prefix string) {
 	t.Helper()
 	i := h.addr.As4()[3]
 	ns, err := newNamespace(filepath.Join(h.netns, prefix+n.id))
@@ -397,7 +397,7 @@ func (h *host) attach(t testing.TB, n *network, prefix string) {
 }
 
 // detach is what Neutron does when a network leaves a host.
-func (h *host) detach(t testing.TB, n *network) {
+func (h *host) detach(t *testing.T, n *network) {
 	t.Helper()
 	ns := h.tenant[n.id]
 	delete(h.tenant, n.id)
@@ -414,7 +414,7 @@ type network struct {
 	id string
 }
 
-func (l *lab) network(t testing.TB) *network {
+func (l *lab) network(t *testing.T) *network {
 	t.Helper()
 	id := uuid()
 	ns, err := newNamespace(filepath.Join(l.dir, "tenant-"+id))
@@ -438,7 +438,7 @@ type cluster struct {
 }
 
 // cluster makes a private cluster with a network of its own on the hosts, always with the same address.
-func (l *lab) cluster(t testing.TB, vip string, hosts ...*host) *cluster {
+func (l *lab) cluster(t *testing.T, vip string, hosts ...*host) *cluster {
 	t.Helper()
 	n := l.network(t)
 	c := &cluster{lab: l, stack: l.stack(), net: n, vip: vip}
@@ -459,7 +459,7 @@ func (l *lab) cluster(t testing.TB, vip string, hosts ...*host) *cluster {
 func (l *lab) stack() string { return fmt.Sprintf("kube-%05d", l.clusters.Add(1)) }
 
 // serve starts the cluster's API server.
-func (c *cluster) serve(t testing.TB) {
+func (c *cluster) serve(t *testing.T) {
 	t.Helper()
 	listener, err := c.net.listen(net.JoinHostPort(c.vip, "6443"))
 	if err != nil {
@@ -501,7 +501,7 @@ func (c *cluster) ready(via netip.AddrPort) error {
 }
 
 // eventually waits for what others do. The bound is for a loaded machine.
-func eventually(t testing.TB, bound time.Duration, what string, ok func() error) {
+func eventually(t *testing.T, bound time.Duration, what string, ok func() error) {
 	t.Helper()
 	var err error
 	for end := time.Now().Add(bound); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {

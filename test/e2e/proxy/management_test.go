@@ -303,7 +303,7 @@ func openStackCluster(stack string) *unstructured.Unstructured {
 }
 
 // createCluster makes the objects that Cluster API and its provider would have made when the load balancer has its address.
-func (m *management) createCluster(t testing.TB, stack, network, vip string) {
+func (m *management) createCluster(t *testing.T, stack, network, vip string) {
 	t.Helper()
 	if err := m.client.Create(t.Context(), openStackCluster(stack)); err != nil {
 		t.Fatal(err)
@@ -312,7 +312,7 @@ func (m *management) createCluster(t testing.TB, stack, network, vip string) {
 }
 
 // address is the moment at which the provider knows the load balancer's address.
-func (m *management) address(t testing.TB, stack, network, vip string) {
+func (m *management) address(t *testing.T, stack, network, vip string) {
 	t.Helper()
 	o := openStackCluster(stack)
 	o.Object["status"] = map[string]any{
@@ -328,7 +328,7 @@ func (m *management) address(t testing.TB, stack, network, vip string) {
 	}
 }
 
-func (m *management) deleteCluster(t testing.TB, stack string) {
+func (m *management) deleteCluster(t *testing.T, stack string) {
 	t.Helper()
 	if err := m.client.Delete(context.Background(), openStackCluster(stack)); err != nil && !apierrors.IsNotFound(err) {
 		t.Error(err)
@@ -336,7 +336,7 @@ func (m *management) deleteCluster(t testing.TB, stack string) {
 }
 
 // slices are the names of a cluster's EndpointSlices.
-func (m *management) slices(t testing.TB, stack string) []string {
+func (m *management) slices(t *testing.T, stack string) []string {
 	t.Helper()
 	l := &discoveryv1.EndpointSliceList{}
 	if err := m.client.List(context.Background(), l, client.InNamespace(control.Namespace), client.MatchingLabels{"kubernetes.io/service-name": stack}); err != nil {
@@ -351,7 +351,7 @@ func (m *management) slices(t testing.TB, stack string) []string {
 }
 
 // published waits until a cluster's slices are those of hosts.
-func (m *management) published(t testing.TB, bound time.Duration, c *cluster, hosts ...*host) {
+func (m *management) published(t *testing.T, bound time.Duration, c *cluster, hosts ...*host) {
 	t.Helper()
 	var want []string
 	for _, h := range hosts {
@@ -367,7 +367,7 @@ func (m *management) published(t testing.TB, bound time.Duration, c *cluster, ho
 }
 
 // requests is what the API server has answered so far, by "VERB resource".
-func (m *management) requests(t testing.TB) map[string]float64 {
+func (m *management) requests(t *testing.T) map[string]float64 {
 	t.Helper()
 	cmd := exec.Command("kubectl", "--kubeconfig", m.admin, "get", "--raw", "/metrics")
 	var out bytes.Buffer

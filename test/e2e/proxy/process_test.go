@@ -12,7 +12,7 @@ import (
 )
 
 // rss is the proxy's resident memory in MiB.
-func (h *host) rss(t testing.TB) float64 {
+func (h *host) rss(t *testing.T) float64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.proxy.cmd.Process.Pid))
 	if err != nil {
@@ -27,7 +27,7 @@ func (h *host) rss(t testing.TB) float64 {
 	return 0
 }
 
-func (h *host) descriptors(t testing.TB) int {
+func (h *host) descriptors(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.proxy.cmd.Process.Pid))
 	if err != nil {

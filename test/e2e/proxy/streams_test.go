@@ -73,7 +73,7 @@ func execStream(t *testing.T, c *cluster, via netip.AddrPort) {
 }
 
 // tls is a connection of its own.
-func (c *cluster) tls(t testing.TB, via netip.AddrPort) *tls.Conn {
+func (c *cluster) tls(t *testing.T, via netip.AddrPort) *tls.Conn {
 	t.Helper()
 	raw, err := c.lab.dial.Dial(t.Context(), "mgmt", via, 10*time.Second)
 	if err != nil {
@@ -113,7 +113,7 @@ func manyConnections(t *testing.T, c *cluster, via netip.AddrPort, n int) {
 		return
 	}
 	h := c.lab.hosts[0]
-	t.Logf("%d connections open: the proxy has %.0f MiB resident, %.1f KiB for each; %v descriptors", n, h.rss(t), (h.rss(t))*1024/float64(n), h.descriptors(t))
+	t.Logf("%d connections open: the proxy has %.0f MiB resident, %.1f KiB for each; %v descriptors", n, h.rss(t), h.rss(t)*1024/float64(n), h.descriptors(t))
 	for i, conn := range conns {
 		_, _ = io.WriteString(conn, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -175,7 +175,6 @@ func TestFirstRequest(t *testing.T) {
 		h := hosts[i%len(hosts)]
 		begin := time.Now()
 		theLab.api.address(t, c.stack, shared.id, c.vip)
-		sent := time.Since(begin)
 		for end := begin.Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			if err := c.ready(h.front()); err == nil {
 				break
@@ -191,7 +190,6 @@ func TestFirstRequest(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		published = append(published, time.Since(begin))
-		_ = sent
 	}
 	slices.Sort(dataPlane)
 	slices.Sort(published)
