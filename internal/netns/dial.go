@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -28,36 +27,21 @@ func KeepAlive() net.KeepAliveConfig {
 
 // Dialer opens TCP connections inside namespaces. It needs CAP_SYS_ADMIN, for setns(2), and no other capability.
 type Dialer struct {
-	dir      string
-	requests chan request
-	done     sync.WaitGroup
+	dir  string
+	home int // the namespace we live in
 }
 
-type request struct {
-	path   string
-	family int
-	answer chan<- answer
-}
-
-type answer struct {
-	fd  int
-	err error
-}
-
-// NewDialer starts threads that make sockets inside the namespaces of dir. Close ends them.
-func NewDialer(dir string, threads int) *Dialer {
-	d := &Dialer{dir: dir, requests: make(chan request)}
-	for range max(1, threads) {
-		d.done.Go(d.work)
+// NewDialer makes sockets inside the namespaces of dir. Close it in the end.
+func NewDialer(dir string) (*Dialer, error) {
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open our own network namespace: %w", err)
 	}
-	return d
+	return &Dialer{dir, home}, nil
 }
 
-// Close ends the threads. No Dial may be under way or come later.
-func (d *Dialer) Close() {
-	close(d.requests)
-	d.done.Wait()
-}
+// Close ends it. No Dial may be under way or come later.
+func (d *Dialer) Close() { _ = unix.Close(d.home) } // only read
 
 // Dial connects to an address inside a namespace. timeout is for the connection to be made.
 func (d *Dialer) Dial(ctx context.Context, namespace string, to netip.AddrPort, timeout time.Duration) (*net.TCPConn, error) {
@@ -67,8 +51,8 @@ func (d *Dialer) Dial(ctx context.Context, namespace string, to netip.AddrPort, 
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	nd := net.Dialer{Timeout: timeout, KeepAliveConfig: KeepAlive()}
 	// The standard dialer makes its socket here, outside; before it connects, it is replaced by one made inside.
-	nd.ControlContext = func(ctx context.Context, _, _ string, c syscall.RawConn) error {
-		fd, err := d.socket(ctx, namespace, to.Addr().Is6())
+	nd.Control = func(_, _ string, c syscall.RawConn) error {
+		fd, err := d.socket(namespace, to.Addr().Is6())
 		if err != nil {
 			return err
 		}
@@ -83,42 +67,24 @@ func (d *Dialer) Dial(ctx context.Context, namespace string, to netip.AddrPort, 
 	return c.(*net.TCPConn), nil
 }
 
-func (d *Dialer) socket(ctx context.Context, namespace string, six bool) (int, error) {
+// socket makes a socket inside. The goroutine has the thread for itself meanwhile, and no step of it waits for the network.
+func (d *Dialer) socket(namespace string, six bool) (int, error) {
 	family := unix.AF_INET
 	if six {
 		family = unix.AF_INET6
 	}
-	reply := make(chan answer, 1)
-	select {
-	case d.requests <- request{filepath.Join(d.dir, namespace), family, reply}:
-	case <-ctx.Done():
-		return -1, ctx.Err()
+	runtime.LockOSThread()
+	fd, err := socketIn(filepath.Join(d.dir, namespace), family)
+	if back := unix.Setns(d.home, unix.CLONE_NEWNET); back != nil && !errors.Is(back, unix.EPERM) {
+		// Not seen to happen. The thread stays locked, so that it ends with this goroutine and nobody else runs outside; without the
+		// capability it has never left.
+		return -1, errors.Join(err, fmt.Errorf("come back from the namespace: %w", back))
 	}
-	a := <-reply // soon: no step of it waits for the network
-	if errors.Is(a.err, os.ErrNotExist) {
+	runtime.UnlockOSThread()
+	if errors.Is(err, os.ErrNotExist) {
 		return -1, ErrNoNamespace
 	}
-	return a.fd, a.err
-}
-
-// work keeps a thread of its own. The thread is never given back to the runtime: it ends with this function.
-func (d *Dialer) work() {
-	runtime.LockOSThread()
-	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	for r := range d.requests {
-		if err != nil {
-			r.answer <- answer{-1, fmt.Errorf("open our own network namespace: %w", err)}
-			continue
-		}
-		fd, failed := socketIn(r.path, r.family)
-		r.answer <- answer{fd, failed}
-		if e := unix.Setns(home, unix.CLONE_NEWNET); e != nil {
-			err = e // not seen to happen; a thread that is lost outside must not make sockets
-		}
-	}
-	if home >= 0 {
-		_ = unix.Close(home) // only read
-	}
+	return fd, err
 }
 
 // socketIn leaves the thread inside the namespace.

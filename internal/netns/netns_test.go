@@ -23,7 +23,10 @@ func TestDialRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "qdhcp-file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := netns.NewDialer(dir, 2)
+	d, err := netns.NewDialer(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer d.Close()
 	to := netip.MustParseAddrPort("192.0.2.1:6443")
 	for _, name := range []string{"", "qdhcp-none", "../qdhcp-file", "a/b"} {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/backend"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/haproxy"
@@ -29,6 +30,10 @@ func (n *nativePlane) Start(ctx context.Context, host string, port int) (uint16,
 		return 0, fmt.Errorf("%w (--bind and --port, PROXY_BIND and PROXY_PORT, choose another address)", err)
 	}
 	n.listener = l
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Max/2 < uint64(n.p.MaxConnections) {
+		n.p.Log.WarnContext(ctx, "the limit of file descriptors does not allow as many connections as --max-connections", "descriptors", limit.Max)
+	}
 	n.p.work.Go(func() {
 		if err := n.Serve(l); err != nil {
 			n.p.failed <- fmt.Errorf("accept connections: %w", err)
@@ -99,15 +104,16 @@ func (h *haproxyPlane) Start(ctx context.Context, host string, port int) (uint16
 	first := h.first
 	h.plane = plane
 	h.p.mu.Unlock()
-	if err := plane.Set(first); err != nil {
-		return 0, err
-	}
 	h.p.work.Go(func() {
 		defer close(h.done)
 		if err := plane.Run(h.running, h.drain); err != nil {
 			h.p.failed <- err
 		}
 	})
+	if err := plane.Set(first); err != nil {
+		h.p.Log.WarnContext(ctx, "haproxy is slow to start", "error", err)
+		h.p.change()
+	}
 	return uint16(port), nil
 }
 

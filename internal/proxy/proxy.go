@@ -167,14 +167,13 @@ func (p *proxy) namespaces(_, running context.Context) (err error) {
 	return nil
 }
 
-// Threads that make sockets, and checks at once. Neither waits for the network with a thread.
-const (
-	dialThreads    = 4
-	parallelChecks = 64
-)
+// parallelChecks is how many API servers are asked at once.
+const parallelChecks = 64
 
-func (p *proxy) checks(_, _ context.Context) error {
-	p.dialer = netns.NewDialer(p.NetnsDir, dialThreads)
+func (p *proxy) checks(_, _ context.Context) (err error) {
+	if p.dialer, err = netns.NewDialer(p.NetnsDir); err != nil {
+		return err
+	}
 	p.prober = backend.NewProber(backend.ProberOptions{
 		Dial: p.dialer.Dial, Check: p.Check, Interval: p.CheckInterval, Timeout: p.CheckTimeout, Parallel: parallelChecks,
 		Metrics: p.metrics, Changed: func(string) { p.change() },

@@ -156,12 +156,15 @@ func (b *beat) keep(ctx context.Context) error {
 		if _, ok := b.steadySince(); !ok {
 			wait = b.every / 10
 		}
-		if _ = pause(ctx, wait); ctx.Err() != nil {
+		_ = pause(ctx, wait) // its end is looked at next
+		if ctx.Err() != nil {
 			return nil
 		}
-		if err := b.renew(ctx); errors.Is(err, errSuperseded) {
+		err := b.renew(ctx)
+		if errors.Is(err, errSuperseded) {
 			return err
-		} else if err != nil && ctx.Err() == nil {
+		}
+		if err != nil && ctx.Err() == nil {
 			b.log.WarnContext(ctx, "this host's lease was not renewed", "error", err)
 		}
 	}

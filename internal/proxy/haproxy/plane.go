@@ -39,10 +39,13 @@ type Plane struct {
 	binds   []string
 	changed chan struct{}
 
-	mu     sync.Mutex
-	wanted []backend.Backend
-	text   string // what haproxy runs with
-	pid    int    // of the master process
+	mu      sync.Mutex
+	wanted  []backend.Backend
+	asked   int           // how many times Set was called
+	applied int           // the last of them that haproxy serves
+	moved   chan struct{} // closed when applied moves
+	text    string        // what haproxy runs with
+	pid     int           // of the master process
 }
 
 // New prepares the directory and ends a haproxy that an earlier process left behind.
@@ -57,9 +60,23 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{Options: o, binds: b, changed: make(chan struct{}, 1)}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("read the limit of file descriptors: %w", err)
+	}
+	if most := connections(limit.Max); most < o.MaxConnections {
+		o.Log.WarnContext(ctx, "fewer connections than asked for: the limit of file descriptors is low", "connections", most, "descriptors", limit.Max)
+		o.MaxConnections = most
+	}
+	p := &Plane{Options: o, binds: b, changed: make(chan struct{}, 1), moved: make(chan struct{})}
 	p.endOld(ctx)
 	return p, nil
+}
+
+// connections is how many haproxy can hold with so many file descriptors: two sockets each, a pipe for every fourth, and some for itself.
+// It refuses to start when it cannot hold what its configuration says.
+func connections(descriptors uint64) int {
+	return int(min(descriptors, 1<<30)-min(descriptors, 200)) * 2 / 5
 }
 
 func (p *Plane) file(name string) string { return filepath.Join(p.Dir, name) }
@@ -86,16 +103,68 @@ func (p *Plane) endOld(ctx context.Context) {
 	}
 }
 
-// Set says which backends there are. They are served as soon as haproxy has read its configuration again; Set does not wait.
+// Set says which backends there are, and waits a moment until haproxy serves them.
 func (p *Plane) Set(backends []backend.Backend) error {
 	p.mu.Lock()
 	p.wanted = backends
+	p.asked++
+	mine := p.asked
 	p.mu.Unlock()
 	select {
 	case p.changed <- struct{}{}:
 	default: // it has been said
 	}
-	return nil
+	late := time.NewTimer(settleIn)
+	defer late.Stop()
+	for {
+		p.mu.Lock()
+		done, moved := p.applied >= mine, p.moved
+		p.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-late.C:
+			return errors.New("haproxy does not serve its backends yet")
+		}
+	}
+}
+
+// serves notes that haproxy serves what was asked for by then.
+func (p *Plane) serves(asked int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.applied = max(p.applied, asked)
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+// settle waits until the haproxy that answers has the backends that were written.
+func (p *Plane) settle(ctx context.Context, written []backend.Backend) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleIn)
+	defer cancel()
+	want := make(map[string]bool, len(written))
+	for _, b := range written {
+		want[strings.ToLower(b.Stack)] = true
+	}
+	for {
+		rows, err := p.stats(ctx)
+		found := 0
+		for _, r := range rows {
+			if want[r.stack] {
+				found++
+			}
+		}
+		if err == nil && found == len(want) && len(rows) == len(want) {
+			return true
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // How long haproxy rests before it is started again, and how long changes are collected before a reload.
@@ -103,6 +172,7 @@ const (
 	restartSoon = 100 * time.Millisecond
 	restartLate = 5 * time.Second
 	collect     = 20 * time.Millisecond
+	settleIn    = 5 * time.Second
 )
 
 // Run keeps a haproxy running until ctx ends; then it lets streams end until drain does.
@@ -132,10 +202,11 @@ func (p *Plane) Run(ctx, drain context.Context) error {
 
 // once is the life of one haproxy.
 func (p *Plane) once(ctx, drain context.Context) error {
-	if _, err := p.write(ctx); err != nil {
+	asked, written, _, err := p.write(ctx)
+	if err != nil {
 		return err
 	}
-	cmd := exec.Command(p.Program, "-W", "-db", "-f", p.file("haproxy.cfg"), "-p", p.file("haproxy.pid")) //nolint:noctx // it may outlive ctx, to let streams end
+	cmd := exec.Command(p.Program, "-W", "-db", "-f", p.file("haproxy.cfg")) //nolint:noctx // it may outlive ctx, to let streams end
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGUSR1}
 	said := &lines{log: p.Log}
 	cmd.Stdout, cmd.Stderr = said, said
@@ -148,6 +219,9 @@ func (p *Plane) once(ctx, drain context.Context) error {
 	go func() { defer close(ended); exit = cmd.Wait() }()
 	p.setPID(cmd.Process.Pid)
 	defer p.setPID(0)
+	if p.settle(ctx, written) { // before that a signal would end it
+		p.serves(asked)
+	}
 	for {
 		select {
 		case <-ended:
@@ -158,18 +232,27 @@ func (p *Plane) once(ctx, drain context.Context) error {
 		case <-p.changed:
 		}
 		time.Sleep(collect)
-		changed, err := p.write(ctx)
+		asked, written, changed, err := p.write(ctx)
 		if err != nil {
 			p.Log.WarnContext(ctx, "haproxy goes on with the configuration it has", "error", err)
 			continue
 		}
-		if !changed {
+		if changed {
+			if err := cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+				p.Log.WarnContext(ctx, "haproxy could not be told to reload", "error", err)
+			}
+			p.Metrics.Reloaded()
+		}
+		if p.settle(ctx, written) {
+			p.serves(asked)
 			continue
 		}
-		if err := cmd.Process.Signal(syscall.SIGUSR2); err != nil {
-			p.Log.WarnContext(ctx, "haproxy could not be told to reload", "error", err)
+		p.Log.WarnContext(ctx, "haproxy did not take its configuration; it is told again")
+		p.text = ""
+		select {
+		case p.changed <- struct{}{}:
+		default:
 		}
-		p.Metrics.Reloaded()
 	}
 }
 
@@ -204,33 +287,33 @@ func stop(drain context.Context, process *os.Process, ended <-chan struct{}) {
 }
 
 // write makes the configuration and says whether it is another one. What haproxy would not take is not kept.
-func (p *Plane) write(ctx context.Context) (changed bool, err error) {
+func (p *Plane) write(ctx context.Context) (asked int, wanted []backend.Backend, changed bool, err error) {
 	p.mu.Lock()
-	wanted := p.wanted
+	wanted, asked = p.wanted, p.asked
 	p.mu.Unlock()
 	text, err := render(settings{
 		Socket: p.file("haproxy.sock"), PIDFile: p.file("haproxy.pid"), Binds: p.binds, MaxConnections: p.MaxConnections,
 		MaxPerBackend: p.MaxPerBackend, ConnectTimeout: p.ConnectTimeout, HelloTimeout: p.HelloTimeout, Backends: wanted,
 	})
 	if err != nil {
-		return false, err
+		return asked, wanted, false, err
 	}
 	old, err := os.ReadFile(p.file("haproxy.cfg"))
 	if err == nil && string(old) == text && p.text == text {
-		return false, nil
+		return asked, wanted, false, nil
 	}
 	next := p.file("haproxy.cfg.next")
 	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
-		return false, fmt.Errorf("write haproxy's configuration: %w", err)
+		return asked, wanted, false, fmt.Errorf("write haproxy's configuration: %w", err)
 	}
-	if out, err := exec.CommandContext(ctx, p.Program, "-c", "-q", "-f", next).CombinedOutput(); err != nil {
-		return false, fmt.Errorf("haproxy refuses its configuration: %w: %s", err, firstLines(string(out)))
+	if out, err := exec.CommandContext(ctx, p.Program, "-c", "-f", next).CombinedOutput(); err != nil {
+		return asked, wanted, false, fmt.Errorf("haproxy refuses its configuration: %w: %s", err, firstLines(string(out)))
 	}
 	if err := os.Rename(next, p.file("haproxy.cfg")); err != nil {
-		return false, fmt.Errorf("write haproxy's configuration: %w", err)
+		return asked, wanted, false, fmt.Errorf("write haproxy's configuration: %w", err)
 	}
 	p.text = text
-	return true, nil
+	return asked, wanted, true, nil
 }
 
 func firstLines(s string) string {

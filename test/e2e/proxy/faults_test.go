@@ -234,11 +234,15 @@ func TestFaults(t *testing.T) {
 func TestClock(t *testing.T) {
 	hosts := theLab.hosts
 	skewed := func(h *host, by string) {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		argv := h.asService(self)
 		p, err := h.start(filepath.Join(h.lab.dir, h.name+".log"), func(cmd *exec.Cmd) {
-			nobody(cmd)
 			cmd.Env = append(os.Environ(), skewVariable+"="+by, "PROXY_BIND="+h.addr.String(), "PROXY_PORT="+strconv.Itoa(proxyPort),
-				"KUBECONFIG="+h.config, "LAB_HOST="+h.name, "LAB_NETNS="+h.netns)
-		}, "/proc/self/exe")
+				"KUBECONFIG="+h.config, "LAB_HOST="+h.name)
+		}, argv[0], argv[1:]...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -149,11 +149,15 @@ type host struct {
 const proxyPort = 8443
 
 func newLab(dir string) (*lab, error) {
-	if err := os.Chmod(dir, 0o755); err != nil { // the proxy runs as another user
+	// The proxy runs as another user, and in a machine without namespaces there is no directory for them.
+	if err := errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(netns.DefaultDir, 0o755)); err != nil {
 		return nil, err
 	}
-	l := &lab{dir: dir, dial: netns.NewDialer(dir, 4), ca: newAuthority()}
+	l := &lab{dir: dir, ca: newAuthority()}
 	var err error
+	if l.dial, err = netns.NewDialer(dir); err != nil {
+		return l, err
+	}
 	if l.root, err = newNamespace(filepath.Join(dir, "mgmt")); err != nil {
 		return l, err
 	}
@@ -164,6 +168,10 @@ func newLab(dir string) (*lab, error) {
 		h := &host{lab: l, name: "net" + strconv.Itoa(i), addr: netip.AddrFrom4([4]byte{172, 31, 0, byte(10 + i)}), link: "host" + strconv.Itoa(i), tenant: map[string]*namespace{}}
 		h.netns = filepath.Join(dir, h.name+"-netns")
 		if err := os.Mkdir(h.netns, 0o755); err != nil {
+			return l, err
+		}
+		// As "ip netns add" does it: what is mounted here is seen where the directory is mounted again.
+		if err := errors.Join(unix.Mount(h.netns, h.netns, "", unix.MS_BIND, ""), unix.Mount("", h.netns, "", unix.MS_SHARED, "")); err != nil {
 			return l, err
 		}
 		if h.namespace, err = newNamespace(filepath.Join(dir, h.name)); err != nil {
@@ -225,6 +233,7 @@ func (l *lab) close() {
 		for _, n := range h.tenant {
 			n.remove()
 		}
+		_ = unix.Unmount(h.netns, unix.MNT_DETACH)
 		if h.namespace != nil {
 			h.remove()
 		}
@@ -241,7 +250,7 @@ type process struct {
 	done chan struct{}
 }
 
-// start runs a program inside a namespace, as nobody with one capability if user is set. It ends with this process.
+// start runs a program inside a namespace. It ends with this process.
 func (n *namespace) start(log string, change func(*exec.Cmd), program string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -278,23 +287,26 @@ func tail(file string) string {
 	return string(b[max(0, len(b)-4000):])
 }
 
-// nobody runs a child as an ordinary user that may enter namespaces.
-func nobody(cmd *exec.Cmd) {
-	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
-	cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
+// asService is what a service manager does for a child: the host's own /run/netns, with what is mounted there later, an ordinary user, and one
+// capability, which is also the most it can ever have.
+func (h *host) asService(program string, args ...string) []string {
+	return append([]string{
+		"unshare", "--mount", "--propagation", "slave", "sh", "-c", `mount --rbind "$0" /run/netns && exec setpriv --reuid 65534 --regid 65534 --clear-groups ` +
+			`--inh-caps +sys_admin --ambient-caps +sys_admin --bounding-set -all,+sys_admin --no-new-privs "$@"`, h.netns, program,
+	}, args...)
 }
 
 // run starts the host's proxy with the old tool's variables and waits until it is ready.
 func (h *host) run(t *testing.T, args ...string) *process {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Join(h.lab.dir, h.name+"-run"), 0o777); err != nil {
+	run := filepath.Join(h.lab.dir, h.name+"-run")
+	if err := errors.Join(os.MkdirAll(run, 0o777), os.Chmod(run, 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	_ = os.Chmod(filepath.Join(h.lab.dir, h.name+"-run"), 0o777)
+	argv := h.asService(binary("jeroboam"), append([]string{"proxy", "--host", h.name, "--run-dir", filepath.Join(run, "d")}, args...)...)
 	p, err := h.start(filepath.Join(h.lab.dir, h.name+".log"), func(cmd *exec.Cmd) {
-		nobody(cmd)
 		cmd.Env = append(os.Environ(), "PROXY_BIND="+h.addr.String(), "PROXY_PORT="+strconv.Itoa(proxyPort), "KUBECONFIG="+h.config)
-	}, binary("jeroboam"), append([]string{"proxy", "--host", h.name, "--netns-dir", h.netns, "--run-dir", filepath.Join(h.lab.dir, h.name+"-run", "d")}, args...)...)
+	}, argv[0], argv[1:]...)
 	if err != nil {
 		t.Fatal(err)
 	}

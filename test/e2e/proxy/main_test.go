@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/netns"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/backend"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/control"
@@ -74,7 +75,7 @@ func requirements() error {
 	}
 	for program, how := range map[string]string{
 		binary("jeroboam"): "make build", binary("jeroboam-allinone"): "make allinone", binary("kube-apiserver"): "test/e2e/proxy/build.sh",
-		"kubectl": "apt-get install kubernetes-client", "haproxy": "apt-get install haproxy", "ip": "apt-get install iproute2",
+		"kubectl": "apt-get install kubernetes-client", "haproxy": "apt-get install haproxy", "ip": "apt-get install iproute2", "setpriv": "apt-get install util-linux",
 	} {
 		if _, err := exec.LookPath(program); err != nil {
 			problems = append(problems, fmt.Errorf("%w: run %q, or \"make e2e-proxy\"", err, how))
@@ -106,7 +107,7 @@ func skewed() int {
 	}
 	err = proxy.Run(ctx, proxy.Options{
 		Config: config, Identity: control.Identity{Host: os.Getenv("LAB_HOST"), Machine: "lab", Instance: strconv.Itoa(os.Getpid())},
-		Bind: os.Getenv("PROXY_BIND"), Port: port, NetnsDir: os.Getenv("LAB_NETNS"), Plane: "native", Check: backend.CheckTLS,
+		Bind: os.Getenv("PROXY_BIND"), Port: port, NetnsDir: netns.DefaultDir, Plane: "native", Check: backend.CheckTLS,
 		CheckInterval: 10 * time.Second, CheckTimeout: 3 * time.Second, HelloTimeout: 5 * time.Second, ConnectTimeout: 5 * time.Second,
 		MaxConnections: 1000, MaxPending: 100, MaxPerBackend: 100, Drain: time.Second, AdminListen: "127.0.0.1:9513",
 		Log: slog.New(slog.NewJSONHandler(os.Stderr, nil)), Now: func() time.Time { return time.Now().Add(skew) },

@@ -113,6 +113,7 @@ func TestReach(t *testing.T) {
 }
 
 func objects(t *testing.T, a *cluster, hosts []*host) {
+	t.Helper()
 	s := &corev1.Service{}
 	eventually(t, 20*time.Second, "the owner makes the Service", func() error {
 		return theLab.api.client.Get(t.Context(), client.ObjectKey{Namespace: control.Namespace, Name: a.stack}, s)
@@ -141,6 +142,7 @@ func objects(t *testing.T, a *cluster, hosts []*host) {
 }
 
 func useKubectl(t *testing.T, c *cluster, via netip.AddrPort) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(kubeconfigText, base64.StdEncoding.EncodeToString(c.lab.ca.pem), "https://"+via.String(), "    tls-server-name: "+c.stack+".magnum-system\n", c.stack)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -174,6 +176,7 @@ users:
 
 // keptKubeconfig writes the Secret as the kubeadm control plane does, twice, and sees it led through the proxy each time.
 func keptKubeconfig(t *testing.T, c *cluster) {
+	t.Helper()
 	original := fmt.Sprintf(kubeconfigText, "AAAA", "https://10.0.0.5:6443", "", c.stack)
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: control.Namespace, Name: c.stack + "-kubeconfig", Labels: map[string]string{"cluster.x-k8s.io/cluster-name": c.stack}},
