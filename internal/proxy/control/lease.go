@@ -151,15 +151,7 @@ func (b *beat) steadySince() (time.Time, bool) {
 
 // keep renews until ctx ends (nil) or a newer process has taken over (errSuperseded).
 func (b *beat) keep(ctx context.Context) error {
-	for {
-		wait := b.every
-		if _, ok := b.steadySince(); !ok {
-			wait = b.every / 10
-		}
-		_ = pause(ctx, wait) // its end is looked at next
-		if ctx.Err() != nil {
-			return nil
-		}
+	for pause(ctx, b.next()) == nil {
 		err := b.renew(ctx)
 		if errors.Is(err, errSuperseded) {
 			return err
@@ -168,6 +160,15 @@ func (b *beat) keep(ctx context.Context) error {
 			b.log.WarnContext(ctx, "this host's lease was not renewed", "error", err)
 		}
 	}
+	return nil
+}
+
+// next is how long to wait for the next renewal: less after one that failed.
+func (b *beat) next() time.Duration {
+	if _, ok := b.steadySince(); !ok {
+		return b.every / 10
+	}
+	return b.every
 }
 
 var errSuperseded = errors.New("a newer process has taken this host over")

@@ -19,6 +19,9 @@ import (
 // counts as left behind.
 const oldAfter = 5 * time.Minute
 
+// ownerWorkers is how many clusters the owner works on at once.
+const ownerWorkers = 16
+
 // owner does what one host does for the fleet. It lives for one term.
 type owner struct {
 	client   client.WithWatch
@@ -69,7 +72,7 @@ func (o *owner) run(ctx context.Context) {
 		for _, stack := range o.clusters.keys() {
 			o.queue.Add(stack)
 		}
-		for range 4 {
+		for range ownerWorkers {
 			all.Go(func() {
 				for o.next(ctx) {
 				}

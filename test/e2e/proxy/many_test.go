@@ -11,6 +11,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/proxy/control"
 )
 
 // TestMany is one host with -many clusters, each in a namespace of its own: memory, processor time, and what an idle host asks the
@@ -64,6 +69,17 @@ func TestMany(t *testing.T) {
 	eventually(t, time.Minute, "the host owns the fleet", func() error {
 		if !h.status(t).Owner {
 			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	eventually(t, 5*time.Minute, "all have Services", func() error {
+		l := &corev1.ServiceList{}
+		if err := theLab.api.client.List(t.Context(), l, client.InNamespace(control.Namespace), client.MatchingLabels{control.LabelService: "true"}); err != nil {
+			return err
+		}
+		if len(l.Items) < *many {
+			time.Sleep(time.Second)
+			return fmt.Errorf("%d of %d", len(l.Items), *many)
 		}
 		return nil
 	})

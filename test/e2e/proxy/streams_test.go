@@ -32,6 +32,7 @@ func TestStreams(t *testing.T) {
 
 // silentWatch says nothing for as long as -idle, and then is heard.
 func silentWatch(t *testing.T, c *cluster, via netip.AddrPort) {
+	t.Helper()
 	cl := c.lab.client(c.stack, via)
 	cl.Timeout = 0
 	defer cl.CloseIdleConnections()
@@ -50,6 +51,7 @@ func silentWatch(t *testing.T, c *cluster, via netip.AddrPort) {
 
 // execStream sends a line now and then and hears each back.
 func execStream(t *testing.T, c *cluster, via netip.AddrPort) {
+	t.Helper()
 	conn := c.tls(t, via)
 	defer func() { _ = conn.Close() }()
 	_, _ = fmt.Fprintf(conn, "POST /exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n")
@@ -88,6 +90,7 @@ func (c *cluster) tls(t *testing.T, via netip.AddrPort) *tls.Conn {
 
 // manyConnections are open at once; each is used again at the end.
 func manyConnections(t *testing.T, c *cluster, via netip.AddrPort, n int) {
+	t.Helper()
 	conns := make([]net.Conn, n)
 	var all sync.WaitGroup
 	var failed atomic.Int64
@@ -127,6 +130,7 @@ func manyConnections(t *testing.T, c *cluster, via netip.AddrPort, n int) {
 
 // large reads -bytes.
 func large(t *testing.T, c *cluster, via netip.AddrPort) {
+	t.Helper()
 	cl := c.lab.client(c.stack, via)
 	cl.Timeout = 0
 	defer cl.CloseIdleConnections()
