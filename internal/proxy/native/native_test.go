@@ -1,0 +1,404 @@
+package native_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/goleak"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/netns"
+	"github.com/jeroboam-cloud/jeroboam/internal/proxy/backend"
+	"github.com/jeroboam-cloud/jeroboam/internal/proxy/native"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a plane whose namespaces are this one, unless they are called "dead".
+type rig struct {
+	*native.Plane
+
+	address  string
+	listener *net.TCPListener
+	registry *prometheus.Registry
+	doubts   atomic.Int64
+}
+
+func newRig(t *testing.T, change func(*native.Options)) *rig {
+	t.Helper()
+	r := &rig{registry: prometheus.NewRegistry()}
+	dialer := net.Dialer{}
+	o := native.Options{
+		Dial: func(ctx context.Context, ns string, to netip.AddrPort, timeout time.Duration) (*net.TCPConn, error) {
+			if strings.Contains(ns, "dead") {
+				return nil, netns.ErrNoNamespace
+			}
+			c, err := dialer.DialContext(ctx, "tcp", to.String())
+			if err != nil {
+				return nil, err
+			}
+			return c.(*net.TCPConn), nil
+		},
+		Metrics: backend.NewMetrics(r.registry), HelloTimeout: 200 * time.Millisecond, ConnectTimeout: time.Second,
+		MaxConnections: 100, MaxPending: 50, MaxPerBackend: 40,
+		Used: func(string) {}, Doubt: func(string) { r.doubts.Add(1) },
+	}
+	if change != nil {
+		change(&o)
+	}
+	r.Plane = native.New(o)
+	l, err := native.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.listener, r.address = l, l.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- r.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		r.Drain(ctx, l)
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func to(stack, address string, namespaces ...string) backend.Backend {
+	b := backend.Backend{Stack: stack, Address: netip.MustParseAddrPort(address)}
+	for i, n := range namespaces {
+		b.Namespaces = append(b.Namespaces, netns.Namespace{Name: n, Generation: uint64(i + 1)})
+	}
+	return b
+}
+
+// apiServer answers with its name.
+func apiServer(t *testing.T, name string) string {
+	t.Helper()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, name) }))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func (r *rig) get(t *testing.T, name string) (string, error) {
+	t.Helper()
+	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: name}, DisableKeepAlives: true}
+	defer tr.CloseIdleConnections()
+	c := http.Client{Transport: tr, Timeout: 5 * time.Second}
+	resp, err := c.Get("https://" + r.address + "/")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
+// eventually waits for what another goroutine does.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 1000 {
+		if ok() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("never: %s", what)
+}
+
+func (r *rig) refused(t *testing.T, why backend.Refused) float64 {
+	t.Helper()
+	return r.metric(t, "jeroboam_proxy_refused_total", string(why))
+}
+
+func (r *rig) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && has(m, label) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func has(m *dto.Metric, value string) bool {
+	for _, l := range m.GetLabel() {
+		if l.GetValue() == value {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRouting(t *testing.T) {
+	r := newRig(t, nil)
+	if err := r.Set([]backend.Backend{to("kube-aaaaa", apiServer(t, "a"), "qdhcp-a"), to("kube-bbbbb", apiServer(t, "b"), "dead", "qdhcp-b")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ host, want, reason string }{
+		{"kube-aaaaa.magnum-system", "a", "its own backend"},
+		{"KUBE-BBBBB.Magnum-System", "b", "the other, whatever the case, through its second namespace"},
+	} {
+		if got, err := r.get(t, tc.host); err != nil || got != tc.want {
+			t.Errorf("%s: %q, %v, want %q (%s)", tc.host, got, err, tc.want, tc.reason)
+		}
+	}
+	if r.doubts.Load() == 0 {
+		t.Error("a namespace that failed was not reported")
+	}
+	_, err := r.get(t, "kube-ccccc.magnum-system")
+	if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("an unknown name: %v, want TLS's word for it", err)
+	}
+	if n := r.refused(t, backend.RefusedUnknown); n != 1 {
+		t.Errorf("%v refusals of unknown names counted, want 1", n)
+	}
+	if n := r.metric(t, "jeroboam_proxy_bytes_total", "kube-aaaaa"); n == 0 {
+		t.Error("no bytes counted")
+	}
+}
+
+func TestStrangers(t *testing.T) {
+	r := newRig(t, func(o *native.Options) { o.MaxPending = 3 })
+	for _, tc := range []struct {
+		why  backend.Refused
+		send string
+	}{
+		{backend.RefusedNotTLS, "GET / HTTP/1.1\r\n\r\n"},
+		{backend.RefusedTooLong, "\x16\x03\x01\x40\x00\x01\x7f\xff\xff"},
+		{backend.RefusedTooSlow, "\x16\x03"},
+	} {
+		c, err := net.Dial("tcp", r.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, tc.send); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: not closed", tc.why)
+		}
+		_ = c.Close()
+		eventually(t, string(tc.why)+" counted", func() bool { return r.refused(t, tc.why) == 1 })
+	}
+	var slow []net.Conn
+	for range 6 {
+		c, err := net.Dial("tcp", r.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow = append(slow, c)
+	}
+	eventually(t, "too many that say nothing are refused", func() bool { return r.refused(t, backend.RefusedPending) >= 3 })
+	for _, c := range slow {
+		_ = c.Close()
+	}
+}
+
+// tcpPair puts a raw server behind the plane and returns both ends of one stream.
+func (r *rig) tcpPair(t *testing.T, stack string) (client *tls.Conn, raw, server *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	if err := r.Set([]backend.Backend{to(stack, l.Addr().String(), "qdhcp-a")}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = c.(*net.TCPConn)
+	client = tls.Client(c, &tls.Config{ServerName: backend.Host(stack), InsecureSkipVerify: true})
+	go func() { _ = client.Handshake() }() // nobody answers; what matters is the hello
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = s.(*net.TCPConn)
+	if _, err := server.Read(make([]byte, 4096)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = raw.Close(); _ = server.Close() })
+	return client, raw, server
+}
+
+// TestHalfClose: a client that has nothing more to say still hears the answer, and a large one arrives whole.
+func TestHalfClose(t *testing.T) {
+	r := newRig(t, nil)
+	_, raw, server := r.tcpPair(t, "kube-aaaaa")
+	if err := raw.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := server.Read(make([]byte, 10)); !errors.Is(err, io.EOF) {
+		t.Fatalf("the server reads %d, %v after the client's end; want EOF", n, err)
+	}
+	const size = 40 << 20
+	go func() {
+		_, _ = io.CopyN(server, zeros{}, size)
+		_ = server.CloseWrite()
+	}()
+	// The TLS client reads too, and may have taken a little.
+	n, err := io.Copy(io.Discard, raw)
+	if err != nil || n < size-(64<<10) {
+		t.Errorf("%d of %d bytes, %v", n, size, err)
+	}
+	eventually(t, "the stream has ended", func() bool { return r.Streams()["kube-aaaaa"] == 0 })
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestCut: a stream ends when its backend does, and only then.
+func TestCut(t *testing.T) {
+	for _, tc := range []struct {
+		name, reason string
+		next         func(address string) []backend.Backend
+		cut          bool
+	}{
+		{"unchanged", "nothing happened", func(a string) []backend.Backend { return []backend.Backend{to("kube-aaaaa", a, "qdhcp-a")} }, false},
+		{"another candidate", "its own namespace is still there", func(a string) []backend.Backend {
+			return []backend.Backend{{
+				Stack: "kube-aaaaa", Address: netip.MustParseAddrPort(a),
+				Namespaces: []netns.Namespace{{Name: "ovnmeta-a", Generation: 2}, {Name: "qdhcp-a", Generation: 1}},
+			}}
+		}, false},
+		{"another cluster", "others come and go", func(a string) []backend.Backend {
+			return []backend.Backend{to("kube-aaaaa", a, "qdhcp-a"), to("kube-bbbbb", a, "qdhcp-a")}
+		}, false},
+		{"gone", "the cluster was deleted", func(string) []backend.Backend { return nil }, true},
+		{"another address", "the load balancer was replaced", func(string) []backend.Backend { return []backend.Backend{to("kube-aaaaa", "127.0.0.1:1", "qdhcp-a")} }, true},
+		{"namespace made again", "nothing comes through the old one any more", func(a string) []backend.Backend {
+			return []backend.Backend{{Stack: "kube-aaaaa", Address: netip.MustParseAddrPort(a), Namespaces: []netns.Namespace{{Name: "qdhcp-a", Generation: 7}}}}
+		}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			_, _, server := r.tcpPair(t, "kube-aaaaa")
+			eventually(t, "the stream is open", func() bool { return r.Streams()["kube-aaaaa"] == 1 })
+			if err := r.Set(tc.next(server.LocalAddr().String())); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.SetReadDeadline(time.Now().Add(150 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			if tc.cut {
+				if err := server.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := server.Read(make([]byte, 1))
+			var timeout net.Error
+			if cut := !errors.As(err, &timeout) || !timeout.Timeout(); cut != tc.cut {
+				t.Errorf("cut: %v (%v), want %v: %s", cut, err, tc.cut, tc.reason)
+			}
+		})
+	}
+}
+
+// TestDrain: what is open may end by itself, what comes is not taken, and the bound is kept.
+func TestDrain(t *testing.T) {
+	r := newRig(t, nil)
+	_, _, server := r.tcpPair(t, "kube-aaaaa")
+	eventually(t, "the stream is open", func() bool { return r.Streams()["kube-aaaaa"] == 1 })
+	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan struct{})
+	go func() { r.Drain(ctx, r.listener); close(drained) }()
+	eventually(t, "new connections are refused", func() bool {
+		c, err := net.Dial("tcp", r.address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
+	select {
+	case <-drained:
+		t.Fatal("did not wait for the stream")
+	default:
+	}
+	if _, err := server.Write([]byte("still here")); err != nil {
+		t.Errorf("the open stream: %v", err)
+	}
+	cancel()
+	<-drained
+}
+
+// TestTakeOver: a second process on the same port gets every new connection, and none is lost when the first one ends.
+func TestTakeOver(t *testing.T) {
+	a := apiServer(t, "a")
+	old := newRig(t, nil)
+	if err := old.Set([]backend.Backend{to("kube-aaaaa", a, "qdhcp-a")}); err != nil {
+		t.Fatal(err)
+	}
+	next := newRigAt(t, old)
+	if err := next.Set([]backend.Backend{to("kube-aaaaa", a, "qdhcp-a")}); err != nil {
+		t.Fatal(err)
+	}
+	done, failed := make(chan struct{}), make(chan error, 1000)
+	go func() {
+		defer close(failed)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if _, err := next.get(t, "kube-aaaaa.magnum-system"); err != nil {
+				failed <- err
+			}
+		}
+	}()
+	time.Sleep(50 * time.Millisecond)
+	old.Drain(t.Context(), old.listener)
+	time.Sleep(50 * time.Millisecond)
+	close(done)
+	for err := range failed {
+		t.Error(err)
+	}
+	if next.metric(t, "jeroboam_proxy_connections_total", "kube-aaaaa") == 0 {
+		t.Error("the new one got nothing")
+	}
+}
+
+func newRigAt(t *testing.T, other *rig) *rig {
+	t.Helper()
+	r := newRig(t, nil)
+	l, err := native.Listen(t.Context(), other.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- r.Serve(l) }()
+	t.Cleanup(func() {
+		_ = l.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	r.address = other.address
+	return r
+}
