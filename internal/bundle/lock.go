@@ -106,6 +106,8 @@ type Chart struct {
 	Namespace string            `yaml:"namespace"`
 	Values    map[string]any    `yaml:"values"`
 	Set       map[string]string `yaml:"set"` // fields of Chart.yaml
+	// KubeVersion is the release the chart is to think it is rendered for.
+	KubeVersion string `yaml:"kubeVersion"`
 }
 
 // every calls f with each artefact of the chosen groups.
