@@ -23,11 +23,11 @@ func floors() [][]string {
 			"internal/magnum", "internal/label", "internal/crd/v1alpha1", "internal/crd/manifests", "internal/policy",
 			"internal/oslo", "internal/pki", "internal/phase", "internal/version", "internal/jinja",
 		},
-		2: {"internal/openstack", "internal/kube"},
+		2: {"internal/openstack", "internal/kube", "internal/registry"},
 		3: {"internal/store", "internal/capi", "internal/osa", "internal/kube/kubetest"},
 		4: {
 			"internal/api", "internal/controller", "internal/controller/cluster",
-			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",
+			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate", "internal/bundle",
 		},
 		5: {"internal/cli"},
 		6: {"."},

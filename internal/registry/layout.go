@@ -44,6 +44,9 @@ func Create(dir string) (*Layout, error) {
 		return l, err
 	}
 	path, err := layout.Write(dir, empty.Index)
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make image layout: %w", err)
 	}
