@@ -45,6 +45,10 @@ lab-up: ## "physical hosts" on this machine, for jeroboam deploy: make lab-up AR
 lab-down: ## remove them and all their traces
 	@go run ./test/lab down $(ARGS)
 
+.PHONY: e2e-lab
+e2e-lab: ## the lab itself: a host is made, interrupted, made again, loses power, and leaves nothing (root, Debian 12)
+	@go test -count=1 -timeout 30m -v ./test/lab
+
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml
 	@$(TOOL) golangci-lint run ./...

@@ -25,7 +25,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	}
 	for _, h := range l.Hosts {
 		if l.holder() != 0 {
-			_ = l.inside(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", h.Container(), "-k") // it may not run
+			_ = l.inside(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", h.Container, "-k") // it may not run
 		}
 	}
 	if pid := l.holder(); pid != 0 {
@@ -64,7 +64,7 @@ func (l *Lab) marked() error {
 // removeCgroups removes the empty cgroups of the lab's containers, and kills what is left in the others.
 func (l *Lab) removeCgroups() error {
 	var left []string
-	for _, pattern := range []string{"/sys/fs/cgroup/*/lxc.*.jeroboam-lab-*", "/sys/fs/cgroup/lxc.*.jeroboam-lab-*"} {
+	for _, pattern := range []string{"/sys/fs/cgroup/*/lxc.*." + l.containerPrefix() + "*", "/sys/fs/cgroup/lxc.*." + l.containerPrefix() + "*"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func (l *Lab) Power(ctx context.Context, name string, on bool) error {
 	if on {
 		return l.startHost(ctx, l.Hosts[i])
 	}
-	return l.inside(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", l.Hosts[i].Container(), "-k")
+	return l.inside(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", l.Hosts[i].Container, "-k")
 }
 
 // Exec runs a command on the deploy host: in the lab's network, with variables that say where things are.

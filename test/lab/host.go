@@ -46,7 +46,7 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 	return l.hostKey(ctx, root, h)
 }
 
-func (l *Lab) root(h Host) string { return l.path("hosts", h.Container(), "rootfs") }
+func (l *Lab) root(h Host) string { return l.path("hosts", h.Container, "rootfs") }
 
 // containerConfig is the LXC container that is the host. proc:mixed keeps the machine's sysctls read-only; those that
 // software on a real host writes are covered by small files of the host's own (shield).
@@ -225,7 +225,7 @@ func writeFiles(root string, files map[string]string) error {
 }
 
 func (l *Lab) startHost(ctx context.Context, h Host) error {
-	if err := l.inside(ctx, "lxc-start", "-P", l.path("hosts"), "-n", h.Container(), "-o", l.path("log", h.Name+".log"), "-l", "WARN"); err != nil {
+	if err := l.inside(ctx, "lxc-start", "-P", l.path("hosts"), "-n", h.Container, "-o", l.path("log", h.Name+".log"), "-l", "WARN"); err != nil {
 		log, _ := os.ReadFile(l.path("log", h.Name+".log")) // says why, if it is there
 		return fmt.Errorf("%w\n%s", err, tail(log))
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
@@ -30,10 +31,9 @@ type Host struct {
 	Name     string `json:"name"`
 	Address  string `json:"address"`
 	Balancer bool   `json:"balancer"` // haproxy runs here and the virtual addresses are here
+	// Container is the name of the LXC container that the host is. It names the host's cgroups as well, so it is the lab's own.
+	Container string `json:"container"`
 }
-
-// Container is the name of the LXC container that the host is; it names the host's cgroups as well.
-func (h Host) Container() string { return "jeroboam-lab-" + h.Name }
 
 // Lab is a directory in which everything stands that the lab has made.
 type Lab struct {
@@ -45,6 +45,11 @@ type Lab struct {
 
 func (l *Lab) path(parts ...string) string {
 	return filepath.Join(append([]string{l.Dir}, parts...)...)
+}
+
+// containerPrefix tells the containers of this lab from those of a lab in another directory.
+func (l *Lab) containerPrefix() string {
+	return fmt.Sprintf("jeroboam-lab-%08x-", crc32.ChecksumIEEE([]byte(l.Dir)))
 }
 
 // layout is which hosts there are: three with a load balancer beside them, or one that is everything.
@@ -74,10 +79,13 @@ func (l *Lab) Up(ctx context.Context, hosts int) error {
 	if l.Hosts, err = layout(hosts); err != nil {
 		return err
 	}
+	for i := range l.Hosts {
+		l.Hosts[i].Container = l.containerPrefix() + l.Hosts[i].Name
+	}
 	return l.steps(ctx, []step{
 		{"needed programs", l.checkPrograms},
 		{"root file systems in the cache", l.fillCache},
-		{"remove what an earlier run left", l.Down},
+		{"remove what an earlier run left", func(ctx context.Context) error { return (&Lab{Dir: l.Dir, Out: l.Out, Err: l.Err}).Down(ctx) }},
 		{"directory, keys and list of hosts", l.makeDir},
 		{"namespaces and the bridge between hosts", l.makeNamespaces},
 		{"hosts on disk", l.eachHost(l.makeHost)},

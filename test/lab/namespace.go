@@ -25,9 +25,7 @@ func (l *Lab) makeNamespaces(ctx context.Context) error {
 	if err := os.WriteFile(l.path("holder"), []byte(holderText(pid)), 0o644); err != nil {
 		return err
 	}
-	if err := cmd.Process.Release(); err != nil {
-		return err
-	}
+	go func() { _ = cmd.Wait() }() // it ends when the lab does; if this process still lives then, it must not stay a zombie
 	if err := waitFor(ctx, 10*time.Second, func() error { return ownNamespaces(pid) }); err != nil {
 		return err
 	}
