@@ -109,7 +109,17 @@ func (l *Layout) Keep(references []string) error {
 			return fmt.Errorf("image layout: %w", err)
 		}
 	}
-	return nil
+	return l.readable()
+}
+
+// readable lets everybody read the blobs: there is no secret in them, and who serves them need not be root.
+func (l *Layout) readable() error {
+	return filepath.WalkDir(filepath.Join(l.dir, "blobs"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o644)
+	})
 }
 
 // descriptors are the layout's entries that have a name.
