@@ -43,6 +43,18 @@ e2e-proxy: allinone build ## the proxy in a lab of network namespaces (root; Deb
 bench: allinone build ## throughput, latency, start-up and memory, as a table
 	@go run ./test/bench $(ARGS)
 
+.PHONY: lab-up
+lab-up: ## "physical hosts" on this machine, for jeroboam deploy: make lab-up ARGS="--hosts 3" (root, Debian 12)
+	@go run ./test/lab up $(ARGS)
+
+.PHONY: lab-down
+lab-down: ## remove them and all their traces
+	@go run ./test/lab down $(ARGS)
+
+.PHONY: e2e-lab
+e2e-lab: ## the lab itself: a host is made, interrupted, made again, loses power, and leaves nothing (root, Debian 12)
+	@go test -count=1 -timeout 30m -v ./test/lab
+
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml
 	@$(TOOL) golangci-lint run ./...
