@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -75,6 +76,9 @@ func (c *proxyRunCommand) Run(ctx context.Context, streams Streams) error {
 	config, err := kube.Connect(c.Kubeconfig)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // most of the memory is watches that wait: less of it matters more than the little time
 	}
 	return proxy.Run(ctx, proxy.Options{
 		Config: config, Identity: id, Bind: c.Bind, Port: c.Port, Advertise: c.Advertise, Always: c.Always || os.Getenv("PROXY_ALWAYS") != "",

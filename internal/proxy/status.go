@@ -92,7 +92,7 @@ func (p *proxy) ready() error {
 	case p.advertised.Load().Port == 0:
 		return errors.New("not listening yet")
 	}
-	return nil
+	return p.control.Ready() // an older process of this host may end only when this one has its lease
 }
 
 // admin serves what operators and their monitoring read.

@@ -129,6 +129,11 @@ func (c *Control) Ready() error {
 	default:
 		return errors.New("the clusters are not read yet")
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.publisher == nil {
+		return errors.New("this host's lease is not taken yet")
+	}
 	return nil
 }
 

@@ -359,7 +359,7 @@ func TestHostTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = theLab.api.client.Delete(context.Background(), lease) }()
-	h.run(t)
+	h.launch(t)
 	for range 20 {
 		select {
 		case <-h.proxy.done:

@@ -296,8 +296,16 @@ func (h *host) asService(program string, args ...string) []string {
 	}, args...)
 }
 
-// run starts the host's proxy with the old tool's variables and waits until it is ready.
+// run starts the host's proxy and waits until it is ready.
 func (h *host) run(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := h.launch(t, args...)
+	h.awaitReady(t)
+	return p
+}
+
+// launch starts the host's proxy with the old tool's variables.
+func (h *host) launch(t *testing.T, args ...string) *process {
 	t.Helper()
 	run := filepath.Join(h.lab.dir, h.name+"-run")
 	if err := errors.Join(os.MkdirAll(run, 0o777), os.Chmod(run, 0o777)); err != nil {
@@ -311,7 +319,6 @@ func (h *host) run(t *testing.T, args ...string) *process {
 		t.Fatal(err)
 	}
 	h.proxy = p
-	h.awaitReady(t)
 	return p
 }
 

@@ -101,11 +101,9 @@ func TestMany(t *testing.T) {
 	}
 	t.Logf("%d clusters, idle, on the fleet's owner: %.0f MiB resident, %.2f %% of a processor, %d descriptors; requests in %s: %.0f, of all processes in the management cluster (%s)",
 		*many, h.rss(t), 100*(usedAfter-used).Seconds()/window.Seconds(), h.descriptors(t), window, total, strings.Join(which, ", "))
-	for _, what := range which {
-		if !strings.Contains(what, "leases") {
-			t.Errorf("an idle fleet asks about clusters: %v", which)
-			break
-		}
+	// The API server's own controllers ask now and then; a fleet that polled would ask about each cluster.
+	if about := total - after["PUT leases"] + before["PUT leases"] - after["GET leases"] + before["GET leases"]; about > float64(*many)/50 {
+		t.Errorf("an idle fleet asks about clusters: %v", which)
 	}
 	if len(stacks) != *many {
 		t.Fatal("some are missing")
