@@ -30,7 +30,7 @@ type Node struct {
 	EtcdData    bool `json:"etcdData"`
 	// StaticPods are the control plane's static pods with the tag of their image.
 	StaticPods map[string]string `json:"staticPods"`
-	// Server is the API server that admin.conf names, CA the fingerprint of the cluster's authority.
+	// Server is the API server that admin.conf names; CA is the hash of the authority's public key, as kubeadm pins it.
 	Server string `json:"server"`
 	CA     string `json:"ca"`
 	// Ready is what /readyz of the API server on this machine said: "ok", or why not.
@@ -92,8 +92,10 @@ func LookAtNode(ctx context.Context, m *Machine, _ NodeQuery) (Node, error) {
 		n.Server = found[1]
 	}
 	if block, _ := pem.Decode([]byte(m.read(kubernetesDir + "/pki/ca.crt"))); block != nil {
-		sum := sha256.Sum256(block.Bytes)
-		n.CA = hex.EncodeToString(sum[:])
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+			n.CA = "sha256:" + hex.EncodeToString(sum[:])
+		}
 	}
 	n.Certificates = certificates(m)
 	if !n.Touched() {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -272,7 +273,7 @@ func start(client *ssh.Client, t Target, path string) (*Conn, error) {
 		return err
 	}
 	stop := make(chan struct{})
-	c.close = func() error {
+	c.close = sync.OnceValue(func() error {
 		close(stop)
 		err := in.Close()
 		done := make(chan struct{})
@@ -282,7 +283,7 @@ func start(client *ssh.Client, t Target, path string) (*Conn, error) {
 		case <-time.After(2 * time.Second): // it finishes what it does without us
 		}
 		return errors.Join(err, client.Close())
-	}
+	})
 	go heartbeat(client, c, stop)
 	return c, nil
 }
