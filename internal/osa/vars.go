@@ -13,9 +13,11 @@ import (
 
 // VarsOptions say where variables come from, beside the inventory.
 type VarsOptions struct {
-	Config    string // the operator's directory: group_vars, host_vars, user_*.yml
-	Tree      string // OpenStack-Ansible's inventory directory: group_vars, host_vars
-	Facts     string // Ansible's fact cache; "" is ansible_facts in Config
+	Config string // the operator's directory: group_vars, host_vars, user_*.yml
+	Tree   string // OpenStack-Ansible's inventory directory: group_vars, host_vars
+	Facts  string // Ansible's fact cache; "" is ansible_facts in Config
+	// HostFacts are facts somebody gathered, by host and Ansible's short name, such as "hostname". They go before the cache.
+	HostFacts map[string]map[string]string
 	Passwords []VaultPassword
 	Types     jinja.Types
 	Lookups   map[string]jinja.Lookup

@@ -89,6 +89,15 @@ func (h *HostVars) Variable(name string) (Variable, bool) {
 	return out, true
 }
 
+// Defined returns the definition that counts, without evaluating it.
+func (h *HostVars) Defined(name string) (Definition, bool) {
+	all := h.definitions[name]
+	if len(all) == 0 {
+		return Definition{}, false
+	}
+	return all[len(all)-1], true
+}
+
 // lazy makes a value as templates see it: text with a template is evaluated when someone looks, encrypted text is opened then.
 func (h *HostVars) lazy(v Value, d Definition, pos Pos, path string) any {
 	switch v := v.(type) {

@@ -3,6 +3,7 @@ package osa
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,6 +99,15 @@ func (m hostvars) Get(name string) (any, bool) {
 // facts defines ansible_facts from Ansible's cache, one JSON file a host.
 func (h *HostVars) facts() {
 	dir := h.vars.opts.Facts
+	if known, ok := h.vars.opts.HostFacts[h.name]; ok {
+		facts := &Map{}
+		for _, name := range slices.Sorted(maps.Keys(known)) {
+			facts.Set(name, known[name], Pos{})
+		}
+		h.define("ansible_facts", Definition{Value: facts, Level: "gathered facts"})
+		h.values["ansible_facts"] = factDict(facts)
+		return
+	}
 	for _, name := range []string{h.name, "s1_" + h.name} { // ansible-core 2.19 puts a prefix before the name
 		path := filepath.Join(dir, name)
 		text, err := os.ReadFile(path)
@@ -157,6 +167,16 @@ func untemplated(v Value) any {
 	return plainKey(v)
 }
 
+// NoFactsError says that a template needs facts of a host, and nobody gathered them.
+type NoFactsError struct {
+	Host string
+	Dir  string // where Ansible would keep them
+}
+
+func (e *NoFactsError) Error() string {
+	return fmt.Sprintf("no facts of %s in %s (gather them with \"openstack-ansible setup-hosts.yml\", or ansible -m setup)", e.Host, e.Dir)
+}
+
 // noFacts stands for facts that nobody gathered: whatever is asked is undefined, and the error says why.
 type noFacts struct{ host, dir string }
 
@@ -169,6 +189,6 @@ func (f noFacts) Get(name string) (any, bool) {
 		return nil, false
 	}
 	return jinja.Later(func() (any, bool, error) {
-		return nil, false, &jinja.UndefinedError{Name: "ansible_facts." + name, Err: fmt.Errorf("no facts of %s in %s (gather them with \"openstack-ansible setup-hosts.yml\", or ansible -m setup)", f.host, f.dir)}
+		return nil, false, &jinja.UndefinedError{Name: "ansible_facts." + name, Err: &NoFactsError{Host: f.host, Dir: f.dir}}
 	}), true
 }

@@ -1,0 +1,163 @@
+package intent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/jinja"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
+)
+
+// Options say where to read.
+type Options struct {
+	Config      string // the operator's directory; "" is /etc/openstack_deploy
+	Environment string // OpenStack-Ansible's inventory directory; "" is /opt/openstack-ansible/inventory
+	Release     string // which release to be; "" is concluded from what is there
+	System      string // where files are looked for that Config lacks; "" is /etc/openstack_deploy
+	Facts       string // Ansible's fact cache; "" is ansible_facts in Config
+	// HostFacts are facts that somebody gathered, by host and by Ansible's short name ("hostname", "os_family",
+	// "architecture"). They go before the cache.
+	HostFacts map[string]map[string]string
+	Passwords []osa.VaultPassword
+	// Types are the rules for types of templates; nil goes by the release.
+	Types *jinja.Types
+	// Env looks up environment variables for lookup('env'); nil is the process's.
+	Env func(string) (string, bool)
+	// Draw names new containers and picks their addresses; the zero value draws at random.
+	Draw osa.Draw
+}
+
+// Read reads everything. The error is for what could not be read; what is wrong with the content is in the findings, all of
+// it, and an Intent with errors among them is not to be deployed.
+func Read(opts Options) (Intent, osa.Findings, error) {
+	r := &reader{opts: opts.filled(), seen: map[string]bool{}, scopes: map[string]*scope{}}
+	r.in.Origins, r.in.NeedFacts = map[string]Origin{}, []string{}
+	for _, s := range steps() {
+		if err := s.do(r); err != nil {
+			return Intent{}, r.found, fmt.Errorf("%s: %w", s.name, err)
+		}
+		if s.gate && r.found.Err() != nil {
+			return r.in, r.found, nil
+		}
+	}
+	return r.in, r.found, nil
+}
+
+func (o Options) filled() Options {
+	if o.Config == "" {
+		o.Config = osa.SystemDir
+	}
+	if o.Environment == "" {
+		o.Environment = osa.BaseDir
+	}
+	if o.Env == nil {
+		o.Env = os.LookupEnv
+	}
+	if o.Draw.Suffix == nil {
+		o.Draw = osa.NewDraw()
+	}
+	return o
+}
+
+type step struct {
+	name string
+	do   func(*reader) error
+	gate bool // without what it found the rest means nothing
+}
+
+// steps reads from what is certain to what builds on it.
+func steps() []step {
+	return []step{
+		{"read the configuration", (*reader).load, true},
+		{"make the inventory", (*reader).inventory, true},
+		{"read the variables", (*reader).variables, false},
+		{"virtual addresses", (*reader).vips, false},
+		{"nodes", (*reader).nodes, true},
+		{"facts that are missing", (*reader).tellFacts, false},
+	}
+}
+
+// reader is one reading.
+type reader struct {
+	opts   Options
+	in     Intent
+	found  osa.Findings
+	src    *osa.Source
+	inv    *osa.Inventory
+	vars   *osa.Variables
+	scopes map[string]*scope
+	seen   map[string]bool // findings that were told once
+
+	factless []factNeed
+}
+
+func (r *reader) load() error {
+	src, err := osa.Load(osa.Options{Config: r.opts.Config, Environment: r.opts.Environment, Release: r.opts.Release, System: r.opts.System})
+	if err != nil {
+		return err
+	}
+	r.src, r.in.Directory, r.in.Release = src, r.opts.Config, src.Release.Name
+	r.from("directory", Origin{Level: "derived", Why: "where the configuration was read"})
+	r.from("release", Origin{Level: "derived", Why: src.Release.From})
+	return nil
+}
+
+func (r *reader) inventory() error {
+	res, err := osa.Generate(r.src, r.opts.Draw)
+	r.found = append(r.found, res.Findings...)
+	var refused *osa.Refusal
+	if errors.As(err, &refused) {
+		return nil // its errors are among the findings
+	}
+	if err != nil {
+		return err
+	}
+	r.inv = res.Inventory
+	r.in.Drawn = drawn(r.src.Existing, r.inv)
+	r.from("drawn", Origin{Pos: osa.Pos{File: r.src.Dir}, Level: "derived", Why: "what " + osa.InventoryFile + " does not have"})
+	return nil
+}
+
+// drawn are the containers that only this run knows.
+func drawn(existing *osa.Map, now *osa.Inventory) []string {
+	var before *osa.Inventory
+	if existing != nil {
+		before = osa.NewInventory(existing)
+	}
+	out := []string{}
+	for _, h := range now.Hosts() {
+		if h.IsMetal() {
+			continue
+		}
+		known := false
+		if before != nil {
+			_, known = before.Host(h.Name)
+		}
+		if !known {
+			out = append(out, h.Name)
+		}
+	}
+	return out
+}
+
+func (r *reader) variables() error {
+	types := jinja.Native
+	if r.src.Release.DashesMatter {
+		types = jinja.Text // ansible-core before 2.19, which OpenStack-Ansible 33 brought
+	}
+	if r.opts.Types != nil {
+		types = *r.opts.Types
+	}
+	all, err := osa.LoadVars(r.inv, osa.VarsOptions{
+		Config: r.opts.Config, Tree: r.opts.Environment, Facts: r.opts.Facts, HostFacts: r.opts.HostFacts,
+		Passwords: r.opts.Passwords, Types: types, Lookups: osa.Lookups(r.opts.Env),
+	})
+	if err != nil {
+		return err
+	}
+	r.vars = all
+	return nil
+}
+
+func (r *reader) from(path string, o Origin) { r.in.Origins[path] = o }

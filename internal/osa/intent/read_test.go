@@ -1,0 +1,52 @@
+package intent_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// oracle are real operators' directories.
+func oracle(t *testing.T) map[string]intent.Options {
+	t.Helper()
+	files, err := filepath.Glob("../testdata/oracle/*/RELEASE")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no oracle cases: %v", err)
+	}
+	out := map[string]intent.Options{}
+	for _, file := range files {
+		release, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(filepath.Dir(file))] = intent.Options{
+			Config:      filepath.Join(filepath.Dir(file), "deploy"),
+			Environment: filepath.Join("../testdata/base", strings.TrimSpace(string(release))),
+			System:      "testdata/nowhere",
+		}
+	}
+	return out
+}
+
+func TestOracleNodes(t *testing.T) {
+	for name, opts := range oracle(t) {
+		in, found, err := intent.Read(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if f.Severity == osa.Error {
+				t.Errorf("%s: %s", name, f)
+			}
+			t.Log(f)
+		}
+		if want := map[string]int{"aio": 1}[name]; len(in.Nodes) != max(want, 1) && len(in.Nodes) != 3 {
+			t.Errorf("%s: %d nodes", name, len(in.Nodes))
+		}
+		t.Logf("%+v %+v", in.VIPs, in.Nodes[0])
+	}
+}

@@ -1,0 +1,92 @@
+package intent
+
+import "github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
+
+// HAProxy is the load balancers in front of the management cluster's API.
+type HAProxy struct {
+	// Hosts are the hosts (physical or containers) of the group haproxy, in order.
+	Hosts []HAProxyHost `json:"hosts"`
+}
+
+// HAProxyHost is one load balancer. Hosts may differ: binds and defaults are evaluated for each.
+type HAProxyHost struct {
+	Container
+	// Services are the management cluster's services as this host serves them: k8s_haproxy_services.
+	Services []haproxy.Service `json:"services"`
+	// Settings are the role's settings on this host.
+	Settings haproxy.Settings `json:"settings"`
+}
+
+// Magnum is the Magnum that uses the management cluster.
+type Magnum struct {
+	// Hosts are the containers (or hosts) of magnum_all, in order.
+	Hosts []Container `json:"hosts"`
+	// DriverRepository is the git repository of magnum-cluster-api; the tag is Versions.MagnumClusterAPI.
+	DriverRepository string `json:"driverRepository"`
+	// PipPackages are installed into Magnum's virtual environment beyond Magnum: magnum_user_pip_packages.
+	PipPackages []string `json:"pipPackages"`
+	// ConfigOverrides are options of magnum.conf by section: magnum_config_overrides. Values are as an INI file has them.
+	ConfigOverrides map[string]map[string]string `json:"configOverrides"`
+	// DriversCAFile is [drivers] openstack_ca_file: trusted by workload nodes, exclusively. CAPIClientCAFile is [capi_client]
+	// ca_file: trusted by Cluster API's controllers, exclusively. "" is the system's trust.
+	DriversCAFile    string `json:"driversCAFile"`
+	CAPIClientCAFile string `json:"capiClientCAFile"`
+	// EndpointType is the endpoints Cluster API's controllers use: [capi_client] endpoint_type, "publicURL" if nobody set it.
+	// WantedEndpointType is what [capi_client] endpoint asks for, which no driver reads; "" if it is not there.
+	EndpointType       string `json:"endpointType"`
+	WantedEndpointType string `json:"wantedEndpointType"`
+	// NetworkDrivers are the network drivers that templates may name, NetworkDriver the default.
+	NetworkDrivers []string `json:"networkDrivers"`
+	NetworkDriver  string   `json:"networkDriver"`
+	// CertManagerType is [certificates] cert_manager_type, "barbican" if nobody set it.
+	CertManagerType string `json:"certManagerType"`
+	// KubeconfigPath is where the driver looks for the management cluster.
+	KubeconfigPath string `json:"kubeconfigPath"`
+	VenvTag        string `json:"venvTag"`
+}
+
+// Proxy is the service that reaches workload clusters without a floating address, beside Neutron's namespaces.
+type Proxy struct {
+	// Pattern is the hosts as the operator wrote them: mcapi_vexxhost_proxy_hosts, "network_hosts" if nobody did.
+	Pattern string `json:"pattern"`
+	// Hosts are those it means, in order. Settings are evaluated for each.
+	Hosts []ProxyHost `json:"hosts"`
+}
+
+// ProxyHost is one host with the proxy.
+type ProxyHost struct {
+	Container
+	// Bind and Port are where it listens: PROXY_BIND ("*") and PROXY_PORT (0 is a free one).
+	Bind string `json:"bind"`
+	Port int    `json:"port"`
+	// Advertise is the address that EndpointSlices name: POD_IP, or Bind where that is an address. "" leaves it to the host's
+	// default route, as the original does.
+	Advertise string `json:"advertise"`
+	// Always is PROXY_ALWAYS: use the proxy even for clusters with a floating address.
+	Always bool `json:"always"`
+	// Environment is all of mcapi_vexxhost_proxy_environment.
+	Environment map[string]string `json:"environment"`
+	User        string            `json:"user"`
+	Group       string            `json:"group"`
+	Home        string            `json:"home"`
+	Kubeconfig  string            `json:"kubeconfig"`
+	// Driver and Repository are the version of magnum-cluster-api that the proxy is of.
+	Driver     string `json:"driver"`
+	Repository string `json:"repository"`
+}
+
+// Backups is the periodic export of Cluster API's objects.
+type Backups struct {
+	Enabled bool `json:"enabled"`
+	// Path is in the node; on its physical host it is /openstack/backup/<container>/...
+	Path  string `json:"path"`
+	Group string `json:"group"`
+	GID   int    `json:"gid"`
+	// OnCalendar and RandomizedDelaySec are systemd's.
+	OnCalendar         string `json:"onCalendar"`
+	RandomizedDelaySec int    `json:"randomizedDelaySec"`
+	// Nodes are the nodes that export, the last one if nobody said.
+	Nodes []string `json:"nodes"`
+	// NotifyOverrides are systemd settings of the service: cluster_api_backups_init_overrides.
+	InitOverrides map[string]any `json:"initOverrides"`
+}
