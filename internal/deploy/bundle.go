@@ -2,9 +2,14 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
 // Bundle is what a deployment installs, all of it named by digest. A deployment fetches nothing else from anywhere.
@@ -21,6 +26,22 @@ type Bundle struct {
 	Versions map[string]string
 	// Open opens a blob by digest.
 	Open func(digest string) (io.ReadCloser, error)
+}
+
+// Fits says whether the bundle has what the configuration asks for. A deployment installs what the bundle has, so the two must
+// agree; none of them is bent.
+func (b Bundle) Fits(in intent.Intent) error {
+	var errs []error
+	for _, v := range []struct{ name, variable, want string }{
+		{"kubernetes", "kubernetes_version", in.Versions.Kubernetes},
+		{"cluster-api", "cluster_api_version", in.Versions.ClusterAPI},
+		{"cluster-api-provider-openstack", "cluster_api_infrastructure_version", in.Versions.ClusterAPIProviderOpenStack},
+	} {
+		if have := b.Versions[v.name]; have != v.want {
+			errs = append(errs, fmt.Errorf("the configuration asks for %s %s (%s), the bundle has %s: set %s, or build a bundle with that version", v.name, v.want, v.variable, or(have, "none"), v.variable))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Program is a file of a node.
@@ -41,7 +62,8 @@ type Component struct {
 // Agent is a host's agent, as a deployment uses it. The one implementation is remote.Conn; tests have others.
 type Agent interface {
 	Name() string
-	Call(ctx context.Context, container, op string, in, out any, event func([]byte)) error
+	Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error
 	Upload(ctx context.Context, digest string, r io.Reader) error
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
 	Close() error
 }

@@ -112,6 +112,8 @@ func (a *agent) do(ctx context.Context, r Request) (any, error) {
 		return call(r, func(c EtcdCall) (any, error) { return CallEtcd(ctx, a.m, c) })
 	case OpAnswers:
 		return call(r, func(url string) (any, error) { return Answers(ctx, url) })
+	case OpStats:
+		return call(r, func(command string) (any, error) { return StatsSocket(ctx, a.m, command) })
 	case OpMissing:
 		return call(r, func(d []string) (any, error) { return Missing(a.m, d), nil })
 	}

@@ -42,14 +42,17 @@ type Facts struct {
 	// Containers are LXC containers by name: running or not.
 	Containers map[string]bool `json:"containers"`
 	Root       bool            `json:"root"`
-	// ExportedIP is unset.
-	Kubelet bool `json:"kubelet"`
+	// LXCBase is the text of OpenStack-Ansible's /etc/lxc/lxc-openstack.conf, "" if there is none.
+	LXCBase string `json:"lxcBase"`
+	// Fragments are haproxy's fragments by file name.
+	Fragments map[string]string `json:"fragments"`
 }
 
 // Look gathers the facts of a machine.
 func Look(ctx context.Context, m *Machine) (Facts, error) {
 	f := Facts{
 		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
+		Fragments: map[string]string{},
 	}
 	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
 	f.Kernel = strings.TrimSpace(m.read("/proc/sys/kernel/osrelease"))
@@ -82,6 +85,11 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 		}
 	}
 	f.CPUs = strings.Count(m.read("/proc/cpuinfo"), "processor\t")
+	f.LXCBase = m.read("/etc/lxc/lxc-openstack.conf")
+	entries, _ := os.ReadDir(m.path("/etc/haproxy/conf.d")) // no directory: no fragments
+	for _, e := range entries {
+		f.Fragments[e.Name()] = m.read("/etc/haproxy/conf.d/" + e.Name())
+	}
 	addInterfaces(&f)
 	f.Routes = routes(m.read("/proc/net/route"))
 	f.Listening = append(listening(m.read("/proc/net/tcp")), listening(m.read("/proc/net/tcp6"))...)

@@ -37,6 +37,7 @@ const (
 	OpRemove  = "remove"  // container -> nothing
 	OpForget  = "forget"  // nothing -> nothing
 	OpAnswers = "answers" // URL -> status code
+	OpStats   = "stats"   // command -> answer of haproxy's stats socket
 )
 
 // Loan asks for blobs to appear in a container's store.
