@@ -16,6 +16,9 @@ type VarsOptions struct {
 	Config string // the operator's directory: group_vars, host_vars, user_*.yml
 	Tree   string // OpenStack-Ansible's inventory directory: group_vars, host_vars
 	Facts  string // Ansible's fact cache; "" is ansible_facts in Config
+	// RoleDefaults are defaults of roles, by role: they are below everything, and what is evaluated sees them as if the roles
+	// ran. nil is what Ansible sees outside of a role.
+	RoleDefaults *Map
 	// HostFacts are facts somebody gathered, by host and Ansible's short name, such as "hostname". They go before the cache.
 	HostFacts map[string]map[string]string
 	Passwords []VaultPassword
@@ -106,6 +109,12 @@ func (v *Variables) Host(name string) (*HostVars, error) {
 // collect is the order of precedence, lowest first.
 func (h *HostVars) collect(host Host) {
 	groups := h.vars.ancestors(h.name)
+	for _, e := range h.vars.opts.RoleDefaults.Entries() {
+		m, _ := e.Value.(*Map)
+		for _, d := range m.Entries() {
+			h.add(&Map{entries: []Entry{{Key: d.Key, Value: d.Value}}}, fmt.Sprintf("default of %v", e.Key), false)
+		}
+	}
 	for _, g := range groups {
 		h.add(h.vars.groupMap(g), "inventory, group "+g, false)
 	}

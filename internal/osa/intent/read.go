@@ -74,6 +74,19 @@ func steps() []step {
 		{"read the variables", (*reader).variables, false},
 		{"virtual addresses", (*reader).vips, false},
 		{"nodes", (*reader).nodes, true},
+		{"networks", (*reader).ranges, false},
+		{"versions", (*reader).versions, false},
+		{"Kubernetes", (*reader).kubernetes, false},
+		{"certificate authorities", (*reader).customCA, false},
+		{"containerd", (*reader).containerd, false},
+		{"charts", (*reader).charts, false},
+		{"Cluster API", (*reader).clusterAPI, false},
+		{"load balancers", (*reader).haproxy, false},
+		{"sources", (*reader).sources, false},
+		{"Magnum", (*reader).magnum, false},
+		{"proxy", (*reader).proxy, false},
+		{"backups", (*reader).backups, false},
+		{"physical hosts", (*reader).hosts, false},
 		{"facts that are missing", (*reader).tellFacts, false},
 	}
 }
@@ -85,11 +98,13 @@ type reader struct {
 	found  osa.Findings
 	src    *osa.Source
 	inv    *osa.Inventory
-	vars   *osa.Variables
+	vars   *osa.Variables // outside of any role
+	roles  *osa.Variables // with the defaults of roles below
 	scopes map[string]*scope
 	seen   map[string]bool // findings that were told once
 
 	factless []factNeed
+	written  []writtenService
 }
 
 func (r *reader) load() error {
@@ -142,22 +157,28 @@ func drawn(existing *osa.Map, now *osa.Inventory) []string {
 }
 
 func (r *reader) variables() error {
-	types := jinja.Native
+	opts := osa.VarsOptions{
+		Config: r.opts.Config, Tree: r.opts.Environment, Facts: r.opts.Facts, HostFacts: r.opts.HostFacts,
+		Passwords: r.opts.Passwords, Types: jinja.Native, Lookups: osa.Lookups(r.opts.Env),
+	}
 	if r.src.Release.DashesMatter {
-		types = jinja.Text // ansible-core before 2.19, which OpenStack-Ansible 33 brought
+		opts.Types = jinja.Text // ansible-core before 2.19, which OpenStack-Ansible 33 brought
 	}
 	if r.opts.Types != nil {
-		types = *r.opts.Types
+		opts.Types = *r.opts.Types
 	}
-	all, err := osa.LoadVars(r.inv, osa.VarsOptions{
-		Config: r.opts.Config, Tree: r.opts.Environment, Facts: r.opts.Facts, HostFacts: r.opts.HostFacts,
-		Passwords: r.opts.Passwords, Types: types, Lookups: osa.Lookups(r.opts.Env),
-	})
-	if err != nil {
+	var err error
+	if r.vars, err = osa.LoadVars(r.inv, opts); err != nil {
 		return err
 	}
-	r.vars = all
-	return nil
+	if err := r.generation(); err != nil {
+		return err
+	}
+	if opts.RoleDefaults, err = roleDefaults(r.in.Generation); err != nil {
+		return err
+	}
+	r.roles, err = osa.LoadVars(r.inv, opts)
+	return err
 }
 
 func (r *reader) from(path string, o Origin) { r.in.Origins[path] = o }

@@ -42,9 +42,9 @@ func (r *reader) vips() error {
 		name string
 	}{{&r.in.VIPs.Internal, "internal"}, {&r.in.VIPs.External, "external"}} {
 		at := "vips." + v.name + "."
-		v.vip.Address = s.text(at+"address", v.name+"_lb_vip_address", def("", "nobody set it"))
-		v.vip.Bind = s.text(at+"bind", "haproxy_bind_"+v.name+"_lb_vip_address", def(v.vip.Address, "haproxy_server: the VIP itself"))
-		v.vip.Interface = s.text(at+"interface", "haproxy_bind_"+v.name+"_lb_vip_interface", def("", "haproxy_server: any"))
+		v.vip.Address = s.text(at+"address", v.name+"_lb_vip_address")
+		v.vip.Bind = s.text(at+"bind", "haproxy_bind_"+v.name+"_lb_vip_address")
+		v.vip.Interface = s.text(at+"interface", "haproxy_bind_"+v.name+"_lb_vip_interface")
 	}
 	return nil
 }
@@ -62,9 +62,9 @@ func (r *reader) nodes() error {
 		}
 		at := fmt.Sprintf("nodes[%d]", len(r.in.Nodes))
 		n := Node{Container: r.container(at, s)}
-		n.NodeName = strings.ToLower(s.text(at+".nodeName", "kubelet_hostname", def(strings.ReplaceAll(n.Name, "_", "-"), "the host name OpenStack-Ansible gives a container: its name, _ as -")))
-		n.NodeIP = s.text(at+".nodeIP", "kubelet_node_ip", def(n.ManagementAddress, "the address on the management network"))
-		n.Labels = s.textMap(at+".labels", "k8s_node_labels", def(map[string]string{"openstack-control-plane": "enabled"}, "the playbook's own label"))
+		n.NodeName = strings.ToLower(s.textOr(at+".nodeName", "kubelet_hostname", strings.ReplaceAll(n.Name, "_", "-"), "the host name OpenStack-Ansible gives a container: its name, _ as -"))
+		n.NodeIP = s.textOr(at+".nodeIP", "kubelet_node_ip", n.ManagementAddress, "the address on the management network")
+		n.Labels = s.textMap(at+".labels", "k8s_node_labels")
 		if n.IsMetal {
 			n.Networks, n.LXC = []ContainerNetwork{}, LXC{}
 		} else {
@@ -97,8 +97,7 @@ func (r *reader) container(at string, s *scope) Container {
 // networks are a container's interfaces, as the role lxc_container_create combines them.
 func (r *reader) networks(at string, s *scope) []ContainerNetwork {
 	all := &osa.Map{}
-	lxcbr0 := osa.Pos{}
-	all.Set("lxcbr0_address", r.lxcBridge(s), lxcbr0)
+	all.Set("lxcbr0_address", r.lxcBridge(s), osa.Pos{})
 	for _, name := range []string{"container_networks", "lxc_container_networks"} {
 		v, ok := s.take(at, name)
 		m, isMap := v.(*osa.Map)
@@ -125,13 +124,12 @@ func (r *reader) networks(at string, s *scope) []ContainerNetwork {
 // lxcBridge is lxc_container_networks of the role, which an operator's own replaces entry by entry.
 func (r *reader) lxcBridge(s *scope) *osa.Map {
 	m := &osa.Map{}
-	for key, value := range map[string]osa.Value{
-		"bridge": "lxcbr0", "bridge_type": "linuxbridge", "mtu": int64(1500), "interface": "eth0", "type": "veth",
-	} {
-		if v, ok := s.variable("lxc_net_" + key); ok && key != "interface" && key != "type" {
-			value = osa.Reveal(v.Value)
+	m.Set("interface", "eth0", osa.Pos{})
+	m.Set("type", "veth", osa.Pos{})
+	for _, key := range []string{"bridge", "bridge_type", "mtu"} {
+		if v, ok := s.variable("lxc_net_" + key); ok {
+			m.Set(key, osa.Reveal(v.Value), osa.Pos{})
 		}
-		m.Set(key, value, osa.Pos{})
 	}
 	return m
 }
@@ -147,7 +145,6 @@ func (r *reader) network(key string, s *scope, m *osa.Map) ContainerNetwork {
 		BridgeType: cmp.Or(text(m, "bridge_type"), "linuxbridge"), Gateway: text(m, "gateway"), StaticRoutes: []StaticRoute{},
 	}
 	if n.MTU, _ = asInt(m.Get("mtu")); n.MTU == 0 {
-		n.MTU = 1500
 		if v, ok := s.variable("lxc_container_default_mtu"); ok {
 			n.MTU, _ = asInt(osa.Reveal(v.Value))
 		}
@@ -195,21 +192,20 @@ func vethPair(container, iface string) string {
 // lxc reads how a container is made: the role's defaults, the operator's settings, and what the playbook adds because the
 // container holds containers.
 func (r *reader) lxc(at string, s *scope) LXC {
-	role := func(v any) fallback { return def(v, "lxc_container_create") }
 	out := LXC{
 		Directory:     "/var/lib/lxc/" + s.host,
-		ConfigBase:    s.text(at+".configBase", "lxc_container_config", role("/etc/lxc/lxc-openstack.conf")),
-		MountAuto:     s.texts(at+".mountAuto", "lxc_container_mount_auto", role([]string{"proc:mixed", "sys:ro", "cgroup:mixed"})),
-		BackingStore:  s.text(at+".backingStore", "lxc_container_backing_store", role("dir")),
-		FSSize:        s.text(at+".fsSize", "lxc_container_fs_size", role("5G")),
-		Domain:        s.text(at+".domain", "lxc_container_domain", role("openstack.local")),
-		ImageServer:   s.text(at+".imageServer", "lxc_image_cache_server", role("images.linuxcontainers.org")),
-		Template:      s.text(at+".template", "lxc_container_template", role("download")),
-		AllowRestarts: s.boolean(at+".allowRestarts", "lxc_container_allow_restarts", role(true)),
-		JournalLink:   s.boolean(at+".journalLink", "lxc_container_journal_link", role(true)),
-		Resolved:      s.boolean(at+".resolved", "lxc_container_enable_resolved", role(true)),
+		ConfigBase:    s.text(at+".configBase", "lxc_container_config"),
+		MountAuto:     s.texts(at+".mountAuto", "lxc_container_mount_auto"),
+		BackingStore:  s.text(at+".backingStore", "lxc_container_backing_store"),
+		FSSize:        s.text(at+".fsSize", "lxc_container_fs_size"),
+		Domain:        s.text(at+".domain", "lxc_container_domain"),
+		ImageServer:   s.text(at+".imageServer", "lxc_image_cache_server"),
+		Template:      s.text(at+".template", "lxc_container_template"),
+		AllowRestarts: s.boolean(at+".allowRestarts", "lxc_container_allow_restarts"),
+		JournalLink:   s.boolean(at+".journalLink", "lxc_container_journal_link"),
+		Resolved:      s.boolean(at+".resolved", "lxc_container_enable_resolved"),
 	}
-	out.TemplateOptions = s.text(at+".templateOptions", "lxc_container_download_template_extra_options", role(""))
+	out.TemplateOptions = s.text(at+".templateOptions", "lxc_container_download_template_extra_options")
 	if h, _ := r.inv.Host(s.host); h.Vars != nil { // properties come before the variable
 		if p, _ := h.Vars.Get("properties").(*osa.Map); p.Has("container_fs_size") {
 			out.FSSize = text(p, "container_fs_size")
@@ -218,7 +214,7 @@ func (r *reader) lxc(at string, s *scope) LXC {
 	}
 	r.from(at+".directory", Origin{Level: "derived", Why: "LXC's directory of the container"})
 	out.Config, out.Dropped = []string{}, []string{"security.privileged = true", "security.nested = true", "raw.lxc = \"lxc.apparmor.profile=unconfined\""}
-	for _, line := range s.texts(at+".config", "lxc_container_config_list", role([]string{})) {
+	for _, line := range s.texts(at+".config", "lxc_container_config_list") {
 		if line = configLine(line); strings.HasPrefix(line, "lxc.") {
 			out.Config = append(out.Config, line)
 		} else if !slices.Contains(out.Dropped, line) {

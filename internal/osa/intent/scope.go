@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/jinja"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
@@ -21,7 +22,7 @@ func (r *reader) scope(host string) (*scope, error) {
 	if s, ok := r.scopes[host]; ok {
 		return s, nil
 	}
-	vars, err := r.vars.Host(host)
+	vars, err := r.roles.Host(host)
 	if err != nil {
 		return nil, err
 	}
@@ -45,18 +46,21 @@ func (s *scope) variable(name string) (osa.Variable, bool) {
 	return v, v.Value != nil
 }
 
-// defined says whether a variable has a definition, null included, without evaluating it.
-func (s *scope) defined(name string) (osa.Definition, bool) {
-	v, ok := s.vars.Defined(name)
-	return v, ok
+// written returns the definition of a variable that somebody wrote: not a role's default.
+func (s *scope) written(name string) (osa.Definition, bool) {
+	d, ok := s.vars.Defined(s.pick(name))
+	return d, ok && !strings.HasPrefix(d.Level, roleDefault)
 }
 
-// unreadable tells why a variable cannot be evaluated. Facts that are missing are no mistake of the operator's.
+// roleDefault is how the level of a role's default begins.
+const roleDefault = "default of "
+
+// unreadable tells why a variable cannot be evaluated. Facts that are missing are no mistake of the operator's, and a role's
+// default that needs what nobody sets is as good as not set.
 func (r *reader) unreadable(host string, v osa.Variable) {
 	for _, err := range unjoin(v.Err) {
 		pos, text := v.Origin.Pos, err.Error()
-		var at *osa.VarError
-		if errors.As(err, &at) {
+		if at := deepest(err); at != nil {
 			pos, text = at.Pos, fmt.Sprintf("%s: %v", at.Name, at.Err)
 		}
 		var facts *osa.NoFactsError
@@ -64,8 +68,23 @@ func (r *reader) unreadable(host string, v osa.Variable) {
 			r.needFacts(v.Name, pos, facts.Host)
 			continue
 		}
+		var undefined *jinja.UndefinedError
+		if pos.File == "" && errors.As(err, &undefined) {
+			continue
+		}
 		r.fail("cannot-evaluate", pos, "define what it needs, or write the value itself", "%s (of %s)", text, host)
 	}
+}
+
+// deepest is the innermost place in a file that an error is about.
+func deepest(err error) *osa.VarError {
+	var out *osa.VarError
+	for at := (*osa.VarError)(nil); errors.As(err, &at); err = at.Err {
+		if out == nil || at.Pos.File != "" {
+			out = at
+		}
+	}
+	return out
 }
 
 // needFacts remembers which host's facts a variable needs.
@@ -103,15 +122,27 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// take evaluates a variable for the field at a path and keeps where it came from.
+// take evaluates a variable for the field at a path and keeps where it came from. Of names joined by | the first that is
+// defined counts.
 func (s *scope) take(path, name string) (osa.Value, bool) {
-	v, ok := s.variable(name)
+	v, ok := s.variable(s.pick(name))
 	if !ok {
 		return nil, false
 	}
 	s.r.from(path, originOf(v))
 	s.r.markSecrets(path, v.Value, originOf(v))
 	return osa.Reveal(v.Value), true
+}
+
+// pick returns the first name that is defined, of several joined by |.
+func (s *scope) pick(name string) string {
+	names := strings.Split(name, "|")
+	for _, n := range names {
+		if _, ok := s.vars.Defined(n); ok {
+			return n
+		}
+	}
+	return names[0]
 }
 
 func originOf(v osa.Variable) Origin {
@@ -136,34 +167,30 @@ func (r *reader) markSecrets(path string, v osa.Value, o Origin) {
 	}
 }
 
-// fallback is what a field gets when nobody set it, and whose rule that is.
-type fallback struct {
-	value any
-	why   string
-}
-
-// def is a default of a role.
-func def(value any, why string) fallback { return fallback{value, why} }
-
-func (s *scope) missing(path, name string, d fallback) {
-	s.r.from(path, Origin{Variable: name, Level: "default", Why: d.why})
+// missing is the origin of a field that nothing sets, and why it is what it is.
+func (s *scope) missing(path, name, why string) {
+	s.r.from(path, Origin{Variable: s.pick(name), Level: "default", Why: why})
 }
 
 func (s *scope) wrong(name string, v osa.Value, want string) {
+	name = s.pick(name)
 	d, _ := s.vars.Defined(name)
-	shown := fmt.Sprintf("is %s", describe(v))
+	shown := "is " + describe(v)
 	if d.Secret {
 		shown = "is of another kind"
 	}
 	s.r.fail("wrong-type", d.Pos, "write "+want, "%s of %s %s, not %s", name, s.host, shown, want)
 }
 
-// text is a variable that is text. Numbers are taken as they would be printed.
-func (s *scope) text(path, name string, d fallback) string {
+// text is a variable that is text, "" if nobody sets it. Numbers are taken as they would be printed.
+func (s *scope) text(path, name string) string { return s.textOr(path, name, "", "nobody sets it") }
+
+// textOr is text, or something derived if nobody sets it.
+func (s *scope) textOr(path, name, derived, why string) string {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, d)
-		return fmt.Sprint(d.value)
+		s.missing(path, name, why)
+		return derived
 	}
 	out, ok := asText(v)
 	if !ok {
@@ -172,13 +199,22 @@ func (s *scope) text(path, name string, d fallback) string {
 	return strings.TrimSpace(out)
 }
 
-// boolean is a variable that Ansible would take for true or false.
-func (s *scope) boolean(path, name string, d fallback) bool {
+// quiet is a variable that is text, for no field of its own.
+func (s *scope) quiet(name string) string {
+	v, ok := s.variable(name)
+	if !ok {
+		return ""
+	}
+	out, _ := asText(osa.Reveal(v.Value))
+	return strings.TrimSpace(out)
+}
+
+// boolean is a variable that Ansible would take for true or false, false if nobody sets it.
+func (s *scope) boolean(path, name string) bool {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, d)
-		b, _ := d.value.(bool)
-		return b
+		s.missing(path, name, "nobody sets it")
+		return false
 	}
 	b, ok := asBool(v)
 	if !ok {
@@ -187,13 +223,12 @@ func (s *scope) boolean(path, name string, d fallback) bool {
 	return b
 }
 
-// number is a variable that is an integer, or text that is one.
-func (s *scope) number(path, name string, d fallback) int {
+// number is a variable that is an integer, or text that is one; 0 if nobody sets it.
+func (s *scope) number(path, name string) int {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, d)
-		n, _ := d.value.(int)
-		return n
+		s.missing(path, name, "nobody sets it")
+		return 0
 	}
 	n, ok := asInt(v)
 	if !ok {
@@ -203,12 +238,11 @@ func (s *scope) number(path, name string, d fallback) int {
 }
 
 // texts is a variable that is a list of text; a lone text is a list of one.
-func (s *scope) texts(path, name string, d fallback) []string {
+func (s *scope) texts(path, name string) []string {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, d)
-		list, _ := d.value.([]string)
-		return append([]string{}, list...)
+		s.missing(path, name, "nobody sets it")
+		return []string{}
 	}
 	out, ok := asTexts(v)
 	if !ok {
@@ -218,28 +252,12 @@ func (s *scope) texts(path, name string, d fallback) []string {
 }
 
 // textMap is a variable that maps names to text.
-func (s *scope) textMap(path, name string, d fallback) map[string]string {
-	v, ok := s.take(path, name)
-	if !ok {
-		s.missing(path, name, d)
-		out := map[string]string{}
-		if m, ok := d.value.(map[string]string); ok {
-			for k, v := range m {
-				out[k] = v
-			}
-		}
-		return out
-	}
-	m, ok := v.(*osa.Map)
-	if !ok {
-		s.wrong(name, v, "a mapping")
-		return map[string]string{}
-	}
+func (s *scope) textMap(path, name string) map[string]string {
 	out := map[string]string{}
-	for _, e := range m.Entries() {
+	for _, e := range s.mapping(path, name).Entries() {
 		value, ok := asText(e.Value)
 		if !ok && e.Value != nil {
-			s.wrong(name, v, "a mapping of names to text")
+			s.wrong(name, e.Value, "a mapping of names to text")
 			continue
 		}
 		out[fmt.Sprint(e.Key)] = value
@@ -248,26 +266,31 @@ func (s *scope) textMap(path, name string, d fallback) map[string]string {
 }
 
 // anyMap is a variable that is a mapping of whatever.
-func (s *scope) anyMap(path, name string, d fallback) map[string]any {
+func (s *scope) anyMap(path, name string) map[string]any {
+	out, _ := plain(s.mapping(path, name)).(map[string]any)
+	return out
+}
+
+// mapping is a variable that is a mapping, empty if nobody sets it.
+func (s *scope) mapping(path, name string) *osa.Map {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, d)
-		return map[string]any{}
+		s.missing(path, name, "nobody sets it")
+		return &osa.Map{}
 	}
 	m, ok := v.(*osa.Map)
 	if !ok {
 		s.wrong(name, v, "a mapping")
-		return map[string]any{}
+		return &osa.Map{}
 	}
-	out, _ := plain(m).(map[string]any)
-	return out
+	return m
 }
 
 // secret is a variable that is never shown, wherever it was written.
 func (s *scope) secret(path, name string) Secret {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, def("", "none"))
+		s.missing(path, name, "nobody sets it")
 		return Secret{}
 	}
 	text, ok := asText(v)
