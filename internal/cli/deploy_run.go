@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,10 +26,7 @@ var errChanges = errors.New("changes are pending")
 
 // deployOptions are the flags that plan, apply, status and destroy share.
 type deployOptions struct {
-	Config            string   `env:"OSA_CONFIG_DIR" default:"/etc/openstack_deploy" placeholder:"DIR" help:"The operator's directory."`
-	Environment       string   `short:"e" default:"/opt/openstack-ansible/inventory" placeholder:"DIR" help:"OpenStack-Ansible's inventory directory: env.d, group_vars, host_vars."`
-	Release           string   `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to be like; otherwise concluded from the environment."`
-	VaultPasswordFile []string `env:"ANSIBLE_VAULT_PASSWORD_FILE" sep:"none" placeholder:"[ID@]FILE" help:"A file with a password of ansible-vault; may be given several times."`
+	operatorFlags
 	Bundle            string   `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
 	SSHKey            []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
 	KnownHosts        []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
@@ -40,13 +36,12 @@ type deployOptions struct {
 
 // read reads the configuration with facts of hosts that are known already.
 func (o *deployOptions) read(facts map[string]map[string]string) (intent.Intent, osa.Findings, error) {
-	passwords, err := vaultPasswords(o.VaultPasswordFile)
+	opts, err := o.options()
 	if err != nil {
 		return intent.Intent{}, nil, err
 	}
-	return intent.Read(intent.Options{
-		Config: o.Config, Environment: o.Environment, Release: o.Release, Passwords: passwords, HostFacts: facts,
-	})
+	opts.HostFacts = facts
+	return intent.Read(opts)
 }
 
 // session is everything a deploy command works with.
@@ -69,13 +64,13 @@ func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 			return in, err
 		}
 	}
-	for _, f := range found {
-		if f.Severity == osa.Error || o.Output == "text" && f.Severity == osa.Warning {
-			_, _ = fmt.Fprintln(streams.Err, f) // standard error is for people
+	if o.Output == "text" || found.Err() != nil {
+		if err := writeFindings(streams.Err, found); err != nil {
+			return in, err
 		}
 	}
-	if err := found.Err(); err != nil {
-		return in, fmt.Errorf("the configuration in %s has errors, listed above: nothing was done", o.Config)
+	if err := undeployable(found); err != nil {
+		return in, err
 	}
 	if len(in.Drawn) > 0 {
 		return in, fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (jeroboam inventory --write)", strings.Join(in.Drawn, ", "))
@@ -167,7 +162,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		err = bundle.Fits(in)
 	}
 	if err == nil {
-		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace, fragments(s.facts))
+		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
 	}
 	if err == nil {
 		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, deploy.Connect)
@@ -244,10 +239,7 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 		}
 		return fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
 	}
-	d := &deploy.Deployment{
-		Wanted: s.wanted, World: s.world, Plan: p, Hosts: s.hosts, Dial: deploy.Connect,
-		Report: reporter(streams.Out, c.Output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond,
-	}
+	d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
 	if err := d.Apply(ctx); err != nil {
 		return fmt.Errorf("%w\n(running again goes on from here)", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -59,7 +60,7 @@ func (w Wanted) At(place string, groups ...string) []host.Item {
 }
 
 // Want says how everything should be. Pure: facts only decide what a host's kernel and the files of others make necessary.
-func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string, fragments Fragments) (Wanted, error) {
+func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string) (Wanted, error) {
 	w := Wanted{Intent: in, Bundle: b, Facts: facts, Places: map[string]Place{}, Gone: gone}
 	for _, h := range in.HostsWith(intent.RoleNode) {
 		w.place(Place{Host: h.Name})
@@ -81,7 +82,7 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 			p.Container = h.Name
 		}
 		w.place(p)
-		w.add(p.Name(), groupHAProxy, haproxyItems(h, fragments, facts[h.PhysicalHost])...)
+		w.add(p.Name(), groupHAProxy, haproxyItems(h, facts[h.PhysicalHost])...)
 	}
 	return w, nil
 }
@@ -142,7 +143,7 @@ func hostItems(in intent.Intent, h intent.Host) []host.Item {
 }
 
 func sysctlText(settings map[string]string) string {
-	text := "# Written by jeroboam deploy.\n"
+	text := ourMark
 	for _, k := range slices.Sorted(maps.Keys(settings)) {
 		text += k + " = " + settings[k] + "\n"
 	}
@@ -218,21 +219,42 @@ func firstFiles(n intent.Node) []host.File {
 	return append(out, host.File{Path: "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service", Link: "/lib/systemd/system/systemd-networkd.service"})
 }
 
-// Fragments renders the files in /etc/haproxy/conf.d of a load balancer: name to content.
-type Fragments func(intent.HAProxyHost) (map[string]string, error)
-
-func haproxyItems(h intent.HAProxyHost, render Fragments, _ host.Facts) []host.Item {
-	files, err := render(h)
-	if err != nil {
-		return nil // Read has told
+// haproxyItems are the fragments of the API's service on a load balancer, and haproxy reading them.
+func haproxyItems(h intent.HAProxyHost, f host.Facts) []host.Item {
+	services := make([]haproxy.Service, len(h.Services))
+	for i, s := range h.Services {
+		services[i] = s
+		services[i].Binds = binds(s, f.Fragments[s.Name])
 	}
 	var out []host.Item
-	for _, name := range slices.Sorted(maps.Keys(files)) {
+	for _, file := range haproxy.Files(services, h.Settings) {
+		text := ourMark + file.Text
+		if have, ok := f.Fragments[base(file.Path)]; ok && haproxy.Same(have, text) {
+			text = have // another way to write the same is not worth a reload
+		}
 		out = append(out, host.Item{File: &host.File{
-			Path: "/etc/haproxy/conf.d/" + name, Content: files[name], Mode: 0o640, Owner: "root:haproxy",
+			Path: file.Path, Content: text, Gone: file.Absent, Mode: file.Mode, Owner: file.Owner + ":" + file.Group,
 		}})
 	}
 	return append(out, host.Item{HAProxy: &host.HAProxy{
-		Fragments: "/etc/haproxy/conf.d", Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service",
+		Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service",
 	}})
+}
+
+// ourMark begins the fragments we wrote: removing removes only those.
+const ourMark = "# Written by jeroboam deploy.\n"
+
+// binds leaves the external address out, unless a fragment that is there has it: the API is for the deployment alone, but
+// nobody's access is cut by adopting a cluster.
+func binds(s haproxy.Service, have string) []haproxy.Bind {
+	var out []haproxy.Bind
+	for _, b := range s.Binds {
+		if b.Type != "external" || strings.Contains(have, "bind "+b.Address+":") {
+			out = append(out, b)
+		}
+	}
+	if len(out) == 0 {
+		return s.Binds // one address is both
+	}
+	return out
 }

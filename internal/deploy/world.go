@@ -110,8 +110,8 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 		})
 	}
 	for _, n := range w.Intent.Nodes {
-		p := w.Places[n.Name]
-		if world.Closed[n.Name] || slices.Contains(w.Gone, n.Name) {
+		p, known := w.Places[n.Name]
+		if !known || world.Closed[n.Name] || slices.Contains(w.Gone, n.Name) {
 			continue
 		}
 		g.Go(func() error {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -283,7 +282,8 @@ func hardwareAddress(container, iface string) string {
 
 // MadeHere says whether we made a container.
 func MadeHere(m *Machine, name string) bool {
-	return m.exists("/var/lib/lxc/" + name + "/rootfs/" + madeHere)
+	dir := "/var/lib/lxc/" + name
+	return m.exists(dir+"/rootfs/"+madeHere) || m.exists(dir+"/rootfs.gone") || m.exists(dir+"/rootfs.new")
 }
 
 // RemoveContainer stops and removes a container that we made, and refuses any other. Its root file system gets a name first
@@ -293,7 +293,7 @@ func RemoveContainer(ctx context.Context, m *Machine, name string) error {
 	if !m.exists(c.dir()) {
 		return nil
 	}
-	if !MadeHere(m, name) && !m.exists(c.dir()+"/rootfs.gone") {
+	if !MadeHere(m, name) {
 		return fmt.Errorf("container %s was not made by jeroboam: it stays", name)
 	}
 	pid, err := containerPID(ctx, m, name)
@@ -312,5 +312,9 @@ func RemoveContainer(ctx context.Context, m *Machine, name string) error {
 	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Clean(m.path(c.dir())))
+	if err := os.RemoveAll(m.path("/openstack/log/" + name)); err != nil {
+		return err
+	}
+	_ = os.Remove(m.path("/openstack/backup/" + name)) // only if it is empty: backups outlive what they are of
+	return os.RemoveAll(m.path(c.dir()))
 }

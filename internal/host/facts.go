@@ -41,7 +41,9 @@ type Facts struct {
 	Programs map[string]bool `json:"programs"`
 	// Containers are LXC containers by name: running or not.
 	Containers map[string]bool `json:"containers"`
-	Root       bool            `json:"root"`
+	// Made are those of them that jeroboam made, also when their removal was not finished.
+	Made map[string]bool `json:"made"`
+	Root bool            `json:"root"`
 	// LXCBase is the text of OpenStack-Ansible's /etc/lxc/lxc-openstack.conf, "" if there is none.
 	LXCBase string `json:"lxcBase"`
 	// Fragments are haproxy's fragments by file name.
@@ -52,7 +54,7 @@ type Facts struct {
 func Look(ctx context.Context, m *Machine) (Facts, error) {
 	f := Facts{
 		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
-		Fragments: map[string]string{},
+		Fragments: map[string]string{}, Made: map[string]bool{},
 	}
 	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
 	f.Kernel = strings.TrimSpace(m.read("/proc/sys/kernel/osrelease"))
@@ -101,6 +103,7 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 	if f.Programs["lxc-info"] {
 		entries, _ := os.ReadDir(m.path("/var/lib/lxc")) // no directory: no containers
 		for _, e := range entries {
+			f.Made[e.Name()] = MadeHere(m, e.Name())
 			if m.exists("/var/lib/lxc/" + e.Name() + "/config") {
 				pid, err := containerPID(ctx, m, e.Name())
 				if err != nil {
