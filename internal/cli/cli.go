@@ -23,6 +23,7 @@ type Streams struct {
 type commands struct {
 	Server    ServerCommand    `cmd:"" help:"Serve the Magnum API and run the controllers against a management cluster."`
 	CRDs      crdsCommand      `cmd:"" name:"crds" help:"Install, or print, the custom resource definitions of Magnum's records."`
+	Deploy    deployCommand    `cmd:"" help:"Deploy the management cluster and what belongs to it, from an operator's OpenStack-Ansible configuration."`
 	Inventory inventoryCommand `cmd:"" help:"Read an operator's OpenStack-Ansible configuration and show its inventory."`
 	Labels    labelsCommand    `cmd:"" help:"List the labels of clusters and node groups that have a meaning here."`
 	Version   versionCommand   `cmd:"" help:"Say which build this is."`

@@ -10,8 +10,8 @@ import (
 
 // Pos is where something stands. Line 0 is the file as a whole.
 type Pos struct {
-	File string
-	Line int
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 }
 
 // String is file:line, as editors understand it.

@@ -88,6 +88,7 @@ func steps() []step {
 		{"backups", (*reader).backups, false},
 		{"physical hosts", (*reader).hosts, false},
 		{"facts that are missing", (*reader).tellFacts, false},
+		{"checks", (*reader).check, false},
 	}
 }
 

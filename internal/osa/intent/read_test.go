@@ -50,3 +50,47 @@ func TestOracleNodes(t *testing.T) {
 		t.Logf("%+v %+v", in.VIPs, in.Nodes[0])
 	}
 }
+
+// Every field has an origin, and every field without a default has a file.
+func TestEveryFieldHasAnOrigin(t *testing.T) {
+	for name, opts := range oracle(t) {
+		in, _, err := intent.Read(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		var walk func(intent.Field)
+		walk = func(f intent.Field) {
+			for _, c := range f.Children {
+				walk(c)
+			}
+			if len(f.Children) > 0 {
+				return
+			}
+			n++
+			o := in.Origin(f.Path)
+			if o == (intent.Origin{}) {
+				t.Errorf("%s: %s has no origin", name, f.Path)
+			}
+			if o.Pos.File == "" && o.Why == "" && o.Level == "" {
+				t.Errorf("%s: %s comes from nowhere: %+v", name, f.Path, o)
+			}
+		}
+		walk(in.Tree(true))
+		if n < 200 {
+			t.Errorf("%s: only %d fields", name, n)
+		}
+	}
+}
+
+func TestDump(t *testing.T) {
+	if os.Getenv("DUMP") == "" {
+		t.Skip()
+	}
+	in, _, err := intent.Read(oracle(t)["ha3"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.WriteText(os.Stdout, false)
+	in.WriteYAML(os.Stdout, false)
+}

@@ -169,7 +169,11 @@ func (r *reader) markSecrets(path string, v osa.Value, o Origin) {
 
 // missing is the origin of a field that nothing sets, and why it is what it is.
 func (s *scope) missing(path, name, why string) {
-	s.r.from(path, Origin{Variable: s.pick(name), Level: "default", Why: why})
+	o := Origin{Variable: s.pick(name), Level: "default", Why: why}
+	if d, ok := s.vars.Defined(o.Variable); ok && d.Pos.File != "" {
+		o.Pos, o.Level = d.Pos, "derived" // it is set, to nothing or to what needs facts
+	}
+	s.r.from(path, o)
 }
 
 func (s *scope) wrong(name string, v osa.Value, want string) {

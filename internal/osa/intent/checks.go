@@ -1,0 +1,104 @@
+package intent
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
+)
+
+// checks look at a finished Intent. Each tells everything it finds; none stops another.
+func checks() []func(*reader) {
+	return []func(*reader){
+		// names and addresses
+		(*reader).checkDrawn, (*reader).checkVIPs, (*reader).checkRanges, (*reader).checkOverlaps, (*reader).checkPodRoom,
+		// what fits together
+		(*reader).checkVersions, (*reader).checkMatrix, (*reader).checkWorkloads,
+		// nodes
+		(*reader).checkNodes, (*reader).checkNodeNames, (*reader).checkControlPlane, (*reader).checkConntrack, (*reader).checkLXC, (*reader).checkAgreement,
+		// load balancers
+		(*reader).checkServices, (*reader).checkExposure, (*reader).checkReach, (*reader).checkBackends,
+		// certificates and where things come from
+		(*reader).checkCustomCA, (*reader).checkSources, (*reader).checkNoProxy,
+		// Magnum, proxy, backups
+		(*reader).checkMagnum, (*reader).checkEndpoint, (*reader).checkCAFiles, (*reader).checkReplaced,
+		(*reader).checkProxyHosts, (*reader).checkProxies, (*reader).checkBackups,
+	}
+}
+
+func (r *reader) check() error {
+	for _, look := range checks() {
+		look(r)
+	}
+	return nil
+}
+
+// at is where a field was written, or the file it belongs into.
+func (r *reader) at(path string) osa.Pos {
+	if pos := r.in.Origin(path).Pos; pos.File != "" {
+		return pos
+	}
+	group := groupNodes
+	if strings.HasPrefix(path, "magnum.") || strings.HasPrefix(path, "versions.magnum") {
+		group = groupMagnum
+	}
+	if strings.HasPrefix(path, "proxy.") {
+		return osa.Pos{File: filepath.Join(r.opts.Config, "user_variables.yml")}
+	}
+	return osa.Pos{File: filepath.Join(r.opts.Config, "group_vars", group)}
+}
+
+// show is a value for a message, unless it is secret.
+func (r *reader) show(path string, value any) string {
+	if r.in.Origin(path).Secret {
+		return mask
+	}
+	return fmt.Sprint(value)
+}
+
+// checkDrawn finds containers whose names and addresses the next run would draw anew.
+func (r *reader) checkDrawn() {
+	if n := len(r.in.Drawn); n > 0 {
+		r.warn("not-in-inventory", osa.Pos{File: filepath.Join(r.src.Dir, osa.InventoryFile)}, "keep them with jeroboam inventory --write before anything is deployed",
+			"%d containers are not in the inventory yet, %s first: their names and addresses were drawn for this run only", n, r.in.Drawn[0])
+	}
+}
+
+// checkAgreement finds what is meant for the cluster as a whole and differs between its nodes: the first node's value counts.
+func (r *reader) checkAgreement() {
+	first := r.first()
+	for name := range first.read {
+		if strings.HasPrefix(name, "lxc_") || name == "kubelet_hostname" || name == "kubelet_node_ip" || name == "container_networks" || name == "openstack_host_nf_conntrack_max" {
+			continue // each node has its own
+		}
+		v, ok := first.vars.Variable(name)
+		if !ok || v.Err != nil {
+			continue
+		}
+		for _, n := range r.in.Nodes[1:] {
+			other, ok := r.scopes[n.Name].vars.Variable(name)
+			if ok && other.Err == nil && !osa.Equal(osa.Reveal(v.Value), osa.Reveal(other.Value)) {
+				r.warn("nodes-differ", other.Origin.Pos, "set it for the group k8s_all", "%s of %s is not that of %s, which counts for the whole cluster", name, n.Name, first.host)
+			}
+		}
+	}
+}
+
+// checkBackups tells what the collection's export does.
+func (r *reader) checkBackups() {
+	b := r.in.Backups
+	for i, name := range b.Nodes {
+		known := false
+		for _, n := range r.in.Nodes {
+			known = known || n.Name == name
+		}
+		if !known {
+			r.fail("backup-node", r.at(fmt.Sprintf("backups.nodes[%d]", i)), "name members of the group k8s_all", "cluster_api_backups_nodes names %s, which is no node", name)
+		}
+	}
+	if b.Enabled {
+		r.warn("backup-clear", r.at("backups.enabled"), "restrict who may read the directory, and keep a backup of etcd as well",
+			"the export pauses every cluster while it runs, keeps one generation in %s and writes the clusters' cloud credentials there in clear", r.show("backups.path", b.Path))
+	}
+}

@@ -1,0 +1,163 @@
+package intent
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
+)
+
+// checkVIPs finds virtual addresses that are missing or that something else has, or may get.
+func (r *reader) checkVIPs() {
+	v := r.in.VIPs
+	if v.Internal.Address == "" {
+		r.fail("vip-missing", osa.Pos{File: r.userConfig()}, "set internal_lb_vip_address in global_overrides", "there is no internal_lb_vip_address")
+	}
+	if v.External.Address == "" {
+		r.warn("vip-missing", osa.Pos{File: r.userConfig()}, "set external_lb_vip_address in global_overrides", "there is no external_lb_vip_address")
+	}
+	for _, vip := range []struct{ path, address string }{{"vips.internal.address", v.Internal.Address}, {"vips.external.address", v.External.Address}} {
+		a, err := netip.ParseAddr(vip.address)
+		if err != nil {
+			continue // a name
+		}
+		for _, h := range r.inv.Hosts() {
+			if h.ManagementAddress() == vip.address && len(r.in.HAProxy.Hosts) != 1 {
+				r.fail("vip-taken", r.at(vip.path), "give the VIP an address of its own and add it to used_ips", "%s is the address of %s", vip.address, h.Name)
+			}
+		}
+		if m, err := netip.ParsePrefix(r.in.Network.ManagementCIDR); err == nil && m.Contains(a) && !r.reserved(a) {
+			r.warn("vip-not-reserved", r.at(vip.path), "add it to used_ips", "%s is in the management network and not in used_ips: a container may be given it", vip.address)
+		}
+	}
+}
+
+func (r *reader) userConfig() string {
+	for _, e := range r.src.Config.Entries() {
+		return e.Pos.File
+	}
+	return r.opts.Config
+}
+
+// reserved says whether an address is in used_ips, or a host's.
+func (r *reader) reserved(a netip.Addr) bool {
+	list, _ := r.src.Config.Get("used_ips").(*osa.List)
+	for _, entry := range list.Strings() {
+		from, to, isRange := strings.Cut(entry, ",")
+		if !isRange {
+			to = from
+		}
+		low, err1 := netip.ParseAddr(strings.TrimSpace(from))
+		high, err2 := netip.ParseAddr(strings.TrimSpace(to))
+		if err1 == nil && err2 == nil && low.Compare(a) <= 0 && a.Compare(high) <= 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.inv.Hosts(), func(h osa.Host) bool { return h.ManagementAddress() == a.String() })
+}
+
+// named is a range that meets others.
+type named struct {
+	name, path string
+	prefix     netip.Prefix
+}
+
+// ranges of the configuration that parse.
+func (r *reader) known() []named {
+	n := r.in.Network
+	all := []named{{"the pods' cilium_ipv4_cidr", "network.podCIDR", netip.Prefix{}}, {"the services' range", "network.serviceCIDR", netip.Prefix{}}, {"the network of lxcbr0", "network.lxcCIDR", netip.Prefix{}}}
+	texts := []string{n.PodCIDR, n.ServiceCIDR, n.LXCCIDR}
+	for i, o := range n.Others {
+		all = append(all, named{"the network " + o.Name, fmt.Sprintf("network.others[%d].cidr", i), netip.Prefix{}})
+		texts = append(texts, o.CIDR)
+	}
+	var out []named
+	for i, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			all[i].prefix = p.Masked()
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// checkRanges finds ranges that are none, and addresses of hosts within the cluster's own.
+func (r *reader) checkRanges() {
+	n := r.in.Network
+	pods, err := netip.ParsePrefix(n.PodCIDR)
+	switch {
+	case err != nil:
+		r.fail("cidr-invalid", r.at("network.podCIDR"), "write a range such as 172.29.200.0/22", "cilium_ipv4_cidr is no range of addresses: %s", r.show("network.podCIDR", n.PodCIDR))
+	case !pods.Addr().Is4():
+		r.fail("cidr-invalid", r.at("network.podCIDR"), "write an IPv4 range", "cilium_ipv4_cidr is not IPv4: %s", pods)
+	}
+	for i, o := range n.Others {
+		if _, err := netip.ParsePrefix(o.CIDR); err != nil {
+			path := fmt.Sprintf("network.others[%d]", i)
+			r.fail("cidr-invalid", r.at(path), "write a range such as 172.29.236.0/22", "the network %s has no range of addresses: %s", o.Name, r.show(path, o.CIDR))
+		}
+	}
+	for _, own := range r.known() {
+		if own.path != "network.podCIDR" && own.path != "network.serviceCIDR" {
+			continue
+		}
+		for _, h := range r.inv.Hosts() {
+			if a, err := netip.ParseAddr(h.ManagementAddress()); err == nil && own.prefix.Contains(a) {
+				r.fail("cidr-address", r.at(own.path), "choose a range that no host is in", "%s (%s) holds the address of %s, %s", own.name, own.prefix, h.Name, a)
+				break
+			}
+		}
+		for _, vip := range []string{r.in.VIPs.Internal.Address, r.in.VIPs.External.Address} {
+			if a, err := netip.ParseAddr(vip); err == nil && own.prefix.Contains(a) {
+				r.fail("cidr-address", r.at(own.path), "choose a range that no address of the cloud is in", "%s (%s) holds the virtual address %s", own.name, own.prefix, a)
+			}
+		}
+	}
+}
+
+// checkOverlaps compares the cluster's ranges with all others. Cilium's default, 10.0.0.0/8, holds kubeadm's services and
+// lxcbr0: it works until enough nodes have their share of it, so it is a warning.
+func (r *reader) checkOverlaps() {
+	all := r.known()
+	_, chosen := r.first().written("cilium_ipv4_cidr")
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			own := a.path == "network.podCIDR" || a.path == "network.serviceCIDR"
+			if !own && a.path != "network.lxcCIDR" || !a.prefix.Overlaps(b.prefix) {
+				continue // operator's networks among themselves are his business
+			}
+			say := r.fail
+			if a.path == "network.podCIDR" && !chosen && (b.path == "network.serviceCIDR" || b.path == "network.lxcCIDR") {
+				say = r.warn
+			}
+			pos, fix := r.at(a.path), "choose a cilium_ipv4_cidr that nothing else uses"
+			if a.path != "network.podCIDR" {
+				pos, fix = r.at(b.path), "give one of them another range (lxc_net_address and lxc_net_netmask move lxcbr0)"
+			}
+			say("cidr-overlap", pos, fix, "%s (%s) overlaps %s (%s)", a.name, a.prefix, b.name, b.prefix)
+		}
+	}
+}
+
+// checkPodRoom counts the blocks that Cilium can hand out.
+func (r *reader) checkPodRoom() {
+	p, err := netip.ParsePrefix(r.in.Network.PodCIDR)
+	if err != nil || !p.Addr().Is4() {
+		return
+	}
+	room := 0
+	if bits := r.in.Network.PodMaskSize - p.Bits(); bits >= 0 {
+		room = 1 << bits
+	}
+	nodes := len(r.in.Nodes)
+	const fix = "choose a larger cilium_ipv4_cidr; an existing cluster keeps its range, so do it before the first deployment"
+	switch {
+	case nodes > room:
+		r.fail("pod-cidr-small", r.at("network.podCIDR"), fix, "cilium_ipv4_cidr %s has room for %d nodes (a /%d each), and there are %d", p, room, r.in.Network.PodMaskSize, nodes)
+	case nodes == room:
+		r.warn("pod-cidr-small", r.at("network.podCIDR"), fix, "cilium_ipv4_cidr %s has room for %d nodes (a /%d each), and all are taken: none can be added or replaced side by side",
+			p, room, r.in.Network.PodMaskSize)
+	}
+}
