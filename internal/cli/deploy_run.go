@@ -27,11 +27,11 @@ var errChanges = errors.New("changes are pending")
 // deployOptions are the flags that plan, apply, status and destroy share.
 type deployOptions struct {
 	operatorFlags
-	Bundle            string   `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
-	SSHKey            []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
-	KnownHosts        []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
-	Replace           []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed."`
-	Output            string   `enum:"text,json" default:"text" help:"text or json."`
+	Bundle     string   `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
+	SSHKey     []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
+	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
+	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed."`
+	Output     string   `enum:"text,json" default:"text" help:"text or json."`
 }
 
 // read reads the configuration with facts of hosts that are known already.
@@ -220,30 +220,43 @@ type deployApplyCommand struct {
 
 // Run makes everything as it should be.
 func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
+	for {
+		again, err := c.once(ctx, streams)
+		if !again {
+			return err
+		}
+	}
+}
+
+// once is one round: look, plan, apply. Another one is needed when containers had to be started to see what is in them.
+func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again bool, err error) {
 	s, err := c.look(ctx, streams, true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.hosts.Close()
 	p := s.plan()
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
-		return err
-	}
-	if p.Empty() {
-		return nil
+		return false, err
 	}
 	if blocked := p.Blocked(c.Allow); len(blocked) > 0 {
 		names := map[string]bool{}
 		for _, f := range blocked {
 			names[f.Judge] = true
 		}
-		return fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
+		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
 	}
-	d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
-	if err := d.Apply(ctx); err != nil {
-		return fmt.Errorf("%w\n(running again goes on from here)", err)
+	if p.Empty() {
+		return false, nil
 	}
-	return nil
+	err = newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output).Apply(ctx)
+	switch {
+	case errors.Is(err, deploy.ErrLookAgain):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
+	}
+	return false, nil
 }
 
 // reporter writes progress as it comes: lines, or lines of JSON.

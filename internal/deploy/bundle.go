@@ -25,7 +25,7 @@ type Bundle struct {
 	// Versions are by name: kubernetes, etcd, coredns, pause, cluster-api, ...
 	Versions map[string]string
 	// Open opens a blob by digest.
-	Open func(digest string) (io.ReadCloser, error)
+	Open func(digest string) (io.ReadCloser, error) `json:"-"`
 }
 
 // Fits says whether the bundle has what the configuration asks for. A deployment installs what the bundle has, so the two must

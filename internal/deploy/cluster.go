@@ -39,14 +39,8 @@ type Cluster struct {
 	Version string
 	// Nodes are by name.
 	Nodes map[string]corev1.Node
-	// Objects are parallel to the objects of the bundle's components: nil is equal, otherwise the change.
+	// Changes are what server-side apply of the components would change.
 	Changes []plan.Change
-}
-
-func (c Cluster) has(node string) bool {
-	n, ok := c.Nodes[node]
-	_, control := n.Labels[controlPlaneLabel]
-	return ok && control
 }
 
 const (

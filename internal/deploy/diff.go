@@ -21,18 +21,24 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan
 	for _, group := range []string{groupHost, groupContainer, groupNode, groupKubelet, groupHAProxy} {
 		for i, item := range w.Items {
-			if item.Group != group || slices.Contains(w.Gone, item.Place) {
+			if item.Group != group || slices.Contains(w.Gone, item.Place) || world.Unseen[item.Place] || world.Sleeping[item.Place] {
 				continue
 			}
-			c := item.Diff(world.Items[i])
-			if c == nil {
+			if item.Container != nil && slices.Contains(w.Gone, item.Container.Name) {
 				continue
 			}
-			if world.Closed[item.Place] && w.existed(w.Places[item.Place]) {
-				c.Action, c.Summary, c.Diff = plan.Check, "the container does not run", ""
+			if c := item.Diff(world.Items[i]); c != nil {
+				p.Changes = append(p.Changes, *c)
 			}
-			p.Changes = append(p.Changes, *c)
 		}
+	}
+	for _, n := range w.Intent.Nodes {
+		if world.Sleeping[n.Name] {
+			p.Changes = append(p.Changes, plan.Change{Place: n.Name, Group: groupControl, Kind: "node", Name: n.NodeName, Action: plan.Check, Summary: "its container does not run: looked at when it has been started"})
+		}
+	}
+	if len(world.Sleeping) > 0 {
+		return p // whatever is in them may be what the rest depends on
 	}
 	p.Changes = append(p.Changes, controlChanges(w, world, now)...)
 	p.Changes = append(p.Changes, world.Cluster.Changes...)
@@ -52,6 +58,8 @@ func controlChanges(w Wanted, world World, now time.Time) []plan.Change {
 		switch {
 		case slices.Contains(w.Gone, n.Name):
 			add(n, "node", n.NodeName, plan.Delete, "declared gone: its etcd member, Node and certificates' trust end")
+			continue
+		case world.Unseen[n.Name], world.lost(n):
 			continue
 		case n.Name == first.Name && !state.Touched():
 			add(n, "kubeadm", "init", plan.Run, "make the cluster, Kubernetes %s", want)
@@ -96,9 +104,10 @@ func memberChanges(w Wanted, world World, n intent.Node, now time.Time) []plan.C
 // has no other nodes. Only a Node that is there is touched (the original makes a bogus one where the names differ).
 func nodeDifferences(n intent.Node, node corev1.Node) []string {
 	var out []string
-	for _, k := range slices.Sorted(maps.Keys(n.Labels)) {
-		if have, ok := node.Labels[k]; !ok || have != n.Labels[k] {
-			out = append(out, fmt.Sprintf("label %s=%s", k, n.Labels[k]))
+	labels := labelsOf(n)
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		if have, ok := node.Labels[k]; !ok || have != labels[k] {
+			out = append(out, fmt.Sprintf("label %s=%s", k, labels[k]))
 		}
 	}
 	for _, t := range node.Spec.Taints {
@@ -109,6 +118,13 @@ func nodeDifferences(n intent.Node, node corev1.Node) []string {
 	if node.Spec.Unschedulable {
 		out = append(out, "schedulable again")
 	}
+	return out
+}
+
+// labelsOf are the operator's labels and kubeadm's own, which it sets last of all.
+func labelsOf(n intent.Node) map[string]string {
+	out := map[string]string{controlPlaneLabel: ""}
+	maps.Copy(out, n.Labels)
 	return out
 }
 

@@ -13,7 +13,7 @@ import (
 // Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
-		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world),
+		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world),
 	}
 }
 
@@ -27,7 +27,7 @@ func restarts(w Wanted, world World) plan.Judge {
 			}
 			for _, c := range p.Changes {
 				switch {
-				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create:
+				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create && c.Action != plan.Run:
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "the container is stopped and started: its etcd member and API server are away meanwhile"})
 				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
@@ -111,4 +111,20 @@ func quorumRisk(w Wanted, world World) plan.Judge {
 
 func containerTouched(p plan.Plan, n intent.Node) bool {
 	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" && c.Name == n.Name })
+}
+
+// lostNodes: etcd counts on a member that is no longer there. Only the operator knows whether it comes back.
+func lostNodes(w Wanted, world World) plan.Judge {
+	return func(plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for _, n := range w.living() {
+			if world.lost(n) {
+				out = append(out, plan.Finding{
+					Judge: "lost", Where: n.Name, Blocks: true,
+					Text: "etcd has a member of it, and there is nothing of it on " + n.PhysicalHost + ": if it is gone for good, --replace " + n.Name,
+				})
+			}
+		}
+		return out
+	}
 }

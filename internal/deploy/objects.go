@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -67,9 +68,7 @@ func patchNode(ctx context.Context, c client.Client, n intent.Node, node corev1.
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
-	for k, v := range n.Labels {
-		node.Labels[k] = v
-	}
+	maps.Copy(node.Labels, labelsOf(n))
 	node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(t corev1.Taint) bool {
 		return t.Key == controlPlaneLabel || t.Key == masterTaint
 	})

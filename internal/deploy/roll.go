@@ -25,7 +25,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if !d.World.member(n) || !d.memberChanges(n) {
 			continue
 		}
-		if err := d.quorum(ctx, rollStep); err != nil {
+		if err := d.quorum(ctx, rollStep, n.Name); err != nil {
 			return err
 		}
 		began := d.Now()

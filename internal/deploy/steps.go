@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -52,6 +53,7 @@ func steps() []step {
 		{"take out nodes that are gone", (*Deployment).removeGone},
 		{"prepare hosts", (*Deployment).prepareHosts},
 		{"make containers", (*Deployment).makeContainers},
+		{"look into started containers", (*Deployment).lookAgain},
 		{"install nodes", (*Deployment).installNodes},
 		{"balance the API", (*Deployment).balance},
 		{"make the cluster", (*Deployment).initialise},
@@ -74,6 +76,16 @@ func (d *Deployment) Apply(ctx context.Context) error {
 		if took := d.Now().Sub(began); took > 50*time.Millisecond {
 			d.Report(Progress{Time: d.Now(), Step: s.name, Text: "done", Took: took})
 		}
+	}
+	return nil
+}
+
+// ErrLookAgain ends a run that has started containers which were stopped: what is in them is in nobody's plan yet.
+var ErrLookAgain = errors.New("containers have been started: inspect and plan again")
+
+func (d *Deployment) lookAgain(context.Context) error {
+	if len(d.World.Sleeping) > 0 {
+		return ErrLookAgain
 	}
 	return nil
 }

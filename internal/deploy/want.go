@@ -160,12 +160,12 @@ func containerItems(n intent.Node, b Bundle, f host.Facts) []host.Item {
 	lines = append(lines, n.LXC.Config...)
 	for _, bm := range n.LXC.BindMounts {
 		if bm.Create == "dir" {
-			out = append(out, host.Item{File: &host.File{Path: bm.Host, Dir: true}})
+			out = append(out, host.Item{File: &host.File{Path: bm.Host, Dir: true, Once: true}})
 		}
 		lines = append(lines, fmt.Sprintf("lxc.mount.entry = %s %s none bind,create=%s 0 0", bm.Host, strings.TrimPrefix(bm.Container, "/"), bm.Create))
 	}
 	c := &host.Container{
-		Name: n.Name, Base: containerBase(n, f), Lines: lines, Single: []string{"lxc.mount.auto"}, RootFS: b.RootFS, Files: firstFiles(n),
+		Name: n.Name, Base: containerBase(n, f), Lines: lines, Single: []string{"lxc.mount.auto"}, RootFS: b.RootFS, Archive: f.LXCArchive, Files: firstFiles(n),
 	}
 	for _, net := range n.Networks {
 		if net.Type == "veth" {
@@ -185,10 +185,13 @@ func containerBase(n intent.Node, f host.Facts) []string {
 	if f.LXCBase != "" {
 		base = append(base, "lxc.include = "+n.LXC.ConfigBase)
 	}
+	if !strings.Contains(f.LXCBase, "lxc.start.auto") {
+		base = append(base, "lxc.start.auto = 1", "lxc.group = onboot", "lxc.group = openstack")
+	}
 	return append(
 		base,
 		"lxc.uts.name = "+hostName(n), "lxc.rootfs.path = dir:/var/lib/lxc/"+n.Name+"/rootfs", "lxc.autodev = 1",
-		"lxc.start.auto = 1", "lxc.start.order = 100", "lxc.group = onboot,openstack", "lxc.signal.halt = SIGRTMIN+4",
+		"lxc.start.order = 100", "lxc.signal.halt = SIGRTMIN+4",
 	)
 }
 

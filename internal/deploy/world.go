@@ -19,8 +19,9 @@ import (
 type World struct {
 	// Items are parallel to Wanted.Items.
 	Items []plan.Facts
-	// Closed are places that could not be looked into, because they do not run yet.
-	Closed map[string]bool
+	// Closed are places that are not there yet. Sleeping are containers that are there and do not run: what is in them is
+	// known when they have been started. Unseen are places on hosts that nobody reached, which only status goes on without.
+	Closed, Sleeping, Unseen map[string]bool
 	// Nodes are by container.
 	Nodes map[string]host.Node
 	// Cluster is what the API server says.
@@ -78,14 +79,25 @@ func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 
 // Inspect looks at everything that Wanted names. It changes nothing.
 func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
-	world := World{Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Nodes: map[string]host.Node{}}
+	world := World{
+		Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{},
+		Nodes: map[string]host.Node{},
+	}
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	for name, p := range w.Places {
 		if slices.Contains(w.Gone, name) {
 			continue
 		}
-		if p.Container != "" && !w.Facts[p.Host].Containers[p.Container] {
+		running, there := w.Facts[p.Host].Containers[p.Container]
+		switch {
+		case h[p.Host] == nil:
+			world.Unseen[name] = true
+			continue
+		case p.Container != "" && there && !running:
+			world.Sleeping[name] = true
+			continue
+		case p.Container != "" && !there:
 			world.Closed[name] = true
 			continue
 		}
@@ -111,7 +123,7 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 	}
 	for _, n := range w.Intent.Nodes {
 		p, known := w.Places[n.Name]
-		if !known || world.Closed[n.Name] || slices.Contains(w.Gone, n.Name) {
+		if !known || world.Closed[n.Name] || world.Sleeping[n.Name] || world.Unseen[n.Name] || slices.Contains(w.Gone, n.Name) {
 			continue
 		}
 		g.Go(func() error {
@@ -130,26 +142,34 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 	return world, err
 }
 
-// existed says whether a container that does not run is at least there.
-func (w Wanted) existed(p Place) bool {
-	_, ok := w.Facts[p.Host].Containers[p.Container]
-	return ok
+// listed says whether etcd has a voting member of a node's name.
+func (w World) listed(n intent.Node) bool {
+	for _, other := range w.Nodes {
+		if m, ok := other.Member(n.NodeName); ok && !m.Learner {
+			return true
+		}
+	}
+	return false
 }
 
-// member says whether a node is part of the control plane: its etcd member votes, and kubeadm has finished there. A node that
-// only does not answer is still one.
+// member says whether a node is part of the control plane: its etcd member votes, and kubeadm's files are there. A node that
+// only does not answer is still one. What a join leaves that was killed before its member voted is none.
 func (w World) member(n intent.Node) bool {
 	state := w.Nodes[n.Name]
 	if !state.KubeletConf || len(state.StaticPods) < 4 {
 		return false
 	}
-	for _, other := range w.Nodes {
-		if m, ok := other.Member(n.NodeName); ok && !m.Learner {
-			return w.Cluster.Nodes == nil || w.Cluster.has(n.NodeName)
-		}
+	if w.anyMembers() {
+		return w.listed(n)
 	}
 	// Nobody's etcd answers: a finished node counts, or a cluster that is down as a whole would be made anew.
-	return !w.anyMembers() && state.AdminConf && state.EtcdData
+	return state.AdminConf && state.EtcdData
+}
+
+// lost says whether etcd counts on a node of which there is nothing on its host.
+func (w World) lost(n intent.Node) bool {
+	_, seen := w.Nodes[n.Name]
+	return w.listed(n) && !w.Nodes[n.Name].Touched() && (seen || w.Closed[n.Name]) && !w.Sleeping[n.Name]
 }
 
 func (w World) anyMembers() bool {

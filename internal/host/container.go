@@ -28,6 +28,8 @@ type Container struct {
 	Networks []Interface `json:"networks"`
 	// RootFS is the digest of an archive to make a new root file system of; it is not looked at when there is one.
 	RootFS string `json:"rootfs"`
+	// Archive is a file on the host to make it of instead: what OpenStack-Ansible's lxc_hosts role has put there.
+	Archive string `json:"archive"`
 	// Files are written into a new root file system before it starts for the first time.
 	Files []File `json:"files"`
 }
@@ -47,7 +49,7 @@ func (c *Container) dir() string { return "/var/lib/lxc/" + c.Name }
 
 func (c *Container) thing(have plan.Facts) plan.Thing {
 	t := plan.Thing{
-		Kind: "container", Name: c.Name, Text: []string{"config"}, On: map[string]plan.Action{"current": plan.Restart},
+		Kind: "container", Name: c.Name, Text: []string{"config"}, On: map[string]plan.Action{"current": plan.Restart, "state": plan.Run},
 		Want: plan.Facts{"rootfs": "yes", "state": "running", "config": strings.Join(append(slices.Clone(c.Base), c.Lines...), "\n") + "\n"},
 	}
 	if have == nil {
@@ -102,10 +104,8 @@ func (c *Container) observe(ctx context.Context, m *Machine) (plan.Facts, error)
 	if !m.exists(c.dir() + "/config") {
 		return nil, nil
 	}
-	have := plan.Facts{"config": m.read(c.dir() + "/config"), "rootfs": "no", "state": "stopped", "current": "yes"}
-	if m.exists(c.dir() + "/rootfs/etc") {
-		have["rootfs"] = "yes"
-	}
+	// Config is written last, so with it the root file system is there as well, wherever OpenStack-Ansible keeps it.
+	have := plan.Facts{"config": m.read(c.dir() + "/config"), "rootfs": "yes", "state": "stopped", "current": "yes"}
 	for _, n := range c.Networks {
 		if m.exists(c.ini(n)) || strings.Contains(have["config"], ".link = "+n.Bridge) {
 			have["interface "+n.Name] = "yes"
@@ -151,7 +151,7 @@ func (c *Container) ensure(ctx context.Context, m *Machine) error {
 	if err != nil {
 		return err
 	}
-	if have == nil || have["rootfs"] != "yes" {
+	if have == nil && !m.exists(c.dir()+"/rootfs/etc") {
 		if err := c.unpack(ctx, m); err != nil {
 			return fmt.Errorf("make the root file system: %w", err)
 		}
@@ -208,8 +208,17 @@ func (c *Container) start(ctx context.Context, m *Machine) error {
 
 // unpack makes rootfs appear whole.
 func (c *Container) unpack(ctx context.Context, m *Machine) error {
-	if c.RootFS == "" {
-		return errors.New("there is no archive to make it of: the bundle has none for this container, and OpenStack-Ansible has not made it (openstack-ansible openstack.osa.containers_lxc_create --limit k8s_all)")
+	archive := c.Archive
+	switch {
+	case c.RootFS != "":
+		var err error
+		if archive, err = openCheck(m, c.RootFS); err != nil {
+			return err
+		}
+	case archive == "":
+		return errors.New("there is no archive to make it of: the bundle has none, and OpenStack-Ansible has put none in /var/cache/lxc (openstack-ansible openstack.osa.setup_hosts does)")
+	default:
+		archive = m.path(archive)
 	}
 	root := c.dir() + "/rootfs"
 	part := c.dir() + "/rootfs.new"
@@ -219,12 +228,9 @@ func (c *Container) unpack(ctx context.Context, m *Machine) error {
 	if err := os.MkdirAll(m.path(part), 0o755); err != nil {
 		return err
 	}
-	if _, err := openCheck(m, c.RootFS); err != nil {
-		return err
-	}
 	if _, err := m.Exec(ctx, Command{
 		Args: []string{
-			"tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf", m.path(blobPath(c.RootFS)), "-C", m.path(part),
+			"tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf", archive, "-C", m.path(part),
 		}, Timeout: 15 * time.Minute,
 	}); err != nil {
 		return err

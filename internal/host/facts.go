@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,6 +47,9 @@ type Facts struct {
 	Root bool            `json:"root"`
 	// LXCBase is the text of OpenStack-Ansible's /etc/lxc/lxc-openstack.conf, "" if there is none.
 	LXCBase string `json:"lxcBase"`
+	// LXCArchive is the root file system that OpenStack-Ansible keeps for new containers of this host's own release, where
+	// LXC's download template looks for it; "" if there is none.
+	LXCArchive string `json:"lxcArchive"`
 	// Fragments are haproxy's fragments by file name.
 	Fragments map[string]string `json:"fragments"`
 }
@@ -58,12 +62,15 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 	}
 	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
 	f.Kernel = strings.TrimSpace(m.read("/proc/sys/kernel/osrelease"))
+	codename := ""
 	for line := range strings.Lines(m.read("/etc/os-release")) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
 		v = strings.Trim(v, `"`)
 		switch k {
 		case "ID":
 			f.ID = v
+		case "VERSION_CODENAME":
+			codename = v
 		case "VERSION_ID":
 			f.Version = v
 		case "PRETTY_NAME":
@@ -87,6 +94,10 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 		}
 	}
 	f.CPUs = strings.Count(m.read("/proc/cpuinfo"), "processor\t")
+	archive := "/var/cache/lxc/download/" + f.ID + "/" + codename + "/" + runtime.GOARCH + "/default/rootfs.tar.xz"
+	if m.exists(archive) {
+		f.LXCArchive = archive
+	}
 	f.LXCBase = m.read("/etc/lxc/lxc-openstack.conf")
 	entries, _ := os.ReadDir(m.path("/etc/haproxy/conf.d")) // no directory: no fragments
 	for _, e := range entries {

@@ -34,7 +34,7 @@ type File struct {
 	Owner string      `json:"owner,omitempty"`
 	// Secret keeps the content out of plans and errors.
 	Secret bool `json:"secret,omitempty"`
-	// Once: content that is there is left as it is; only its absence is a difference.
+	// Once: what is there is left as it is; only its absence is a difference.
 	Once bool `json:"once,omitempty"`
 }
 
@@ -71,6 +71,8 @@ func (f *File) thing(plan.Facts) plan.Thing {
 	}
 	t.Want = plan.Facts{"mode": fmt.Sprintf("%#o", f.mode()), "owner": f.owner()}
 	switch {
+	case f.Dir && f.Once:
+		t.Want = plan.Facts{"type": "directory"}
 	case f.Dir:
 		t.Want["type"] = "directory"
 	case f.Once:
@@ -197,6 +199,8 @@ func (f *File) ensure(_ context.Context, m *Machine) error {
 			return err
 		}
 		return os.Rename(tmp, p)
+	case f.Dir && f.Once && m.exists(f.Path):
+		return fmt.Errorf("%s is there and is no directory", f.Path)
 	case f.Dir:
 		if err := os.MkdirAll(p, f.mode()); err != nil {
 			return err
