@@ -37,6 +37,14 @@ e2e: allinone build ## the all-in-one driven by the real openstack client (Debia
 bench: allinone build ## throughput, latency, start-up and memory, as a table
 	@go run ./test/bench $(ARGS)
 
+.PHONY: lab-up
+lab-up: ## "physical hosts" on this machine, for jeroboam deploy: make lab-up ARGS="--hosts 3" (root, Debian 12)
+	@go run ./test/lab up $(ARGS)
+
+.PHONY: lab-down
+lab-down: ## remove them and all their traces
+	@go run ./test/lab down $(ARGS)
+
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml
 	@$(TOOL) golangci-lint run ./...

@@ -28,7 +28,13 @@ require (
 	k8s.io/utils v0.0.0-20260210185600-b8788abfbbc2
 )
 
-require sigs.k8s.io/yaml v1.6.0 // indirect
+require (
+	github.com/docker/cli v29.5.3+incompatible // indirect
+	github.com/docker/docker-credential-helpers v0.9.3 // indirect
+	github.com/google/go-containerregistry v0.21.7 // indirect
+	github.com/klauspost/compress v1.18.7 // indirect
+	sigs.k8s.io/yaml v1.6.0 // indirect
+)
 
 require (
 	cel.dev/expr v0.25.2 // indirect

@@ -26,6 +26,7 @@ type commands struct {
 	CRDs      crdsCommand      `cmd:"" name:"crds" help:"Install, or print, the custom resource definitions of Magnum's records."`
 	Deploy    deployCommand    `cmd:"" help:"Deploy the management cluster and what belongs to it, from an operator's OpenStack-Ansible configuration."`
 	Inventory inventoryCommand `cmd:"" help:"Read an operator's OpenStack-Ansible configuration and show its inventory."`
+	Bundle    bundleCommand    `cmd:"" help:"Make, check and serve what a deployment needs, for hosts without a way out."`
 	Labels    labelsCommand    `cmd:"" help:"List the labels of clusters and node groups that have a meaning here."`
 	Version   versionCommand   `cmd:"" help:"Say which build this is."`
 }

@@ -1,0 +1,214 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+)
+
+// Options are what a build needs beside the lock.
+type Options struct {
+	LockFile string
+	Dir      string // the bundle
+	Cache    string // what was built or fetched, by module version
+	// FromSource builds what has a source; otherwise everything is downloaded.
+	FromSource bool
+	Groups     []string // beside what every deployment needs
+	Jobs       int      // of the Go compiler at once; 0 is its own choice
+	// AnyHost accepts other versions of the Debian packages than the lock names. What they go into may then have other digests
+	// than the lock; bundle.json says so.
+	AnyHost bool
+	// Record writes the digests of what was made into the lock, instead of comparing.
+	Record   bool
+	HTTP     *http.Client
+	Now      func() time.Time
+	Progress func(Event)
+	Log      *slog.Logger
+}
+
+// Event is one artefact finished.
+type Event struct {
+	Done    int     `json:"done"`
+	Total   int     `json:"total"`
+	Kind    string  `json:"kind"`
+	Name    string  `json:"name"`
+	Version string  `json:"version"`
+	How     string  `json:"how"` // "built", "cached", "downloaded"
+	Seconds float64 `json:"seconds"`
+	Digest  string  `json:"digest"`
+}
+
+// Build makes a bundle, or finishes one that was interrupted.
+func Build(ctx context.Context, o Options) (*Index, error) {
+	b := &builder{Options: o, digests: map[string]string{}}
+	for _, s := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"lock", b.readLock},
+		{"directories", b.makeDirs},
+		{"compilers", b.checkHost},
+		{"Debian packages", b.makePackages},
+		{"files", b.makeFiles},
+		{"images", b.makeImages},
+		{"manifests", b.makeManifests},
+		{"remove what the lock does not name", b.prune},
+		{"record digests", b.record},
+		{"bundle.json", b.writeIndex},
+	} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := s.do(ctx); err != nil {
+			return nil, fmt.Errorf("bundle: %s: %w", s.name, err)
+		}
+	}
+	return &b.index, nil
+}
+
+type builder struct {
+	Options
+	lock    *Lock
+	text    []byte // of the lock
+	layout  *registry.Layout
+	index   Index
+	done    int
+	digests map[string]string // "image NAME" -> what was made, for record
+	differs bool              // this host's Debian packages are not the lock's
+}
+
+func (b *builder) readLock(context.Context) error {
+	text, err := os.ReadFile(b.LockFile)
+	if err != nil {
+		return err
+	}
+	b.text = text
+	if b.lock, err = ParseLock(b.LockFile, text); err != nil {
+		return err
+	}
+	var problems []error
+	b.lock.every(b.Groups, func(kind string, a *Artefact) {
+		switch {
+		case b.FromSource && a.Digest == "" && !b.Record:
+			problems = append(problems, fmt.Errorf("%s %s has no digest: build once with --record and look at what it writes", kind, a.Name))
+		case !b.FromSource && kind != "manifest" && a.URL == "":
+			problems = append(problems, fmt.Errorf("%s %s is published nowhere: build it with --from-source", kind, a.Name))
+		case !b.FromSource && kind != "manifest" && a.URLDigest == "":
+			problems = append(problems, fmt.Errorf("%s %s: the lock does not say what digest %s must have (urlDigest); take it from the publisher, or use --from-source", kind, a.Name, a.URL))
+		}
+	})
+	for _, g := range b.Groups {
+		if !slices.Contains(b.lock.groups(), g) {
+			problems = append(problems, fmt.Errorf("the lock has no group %q; it has %q", g, b.lock.groups()))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (l *Lock) groups() []string {
+	var out []string
+	add := func(g string) {
+		if g != "" && !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	for _, f := range l.Files {
+		add(f.Group)
+	}
+	for _, i := range l.Images {
+		add(i.Group)
+	}
+	for _, m := range l.Manifests {
+		add(m.Group)
+	}
+	for _, p := range l.Packages {
+		add(p.Group)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (b *builder) makeDirs(context.Context) error {
+	for _, dir := range []string{b.files(), filepath.Join(b.Cache, "programs"), filepath.Join(b.Cache, "modules"), filepath.Join(b.Cache, "debs")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	// From here on this is no complete bundle until the new list is written.
+	if err := os.Remove(filepath.Join(b.Dir, indexFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	layout, err := registry.Create(filepath.Join(b.Dir, "oci"))
+	b.layout = layout
+	return err
+}
+
+func (b *builder) files(parts ...string) string {
+	return filepath.Join(append([]string{b.Dir, "files"}, parts...)...)
+}
+
+// total is how many artefacts there are to make.
+func (b *builder) total() int {
+	n := 0
+	b.lock.every(b.Groups, func(string, *Artefact) { n++ })
+	for _, p := range b.lock.Packages {
+		if b.needed(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// settle compares what was made with what the lock says, remembers it, and reports it.
+func (b *builder) settle(kind, name, version, how, want, got string, began time.Time, host bool) error {
+	b.done++
+	b.digests[kind+" "+name] = got
+	if want != got && !b.Record {
+		if !host || !b.differs {
+			return fmt.Errorf("%s %s %s is not what the lock says: it must have digest %s and has %s; nothing was changed there, look at both before you trust either",
+				kind, name, version, want, got)
+		}
+		b.Log.Warn("other digest than the lock's, because this host has other Debian packages", "kind", kind, "name", name, "digest", got)
+		b.index.Unlocked = append(b.index.Unlocked, kind+" "+name)
+	}
+	if b.Progress != nil {
+		b.Progress(Event{
+			Done: b.done, Total: b.total(), Kind: kind, Name: name, Version: version, How: how,
+			Seconds: b.Now().Sub(began).Seconds(), Digest: got,
+		})
+	}
+	return nil
+}
+
+// prune removes files and images of an earlier lock or of other groups.
+func (b *builder) prune(context.Context) error {
+	var references []string
+	for _, i := range b.index.Images {
+		references = append(references, i.Reference)
+	}
+	if err := b.layout.Keep(references); err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, f := range b.index.Files {
+		keep[f.Path] = true
+	}
+	return filepath.WalkDir(b.files(), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(b.files(), path)
+		if err == nil && !keep[filepath.ToSlash(rel)] {
+			err = os.Remove(path)
+		}
+		return err
+	})
+}

@@ -1,0 +1,316 @@
+package bundle
+
+import (
+	"io/fs"
+	"maps"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+)
+
+// What words of a lock may look like. Programs are started with these as arguments: none begins with a dash, none has a space.
+var (
+	reToolchain = regexp.MustCompile(`^go1\.[0-9]+(\.[0-9]+|rc[0-9]+)?$`)
+	rePlatform  = regexp.MustCompile(`^linux/(amd64|arm64)$`)
+	reName      = regexp.MustCompile(`^[a-z0-9][a-z0-9._+-]*$`)
+	reModule    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~/-]*$`)
+	reGoVersion = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+-]*$`)
+	reVersion   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~:-]*$`)
+	reSum       = regexp.MustCompile(`^h1:[A-Za-z0-9+/]{43}=$`)
+	reDigest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	reTag       = regexp.MustCompile(`^[a-z0-9_]+$`)
+	reVariable  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+	reValue     = regexp.MustCompile(`^[A-Za-z0-9._:+/-]*$`)
+	reUser      = regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`)
+)
+
+// check looks at all of a lock and notes every problem.
+func (p *parser) check(l *Lock) {
+	if l.Version != 1 {
+		p.problem(p.at("version"), "version is %d; this program reads version 1", l.Version)
+	}
+	p.match(reToolchain, l.Toolchain, "toolchain must be a Go release like go1.26.8", "toolchain")
+	p.match(rePlatform, l.Platform, "platform must be linux/amd64 or linux/arm64", "platform")
+	for name, version := range l.Host {
+		p.match(reName, name, "not the name of a Debian package", "host", name)
+		p.match(reVersion, version, "not the version of a Debian package", "host", name)
+	}
+	for name, pins := range l.Pins {
+		p.pins(pins, "pins", name)
+	}
+	used := map[string]bool{}
+	p.checkModules(l, used)
+	p.checkPrograms(l, used)
+	p.checkPackages(l)
+	paths := map[string]bool{}
+	p.checkFiles(l, paths, used)
+	p.checkImages(l, used)
+	p.checkManifests(l, paths, used)
+	p.checkUsed(l, used)
+	p.checkNames(l)
+}
+
+func (p *parser) match(re *regexp.Regexp, value, problem string, where ...any) {
+	if !re.MatchString(value) {
+		p.problem(p.at(where...), "%s: %q", problem, value)
+	}
+}
+
+func (p *parser) pins(pins Pins, where ...any) {
+	for _, module := range slices.Sorted(maps.Keys(pins)) {
+		here := append(slices.Clone(where), module)
+		p.match(reModule, module, "not a module's path", here...)
+		p.match(reGoVersion, pins[module], "not a module's version", here...)
+	}
+}
+
+func (p *parser) checkModules(l *Lock, used map[string]bool) {
+	for i, m := range l.Modules {
+		p.match(reName, m.Name, "a module needs a name of lower case letters, digits and dashes", "modules", i, "name")
+		p.match(reModule, m.Path, "not a module's path", "modules", i, "path")
+		p.match(reGoVersion, m.Version, "not a module's version", "modules", i, "version")
+		if m.Sum != "" || m.Private {
+			p.match(reSum, m.Sum, "not a sum as in go.sum", "modules", i, "sum")
+		}
+		for j, set := range m.Pins {
+			if _, ok := l.Pins[set]; !ok {
+				p.problem(p.at("modules", i, "pins", j), "there are no pins %q", set)
+			}
+			used["pins "+set] = true
+		}
+		p.pins(m.Require, "modules", i, "require")
+		for module, other := range m.Replace {
+			p.match(reModule, module, "not a module's path", "modules", i, "replace", module)
+			path, version, _ := strings.Cut(other, " ")
+			p.match(reModule, path, "a replacement is \"path version\"", "modules", i, "replace", module)
+			p.match(reGoVersion, version, "a replacement is \"path version\"", "modules", i, "replace", module)
+		}
+	}
+}
+
+func (p *parser) checkPrograms(l *Lock, used map[string]bool) {
+	for i, prog := range l.Programs {
+		p.match(reName, prog.Name, "a program needs a name of lower case letters, digits and dashes", "programs", i, "name")
+		p.hasModule(l, prog.Module, used, "programs", i, "module")
+		if prog.Package != "" {
+			p.inside(prog.Package, "programs", i, "package")
+		}
+		if prog.C != "" {
+			p.inside(prog.C, "programs", i, "c")
+			if prog.Package != "" || prog.Cgo || len(prog.Tags) > 0 || len(prog.Variables) > 0 {
+				p.problem(p.at("programs", i), "a C program has no Go package, tags or variables")
+			}
+		}
+		for j, tag := range prog.Tags {
+			p.match(reTag, tag, "not a build tag", "programs", i, "tags", j)
+		}
+		for name, value := range prog.Variables {
+			p.match(reVariable, name, "not a linker variable", "programs", i, "variables", name)
+			p.match(reValue, value, "the value of a linker variable may not have such characters", "programs", i, "variables", name)
+		}
+		if (prog.Cgo || prog.C != "") && len(l.Host) == 0 {
+			p.problem(p.at("programs", i), "%s is compiled with C: name the host's packages and their versions under host", prog.Name)
+		}
+	}
+}
+
+func (p *parser) checkPackages(l *Lock) {
+	for i, pkg := range l.Packages {
+		p.match(reName, pkg.Name, "not the name of a Debian package", "packages", i, "name")
+		p.match(reVersion, pkg.Version, "not the version of a Debian package", "packages", i, "version")
+		if pkg.Digest != "" {
+			p.match(reDigest, pkg.Digest, "not a digest", "packages", i, "digest")
+		}
+		if pkg.Group != "" {
+			p.match(reName, pkg.Group, "not the name of a group", "packages", i, "group")
+		}
+	}
+}
+
+func (p *parser) artefact(a Artefact, where ...any) {
+	at := func(key string) []any { return append(slices.Clone(where), key) }
+	p.match(reName, a.Name, "an artefact needs a name of lower case letters, digits and dashes", at("name")...)
+	p.match(reVersion, a.Version, "not a version", at("version")...)
+	if a.URL != "" {
+		u, err := url.Parse(a.URL)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "docker") {
+			p.problem(p.at(at("url")...), "not an https or docker URL: %q", a.URL)
+		}
+	}
+	if a.URLDigest != "" {
+		p.match(reDigest, a.URLDigest, "not a digest", at("urlDigest")...)
+		if a.URL == "" {
+			p.problem(p.at(at("urlDigest")...), "there is no url that has this digest")
+		}
+	}
+	if a.Digest != "" {
+		p.match(reDigest, a.Digest, "not a digest", at("digest")...)
+	}
+	if a.Group != "" {
+		p.match(reName, a.Group, "not the name of a group", at("group")...)
+	}
+}
+
+// path checks a place below the bundle's files, and that nothing else has it.
+func (p *parser) path(value string, paths map[string]bool, where ...any) {
+	p.inside(value, where...)
+	if paths[value] {
+		p.problem(p.at(where...), "something else has the path %s", value)
+	}
+	paths[value] = true
+}
+
+func (p *parser) inside(value string, where ...any) {
+	if !fs.ValidPath(value) || value == "." || strings.HasPrefix(value, "-") || strings.ContainsAny(value, " \n\\") {
+		p.problem(p.at(where...), "not a relative path without dots and spaces: %q", value)
+	}
+}
+
+func (p *parser) hasModule(l *Lock, name string, used map[string]bool, where ...any) {
+	if l.module(name) == nil {
+		p.problem(p.at(where...), "there is no module %q", name)
+	}
+	used["module "+name] = true
+}
+
+func (p *parser) hasProgram(l *Lock, name string, used map[string]bool, where ...any) {
+	if l.program(name) == nil {
+		p.problem(p.at(where...), "there is no program %q", name)
+	}
+	used["program "+name] = true
+}
+
+func (p *parser) checkFiles(l *Lock, paths, used map[string]bool) {
+	for i, f := range l.Files {
+		p.artefact(f.Artefact, "files", i)
+		p.path(f.Path, paths, "files", i, "path")
+		if f.Program != "" {
+			p.hasProgram(l, f.Program, used, "files", i, "program")
+		} else if f.URL == "" {
+			p.problem(p.at("files", i), "%s has neither a program nor a url", f.Name)
+		}
+	}
+}
+
+func (p *parser) checkImages(l *Lock, used map[string]bool) {
+	seen := map[string]bool{}
+	for i, img := range l.Images {
+		p.artefact(img.Artefact, "images", i)
+		if err := registry.CheckReference(img.Reference); err != nil {
+			p.problem(p.at("images", i, "reference"), "not an image's full reference: %v", err)
+		}
+		if seen[img.Reference] {
+			p.problem(p.at("images", i, "reference"), "another image is %s", img.Reference)
+		}
+		seen[img.Reference] = true
+		for at, program := range img.Programs {
+			p.absolute(at, "images", i, "programs", at)
+			p.hasProgram(l, program, used, "images", i, "programs", at)
+		}
+		for j, name := range img.Packages {
+			if l.pkg(name) == nil {
+				p.problem(p.at("images", i, "packages", j), "there is no package %q", name)
+			}
+			used["package "+name] = true
+		}
+		for at := range img.Links {
+			p.absolute(at, "images", i, "links", at)
+		}
+		if img.User != "" {
+			p.match(reUser, img.User, "a user is a number, or user:group", "images", i, "user")
+		}
+		if len(img.Programs) == 0 && img.URL == "" {
+			p.problem(p.at("images", i), "%s has neither programs nor a url", img.Name)
+		}
+	}
+}
+
+func (p *parser) absolute(value string, where ...any) {
+	if !path.IsAbs(value) || path.Clean(value) != value || value == "/" {
+		p.problem(p.at(where...), "not an absolute path: %q", value)
+	}
+}
+
+func (p *parser) checkManifests(l *Lock, paths, used map[string]bool) {
+	for i, m := range l.Manifests {
+		p.artefact(m.Artefact, "manifests", i)
+		p.path(m.Path, paths, "manifests", i, "path")
+		p.hasModule(l, m.Module, used, "manifests", i, "module")
+		if m.Tool != "" {
+			p.hasProgram(l, m.Tool, used, "manifests", i, "tool")
+		}
+		ways := 0
+		for _, dir := range []string{m.Kustomize, m.Plain} {
+			if dir != "" {
+				ways++
+				p.inside(dir, "manifests", i)
+			}
+		}
+		if m.Chart != nil {
+			ways++
+			p.inside(m.Chart.Dir, "manifests", i, "chart", "dir")
+		}
+		if ways != 1 {
+			p.problem(p.at("manifests", i), "%s needs one of kustomize, plain and chart", m.Name)
+		}
+		if (m.Kustomize != "" || m.Chart != nil) && m.Tool == "" {
+			p.problem(p.at("manifests", i), "%s needs a tool that renders it", m.Name)
+		}
+		for from, to := range m.Images {
+			if !slices.ContainsFunc(l.Images, func(img Image) bool { return img.Reference == to }) {
+				p.problem(p.at("manifests", i, "images", from), "there is no image %s", to)
+			}
+		}
+	}
+}
+
+// checkUsed finds what nothing uses: a leftover, or a typing mistake somewhere else.
+func (p *parser) checkUsed(l *Lock, used map[string]bool) {
+	for i, m := range l.Modules {
+		if !used["module "+m.Name] {
+			p.problem(p.at("modules", i), "nothing uses the module %s", m.Name)
+		}
+	}
+	for i, prog := range l.Programs {
+		if !used["program "+prog.Name] {
+			p.problem(p.at("programs", i), "nothing uses the program %s", prog.Name)
+		}
+	}
+	for i, pkg := range l.Packages {
+		if !pkg.Ship && !used["package "+pkg.Name] {
+			p.problem(p.at("packages", i), "nothing uses the package %s", pkg.Name)
+		}
+	}
+}
+
+func (p *parser) checkNames(l *Lock) {
+	seen := map[string]bool{}
+	once := func(section string, i int, name string) {
+		if seen[section+" "+name] {
+			p.problem(p.at(section, i, "name"), "another of the %s has the name %s", section, name)
+		}
+		seen[section+" "+name] = true
+	}
+	for i, m := range l.Modules {
+		once("modules", i, m.Name)
+	}
+	for i, prog := range l.Programs {
+		once("programs", i, prog.Name)
+	}
+	for i, pkg := range l.Packages {
+		once("packages", i, pkg.Name)
+	}
+	for i, f := range l.Files {
+		once("files", i, f.Name)
+	}
+	for i, img := range l.Images {
+		once("images", i, img.Name)
+	}
+	for i, m := range l.Manifests {
+		once("manifests", i, m.Name)
+	}
+}

@@ -1,0 +1,145 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+)
+
+// needed says whether a Debian package is used by what is being made.
+func (b *builder) needed(p Package) bool {
+	if p.Ship && chosen(p.Group, b.Groups) {
+		return true
+	}
+	return slices.ContainsFunc(b.lock.Images, func(i Image) bool {
+		return b.FromSource && chosen(i.Group, b.Groups) && slices.Contains(i.Packages, p.Name)
+	})
+}
+
+// makePackages fetches the Debian packages with apt, which checks signatures; the lock says which bytes they must be.
+func (b *builder) makePackages(ctx context.Context) error {
+	for i := range b.lock.Packages {
+		p := &b.lock.Packages[i]
+		if !b.needed(*p) {
+			continue
+		}
+		began := b.Now()
+		file, how, err := b.deb(ctx, p)
+		if err != nil {
+			return fmt.Errorf("package %s: %w", p.Name, err)
+		}
+		digest, size, err := fileDigest(file)
+		if err != nil {
+			return err
+		}
+		if err := b.settle("package", p.Name, p.Version, how, p.Digest, digest, began, true); err != nil {
+			return err
+		}
+		if !p.Ship {
+			continue
+		}
+		entry := IndexFile{Name: p.Name, Kind: "package", Version: p.Version, Path: "debs/" + p.Name + ".deb", Digest: digest, Size: size, Group: p.Group}
+		if err := b.place(file, entry, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) debDir(p *Package) string {
+	return filepath.Join(b.Cache, "debs", p.Name+"-"+hash(p.Name, p.Version))
+}
+
+func (b *builder) deb(ctx context.Context, p *Package) (file, how string, err error) {
+	dir := b.debDir(p)
+	file = filepath.Join(dir, "package.deb")
+	if _, err := os.Stat(file); err == nil {
+		b.differs = b.differs || exists(filepath.Join(dir, "other-version"))
+		return file, "cached", nil
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "apt"), 0o755); err != nil {
+		return "", "", err
+	}
+	out, err := aptDownload(ctx, filepath.Join(dir, "apt"), p.Name+"="+p.Version)
+	if err != nil && (b.AnyHost || b.Record) {
+		b.differs = true
+		if out, err = aptDownload(ctx, filepath.Join(dir, "apt"), p.Name); err == nil {
+			err = os.WriteFile(filepath.Join(dir, "other-version"), nil, 0o644)
+		}
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("apt-get download %s=%s: %w: %s; \"apt-cache policy %s\" says what this machine's mirror has (--any-host takes that)",
+			p.Name, p.Version, err, strings.TrimSpace(out), p.Name)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "apt", "*.deb"))
+	if err != nil || len(found) == 0 {
+		return "", "", errors.Join(errors.New("apt-get has downloaded nothing"), err)
+	}
+	return file, "downloaded", os.Rename(found[0], file)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func aptDownload(ctx context.Context, dir, what string) (string, error) {
+	cmd := exec.CommandContext(ctx, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", what)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// unpack gives the files of Debian packages that are below one of the paths, as files of an image.
+func (b *builder) unpack(ctx context.Context, img *Image) ([]registry.File, error) {
+	var files []registry.File
+	have := map[string]bool{}
+	for _, name := range img.Packages {
+		dir := b.debDir(b.lock.pkg(name))
+		root := filepath.Join(dir, "root")
+		if err := os.RemoveAll(root); err != nil {
+			return nil, err
+		}
+		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(dir, "package.deb"), root).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("unpack package %s: %w: %s", name, err, out)
+		}
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(root, path)
+			if err != nil {
+				return err
+			}
+			at := "/" + filepath.ToSlash(rel)
+			if have[at] || !slices.ContainsFunc(img.Paths, func(p string) bool { return at == p || strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") }) {
+				return nil
+			}
+			have[at] = true
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			f := registry.File{Path: at, Source: path, Mode: info.Mode()}
+			if info.Mode()&fs.ModeSymlink != 0 {
+				if f.Link, err = os.Readlink(path); err != nil {
+					return err
+				}
+			}
+			files = append(files, f)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("unpack package %s: %w", name, err)
+		}
+	}
+	return files, nil
+}

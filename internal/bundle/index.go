@@ -1,0 +1,195 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+)
+
+const (
+	indexFile = "bundle.json"
+	lockFile  = "bundle.lock.yaml"
+)
+
+// Index is bundle.json: what a bundle has.
+type Index struct {
+	Version    int          `json:"version"` // of the format: 1
+	LockDigest string       `json:"lockDigest"`
+	Platform   string       `json:"platform"`
+	Files      []IndexFile  `json:"files"`
+	Images     []IndexImage `json:"images"`
+	// Unlocked names what has another digest than the lock's, because it was made with --any-host.
+	Unlocked []string `json:"unlocked,omitempty"`
+}
+
+// IndexFile is a file of the bundle.
+type IndexFile struct {
+	Name    string `json:"name"`
+	Kind    string `json:"kind"` // "file", "package" (of Debian), "manifest"
+	Version string `json:"version"`
+	Path    string `json:"path"` // below the directory "files"
+	Digest  string `json:"digest"`
+	Size    int64  `json:"size"`
+	Group   string `json:"group,omitempty"`
+}
+
+// IndexImage is an image of the bundle.
+type IndexImage struct {
+	Name      string `json:"name"`
+	Version   string `json:"version"`
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
+	Group     string `json:"group,omitempty"`
+}
+
+// writeIndex completes a bundle.
+func (b *builder) writeIndex(context.Context) error {
+	images, err := b.layout.Images()
+	if err != nil {
+		return err
+	}
+	for i := range b.index.Images {
+		for _, have := range images {
+			if have.Reference == b.index.Images[i].Reference {
+				b.index.Images[i].Size = have.Size
+			}
+		}
+	}
+	b.index.Version, b.index.Platform = 1, b.lock.Platform
+	if err := writeAtomically(filepath.Join(b.Dir, lockFile), b.text, 0o644); err != nil {
+		return err
+	}
+	if b.index.LockDigest, _, err = fileDigest(filepath.Join(b.Dir, lockFile)); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(b.index, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeAtomically(filepath.Join(b.Dir, indexFile), append(text, '\n'), 0o644)
+}
+
+// Bundle is a complete bundle on disk.
+type Bundle struct {
+	Dir   string
+	Index Index
+}
+
+// Open opens a bundle. It does not look at what is in it: that is Verify.
+func Open(dir string) (*Bundle, error) {
+	text, err := os.ReadFile(filepath.Join(dir, indexFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no complete bundle: it has no %s; run jeroboam bundle build again", dir, indexFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	b := &Bundle{Dir: dir}
+	if err := json.Unmarshal(text, &b.Index); err != nil {
+		return nil, fmt.Errorf("bundle: %s: %w", indexFile, err)
+	}
+	if b.Index.Version != 1 {
+		return nil, fmt.Errorf("bundle: %s has version %d; this program reads version 1", indexFile, b.Index.Version)
+	}
+	return b, nil
+}
+
+// File is where a file of the bundle is; the error says that it has none of that name.
+func (b *Bundle) File(name string) (path string, entry IndexFile, err error) {
+	for _, f := range b.Index.Files {
+		if f.Name == name {
+			return filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path)), f, nil
+		}
+	}
+	return "", IndexFile{}, fmt.Errorf("the bundle has no file %q", name)
+}
+
+// Image is the image with that name ("etcd"); the error says that there is none.
+func (b *Bundle) Image(name string) (IndexImage, error) {
+	for _, i := range b.Index.Images {
+		if i.Name == name {
+			return i, nil
+		}
+	}
+	return IndexImage{}, fmt.Errorf("the bundle has no image %q", name)
+}
+
+// Images opens the bundle's image layout.
+func (b *Bundle) Images() (*registry.Layout, error) {
+	return registry.Open(filepath.Join(b.Dir, "oci"))
+}
+
+// WriteImages writes images (all, if none is named) as the tar that "ctr images import -" reads.
+func (b *Bundle) WriteImages(w io.Writer, references ...string) error {
+	layout, err := b.Images()
+	if err != nil {
+		return err
+	}
+	return layout.Archive(w, references...)
+}
+
+// Verify reads all of the bundle and compares it with its list, and the list with a lock if there is one. The error has all
+// that is wrong.
+func (b *Bundle) Verify(lock *Lock) error {
+	var problems []error
+	for _, f := range b.Index.Files {
+		got, _, err := fileDigest(filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path)))
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("%s %s: %w", f.Kind, f.Name, err))
+		case got != f.Digest:
+			problems = append(problems, fmt.Errorf("%s %s is damaged: files/%s must have digest %s and has %s", f.Kind, f.Name, f.Path, f.Digest, got))
+		}
+	}
+	layout, err := b.Images()
+	if err != nil {
+		return errors.Join(append(problems, err)...)
+	}
+	have, err := layout.Verify()
+	if err != nil {
+		problems = append(problems, err)
+	}
+	for _, i := range b.Index.Images {
+		if err == nil && !slices.ContainsFunc(have, func(h registry.Image) bool { return h.Reference == i.Reference && h.Digest == i.Digest }) {
+			problems = append(problems, fmt.Errorf("image %s: %s with digest %s is missing", i.Name, i.Reference, i.Digest))
+		}
+	}
+	if lock != nil {
+		problems = append(problems, b.compare(lock)...)
+	}
+	return errors.Join(problems...)
+}
+
+// compare finds what the lock has otherwise. A downloaded artefact has its own digest; only what is in it is compared.
+func (b *Bundle) compare(lock *Lock) []error {
+	have := map[string]string{}
+	for _, f := range b.Index.Files {
+		have[f.Kind+" "+f.Name] = f.Version + " " + f.Digest
+	}
+	for _, i := range b.Index.Images {
+		have["image "+i.Name] = i.Version + " " + i.Digest
+	}
+	var problems []error
+	lock.every(nil, func(kind string, a *Artefact) {
+		key := kind + " " + a.Name
+		version, digest, ok := strings.Cut(have[key], " ")
+		switch {
+		case !ok:
+			problems = append(problems, fmt.Errorf("%s is in the lock and not in the bundle", key))
+		case version != a.Version:
+			problems = append(problems, fmt.Errorf("%s is %s in the lock and %s in the bundle", key, a.Version, version))
+		case digest != a.Digest && digest != a.URLDigest && !slices.Contains(b.Index.Unlocked, key):
+			problems = append(problems, fmt.Errorf("%s has digest %s in the lock and %s in the bundle", key, a.Digest, digest))
+		}
+	})
+	return problems
+}

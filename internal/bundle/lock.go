@@ -1,0 +1,169 @@
+package bundle
+
+// Lock is a lock file. Sections are in the order in which a build uses them.
+type Lock struct {
+	Version   int               `yaml:"version"`   // of the format: 1
+	Toolchain string            `yaml:"toolchain"` // the Go release everything is built with, "go1.26.8"
+	Platform  string            `yaml:"platform"`  // "linux/amd64"
+	Host      map[string]string `yaml:"host"`      // Debian packages that C code is compiled with, and their versions
+	Pins      map[string]Pins   `yaml:"pins"`      // named sets of module versions
+	Modules   []Module          `yaml:"modules"`
+	Programs  []Program         `yaml:"programs"`
+	Packages  []Package         `yaml:"packages"`
+	Files     []File            `yaml:"files"`
+	Images    []Image           `yaml:"images"`
+	Manifests []Manifest        `yaml:"manifests"`
+}
+
+// Pins are versions by module path.
+type Pins map[string]string
+
+// Module is a Go module whose programs or files are used.
+type Module struct {
+	Name    string            `yaml:"name"`
+	Path    string            `yaml:"path"`
+	Version string            `yaml:"version"`
+	Sum     string            `yaml:"sum"`     // go.sum's "h1:..." of the module
+	Pins    []string          `yaml:"pins"`    // sets that apply
+	Require Pins              `yaml:"require"` // further versions, for modules that its own go.mod replaces, or patches
+	Replace map[string]string `yaml:"replace"` // module path -> "path version"
+	// Private is a module the public checksum database does not know; its sum here is what it is compared with.
+	Private bool `yaml:"private"`
+}
+
+// Program is one executable built from a module: of a Go package, or of one C file.
+type Program struct {
+	Name      string            `yaml:"name"`
+	Module    string            `yaml:"module"`
+	Package   string            `yaml:"package"` // path below the module's; "" is the module's root
+	C         string            `yaml:"c"`       // or a C file of the module, compiled statically
+	Tags      []string          `yaml:"tags"`
+	Variables map[string]string `yaml:"variables"` // linker variables: "package.name" -> value
+	Cgo       bool              `yaml:"cgo"`       // linked statically, with the libraries of "host"
+}
+
+// Artefact is what files, images and manifests have in common.
+type Artefact struct {
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+	// URL is where upstream publishes it, and URLDigest what is there. Without the latter it cannot be downloaded, only built.
+	URL       string `yaml:"url"`
+	URLDigest string `yaml:"urlDigest"`
+	// Digest is of what is built from source: of a file's bytes, of an image's manifest.
+	Digest string `yaml:"digest"`
+	// Group is empty for what every deployment needs; other groups are made when they are asked for.
+	Group string `yaml:"group"`
+}
+
+// Package is a Debian package that is taken as it is.
+type Package struct {
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+	Digest  string `yaml:"digest"`
+	Ship    bool   `yaml:"ship"` // hosts need it; it goes into the bundle as files/debs/...
+	Group   string `yaml:"group"`
+}
+
+// File is an artefact that hosts use as a file.
+type File struct {
+	Artefact `yaml:",inline"`
+	Path     string `yaml:"path"` // below the bundle's files
+	Program  string `yaml:"program"`
+	Member   string `yaml:"member"` // of the archive at URL
+}
+
+// Image is a container image.
+type Image struct {
+	Artefact   `yaml:",inline"`
+	Reference  string            `yaml:"reference"`
+	Programs   map[string]string `yaml:"programs"` // path in the image -> program
+	Packages   []string          `yaml:"packages"` // Debian packages whose files it has
+	Paths      []string          `yaml:"paths"`    // which of their files: path prefixes
+	Links      map[string]string `yaml:"links"`    // path -> target
+	Entrypoint []string          `yaml:"entrypoint"`
+	User       string            `yaml:"user"`
+}
+
+// Manifest is Kubernetes objects rendered from a module's sources into one file.
+type Manifest struct {
+	Artefact  `yaml:",inline"`
+	Path      string            `yaml:"path"`
+	Module    string            `yaml:"module"`
+	Kustomize string            `yaml:"kustomize"` // a directory of the module
+	Plain     string            `yaml:"plain"`     // or a file of the module, as it is
+	Chart     *Chart            `yaml:"chart"`     // or a chart of the module
+	Tool      string            `yaml:"tool"`      // the program that renders: kustomize or helm
+	Images    map[string]string `yaml:"images"`    // image without tag, as the sources have it -> reference in this lock
+	Variables map[string]string `yaml:"variables"` // of ${NAME:=default} in the sources
+}
+
+// Chart is how a chart is put together and rendered.
+type Chart struct {
+	Dir       string            `yaml:"dir"`
+	Metadata  string            `yaml:"metadata"`  // a file that becomes Chart.yaml
+	Templates string            `yaml:"templates"` // a directory whose files become templates as well
+	Release   string            `yaml:"release"`
+	Namespace string            `yaml:"namespace"`
+	Values    map[string]any    `yaml:"values"`
+	Set       map[string]string `yaml:"set"` // fields of Chart.yaml
+	// KubeVersion is the release the chart is to think it is rendered for.
+	KubeVersion string `yaml:"kubeVersion"`
+}
+
+// every calls f with each artefact of the chosen groups.
+func (l *Lock) every(groups []string, f func(kind string, a *Artefact)) {
+	for i := range l.Files {
+		if chosen(l.Files[i].Group, groups) {
+			f("file", &l.Files[i].Artefact)
+		}
+	}
+	for i := range l.Images {
+		if chosen(l.Images[i].Group, groups) {
+			f("image", &l.Images[i].Artefact)
+		}
+	}
+	for i := range l.Manifests {
+		if chosen(l.Manifests[i].Group, groups) {
+			f("manifest", &l.Manifests[i].Artefact)
+		}
+	}
+}
+
+func chosen(group string, groups []string) bool {
+	if group == "" {
+		return true
+	}
+	for _, g := range groups {
+		if g == group {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Lock) module(name string) *Module {
+	for i := range l.Modules {
+		if l.Modules[i].Name == name {
+			return &l.Modules[i]
+		}
+	}
+	return nil
+}
+
+func (l *Lock) program(name string) *Program {
+	for i := range l.Programs {
+		if l.Programs[i].Name == name {
+			return &l.Programs[i]
+		}
+	}
+	return nil
+}
+
+func (l *Lock) pkg(name string) *Package {
+	for i := range l.Packages {
+		if l.Packages[i].Name == name {
+			return &l.Packages[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+)
+
+type bundleCommand struct {
+	Build  bundleBuildCommand  `cmd:"" help:"Make a bundle from its lock: download it, or build it from source."`
+	Verify bundleVerifyCommand `cmd:"" help:"Read all of a bundle and compare it with what it should be."`
+	Show   bundleShowCommand   `cmd:"" help:"List what a bundle has."`
+	Export bundleExportCommand `cmd:"" help:"Write images as a tar for ctr images import."`
+	Serve  bundleServeCommand  `cmd:"" help:"Serve a bundle: a read-only registry and a file server, over TLS."`
+}
+
+type bundleBuildCommand struct {
+	Lock       string   `default:"bundle.lock.yaml" placeholder:"FILE" help:"The lock."`
+	Output     string   `default:"bundle" placeholder:"DIR" help:"The bundle."`
+	Cache      string   `env:"JEROBOAM_BUNDLE_CACHE" placeholder:"DIR" help:"What was built or fetched before ($XDG_CACHE_HOME/jeroboam/bundle)."`
+	FromSource bool     `help:"Build what has a source, through the Go module proxy."`
+	Group      []string `placeholder:"NAME" help:"Optional artefacts to include as well."`
+	Jobs       int      `placeholder:"N" help:"Go packages compiled at once."`
+	AnyHost    bool     `help:"Accept other versions of Debian packages than the lock names."`
+	Record     bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
+	JSON       bool     `name:"json" help:"Progress as lines of JSON."`
+}
+
+// Run makes a bundle.
+func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
+	cache := c.Cache
+	if cache == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("where is the cache? use --cache: %w", err)
+		}
+		cache = filepath.Join(base, "jeroboam", "bundle")
+	}
+	progress := func(e bundle.Event) {
+		_, _ = fmt.Fprintf(streams.Out, "[%2d/%d] %-8s %s %s: %s in %.1f s\n", e.Done, e.Total, e.Kind, e.Name, e.Version, e.How, e.Seconds) // progress only
+	}
+	if c.JSON {
+		out := json.NewEncoder(streams.Out)
+		progress = func(e bundle.Event) { _ = out.Encode(e) } // progress only
+	}
+	began := time.Now()
+	index, err := bundle.Build(ctx, bundle.Options{
+		LockFile: c.Lock, Dir: c.Output, Cache: cache, FromSource: c.FromSource, Groups: c.Group, Jobs: c.Jobs, AnyHost: c.AnyHost, Record: c.Record,
+		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress,
+		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
+	})
+	if err != nil || c.JSON {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "%s: %d files and %d images, in %.0f s\n", c.Output, len(index.Files), len(index.Images), time.Since(began).Seconds())
+	return err
+}
+
+type bundleVerifyCommand struct {
+	Bundle string `arg:"" help:"The bundle."`
+	Lock   string `placeholder:"FILE" help:"Compare with this lock as well."`
+}
+
+// Run checks a bundle.
+func (c *bundleVerifyCommand) Run(streams Streams) error {
+	b, err := bundle.Open(c.Bundle)
+	if err != nil {
+		return err
+	}
+	var lock *bundle.Lock
+	if c.Lock != "" {
+		if lock, err = bundle.ReadLock(c.Lock); err != nil {
+			return err
+		}
+	}
+	if err := b.Verify(lock); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "%s is as it should be: %d files, %d images\n", c.Bundle, len(b.Index.Files), len(b.Index.Images))
+	return err
+}
+
+type bundleShowCommand struct {
+	Bundle string `arg:"" help:"The bundle."`
+	Images bool   `help:"Only images: the name upstream and, with --prefix, the name in a mirror for workload clusters."`
+	Prefix string `placeholder:"REGISTRY" help:"What the label container_infra_prefix will be."`
+	Output string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// Run lists what a bundle has.
+func (c *bundleShowCommand) Run(streams Streams) error {
+	b, err := bundle.Open(c.Bundle)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Images || c.Prefix != "":
+		return c.showImages(streams, b)
+	case c.Output == "json":
+		return json.NewEncoder(streams.Out).Encode(b.Index)
+	}
+	w := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "KIND\tNAME\tVERSION\tMB\tWHERE\tDIGEST") // Flush reports what went wrong
+	row := func(kind, name, version string, size int64, where, digest string) {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%.1f\t%s\t%s\n", kind, name, version, float64(size)/1e6, where, digest) // Flush reports what went wrong
+	}
+	for _, f := range b.Index.Files {
+		row(f.Kind, f.Name, f.Version, f.Size, "files/"+f.Path, f.Digest)
+	}
+	for _, i := range b.Index.Images {
+		row("image", i.Name, i.Version, i.Size, i.Reference, i.Digest)
+	}
+	return w.Flush()
+}
+
+// mirrored is an image with its name in a mirror for workload clusters; "" if a workload cluster cannot ask for it there.
+type mirrored struct {
+	Source string `json:"source"`
+	Mirror string `json:"mirror,omitempty"`
+	Digest string `json:"digest"`
+}
+
+func (c *bundleShowCommand) showImages(streams Streams, b *bundle.Bundle) error {
+	var list []mirrored
+	for _, i := range b.Index.Images {
+		m := mirrored{Source: i.Reference, Digest: i.Digest}
+		if name, err := bundle.MagnumName(i.Reference); err == nil && c.Prefix != "" {
+			m.Mirror = c.Prefix + "/" + name
+		}
+		if m.Mirror != "" || c.Prefix == "" {
+			list = append(list, m)
+		}
+	}
+	if c.Output == "json" {
+		return json.NewEncoder(streams.Out).Encode(list)
+	}
+	w := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
+	for _, m := range list {
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", m.Source, m.Mirror) // Flush reports what went wrong
+	}
+	return w.Flush()
+}
+
+type bundleExportCommand struct {
+	Bundle string   `arg:"" help:"The bundle."`
+	Images []string `arg:"" optional:"" help:"References; all, if there are none."`
+}
+
+// Run writes a tar of images to standard output.
+func (c *bundleExportCommand) Run(streams Streams) error {
+	b, err := bundle.Open(c.Bundle)
+	if err != nil {
+		return err
+	}
+	return b.WriteImages(streams.Out, c.Images...)
+}
+
+type bundleServeCommand struct {
+	Bundle string `arg:"" help:"The bundle."`
+	Listen string `default:"127.0.0.1:5443" placeholder:"ADDRESS:PORT" help:"Where to listen: the management network's address of this host."`
+	Cert   string `placeholder:"FILE" help:"Certificate chain, PEM. Without it an authority is made for this run."`
+	Key    string `placeholder:"FILE" help:"Its key, PEM."`
+	CAOut  string `name:"ca-out" placeholder:"FILE" help:"Where to write the certificate of the authority that is made."`
+}
+
+// Run serves a bundle until it is told to stop.
+func (c *bundleServeCommand) Run(ctx context.Context, streams Streams) error {
+	b, err := bundle.Open(c.Bundle)
+	if err != nil {
+		return err
+	}
+	o := bundle.ServeOptions{Listen: c.Listen, CertFile: c.Cert, KeyFile: c.Key, Now: time.Now}
+	o.Ready = func(address string, ca []byte) error {
+		if c.CAOut != "" && ca != nil {
+			if err := os.WriteFile(c.CAOut, ca, 0o644); err != nil {
+				return err
+			}
+		}
+		_, err := io.WriteString(streams.Out, "serving "+c.Bundle+" on https://"+address+"/ (registry under /v2/, files under /files/)\n")
+		return err
+	}
+	return b.Serve(ctx, o)
+}

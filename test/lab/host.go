@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// makeHost unpacks a host's root file system and writes what makes it that host.
+func (l *Lab) makeHost(ctx context.Context, h Host) error {
+	root := l.root(h)
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	image := "host"
+	if h.Balancer {
+		image = "balancer"
+	}
+	if err := command(ctx, "tar", "-C", root, "-xpf", l.cached(image)); err != nil {
+		return err
+	}
+	public, err := os.ReadFile(l.path("ssh", "id_ed25519.pub"))
+	if err != nil {
+		return err
+	}
+	files := hostFiles(h, l.Hosts)
+	files["root/.ssh/authorized_keys"] = string(public)
+	if h.Balancer {
+		for name, text := range balancerFiles() {
+			files[name] = text
+		}
+	}
+	if err := writeFiles(root, files); err != nil {
+		return err
+	}
+	if err := l.hostLinks(ctx, root, h); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(root), "config"), []byte(containerConfig(h, root)), 0o644); err != nil {
+		return err
+	}
+	return l.hostKey(ctx, root, h)
+}
+
+func (l *Lab) root(h Host) string { return l.path("hosts", h.Container(), "rootfs") }
+
+// containerConfig is the LXC container that is the host. proc:mixed keeps the machine's sysctls read-only; those that
+// software on a real host writes are covered by small files of the host's own (shield).
+func containerConfig(h Host, root string) string {
+	lines := []string{
+		"lxc.uts.name = " + h.Name,
+		"lxc.rootfs.path = dir:" + root,
+		"lxc.apparmor.profile = unconfined",
+		"lxc.mount.auto = proc:mixed sys:rw cgroup:rw:force",
+		"lxc.cap.drop =",
+		"lxc.cgroup.devices.allow = a",
+		"lxc.pty.max = 1024",
+		"lxc.mount.entry = /dev/kmsg dev/kmsg none bind,create=file 0 0",
+		"lxc.net.0.type = veth",
+		"lxc.net.0.link = br-lab",
+		"lxc.net.0.flags = up",
+		"lxc.net.0.veth.pair = " + h.Name,
+		"lxc.net.0.hwaddr = " + mac(h),
+		"lxc.init.cmd = /lib/systemd/systemd",
+		"lxc.signal.halt = SIGRTMIN+4",
+	}
+	for name := range shield() {
+		if _, err := os.Stat(filepath.Join("/proc/sys", name)); err == nil {
+			lines = append(lines, fmt.Sprintf("lxc.mount.entry = %s/etc/lab-sysctl/%s proc/sys/%s none bind 0 0", root, strings.ReplaceAll(name, "/", "."), name))
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func mac(h Host) string {
+	last := h.Address[strings.LastIndexByte(h.Address, '.')+1:]
+	var n int
+	_, _ = fmt.Sscan(last, &n) // an address of ours
+	return fmt.Sprintf("00:16:3e:4c:41:%02x", n)
+}
+
+// shield is the global sysctls that a Kubernetes host writes, with the value a fresh host has. Containers of one kernel
+// share them, so without the shield a lab would change the machine: kubelet did, in the trial.
+func shield() map[string]string {
+	return map[string]string{
+		"kernel/panic":                   "0",
+		"kernel/panic_on_oops":           "0",
+		"kernel/pid_max":                 "4194304",
+		"kernel/keys/root_maxkeys":       "1000000",
+		"kernel/keys/root_maxbytes":      "25000000",
+		"vm/overcommit_memory":           "0",
+		"vm/panic_on_oom":                "0",
+		"vm/swappiness":                  "60",
+		"vm/max_map_count":               "65530",
+		"fs/inotify/max_queued_events":   "16384",
+		"fs/inotify/max_user_instances":  "128",
+		"fs/inotify/max_user_watches":    "192536",
+		"net/netfilter/nf_conntrack_max": "262144",
+	}
+}
+
+func hostFiles(h Host, all []Host) map[string]string {
+	addresses := "Address=" + h.Address + prefix + "\n"
+	if h.Balancer {
+		addresses += "Address=" + internalVIP + "/32\nAddress=" + externalVIP + "/32\n"
+	}
+	nested := "# The lab's part of every container on this host: cgroup v1 as it is here, and the shield of global sysctls.\n" +
+		"lxc.mount.auto = cgroup:rw:force\n"
+	files := map[string]string{
+		"etc/hostname":                          h.Name + "\n",
+		"etc/hosts":                             hostsFile(all),
+		"etc/resolv.conf":                       "# no name server: this host has no way out\n",
+		"etc/machine-id":                        "",
+		"etc/systemd/network/10-br.netdev":      "[NetDev]\nName=br-mgmt\nKind=bridge\nMACAddress=" + mac(h) + "\n",
+		"etc/systemd/network/20-eth0.network":   "[Match]\nName=eth0\n[Network]\nBridge=br-mgmt\n",
+		"etc/systemd/network/30-br.network":     "[Match]\nName=br-mgmt\n[Network]\n" + addresses + "LinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+		"etc/systemd/network/40-lxcbr0.netdev":  "[NetDev]\nName=lxcbr0\nKind=bridge\n",
+		"etc/systemd/network/40-lxcbr0.network": "[Match]\nName=lxcbr0\n[Network]\nAddress=10.0.3.1/24\nConfigureWithoutCarrier=yes\nDHCPServer=yes\nLinkLocalAddressing=no\n[DHCPServer]\nEmitDNS=no\nEmitRouter=no\n",
+		// OpenStack-Ansible makes lxcbr0 itself; Debian's own script would wait half a minute for it.
+		"etc/default/lxc-net":        "USE_LXC_BRIDGE=\"false\"\n",
+		"etc/default/lxc":            "LXC_AUTO=\"true\"\nBOOTGROUPS=\"onboot,\"\nUSE_LXC_BRIDGE=\"false\"\nSHUTDOWNDELAY=20\n",
+		"etc/lxc/lxc-openstack.conf": lxcOpenStack,
+		"etc/sysctl.d/99-lab.conf":   "net.ipv4.ip_forward=1\n",
+	}
+	for name, value := range shield() {
+		file := "etc/lab-sysctl/" + strings.ReplaceAll(name, "/", ".")
+		files[file] = value + "\n"
+		if _, err := os.Stat(filepath.Join("/proc/sys", name)); err == nil {
+			nested += "lxc.mount.entry = /" + file + " proc/sys/" + name + " none bind 0 0\n"
+		}
+	}
+	files["usr/share/lxc/config/common.conf.d/90-lab.conf"] = nested
+	return files
+}
+
+// hostsFile is the /etc/hosts of the hosts and of the deploy host: there is no name server.
+func hostsFile(all []Host) string {
+	names := "127.0.0.1 localhost\n" + internalVIP + " internal.example.com\n" + externalVIP + " " + external + "\n" + gateway + " deploy\n"
+	for _, o := range all {
+		names += o.Address + " " + o.Name + "\n"
+	}
+	return names
+}
+
+// lxcOpenStack is what OpenStack-Ansible's lxc_hosts role writes for all containers.
+const lxcOpenStack = `lxc.apparmor.profile = generated
+lxc.apparmor.allow_nesting = 1
+lxc.start.auto = 1
+lxc.start.delay = 15
+lxc.group = onboot
+lxc.group = openstack
+`
+
+func (l *Lab) hostLinks(ctx context.Context, root string, h Host) error {
+	for _, dir := range []string{"usr/lib/modules", "usr/src", "openstack/backup", "openstack/log", "var/lib/lxc"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	// OpenStack-Ansible keeps the base container where LXC's download template looks for it.
+	base := filepath.Join(root, "var/cache/lxc/download/debian/bookworm/amd64/default")
+	if err := os.MkdirAll(base, 0o755); err != nil {
+		return err
+	}
+	if err := command(ctx, "cp", "--reflink=auto", l.cached("container"), filepath.Join(base, "rootfs.tar.xz")); err != nil {
+		return err
+	}
+	enable := []string{"systemd-networkd", "ssh", "lxc"}
+	if h.Balancer {
+		enable = append(enable, "haproxy")
+	}
+	if err := command(ctx, "systemctl", append([]string{"--root", root, "--quiet", "enable"}, enable...)...); err != nil {
+		return err
+	}
+	return command(ctx, "systemctl", "--root", root, "--quiet", "mask", "lxc-net.service", "systemd-networkd-wait-online.service",
+		"systemd-udev-settle.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
+}
+
+// hostKey gives the host keys of its own (the cached image has the same for all) and remembers them for ssh.
+func (l *Lab) hostKey(ctx context.Context, root string, h Host) error {
+	for _, kind := range []string{"rsa", "ecdsa"} {
+		for _, suffix := range []string{"", ".pub"} {
+			_ = os.Remove(filepath.Join(root, "etc/ssh/ssh_host_"+kind+"_key"+suffix)) // ed25519 is enough
+		}
+	}
+	key := filepath.Join(root, "etc/ssh/ssh_host_ed25519_key")
+	_, _ = os.Remove(key), os.Remove(key+".pub") // not there is as good
+	if err := command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", h.Name, "-f", key); err != nil {
+		return err
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		return err
+	}
+	known, err := os.OpenFile(l.path("ssh", "known_hosts"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(known, "%s,%s %s", h.Name, h.Address, public)
+	if closed := known.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+func writeFiles(root string, files map[string]string) error {
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		dirMode, mode := os.FileMode(0o755), os.FileMode(0o644)
+		if strings.HasPrefix(name, "root/.ssh/") {
+			dirMode, mode = 0o700, 0o600
+		}
+		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lab) startHost(ctx context.Context, h Host) error {
+	if err := l.inside(ctx, "lxc-start", "-P", l.path("hosts"), "-n", h.Container(), "-o", l.path("log", h.Name+".log"), "-l", "WARN"); err != nil {
+		log, _ := os.ReadFile(l.path("log", h.Name+".log")) // says why, if it is there
+		return fmt.Errorf("%w\n%s", err, tail(log))
+	}
+	return nil
+}
+
+// ssh is a command on a host, as the deployer gives it.
+func (l *Lab) ssh(ctx context.Context, h Host, command string) (*exec.Cmd, error) {
+	return l.enter(ctx, "ssh", "-i", l.path("ssh", "id_ed25519"), "-o", "UserKnownHostsFile="+l.path("ssh", "known_hosts"),
+		"-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR", "root@"+h.Address, command)
+}
+
+func (l *Lab) waitHost(ctx context.Context, h Host) error {
+	return waitFor(ctx, 3*time.Minute, func() error {
+		cmd, err := l.ssh(ctx, h, "systemctl is-system-running; systemctl --failed --no-legend --plain")
+		if err != nil {
+			return err
+		}
+		out, err := cmd.CombinedOutput()
+		state, failed, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+		if state == "running" && err == nil {
+			return nil
+		}
+		return fmt.Errorf("it is %q %s", state, failed)
+	})
+}
