@@ -16,16 +16,18 @@ import (
 type Bundle struct {
 	// Programs are files of nodes.
 	Programs []Program
+	// Packages are Debian packages that nodes need.
+	Packages []host.Package
 	// Images are what containerd is given.
 	Images []host.Image
 	// RootFS is the digest of an archive that new containers are made of; "" if the bundle has none.
 	RootFS string
 	// Components are manifests, in the order they are applied.
 	Components []Component
-	// Versions are by name: kubernetes, etcd, coredns, pause, cluster-api, ...
+	// Versions are by name: kubernetes, those of components, and kubeadm's tags (etcd-tag, coredns-tag, pause-image).
 	Versions map[string]string
 	// Open opens a blob by digest.
-	Open func(digest string) (io.ReadCloser, error) `json:"-"`
+	Open func(digest string) (io.ReadCloser, error)
 }
 
 // Fits says whether the bundle has what the configuration asks for. A deployment installs what the bundle has, so the two must
@@ -35,7 +37,7 @@ func (b Bundle) Fits(in intent.Intent) error {
 	for _, v := range []struct{ name, variable, want string }{
 		{"kubernetes", "kubernetes_version", in.Versions.Kubernetes},
 		{"cluster-api", "cluster_api_version", in.Versions.ClusterAPI},
-		{"cluster-api-provider-openstack", "cluster_api_infrastructure_version", in.Versions.ClusterAPIProviderOpenStack},
+		{"cluster-api-openstack", "cluster_api_infrastructure_version", in.Versions.ClusterAPIProviderOpenStack},
 	} {
 		if have := b.Versions[v.name]; have != v.want {
 			errs = append(errs, fmt.Errorf("the configuration asks for %s %s (%s), the bundle has %s: set %s, or build a bundle with that version", v.name, v.want, v.variable, or(have, "none"), v.variable))

@@ -211,6 +211,16 @@ func objectsOf(w Wanted) ([]object, error) {
 				own = append(own, object{component: c.Name, u: u})
 			}
 		}
+		for _, o := range inventory(w.Intent, w.Bundle) {
+			if o.component == c.Name {
+				own = append(own, o)
+			}
+		}
+		for _, o := range own {
+			if err := customise(w.Intent, o); err != nil {
+				return nil, fmt.Errorf("manifest of %s: %w", c.Name, err)
+			}
+		}
 		slices.SortStableFunc(own, func(a, b object) int { return rank(a.u.GetKind()) - rank(b.u.GetKind()) })
 		out = append(out, own...)
 	}

@@ -27,7 +27,11 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 			if item.Container != nil && slices.Contains(w.Gone, item.Container.Name) {
 				continue
 			}
-			if c := item.Diff(world.Items[i]); c != nil {
+			c := item.Diff(world.Items[i])
+			if c == nil {
+				c = follow(item, p)
+			}
+			if c != nil {
 				p.Changes = append(p.Changes, *c)
 			}
 		}
@@ -43,6 +47,19 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	p.Changes = append(p.Changes, controlChanges(w, world, now)...)
 	p.Changes = append(p.Changes, world.Cluster.Changes...)
 	return p
+}
+
+// follow is the restart of something that reads a file which changes, nil if none does.
+func follow(item host.Item, p plan.Plan) *plan.Change {
+	t := item.Thing(nil)
+	for _, path := range item.Follows() {
+		for _, c := range p.Changes {
+			if c.Place == item.Place && c.Kind == "file" && (c.Name == path || strings.HasSuffix(path, "/") && strings.HasPrefix(c.Name, path)) {
+				return &plan.Change{Place: t.Place, Group: t.Group, Kind: t.Kind, Name: t.Name, Action: plan.Restart, Summary: "reads " + c.Name}
+			}
+		}
+	}
+	return nil
 }
 
 // controlChanges are kubeadm's part, and the Node objects'.

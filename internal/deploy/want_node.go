@@ -31,6 +31,9 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node, t traits) ([]host.Item
 	for _, dir := range []string{"/etc/kubernetes", "/etc/kubernetes/manifests", "/etc/containerd/certs.d", "/etc/cni/net.d", "/opt/cni/bin"} {
 		out = append(out, host.Item{File: &host.File{Path: dir, Dir: true}})
 	}
+	if len(b.Packages) > 0 {
+		out = append(out, host.Item{Packages: &host.Packages{Packages: b.Packages}})
+	}
 	for _, p := range b.Programs {
 		if !lateProgram(p.Name) {
 			out = append(out, host.Item{File: &host.File{Path: p.Path, Blob: p.Digest, Mode: 0o755}})
@@ -61,6 +64,13 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node, t traits) ([]host.Item
 		}},
 		host.Item{Images: &host.Images{Images: b.Images}},
 	)
+	if bridged(b) {
+		network, err := bridgeItems(in, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, network...)
+	}
 	text, err := initConfig(in, b, n, t)
 	if err != nil {
 		return nil, err

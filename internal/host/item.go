@@ -20,6 +20,7 @@ type Item struct {
 	Unit      *Unit      `json:"unit,omitempty"`
 	Container *Container `json:"container,omitempty"`
 	Images    *Images    `json:"images,omitempty"`
+	Packages  *Packages  `json:"packages,omitempty"`
 	HAProxy   *HAProxy   `json:"haproxy,omitempty"`
 }
 
@@ -47,6 +48,8 @@ func (i Item) resource() (resource, error) {
 		return i.Container, nil
 	case i.Images != nil:
 		return i.Images, nil
+	case i.Packages != nil:
+		return i.Packages, nil
 	case i.HAProxy != nil:
 		return i.HAProxy, nil
 	}
@@ -80,8 +83,22 @@ func (i Item) Blobs() []string {
 		return []string{i.File.Blob}
 	case i.Container != nil && i.Container.RootFS != "":
 		return []string{i.Container.RootFS}
+	case i.Packages != nil:
+		return i.Packages.blobs()
 	case i.Images != nil:
 		return i.Images.blobs()
+	}
+	return nil
+}
+
+// Follows are the files that the item has to take notice of when they change: what a unit reads when it starts. A path that
+// ends in a slash means everything below it.
+func (i Item) Follows() []string {
+	switch {
+	case i.Unit != nil && i.Unit.Active:
+		return i.Unit.Uses
+	case i.HAProxy != nil:
+		return []string{i.HAProxy.Fragments + "/"}
 	}
 	return nil
 }
