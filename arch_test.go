@@ -22,13 +22,13 @@ func floors() [][]string {
 		1: {
 			"internal/magnum", "internal/label", "internal/crd/v1alpha1", "internal/crd/manifests", "internal/policy",
 			"internal/oslo", "internal/pki", "internal/phase", "internal/version", "internal/jinja",
-			"internal/osa/haproxy",
+			"internal/osa/haproxy", "internal/plan",
 		},
-		2: {"internal/openstack", "internal/kube", "internal/osa"},
+		2: {"internal/openstack", "internal/kube", "internal/osa", "internal/host", "internal/remote"},
 		3: {"internal/store", "internal/capi", "internal/osa/intent", "internal/kube/kubetest"},
 		4: {
 			"internal/api", "internal/controller", "internal/controller/cluster",
-			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",
+			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate", "internal/deploy",
 		},
 		5: {"internal/cli"},
 		6: {"."},
