@@ -104,11 +104,7 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	})
 	if i < 0 {
 		c.Why = "no node has an API server that is ready"
-		changes, err := objectsOf(w)
-		for _, o := range changes {
-			c.Changes = append(c.Changes, o.change(plan.Create))
-		}
-		return c, err
+		return allNew(c, w)
 	}
 	n := w.Intent.Nodes[i]
 	cl, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
@@ -117,7 +113,11 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	}
 	c.Reachable = true
 	var nodes corev1.NodeList
-	if err := cl.List(ctx, &nodes); err != nil {
+	err = cl.List(ctx, &nodes)
+	if apierrors.IsForbidden(err) {
+		return allNew(c, w) // kubeadm init was stopped before it made the administrator one
+	}
+	if err != nil {
 		return c, fmt.Errorf("list nodes: %w", err)
 	}
 	c.Nodes = map[string]corev1.Node{}
@@ -128,6 +128,15 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 		return c, err
 	}
 	c.Changes, err = diffObjects(ctx, cl, w)
+	return c, err
+}
+
+// allNew is a cluster that has nothing of ours yet.
+func allNew(c Cluster, w Wanted) (Cluster, error) {
+	objects, err := objectsOf(w)
+	for _, o := range objects {
+		c.Changes = append(c.Changes, o.change(plan.Create))
+	}
 	return c, err
 }
 

@@ -40,16 +40,22 @@ func (d *Deployment) initialise(ctx context.Context) error {
 		return nil
 	}
 	n := d.living()[at]
-	args := []string{"kubeadm", "init", "--config", kubeadmConfig}
-	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
-		args = append(args, "--skip-phases=addon/kube-proxy")
-	}
-	if d.World.Nodes[n.Name].Touched() {
-		args = append(args, "--ignore-preflight-errors=all") // they would say that it has begun before
+	t := traitsOf(d.Wanted.Facts[n.PhysicalHost])
+	t.again = d.World.Nodes[n.Name].Touched()
+	text, err := initConfig(d.Wanted.Intent, d.Wanted.Bundle, n, t)
+	if err != nil {
+		return err
 	}
 	d.say(step, n.Name, "kubeadm init")
 	stop := d.nudge(ctx, n)
-	_, err := d.command(ctx, d.place(n), 10*time.Minute, args...)
+	err = d.withSecretFile(ctx, d.place(n), "/run/jeroboam/init.yaml", text, func(path string) error {
+		args := []string{"kubeadm", "init", "--config", path}
+		if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
+			args = append(args, "--skip-phases=addon/kube-proxy")
+		}
+		_, err := d.command(ctx, d.place(n), 10*time.Minute, args...)
+		return err
+	})
 	stop()
 	if err != nil {
 		return err

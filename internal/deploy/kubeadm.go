@@ -50,12 +50,18 @@ func extraArgs(args map[string]string) []any {
 
 // traits are what a host's kernel makes necessary.
 type traits struct {
+	// again: kubeadm goes on where an earlier run was stopped, and would complain of all that it finds.
+	again bool
+
 	// cgroupV1: kubelet has to be told that it may run here (Kubernetes 1.35: failCgroupV1).
 	cgroupV1 bool
 }
 
 // ignored are the preflight checks of kubeadm that do not apply.
 func (t traits) ignored(in intent.Intent) []string {
+	if t.again {
+		return []string{"all"}
+	}
 	out := []string{"DirAvailable--etc-kubernetes-manifests"} // kubelet's static pods; the directory is made before kubeadm runs
 	if in.Kubernetes.AllowUnsafeSwap {
 		out = append(out, "Swap")
@@ -117,11 +123,21 @@ func oidc(o intent.OIDC) map[string]string {
 	return args
 }
 
+// cgroupDriver is who makes the cgroups of pods, for kubelet and containerd alike. Without cgroups by quality of service, which
+// is what the collection configures, kubelet names no parent, and runc refuses to ask systemd ("expected cgroupsPath to be of
+// format slice:prefix:name").
+func cgroupDriver(in intent.Intent) string {
+	if in.Kubernetes.KubeletExtraArgs["cgroups-per-qos"] == "false" {
+		return "cgroupfs"
+	}
+	return "systemd"
+}
+
 // kubeletConfiguration and kubeProxyConfiguration are kubeadm's further documents.
 func kubeletConfiguration(in intent.Intent, t traits) m {
 	c := m{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-		"cgroupDriver": "systemd",
+		"cgroupDriver": cgroupDriver(in),
 		// A node that cannot pull must not remove what it was given.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 	}

@@ -153,11 +153,11 @@ oom_score = 0
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
         BinaryName = "/usr/bin/runc"
-        SystemdCgroup = true
+        SystemdCgroup = %v
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["/opt/cni/bin"]
     conf_dir = "/etc/cni/net.d"
-`, root, state, or(in.Containerd.DebugLevel, "info"), or(in.Containerd.Snapshotter, "overlayfs"), pause)
+`, root, state, or(in.Containerd.DebugLevel, "info"), or(in.Containerd.Snapshotter, "overlayfs"), pause, cgroupDriver(in) == "systemd")
 }
 
 func or(s, other string) string {
