@@ -45,6 +45,12 @@ lab-up: ## "physical hosts" on this machine, for jeroboam deploy: make lab-up AR
 lab-down: ## remove them and all their traces
 	@go run ./test/lab down $(ARGS)
 
+.PHONY: e2e-deploy
+e2e-deploy: build ## jeroboam deploy on the lab's hosts: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)
+	@go build -o bin/lab ./test/lab
+	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
+		go test -count=1 -timeout 60m -v ./test/deploy
+
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml
 	@$(TOOL) golangci-lint run ./...

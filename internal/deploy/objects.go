@@ -144,7 +144,7 @@ func (d *Deployment) converge(ctx context.Context) error {
 				late = append(late, "node "+n.NodeName+": "+why)
 			}
 		}
-		late = append(late, unavailable(ctx, c, objects)...)
+		late = append(late, unavailable(ctx, c, d.Wanted.Intent.Kubernetes.RemoveKubeProxy, objects)...)
 		return len(late) == 0, strings.Join(late, "; ")
 	})
 }
@@ -165,8 +165,8 @@ func nodeReady(ctx context.Context, c client.Client, name string) string {
 	return "has no conditions yet"
 }
 
-// unavailable lists workloads of the components, and CoreDNS, that are not complete.
-func unavailable(ctx context.Context, c client.Client, objects []object) []string {
+// unavailable lists workloads of the components, and kubeadm's own, that are not complete.
+func unavailable(ctx context.Context, c client.Client, noProxy bool, objects []object) []string {
 	var out []string
 	check := func(kind, namespace, name string) {
 		ok, err := available(ctx, c, kind, client.ObjectKey{Namespace: namespace, Name: name})
@@ -180,6 +180,9 @@ func unavailable(ctx context.Context, c client.Client, objects []object) []strin
 		}
 	}
 	check("Deployment", "kube-system", "coredns")
+	if !noProxy {
+		check("DaemonSet", "kube-system", "kube-proxy")
+	}
 	for _, o := range objects {
 		if kind := o.u.GetKind(); kind == "Deployment" || kind == "DaemonSet" {
 			check(kind, o.u.GetNamespace(), o.u.GetName())
