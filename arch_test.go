@@ -22,14 +22,18 @@ func floors() [][]string {
 		1: {
 			"internal/magnum", "internal/label", "internal/crd/v1alpha1", "internal/crd/manifests", "internal/policy",
 			"internal/oslo", "internal/pki", "internal/phase", "internal/version", "internal/jinja",
-			"internal/osa/haproxy", "internal/sni", "internal/proxy/manifests",
+			"internal/osa/haproxy", "internal/sni", "internal/proxy/manifests", "internal/plan",
 		},
-		2: {"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry"},
+		2: {
+			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
+			"internal/remote",
+		},
 		3: {"internal/store", "internal/capi", "internal/osa/intent", "internal/kube/kubetest", "internal/proxy/backend"},
 		4: {
 			"internal/api", "internal/controller", "internal/controller/cluster",
 			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",
 			"internal/proxy", "internal/proxy/control", "internal/proxy/native", "internal/proxy/haproxy", "internal/bundle",
+			"internal/deploy",
 		},
 		5: {"internal/cli"},
 		6: {"."},

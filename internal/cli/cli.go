@@ -21,6 +21,7 @@ type Streams struct {
 
 // commands is the command tree. Flags, environment variables, defaults and help stand in the tags.
 type commands struct {
+	Agent     agentCommand     `cmd:"" hidden:"" help:"Serve a deployer on this machine: started by deploy, not by people."`
 	Server    ServerCommand    `cmd:"" help:"Serve the Magnum API and run the controllers against a management cluster."`
 	CRDs      crdsCommand      `cmd:"" name:"crds" help:"Install, or print, the custom resource definitions of Magnum's records."`
 	Deploy    deployCommand    `cmd:"" help:"Deploy the management cluster and what belongs to it, from an operator's OpenStack-Ansible configuration."`
@@ -58,11 +59,17 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err != nil {
 		return fail(streams, fmt.Errorf("%w (jeroboam --help lists commands and flags)", err))
 	}
-	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
+	err = k.Run()
+	switch {
+	case errors.Is(err, errChanges):
+		return changesPending
+	case err != nil && !errors.Is(err, context.Canceled):
 		return fail(streams, err)
 	}
 	return 0
 }
+
+const changesPending = 2
 
 func fail(streams Streams, err error) int {
 	_, _ = fmt.Fprintf(streams.Err, "jeroboam: %v\n", err) // nobody to tell when standard error is gone

@@ -15,6 +15,11 @@ import (
 )
 
 type deployCommand struct {
+	Plan    deployPlanCommand    `cmd:"" help:"Show what would change on which host, and change nothing. Exit status 2: there is something."`
+	Apply   deployApplyCommand   `cmd:"" help:"Make the management cluster as the configuration asks for. Running it again goes on where it stopped."`
+	Status  deployStatusCommand  `cmd:"" help:"Show nodes, etcd's members, versions, certificates, load balancers and drift."`
+	Destroy deployDestroyCommand `cmd:"" help:"Remove what jeroboam made, and only that."`
+
 	Config  deployConfigCommand  `cmd:"" help:"Show what the operator's configuration asks for, where each value comes from, and what is wrong with it."`
 	HAProxy deployHAProxyCommand `cmd:"" name:"haproxy" help:"Print the fragments of haproxy.cfg for the management cluster."`
 }

@@ -1,0 +1,21 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+// agentCommand is what a deployer starts on hosts and in containers. It is hidden: nobody types it.
+type agentCommand struct {
+	Store string `placeholder:"DIGEST" help:"Take a file with this digest from standard input into the host's store."`
+}
+
+// Run serves a deployer, or takes one file.
+func (c *agentCommand) Run(ctx context.Context, streams Streams) error {
+	m := host.This()
+	if c.Store != "" {
+		return host.Store(m, c.Store, streams.In)
+	}
+	return host.Serve(context.WithoutCancel(ctx), m, streams.In, streams.Out)
+}

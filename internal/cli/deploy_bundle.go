@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+// openBundle reads what a bundle has, as a deployment takes it.
+func openBundle(dir string) (deploy.Bundle, error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return deploy.Bundle{}, err
+	}
+	files := map[string]string{} // by digest
+	out := deploy.Bundle{Versions: map[string]string{}}
+	for _, f := range b.Index.Files {
+		path := filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path))
+		files[f.Digest] = path
+		if err := addFile(&out, f, path); err != nil {
+			return out, err
+		}
+	}
+	if err := addImages(&out, b, files); err != nil {
+		return out, err
+	}
+	out.Open = func(digest string) (io.ReadCloser, error) {
+		path, ok := files[digest]
+		if !ok {
+			return nil, fmt.Errorf("the bundle has nothing with digest %s", digest)
+		}
+		return os.Open(path)
+	}
+	return out, nil
+}
+
+func addFile(out *deploy.Bundle, f bundle.IndexFile, path string) error {
+	switch f.Kind {
+	case "package":
+		out.Packages = append(out.Packages, host.Package{Name: f.Name, Blob: f.Digest})
+	case "manifest":
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read the bundle: %w", err)
+		}
+		out.Components = append(out.Components, deploy.Component{Name: f.Name, Manifest: text})
+		out.Versions[f.Name] = strings.TrimPrefix(f.Version, "v")
+	default:
+		dir, name, _ := strings.Cut(f.Path, "/")
+		at, ok := map[string]string{"bin": "/usr/bin/", "cni": "/opt/cni/bin/"}[dir]
+		if !ok {
+			return nil // for somebody else
+		}
+		out.Programs = append(out.Programs, deploy.Program{Name: f.Name, Path: at + name, Digest: f.Digest})
+		if f.Name == "kubeadm" {
+			out.Versions["kubernetes"] = strings.TrimPrefix(f.Version, "v")
+		}
+	}
+	return nil
+}
+
+// addImages reads each image's manifest, for the blobs that a node needs of it.
+func addImages(out *deploy.Bundle, b *bundle.Bundle, files map[string]string) error {
+	for _, i := range b.Index.Images {
+		blob := func(digest string) string {
+			return filepath.Join(b.Dir, "oci", "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
+		}
+		text, err := os.ReadFile(blob(i.Digest))
+		if err != nil {
+			return fmt.Errorf("read the bundle's image %s: %w", i.Reference, err)
+		}
+		var m struct {
+			MediaType string `json:"mediaType"`
+			Config    struct {
+				Digest string `json:"digest"`
+			} `json:"config"`
+			Layers []struct {
+				Digest string `json:"digest"`
+			} `json:"layers"`
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			return fmt.Errorf("read the bundle's image %s: %w", i.Reference, err)
+		}
+		img := host.Image{Ref: i.Reference, Manifest: i.Digest, Size: int64(len(text)), MediaType: m.MediaType, Blobs: []string{i.Digest, m.Config.Digest}}
+		for _, l := range m.Layers {
+			if !slices.Contains(img.Blobs, l.Digest) {
+				img.Blobs = append(img.Blobs, l.Digest)
+			}
+		}
+		for _, d := range img.Blobs {
+			files[d] = blob(d)
+		}
+		out.Images = append(out.Images, img)
+		tag := i.Reference[strings.LastIndexByte(i.Reference, ':')+1:]
+		switch i.Name {
+		case "etcd", "coredns":
+			out.Versions[i.Name+"-tag"] = tag
+		case "pause":
+			out.Versions["pause-image"] = i.Reference
+		}
+	}
+	return nil
+}

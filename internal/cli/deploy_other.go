@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+type deployStatusCommand struct{ deployOptions }
+
+// Run prints how the management cluster is. The exit status is 0 when everything serves and nothing has drifted, 2 when
+// something has drifted, 1 when something does not serve.
+func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
+	s, err := c.look(ctx, streams, false)
+	if err != nil {
+		return err
+	}
+	defer s.hosts.Close()
+	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, time.Now())
+	if c.Output == "json" {
+		e := json.NewEncoder(streams.Out)
+		e.SetIndent("", "  ")
+		err = e.Encode(status)
+	} else {
+		err = writeStatus(streams.Out, status)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !status.Healthy:
+		return errors.New("something does not serve, see above")
+	case len(status.Changes) > 0:
+		return errChanges
+	}
+	return nil
+}
+
+func writeStatus(out io.Writer, s deploy.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	// Flush reports what went wrong.
+	_, _ = fmt.Fprintf(w, "management cluster %s, Kubernetes %s\n\nNODE\tHOST\tADDRESS\tREADY\tKUBELET\tAPI SERVER\tAPI\tETCD\tMEMBER\tCERTIFICATES UNTIL\n", s.Endpoint, s.Kubernetes)
+	for _, n := range s.Nodes {
+		expires := "-"
+		if !n.Expires.IsZero() {
+			expires = n.Expires.Format(time.DateOnly) + " (" + n.Certificate + ")"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, n.Host, n.Address, n.Ready, n.Kubelet, n.APIServer, n.API, n.Etcd, n.Member, expires)
+	}
+	_, _ = fmt.Fprintf(w, "\nBALANCER\tSERVER\tSTATUS\tCHECK\n")
+	for _, b := range s.Backends {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", b.Balancer, b.Server, b.Status, b.Check)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	_, err := fmt.Fprintf(out, "\ndrift: %s\n", s.Drift)
+	return err
+}
+
+type deployDestroyCommand struct {
+	deployOptions
+	Allow []string `placeholder:"JUDGE" help:"\"delete\" says that it is meant; without it the plan is only shown."`
+}
+
+// Run removes what jeroboam made, and only that.
+func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
+	in, err := c.intent(streams)
+	if err != nil {
+		return err
+	}
+	hosts, err := c.connect(ctx, in)
+	defer hosts.Close()
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	facts, err := deploy.Look(ctx, hosts)
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	wanted := deploy.Nothing(in, facts)
+	world, err := deploy.Inspect(ctx, hosts, wanted, deploy.Connect)
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	p := deploy.DestroyPlan(wanted, world)
+	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
+		return err
+	}
+	switch {
+	case p.Empty():
+		return nil
+	case len(p.Blocked(c.Allow)) > 0:
+		return errors.New("nothing was changed: removing needs --allow delete")
+	}
+	d := newDeployment(wanted, world, p, hosts, streams, c.Output)
+	return d.Destroy(ctx)
+}
+
+// newDeployment gives a run what it needs of the outside.
+func newDeployment(w deploy.Wanted, world deploy.World, p plan.Plan, hosts deploy.Hosts, streams Streams, output string) *deploy.Deployment {
+	return &deploy.Deployment{
+		Wanted: w, World: world, Plan: p, Hosts: hosts, Dial: deploy.Connect,
+		Report: reporter(streams.Out, output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond,
+	}
+}

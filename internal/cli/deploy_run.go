@@ -1,0 +1,283 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
+)
+
+// errChanges makes the exit status 2: there are changes, and nobody has made them.
+var errChanges = errors.New("changes are pending")
+
+// deployOptions are the flags that plan, apply, status and destroy share.
+type deployOptions struct {
+	operatorFlags
+	Bundle     string   `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
+	SSHKey     []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
+	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
+	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed."`
+	Output     string   `enum:"text,json" default:"text" help:"text or json."`
+}
+
+// read reads the configuration with facts of hosts that are known already.
+func (o *deployOptions) read(facts map[string]map[string]string) (intent.Intent, osa.Findings, error) {
+	opts, err := o.options()
+	if err != nil {
+		return intent.Intent{}, nil, err
+	}
+	opts.HostFacts = facts
+	return intent.Read(opts)
+}
+
+// session is everything a deploy command works with.
+type session struct {
+	intent intent.Intent
+	hosts  deploy.Hosts
+	facts  map[string]host.Facts
+	wanted deploy.Wanted
+	world  deploy.World
+}
+
+// intent reads the configuration, tells what is wrong with it, and refuses what must not be deployed.
+func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
+	in, found, err := o.read(nil)
+	if err != nil {
+		return in, err
+	}
+	if len(in.NeedFacts) > 0 {
+		if in, found, err = o.read(assumedFacts(in)); err != nil {
+			return in, err
+		}
+	}
+	if o.Output == "text" || found.Err() != nil {
+		if err := writeFindings(streams.Err, found); err != nil {
+			return in, err
+		}
+	}
+	if err := undeployable(found); err != nil {
+		return in, err
+	}
+	if len(in.Drawn) > 0 {
+		return in, fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (jeroboam inventory --write)", strings.Join(in.Drawn, ", "))
+	}
+	return in, nil
+}
+
+// assumedFacts are those of containers, whose host name OpenStack-Ansible sets: their name, with dashes.
+func assumedFacts(in intent.Intent) map[string]map[string]string {
+	facts := map[string]map[string]string{}
+	for _, name := range in.NeedFacts {
+		facts[name] = map[string]string{"hostname": strings.ReplaceAll(name, "_", "-"), "os_family": "Debian", "architecture": "x86_64"}
+	}
+	return facts
+}
+
+// connect logs in to all hosts of the deployment, and says of all that fail why.
+func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.Hosts, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, fmt.Errorf("find SSH keys: %w", err)
+	}
+	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
+	if len(o.SSHKey) > 0 {
+		auth.Keys = o.SSHKey
+	}
+	if len(o.KnownHosts) > 0 {
+		auth.KnownHosts = o.KnownHosts
+	}
+	program, err := remote.This()
+	if err != nil {
+		return nil, err
+	}
+	hosts := deploy.Hosts{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var errs []error
+	for _, t := range o.targets(in) {
+		all.Go(func() {
+			c, err := remote.Dial(ctx, t, auth, program)
+			mu.Lock()
+			defer mu.Unlock()
+			if errs = append(errs, err); err == nil {
+				hosts[t.Name] = c
+			}
+		})
+	}
+	all.Wait()
+	return hosts, errors.Join(errs...)
+}
+
+// targets are the physical hosts of nodes and load balancers, without those of nodes that are gone.
+func (o *deployOptions) targets(in intent.Intent) []remote.Target {
+	needed := map[string]bool{}
+	for _, n := range in.Nodes {
+		needed[n.PhysicalHost] = needed[n.PhysicalHost] || !slices.Contains(o.Replace, n.Name)
+	}
+	for _, h := range in.HAProxy.Hosts {
+		needed[h.PhysicalHost] = true
+	}
+	var out []remote.Target
+	for _, h := range in.Hosts {
+		if needed[h.Name] {
+			out = append(out, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
+		}
+	}
+	return out
+}
+
+// look connects, checks, and looks at everything.
+func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) (*session, error) {
+	in, err := o.intent(streams)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := openBundle(o.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{intent: in}
+	if s.hosts, err = o.connect(ctx, in); err != nil && (strict || len(s.hosts) == 0) {
+		s.hosts.Close()
+		return nil, fmt.Errorf("nothing was changed: %w", err)
+	}
+	if s.facts, err = deploy.Look(ctx, s.hosts); err == nil {
+		err = deploy.Preflight(in, s.facts, time.Now())
+	}
+	if err == nil {
+		err = bundle.Fits(in)
+	}
+	if err == nil {
+		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
+	}
+	if err == nil {
+		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, deploy.Connect)
+	}
+	if err == nil {
+		err = deploy.Foreign(s.wanted, s.world)
+	}
+	if err != nil {
+		s.hosts.Close()
+		return nil, fmt.Errorf("nothing was changed: %w", err)
+	}
+	return s, nil
+}
+
+// plan compares and judges.
+func (s *session) plan() plan.Plan {
+	return plan.Judged(deploy.Diff(s.wanted, s.world, time.Now()), deploy.Judges(s.wanted, s.world)...)
+}
+
+type deployPlanCommand struct {
+	deployOptions
+	NoDiff bool `help:"Leave out the differences of files."`
+}
+
+// Run prints what apply would change. The exit status is 0 for nothing, 2 for something.
+func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
+	s, err := c.look(ctx, streams, true)
+	if err != nil {
+		return err
+	}
+	defer s.hosts.Close()
+	p := s.plan()
+	if err := writePlan(streams.Out, p, c.Output, !c.NoDiff); err != nil {
+		return err
+	}
+	if !p.Empty() {
+		return errChanges
+	}
+	return nil
+}
+
+func writePlan(w io.Writer, p plan.Plan, output string, diffs bool) error {
+	if output == "json" {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(p)
+	}
+	return plan.WriteText(w, p, diffs)
+}
+
+type deployApplyCommand struct {
+	deployOptions
+	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum."`
+}
+
+// Run makes everything as it should be.
+func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
+	for {
+		again, err := c.once(ctx, streams)
+		if !again {
+			return err
+		}
+	}
+}
+
+// once is one round: look, plan, apply. Another one is needed when containers had to be started to see what is in them.
+func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again bool, err error) {
+	s, err := c.look(ctx, streams, true)
+	if err != nil {
+		return false, err
+	}
+	defer s.hosts.Close()
+	p := s.plan()
+	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
+		return false, err
+	}
+	if blocked := p.Blocked(c.Allow); len(blocked) > 0 {
+		names := map[string]bool{}
+		for _, f := range blocked {
+			names[f.Judge] = true
+		}
+		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
+	}
+	if p.Empty() {
+		return false, nil
+	}
+	err = newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output).Apply(ctx)
+	switch {
+	case errors.Is(err, deploy.ErrLookAgain):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
+	}
+	return false, nil
+}
+
+// reporter writes progress as it comes: lines, or lines of JSON.
+func reporter(w io.Writer, output string) func(deploy.Progress) {
+	var mu sync.Mutex
+	began := time.Now()
+	return func(p deploy.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		if output == "json" {
+			_ = json.NewEncoder(w).Encode(p) // nobody to tell when standard output is gone
+			return
+		}
+		took := ""
+		if p.Took > 0 {
+			took = fmt.Sprintf(" (%.1f s)", p.Took.Seconds())
+		}
+		place := p.Step
+		if p.Place != "" {
+			place = p.Place
+		}
+		_, _ = fmt.Fprintf(w, "[%6.1f s] %s: %s%s\n", time.Since(began).Seconds(), place, p.Text, took)
+	}
+}

@@ -1,0 +1,101 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Nothing is Want for a deployment that should not be: what we made is to be gone, what others made is not looked at.
+// Containers that OpenStack-Ansible made stay, with everything in them; so do haproxy's fragments that it wrote.
+func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
+	w := Wanted{Intent: in, Facts: facts, Places: map[string]Place{}}
+	for _, h := range in.HAProxy.Hosts {
+		p := Place{Host: h.PhysicalHost}
+		if !h.IsMetal {
+			p.Container = h.Name
+		}
+		w.place(p)
+		ours := false
+		for _, s := range h.Services {
+			if strings.HasPrefix(facts[h.PhysicalHost].Fragments[s.Name], ourMark) {
+				w.add(p.Name(), groupHAProxy, host.Item{File: &host.File{Path: haproxy.Dir + "/" + s.Name, Gone: true}})
+				ours = true
+			}
+		}
+		if ours {
+			w.add(p.Name(), groupHAProxy, host.Item{HAProxy: &host.HAProxy{
+				Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service",
+			}})
+		}
+	}
+	for _, h := range in.HostsWith(intent.RoleNode) {
+		w.place(Place{Host: h.Name})
+		for _, path := range []string{"/etc/modules-load.d/jeroboam.conf", "/etc/sysctl.d/90-jeroboam.conf", host.Directory} {
+			w.add(h.Name, groupHost, host.Item{File: &host.File{Path: path, Gone: true}})
+		}
+	}
+	return w
+}
+
+// made are the containers of the deployment that we made, by host.
+func (w Wanted) made() map[string][]string {
+	out := map[string][]string{}
+	for _, n := range w.Intent.Nodes {
+		if w.Facts[n.PhysicalHost].Made[n.Name] {
+			out[n.PhysicalHost] = append(out[n.PhysicalHost], n.Name)
+		}
+	}
+	return out
+}
+
+// DestroyPlan is what Destroy removes.
+func DestroyPlan(w Wanted, world World) plan.Plan {
+	var p plan.Plan
+	for i, item := range w.Items {
+		if item.Group != groupHAProxy {
+			continue
+		}
+		if c := item.Diff(world.Items[i]); c != nil {
+			p.Changes = append(p.Changes, *c)
+		}
+	}
+	made := w.made()
+	for _, name := range slices.Sorted(maps.Keys(made)) {
+		for _, c := range made[name] {
+			p.Changes = append(p.Changes, plan.Change{
+				Place: name, Group: groupContainer, Kind: "container", Name: c, Action: plan.Delete, Summary: "with everything in it: etcd's data among it",
+			})
+		}
+	}
+	for i, item := range w.Items {
+		if c := item.Diff(world.Items[i]); c != nil && item.Group == groupHost {
+			p.Changes = append(p.Changes, *c)
+		}
+	}
+	return plan.Judged(p, deletions())
+}
+
+// Destroy removes what the plan says, one host after the other: load balancers first, so that nobody is sent to what goes.
+func (d *Deployment) Destroy(ctx context.Context) error {
+	if err := d.balance(ctx); err != nil {
+		return err
+	}
+	made := d.Wanted.made()
+	for _, name := range slices.Sorted(maps.Keys(made)) {
+		for _, c := range made[name] {
+			d.say("remove containers", name, "remove container %s", c)
+			if _, err := ask[struct{}](ctx, d.Hosts, Place{Host: name}, host.OpRemove, c); err != nil {
+				return fmt.Errorf("remove container %s: %w", c, err)
+			}
+		}
+	}
+	return d.prepareHosts(ctx)
+}

@@ -1,0 +1,12 @@
+// Package deploy builds the highly available management cluster on real hosts: LXC containers as OpenStack-Ansible makes them,
+// containerd, a control plane by kubeadm behind OpenStack-Ansible's haproxy, the network of pods, cert-manager, Cluster API.
+//
+// It is four functions with values between them:
+//
+//	Want(intent, bundle, facts) Wanted     how everything should be
+//	Inspect(ctx, wanted) World             how everything is: asked of systemd, LXC, kubeadm's files, etcd, the API server
+//	Diff(wanted, world) plan.Plan          what would change; pure
+//	Apply(ctx, wanted, world, plan)        the steps, on one screen in steps.go
+//
+// Nothing is remembered between runs. A run that was killed at any point is continued by running again.
+package deploy

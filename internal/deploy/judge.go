@@ -1,0 +1,130 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
+func Judges(w Wanted, world World) []plan.Judge {
+	return []plan.Judge{
+		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world),
+	}
+}
+
+// restarts: a member of etcd, with everything else on its node, goes away for a while.
+func restarts(w Wanted, world World) plan.Judge {
+	return func(p plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for _, n := range w.Intent.Nodes {
+			if !world.member(n) {
+				continue
+			}
+			for _, c := range p.Changes {
+				switch {
+				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create && c.Action != plan.Run:
+					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "the container is stopped and started: its etcd member and API server are away meanwhile"})
+				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew"):
+					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
+				case c.Place == n.Name && c.Kind == "unit" && (c.Name == "containerd.service" || c.Name == "kubelet.service"):
+					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods go on running"})
+				}
+			}
+		}
+		return out
+	}
+}
+
+func deletions() plan.Judge {
+	return func(p plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for _, c := range p.Changes {
+			if c.Action == plan.Delete {
+				out = append(out, plan.Finding{Judge: "delete", Where: c.Place, Blocks: true, Text: fmt.Sprintf("%s %s is removed", c.Kind, c.Name)})
+			}
+		}
+		return out
+	}
+}
+
+// downgrades: etcd's data and the API server's objects do not go back. Minor versions are stepped one by one (Kubernetes'
+// version skew policy), which kubeadm refuses as well, but only after the first node has been drained.
+func downgrades(w Wanted, world World) plan.Judge {
+	return func(plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		want := w.Intent.Versions.Kubernetes
+		for _, n := range w.Intent.Nodes {
+			have := trimV(world.Nodes[n.Name].StaticPods["kube-apiserver"])
+			if have == "" || have == want || !world.member(n) {
+				continue
+			}
+			switch {
+			case older(want, have):
+				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s goes back", have, want)})
+			case minorNumber(want) > minorNumber(have)+1:
+				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s skips a minor version: go through %d.%d first", have, want, versionOf(want)[0], minorNumber(have)+1)})
+			}
+		}
+		return out
+	}
+}
+
+func versionOf(v string) [3]int {
+	var out [3]int
+	core, _, _ := strings.Cut(trimV(v), "-")
+	for i, part := range strings.SplitN(core, ".", 3) {
+		out[i], _ = strconv.Atoi(part) // what is no number counts as 0
+	}
+	return out
+}
+
+func minorNumber(v string) int { return versionOf(v)[1] }
+
+func older(a, b string) bool {
+	x, y := versionOf(a), versionOf(b)
+	return slices.Compare(x[:], y[:]) < 0
+}
+
+// quorumRisk: members that do not serve now, while the plan takes another one away.
+func quorumRisk(w Wanted, world World) plan.Judge {
+	return func(p plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for _, n := range w.living() {
+			state := world.Nodes[n.Name]
+			if !world.member(n) || state.Healthy() {
+				continue
+			}
+			text := fmt.Sprintf("does not serve (API server: %s; etcd: %s)", state.Ready, state.Etcd)
+			touches := slices.ContainsFunc(w.living(), func(o intent.Node) bool {
+				return o.Name != n.Name && world.member(o) && (p.Touches(o.Name, "") || containerTouched(p, o))
+			})
+			out = append(out, plan.Finding{Judge: "quorum", Where: n.Name, Blocks: touches, Text: text})
+		}
+		return out
+	}
+}
+
+func containerTouched(p plan.Plan, n intent.Node) bool {
+	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" && c.Name == n.Name })
+}
+
+// lostNodes: etcd counts on a member that is no longer there. Only the operator knows whether it comes back.
+func lostNodes(w Wanted, world World) plan.Judge {
+	return func(plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for _, n := range w.living() {
+			if world.lost(n) {
+				out = append(out, plan.Finding{
+					Judge: "lost", Where: n.Name, Blocks: true,
+					Text: "etcd has a member of it, and there is nothing of it on " + n.PhysicalHost + ": if it is gone for good, --replace " + n.Name,
+				})
+			}
+		}
+		return out
+	}
+}

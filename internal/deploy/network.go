@@ -1,0 +1,68 @@
+package deploy
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// bridged says that pods get the light network: the reference plugins' bridge on each node, and routes between nodes. It is
+// the choice of bundles without another, and has no network policy.
+func bridged(b Bundle) bool {
+	return !slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == "cilium" })
+}
+
+// podRange is a node's part of the pods' range: the first node has the first one.
+func podRange(in intent.Intent, at int) (netip.Prefix, error) {
+	all, err := netip.ParsePrefix(in.Network.PodCIDR)
+	if err != nil || !all.Addr().Is4() {
+		return netip.Prefix{}, fmt.Errorf("the range of pods %q is no IPv4 range", in.Network.PodCIDR)
+	}
+	bits := in.Network.PodMaskSize
+	if bits < all.Bits() || at >= 1<<(bits-all.Bits()) {
+		return netip.Prefix{}, fmt.Errorf("the range of pods %s has no /%d for node %d (cilium_ipv4_cidr)", all, bits, at+1)
+	}
+	start := all.Masked().Addr().As4()
+	binary.BigEndian.PutUint32(start[:], binary.BigEndian.Uint32(start[:])+uint32(at)<<(32-bits))
+	return netip.PrefixFrom(netip.AddrFrom4(start), bits), nil
+}
+
+// bridgeItems are a node's configuration of the light network.
+func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
+	routes := "[Unit]\nDescription=routes to the pods of other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+	own := netip.Prefix{}
+	for i, other := range in.Nodes {
+		r, err := podRange(in, i)
+		if err != nil {
+			return nil, err
+		}
+		if other.Name == n.Name {
+			own = r
+			continue
+		}
+		routes += fmt.Sprintf("ExecStart=/sbin/ip route replace %s via %s\n", r, other.NodeIP)
+	}
+	routes += "\n[Install]\nWantedBy=multi-user.target\n"
+	conf := fmt.Sprintf(`{
+  "cniVersion": "1.0.0",
+  "name": "jeroboam",
+  "plugins": [
+    {
+      "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+      "ipam": {"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    },
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
+}
+`, own)
+	const unit = "/etc/systemd/system/jeroboam-pod-routes.service"
+	return []host.Item{
+		{File: &host.File{Path: "/etc/cni/net.d/10-jeroboam.conflist", Content: conf}},
+		{File: &host.File{Path: unit, Content: routes}},
+		{Unit: &host.Unit{Name: base(unit), Enabled: true, Active: true, Uses: []string{unit}}},
+	}, nil
+}

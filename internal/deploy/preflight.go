@@ -1,0 +1,185 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// minimumFree is the free space below /var/lib that a host needs for a new node: its root file system, images twice, etcd.
+const minimumFree = 10 << 30
+
+// maxSkew is how far a host's clock may be from the deployer's: certificates that begin in the future are refused, and etcd
+// warns from a second on.
+const maxSkew = 5 * time.Second
+
+// Preflight tells everything that would make a deployment fail, before anything has been changed. Pure.
+func Preflight(in intent.Intent, facts map[string]host.Facts, now time.Time) error {
+	var errs []error
+	for _, h := range in.Hosts {
+		f, ok := facts[h.Name]
+		if !ok {
+			continue
+		}
+		problem := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("host %s: "+format, append([]any{h.Name}, args...)...))
+		}
+		if !f.Root {
+			problem("the agent is not root: log in as root, or as a user who may use sudo without a password")
+		}
+		if skew := f.Now.Sub(now).Abs(); skew > maxSkew {
+			problem("its clock is %s away from this machine's: set up time synchronisation", skew.Round(time.Second))
+		}
+		if h.Has(intent.RoleNode) {
+			nodeHost(in, h, f, problem)
+		}
+	}
+	errs = append(errs, balancers(in, facts)...)
+	return errors.Join(errs...)
+}
+
+// supported are releases that OpenStack-Ansible 2024.1 to 2026.1 supports.
+func supported(f host.Facts) bool {
+	releases := map[string][]string{"debian": {"12", "13"}, "ubuntu": {"22.04", "24.04"}, "rocky": {"9", "10"}, "centos": {"9", "10"}, "almalinux": {"9", "10"}}
+	for _, v := range releases[f.ID] {
+		if f.Version == v || strings.HasPrefix(f.Version, v+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string, ...any)) {
+	if !supported(f) {
+		problem("%s is none of the releases that OpenStack-Ansible supports (Debian 12, 13; Ubuntu 22.04, 24.04; Rocky, CentOS, Alma 9, 10)", or(f.Name, "its operating system"))
+	}
+	for _, p := range []string{"lxc-start", "lxc-attach", "lxc-info", "tar", "systemctl"} {
+		if !f.Programs[p] {
+			problem("there is no %s: run OpenStack-Ansible's setup-hosts first", p)
+		}
+	}
+	if len(f.Swap) > 0 && !in.Kubernetes.AllowUnsafeSwap {
+		problem("swap is on (%s): swapoff -a and take it out of /etc/fstab, or set kubernetes_allow_unsafe_swap", strings.Join(f.Swap, ", "))
+	}
+	for _, n := range in.Nodes {
+		if n.PhysicalHost != h.Name {
+			continue
+		}
+		if n.IsMetal {
+			problem("%s is a node on metal: this is not supported, the original collection does not test it either", n.Name)
+		}
+		if _, there := f.Containers[n.Name]; !there && f.Free < minimumFree {
+			problem("%d GiB are free below /var/lib, a new node needs %d", f.Free>>30, minimumFree>>30)
+		}
+		for _, net := range n.Networks {
+			if _, ok := f.Interfaces[net.Bridge]; !ok && net.Type == "veth" {
+				problem("there is no bridge %s for %s of %s", net.Bridge, net.Interface, n.Name)
+			}
+		}
+	}
+	overlaps(in, f, problem)
+}
+
+// overlaps compares the ranges of pods and services with the host's routes and addresses.
+func overlaps(in intent.Intent, f host.Facts, problem func(string, ...any)) {
+	for name, cidr := range map[string]string{"pods (cilium_ipv4_cidr)": in.Network.PodCIDR, "services": in.Network.ServiceCIDR} {
+		ours, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			continue // Read has told
+		}
+		told := map[string]bool{}
+		for _, from := range []map[string][]string{f.Routes, f.Interfaces} {
+			for iface, ranges := range from {
+				for _, r := range ranges {
+					theirs, err := netip.ParsePrefix(r)
+					if err != nil || theirs.Bits() == 0 || podInterface(iface) || told[iface] || !ours.Overlaps(theirs.Masked()) {
+						continue
+					}
+					told[iface] = true
+					problem("the range of %s, %s, overlaps %s on %s", name, cidr, r, iface)
+				}
+			}
+		}
+	}
+}
+
+// podInterface are interfaces that the network of pods makes.
+func podInterface(name string) bool {
+	return slices.ContainsFunc([]string{"cilium", "lxc", "cni", "vxlan", "geneve"}, func(p string) bool {
+		return strings.HasPrefix(name, p) && name != "lxcbr0"
+	})
+}
+
+// balancers checks that somebody holds the internal VIP, and that its port is free for us.
+func balancers(in intent.Intent, facts map[string]host.Facts) []error {
+	vip := net.ParseIP(in.VIPs.Internal.Bind)
+	if vip == nil {
+		vip = net.ParseIP(in.VIPs.Internal.Address)
+	}
+	var errs []error
+	held := vip == nil || len(in.HAProxy.Hosts) == 0 // a name: nodes resolve it
+	for _, h := range in.HAProxy.Hosts {
+		f, ok := facts[h.PhysicalHost]
+		if !ok || !h.IsMetal {
+			held = true // its addresses are inside a container
+			continue
+		}
+		if !f.Programs["haproxy"] {
+			errs = append(errs, fmt.Errorf("host %s: there is no haproxy: run OpenStack-Ansible's haproxy-install first", h.Name))
+		}
+		for _, addrs := range f.Interfaces {
+			for _, a := range addrs {
+				ip, _, err := net.ParseCIDR(a)
+				held = held || err == nil && ip.Equal(vip)
+			}
+		}
+		errs = append(errs, portTaken(in, h, f, vip)...)
+	}
+	if !held {
+		errs = append(errs, fmt.Errorf("no load balancer holds the internal VIP %s: is keepalived running", vip))
+	}
+	return errs
+}
+
+func portTaken(in intent.Intent, h intent.HAProxyHost, f host.Facts, vip net.IP) []error {
+	for _, s := range h.Services {
+		if _, ours := f.Fragments[s.Name]; ours {
+			return nil // it is the service itself that listens
+		}
+	}
+	port := fmt.Sprint(in.Kubernetes.ControlPlanePort)
+	for _, l := range f.Listening {
+		addr, p, err := net.SplitHostPort(l)
+		if ip := net.ParseIP(addr); err == nil && p == port && (ip.IsUnspecified() || ip.Equal(vip)) {
+			return []error{fmt.Errorf("host %s: something else listens on %s: free the port", h.Name, l)}
+		}
+	}
+	return nil
+}
+
+// Foreign tells of clusters that are not the one the configuration means.
+func Foreign(w Wanted, world World) error {
+	var errs []error
+	cas := map[string][]string{}
+	for _, n := range w.living() {
+		state := world.Nodes[n.Name]
+		want := "https://" + endpoint(w.Intent)
+		if state.Server != "" && state.Server != want {
+			errs = append(errs, fmt.Errorf("%s: it belongs to a cluster at %s, and the configuration says %s (kubernetes_hostname): changing the address of a cluster is not supported", n.Name, state.Server, want))
+		}
+		if state.CA != "" && state.AdminConf {
+			cas[state.CA] = append(cas[state.CA], n.Name)
+		}
+	}
+	if len(cas) > 1 {
+		errs = append(errs, fmt.Errorf("the nodes belong to %d different clusters: %v", len(cas), cas))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,235 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const rollStep = "change nodes of the cluster"
+
+// rollNodes changes nodes that are part of the control plane: one at a time, never without all the others serving.
+func (d *Deployment) rollNodes(ctx context.Context) error {
+	for _, n := range d.living() {
+		if !d.World.member(n) || !d.memberChanges(n) {
+			continue
+		}
+		if err := d.quorum(ctx, rollStep, n.Name); err != nil {
+			return err
+		}
+		began := d.Now()
+		if err := d.rollOne(ctx, n); err != nil {
+			return err
+		}
+		if err := d.gate(ctx, rollStep, n); err != nil {
+			return err
+		}
+		d.Report(Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})
+	}
+	return nil
+}
+
+// memberChanges says whether the plan has something for a member: in it, or of its container.
+func (d *Deployment) memberChanges(n intent.Node) bool {
+	return d.changes(n.Name, groupNode, groupKubelet) || d.containerChange(n) != nil || d.kubeadm(n, "upgrade") || d.kubeadm(n, "certs renew")
+}
+
+func (d *Deployment) kubeadm(n intent.Node, name string) bool {
+	for _, c := range d.Plan.Changes {
+		if c.Place == n.Name && c.Kind == "kubeadm" && c.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// containerChange is the change of a node's container, nil if there is none.
+func (d *Deployment) containerChange(n intent.Node) *plan.Change {
+	for i, c := range d.Plan.Changes {
+		if c.Place == n.PhysicalHost && c.Group == groupContainer && (c.Kind != "container" || c.Name == n.Name) {
+			return &d.Plan.Changes[i]
+		}
+	}
+	return nil
+}
+
+func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
+	upgrade, container := d.kubeadm(n, "upgrade"), d.containerChange(n)
+	running := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name]
+	if upgrade || container != nil && container.Kind == "container" && running {
+		undo, err := d.drain(ctx, n)
+		if err != nil {
+			return err
+		}
+		defer undo()
+	}
+	if container != nil {
+		if err := d.makeContainer(ctx, rollStep, n); err != nil {
+			return err
+		}
+		if err := d.gate(ctx, rollStep, n); err != nil {
+			return err
+		}
+	}
+	if d.changes(n.Name, groupNode) || upgrade {
+		if err := d.ensure(ctx, rollStep, n.Name, groupNode); err != nil {
+			return err
+		}
+	}
+	switch {
+	case upgrade:
+		if err := d.upgrade(ctx, n); err != nil {
+			return err
+		}
+	case d.kubeadm(n, "certs renew"):
+		if err := d.renew(ctx, n); err != nil {
+			return err
+		}
+	}
+	return d.install(ctx, rollStep, n.Name, groupKubelet)
+}
+
+// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster shares.
+func (d *Deployment) upgrade(ctx context.Context, n intent.Node) error {
+	want := d.Wanted.Intent.Versions.Kubernetes
+	shared := false // some node has had it, so what is shared has been upgraded
+	for _, other := range d.members() {
+		state, err := ask[host.Node](ctx, d.Hosts, d.place(other), host.OpNode, host.NodeQuery{})
+		if err != nil {
+			return err
+		}
+		shared = shared || trimV(state.StaticPods["kube-apiserver"]) == want
+	}
+	if shared {
+		d.say(rollStep, n.Name, "kubeadm upgrade node")
+		_, err := d.command(ctx, d.place(n), 10*time.Minute, "kubeadm", "upgrade", "node", "--ignore-preflight-errors="+d.ignored(n))
+		return err
+	}
+	// The cluster's own copy of the configuration has the tags of etcd's and CoreDNS' images: of this bundle, from now on.
+	if _, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "init", "phase", "upload-config", "kubeadm", "--config", kubeadmConfig); err != nil {
+		return err
+	}
+	d.say(rollStep, n.Name, "kubeadm upgrade apply v%s", want)
+	_, err := d.command(ctx, d.place(n), 10*time.Minute, "kubeadm", "upgrade", "apply", "v"+want, "--yes", "--ignore-preflight-errors="+d.ignored(n))
+	return err
+}
+
+func (d *Deployment) ignored(n intent.Node) string {
+	return strings.Join(traitsOf(d.Wanted.Facts[n.PhysicalHost]).ignored(d.Wanted.Intent), ",")
+}
+
+// renew makes new certificates of the same authorities, then restarts what has read the old ones.
+func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
+	d.say(rollStep, n.Name, "kubeadm certs renew")
+	if _, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "certs", "renew", "all", "--config", kubeadmConfig); err != nil {
+		return err
+	}
+	return d.restartStaticPods(ctx, n)
+}
+
+// restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at start.
+func (d *Deployment) restartStaticPods(ctx context.Context, n intent.Node) error {
+	const script = `for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+  for id in $(crictl ps -q --name "^$name\$"); do crictl stop -t 30 "$id" >/dev/null; done
+done`
+	_, err := d.command(ctx, d.place(n), 5*time.Minute, "sh", "-c", script)
+	return err
+}
+
+// drain moves away what can run elsewhere. What does not go within the time stays: Cluster API's controllers run once, and
+// the control plane's change may not depend on a pod that does not want to end.
+func (d *Deployment) drain(ctx context.Context, n intent.Node) (func(), error) {
+	other, ok := d.otherThan(ctx, n)
+	if !ok {
+		return func() {}, nil // the only node: there is nowhere to go
+	}
+	c, err := d.api(ctx, other)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.cordon(ctx, c, n, true); err != nil {
+		return nil, fmt.Errorf("cordon: %w", err)
+	}
+	undo := func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		if err := d.cordon(ctx, c, n, false); err != nil {
+			d.say(rollStep, n.Name, "still cordoned: %v: running again makes it schedulable", err)
+		}
+	}
+	d.say(rollStep, n.Name, "drain")
+	err = d.wait(ctx, rollStep, n.Name, 2*time.Minute, func() (bool, string) { return d.evict(ctx, c, n) })
+	if err != nil {
+		d.say(rollStep, n.Name, "%v: going on", err)
+	}
+	return undo, ctx.Err()
+}
+
+func (d *Deployment) otherThan(ctx context.Context, n intent.Node) (intent.Node, bool) {
+	for _, o := range d.members() {
+		if o.Name == n.Name {
+			continue
+		}
+		if ok, _ := d.serves(ctx, o); ok {
+			return o, true
+		}
+	}
+	return intent.Node{}, false
+}
+
+func (d *Deployment) cordon(ctx context.Context, c client.Client, n intent.Node, on bool) error {
+	var node corev1.Node
+	if err := c.Get(ctx, client.ObjectKey{Name: n.NodeName}, &node); err != nil {
+		return err
+	}
+	if node.Spec.Unschedulable == on {
+		return nil
+	}
+	was := node.DeepCopy()
+	node.Spec.Unschedulable = on
+	return c.Patch(ctx, &node, client.MergeFrom(was))
+}
+
+// evict asks for everything to go that is not the node's own; true when nothing is left.
+func (d *Deployment) evict(ctx context.Context, c client.Client, n intent.Node) (bool, string) {
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods, client.MatchingFields{"spec.nodeName": n.NodeName}); err != nil {
+		return false, err.Error()
+	}
+	var left []string
+	for _, p := range pods.Items {
+		if !movable(p) {
+			continue
+		}
+		left = append(left, p.Name)
+		err := c.SubResource("eviction").Create(ctx, &p, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace}})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsTooManyRequests(err) {
+			return false, err.Error()
+		}
+	}
+	return len(left) == 0, "pods are still there: " + strings.Join(left, ", ")
+}
+
+// movable says whether a pod runs somewhere else when it is evicted here.
+func movable(p corev1.Pod) bool {
+	if _, static := p.Annotations[corev1.MirrorPodAnnotationKey]; static || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+		return false
+	}
+	for _, o := range p.OwnerReferences {
+		if o.Kind == "DaemonSet" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+package deploy
+
+import (
+	"context"
+	"encoding/csv"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Status is how a deployment is, for people and machines.
+type Status struct {
+	Endpoint string `json:"endpoint"`
+	// Kubernetes is the version the configuration asks for.
+	Kubernetes string       `json:"kubernetes"`
+	Nodes      []NodeStatus `json:"nodes"`
+	Backends   []Backend    `json:"backends"`
+	// Drift is what apply would change, in one line; Changes in detail.
+	Drift   string        `json:"drift"`
+	Changes []plan.Change `json:"changes"`
+	// Healthy: every node is a Ready member, and every backend is up.
+	Healthy bool `json:"healthy"`
+}
+
+// NodeStatus is a node's.
+type NodeStatus struct {
+	Name      string `json:"name"`
+	Host      string `json:"host"`
+	Address   string `json:"address"`
+	Ready     bool   `json:"ready"`
+	Kubelet   string `json:"kubelet"`
+	APIServer string `json:"apiServer"`
+	// API and Etcd are "ok", or why not. Member is "voter", "learner" or "none".
+	API    string `json:"api"`
+	Etcd   string `json:"etcd"`
+	Member string `json:"member"`
+	// Expires is when the first certificate that is no authority's ends, and Certificate which one.
+	Expires     time.Time `json:"expires"`
+	Certificate string    `json:"certificate"`
+}
+
+// Backend is a server of a load balancer.
+type Backend struct {
+	Balancer string `json:"balancer"`
+	Server   string `json:"server"`
+	Status   string `json:"status"`
+	Check    string `json:"check"`
+}
+
+// StatusOf tells how everything is.
+func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time) Status {
+	p := Diff(w, world, now)
+	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Healthy: true}
+	for _, n := range w.Intent.Nodes {
+		state := world.Nodes[n.Name]
+		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: or(state.Ready, "not there"), Etcd: or(state.Etcd, "not there"), Member: "none"}
+		ns.APIServer = trimV(state.StaticPods["kube-apiserver"])
+		if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
+			ns.Kubelet = trimV(node.Status.NodeInfo.KubeletVersion)
+			ns.Ready = slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+			})
+		}
+		for _, other := range world.Nodes {
+			if m, ok := other.Member(n.NodeName); ok {
+				ns.Member = "voter"
+				if m.Learner {
+					ns.Member = "learner"
+				}
+			}
+		}
+		for _, c := range state.Certificates {
+			if !c.CA && (ns.Expires.IsZero() || c.Until.Before(ns.Expires)) {
+				ns.Expires, ns.Certificate = c.Until, base(c.Path)
+			}
+		}
+		s.Healthy = s.Healthy && ns.Ready && ns.Member == "voter" && state.Healthy()
+		s.Nodes = append(s.Nodes, ns)
+	}
+	for _, b := range w.Intent.HAProxy.Hosts {
+		place := Place{Host: b.PhysicalHost}
+		if !b.IsMetal {
+			place.Container = b.Name
+		}
+		text, err := ask[string](ctx, h, place, host.OpStats, "show stat")
+		if err != nil {
+			s.Backends = append(s.Backends, Backend{Balancer: b.Name, Status: err.Error()})
+			s.Healthy = false
+			continue
+		}
+		for _, svc := range b.Services {
+			s.Backends = append(s.Backends, backends(b.Name, svc.Name+"-back", text)...)
+		}
+	}
+	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
+	return s
+}
+
+// backends reads haproxy's "show stat" (its management guide, section 9.1).
+func backends(balancer, proxy, text string) []Backend {
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(strings.TrimSpace(text), "# "))).ReadAll()
+	if err != nil || len(rows) == 0 {
+		return []Backend{{Balancer: balancer, Status: "haproxy's answer cannot be read"}}
+	}
+	at := func(name string) int { return slices.Index(rows[0], name) }
+	px, sv, status, check := at("pxname"), at("svname"), at("status"), at("check_status")
+	if px < 0 || sv < 0 || status < 0 || check < 0 {
+		return []Backend{{Balancer: balancer, Status: "haproxy's answer lacks columns"}}
+	}
+	var out []Backend
+	for _, r := range rows[1:] {
+		if len(r) > max(px, sv, status, check) && r[px] == proxy && r[sv] != "BACKEND" && r[sv] != "FRONTEND" {
+			out = append(out, Backend{Balancer: balancer, Server: r[sv], Status: r[status], Check: strings.TrimPrefix(r[check], "* ")})
+		}
+	}
+	return out
+}

@@ -1,0 +1,150 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Deployment is one run of Apply.
+type Deployment struct {
+	Wanted Wanted
+	World  World
+	Plan   plan.Plan
+	Hosts  Hosts
+	Dial   Dialer
+	// Report is told what happens, from many goroutines.
+	Report func(Progress)
+	// Random makes secrets; Now is the clock; Poll is how often a gate looks again.
+	Random io.Reader
+	Now    func() time.Time
+	Poll   time.Duration
+
+	mu     sync.Mutex
+	joined map[string]bool // nodes that became members in this run
+}
+
+// Progress is one thing that happens.
+type Progress struct {
+	Time  time.Time `json:"time"`
+	Step  string    `json:"step"`
+	Place string    `json:"place,omitempty"`
+	Text  string    `json:"text"`
+	// Took is set when something has ended.
+	Took time.Duration `json:"took,omitempty"`
+}
+
+type step struct {
+	name string
+	run  func(*Deployment, context.Context) error
+}
+
+// steps is a deployment on one screen. Each does only what the plan has for it; hosts work in parallel inside a step unless
+// it says otherwise.
+func steps() []step {
+	return []step{
+		{"bring files to the hosts", (*Deployment).bringFiles},
+		{"take out nodes that are gone", (*Deployment).removeGone},
+		{"prepare hosts", (*Deployment).prepareHosts},
+		{"make containers", (*Deployment).makeContainers},
+		{"look into started containers", (*Deployment).lookAgain},
+		{"install nodes", (*Deployment).installNodes},
+		{"balance the API", (*Deployment).balance},
+		{"make the cluster", (*Deployment).initialise},
+		{"change nodes of the cluster", (*Deployment).rollNodes}, // one at a time, with gates
+		{"join nodes", (*Deployment).joinNodes},                  // one at a time, with gates
+		{"label nodes", (*Deployment).labelNodes},
+		{"apply components", (*Deployment).applyComponents},
+		{"wait until everything is available", (*Deployment).converge},
+	}
+}
+
+// Apply carries the plan out. It stops at the first step that fails; running again goes on from there.
+func (d *Deployment) Apply(ctx context.Context) error {
+	d.joined = map[string]bool{}
+	for _, s := range steps() {
+		began := d.Now()
+		if err := s.run(d, ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if took := d.Now().Sub(began); took > 50*time.Millisecond {
+			d.Report(Progress{Time: d.Now(), Step: s.name, Text: "done", Took: took})
+		}
+	}
+	return nil
+}
+
+// ErrLookAgain ends a run that has started containers which were stopped: what is in them is in nobody's plan yet.
+var ErrLookAgain = errors.New("containers have been started: inspect and plan again")
+
+func (d *Deployment) lookAgain(context.Context) error {
+	if len(d.World.Sleeping) > 0 {
+		return ErrLookAgain
+	}
+	return nil
+}
+
+func (d *Deployment) say(step, place, format string, args ...any) {
+	d.Report(Progress{Time: d.Now(), Step: step, Place: place, Text: fmt.Sprintf(format, args...)})
+}
+
+// members are the nodes that are part of the control plane, in order: those that were, and those that joined in this run.
+func (d *Deployment) members() []intent.Node {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []intent.Node
+	for _, n := range d.living() {
+		if d.joined[n.Name] || d.World.member(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// living are the nodes that the operator has not declared gone.
+func (d *Deployment) living() []intent.Node { return d.Wanted.living() }
+
+func (d *Deployment) place(n intent.Node) Place { return d.Wanted.Places[n.Name] }
+
+// changes says whether the plan has something for a place in one of the groups.
+func (d *Deployment) changes(place string, groups ...string) bool {
+	for _, c := range d.Plan.Changes {
+		for _, g := range groups {
+			if c.Place == place && c.Group == g {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wait polls until ok says yes, and says every now and then what it waits for.
+func (d *Deployment) wait(ctx context.Context, step, place string, limit time.Duration, ok func() (bool, string)) error {
+	began := d.Now()
+	told := began
+	for {
+		done, why := ok()
+		if done {
+			return nil
+		}
+		now := d.Now()
+		if now.Sub(began) > limit {
+			return fmt.Errorf("%s: gave up after %s: %s", place, limit, why)
+		}
+		if now.Sub(told) > 10*time.Second {
+			told = now
+			d.say(step, place, "waiting for %s: %s", now.Sub(began).Round(time.Second), why)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(d.Poll):
+		}
+	}
+}

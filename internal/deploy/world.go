@@ -1,0 +1,203 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// World is how everything is.
+type World struct {
+	// Items are parallel to Wanted.Items.
+	Items []plan.Facts
+	// Closed are places that are not there yet. Sleeping are containers that are there and do not run: what is in them is
+	// known when they have been started. Unseen are places on hosts that nobody reached, which only status goes on without.
+	Closed, Sleeping, Unseen map[string]bool
+	// Nodes are by container.
+	Nodes map[string]host.Node
+	// Cluster is what the API server says.
+	Cluster Cluster
+}
+
+// Hosts are the agents by physical host.
+type Hosts map[string]Agent
+
+// At gives the agent of a place.
+func (h Hosts) At(p Place) (Agent, error) {
+	a, ok := h[p.Host]
+	if !ok {
+		return nil, fmt.Errorf("there is no connection to host %s", p.Host)
+	}
+	return a, nil
+}
+
+// Close ends all connections.
+func (h Hosts) Close() {
+	var all sync.WaitGroup
+	for _, a := range h {
+		all.Go(func() { _ = a.Close() }) // the agents end by themselves
+	}
+	all.Wait()
+}
+
+// ask calls an agent at a place.
+func ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, error) {
+	var out R
+	a, err := h.At(p)
+	if err != nil {
+		return out, err
+	}
+	return out, a.Call(ctx, p.Container, op, in, &out, nil)
+}
+
+// Look gathers the facts of all hosts.
+func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
+	out := map[string]host.Facts{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var errs []error
+	for name := range h {
+		all.Go(func() {
+			f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
+			mu.Lock()
+			defer mu.Unlock()
+			out[name], errs = f, append(errs, err)
+		})
+	}
+	all.Wait()
+	return out, errors.Join(errs...)
+}
+
+// Inspect looks at everything that Wanted names. It changes nothing.
+func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
+	world := World{
+		Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{},
+		Nodes: map[string]host.Node{},
+	}
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	for name, p := range w.Places {
+		if slices.Contains(w.Gone, name) {
+			continue
+		}
+		running, there := w.Facts[p.Host].Containers[p.Container]
+		switch {
+		case h[p.Host] == nil:
+			world.Unseen[name] = true
+			continue
+		case p.Container != "" && there && !running:
+			world.Sleeping[name] = true
+			continue
+		case p.Container != "" && !there:
+			world.Closed[name] = true
+			continue
+		}
+		var at []int
+		var items []host.Item
+		for i, item := range w.Items {
+			if item.Place == name {
+				at, items = append(at, i), append(items, item)
+			}
+		}
+		g.Go(func() error {
+			have, err := ask[host.Observed](gctx, h, p, host.OpObserve, items)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for n, i := range at {
+				world.Items[i] = have[n]
+			}
+			return nil
+		})
+	}
+	for _, n := range w.Intent.Nodes {
+		p, known := w.Places[n.Name]
+		if !known || world.Closed[n.Name] || world.Sleeping[n.Name] || world.Unseen[n.Name] || slices.Contains(w.Gone, n.Name) {
+			continue
+		}
+		g.Go(func() error {
+			state, err := ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName})
+			mu.Lock()
+			defer mu.Unlock()
+			world.Nodes[n.Name] = state
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return world, err
+	}
+	var err error
+	world.Cluster, err = inspectCluster(ctx, h, w, world, d)
+	return world, err
+}
+
+// listed says whether etcd has a voting member of a node's name.
+func (w World) listed(n intent.Node) bool {
+	for _, other := range w.Nodes {
+		if m, ok := other.Member(n.NodeName); ok && !m.Learner {
+			return true
+		}
+	}
+	return false
+}
+
+// member says whether a node is part of the control plane: its etcd member votes, and kubeadm's files are there. A node that
+// only does not answer is still one. What a join leaves that was killed before its member voted is none.
+func (w World) member(n intent.Node) bool {
+	state := w.Nodes[n.Name]
+	if !state.KubeletConf || len(state.StaticPods) < 4 {
+		return false
+	}
+	if w.anyMembers() {
+		return w.listed(n)
+	}
+	// Nobody's etcd answers: a finished node counts, or a cluster that is down as a whole would be made anew.
+	return state.AdminConf && state.EtcdData
+}
+
+// lost says whether etcd counts on a node of which there is nothing on its host.
+func (w World) lost(n intent.Node) bool {
+	_, seen := w.Nodes[n.Name]
+	return w.listed(n) && !w.Nodes[n.Name].Touched() && (seen || w.Closed[n.Name]) && !w.Sleeping[n.Name]
+}
+
+func (w World) anyMembers() bool {
+	for _, n := range w.Nodes {
+		if len(n.Members) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// bootstrap is the node that a cluster begins with, or began with.
+func (w World) bootstrap(nodes []intent.Node) intent.Node {
+	for _, test := range []func(host.Node) bool{
+		func(n host.Node) bool { return n.AdminConf && n.Healthy() },
+		func(n host.Node) bool { return n.AdminConf && len(n.StaticPods) == 4 && n.EtcdData },
+		host.Node.Touched,
+	} {
+		for _, n := range nodes {
+			if test(w.Nodes[n.Name]) {
+				return n
+			}
+		}
+	}
+	return nodes[0]
+}
+
+func raw(v any) json.RawMessage {
+	b, _ := json.Marshal(v) // of our own types
+	return b
+}

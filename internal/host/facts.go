@@ -1,0 +1,188 @@
+package host
+
+import (
+	"context"
+	"encoding/hex"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Facts are what preflight judges a machine by.
+type Facts struct {
+	Hostname string `json:"hostname"`
+	// ID, Version and Name are of /etc/os-release; Kernel is uname -r.
+	ID      string `json:"id"`
+	Version string `json:"version"`
+	Name    string `json:"name"`
+	Kernel  string `json:"kernel"`
+	Machine string `json:"machine"`
+	// Swap lists swap areas in use.
+	Swap []string `json:"swap"`
+	// CgroupV2 says that the unified hierarchy has the memory controller.
+	CgroupV2 bool `json:"cgroupV2"`
+	// Free is the free space in bytes below /var/lib, Total the size; MemoryTotal is in bytes.
+	Free        uint64 `json:"free"`
+	Total       uint64 `json:"total"`
+	MemoryTotal uint64 `json:"memoryTotal"`
+	CPUs        int    `json:"cpus"`
+	// Now is the machine's clock.
+	Now time.Time `json:"now"`
+	// Interfaces are names with addresses in CIDR notation.
+	Interfaces map[string][]string `json:"interfaces"`
+	// Routes are the destinations of IPv4 routes in CIDR notation, by interface.
+	Routes map[string][]string `json:"routes"`
+	// Listening are TCP ports in use, "address:port".
+	Listening []string `json:"listening"`
+	// Programs are those of the needed ones that exist.
+	Programs map[string]bool `json:"programs"`
+	// Containers are LXC containers by name: running or not.
+	Containers map[string]bool `json:"containers"`
+	// Made are those of them that jeroboam made, also when their removal was not finished.
+	Made map[string]bool `json:"made"`
+	Root bool            `json:"root"`
+	// LXCBase is the text of OpenStack-Ansible's /etc/lxc/lxc-openstack.conf, "" if there is none.
+	LXCBase string `json:"lxcBase"`
+	// LXCArchive is the root file system that OpenStack-Ansible keeps for new containers of this host's own release, where
+	// LXC's download template looks for it; "" if there is none.
+	LXCArchive string `json:"lxcArchive"`
+	// Fragments are haproxy's fragments by file name.
+	Fragments map[string]string `json:"fragments"`
+}
+
+// Look gathers the facts of a machine.
+func Look(ctx context.Context, m *Machine) (Facts, error) {
+	f := Facts{
+		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
+		Fragments: map[string]string{}, Made: map[string]bool{},
+	}
+	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
+	f.Kernel = strings.TrimSpace(m.read("/proc/sys/kernel/osrelease"))
+	codename := ""
+	for line := range strings.Lines(m.read("/etc/os-release")) {
+		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
+		v = strings.Trim(v, `"`)
+		switch k {
+		case "ID":
+			f.ID = v
+		case "VERSION_CODENAME":
+			codename = v
+		case "VERSION_ID":
+			f.Version = v
+		case "PRETTY_NAME":
+			f.Name = v
+		}
+	}
+	for n, line := range strings.Split(m.read("/proc/swaps"), "\n") {
+		if fields := strings.Fields(line); n > 0 && len(fields) > 0 {
+			f.Swap = append(f.Swap, fields[0])
+		}
+	}
+	f.CgroupV2 = strings.Contains(m.read("/sys/fs/cgroup/cgroup.controllers"), "memory")
+	var st syscall.Statfs_t
+	if syscall.Statfs(m.path("/var/lib"), &st) == nil {
+		f.Free, f.Total = st.Bavail*uint64(st.Bsize), st.Blocks*uint64(st.Bsize)
+	}
+	for line := range strings.Lines(m.read("/proc/meminfo")) {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "MemTotal:" {
+			kb, _ := strconv.ParseUint(fields[1], 10, 64) // the kernel's own number
+			f.MemoryTotal = kb << 10
+		}
+	}
+	f.CPUs = strings.Count(m.read("/proc/cpuinfo"), "processor\t")
+	archive := "/var/cache/lxc/download/" + f.ID + "/" + codename + "/" + runtime.GOARCH + "/default/rootfs.tar.xz"
+	if m.exists(archive) {
+		f.LXCArchive = archive
+	}
+	f.LXCBase = m.read("/etc/lxc/lxc-openstack.conf")
+	entries, _ := os.ReadDir(m.path("/etc/haproxy/conf.d")) // no directory: no fragments
+	for _, e := range entries {
+		f.Fragments[e.Name()] = m.read("/etc/haproxy/conf.d/" + e.Name())
+	}
+	addInterfaces(&f)
+	f.Routes = routes(m.read("/proc/net/route"))
+	f.Listening = append(listening(m.read("/proc/net/tcp")), listening(m.read("/proc/net/tcp6"))...)
+	for _, p := range []string{"lxc-start", "lxc-attach", "lxc-info", "systemctl", "haproxy", "tar", "swapon"} {
+		for _, dir := range []string{"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/", "/usr/local/sbin/", "/usr/local/bin/"} {
+			f.Programs[p] = f.Programs[p] || m.exists(dir+p)
+		}
+	}
+	if f.Programs["lxc-info"] {
+		entries, _ := os.ReadDir(m.path("/var/lib/lxc")) // no directory: no containers
+		for _, e := range entries {
+			f.Made[e.Name()] = MadeHere(m, e.Name())
+			if m.exists("/var/lib/lxc/" + e.Name() + "/config") {
+				pid, err := containerPID(ctx, m, e.Name())
+				if err != nil {
+					return f, err
+				}
+				f.Containers[e.Name()] = pid != 0
+			}
+		}
+	}
+	return f, nil
+}
+
+func addInterfaces(f *Facts) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return // preflight says that the management address is nowhere
+	}
+	for _, i := range all {
+		addrs, _ := i.Addrs() // the same
+		f.Interfaces[i.Name] = []string{}
+		for _, a := range addrs {
+			f.Interfaces[i.Name] = append(f.Interfaces[i.Name], a.String())
+		}
+	}
+}
+
+// routes reads /proc/net/route: hexadecimal, little endian.
+func routes(text string) map[string][]string {
+	out := map[string][]string{}
+	for n, line := range strings.Split(text, "\n") {
+		f := strings.Fields(line)
+		if n == 0 || len(f) < 8 {
+			continue
+		}
+		dst, mask := hexAddress(f[1]), hexAddress(f[7])
+		if dst == nil || mask == nil {
+			continue
+		}
+		out[f[0]] = append(out[f[0]], (&net.IPNet{IP: dst, Mask: net.IPMask(mask)}).String())
+	}
+	return out
+}
+
+func hexAddress(s string) net.IP {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != 4 && len(b) != 16 {
+		return nil
+	}
+	for i := 0; i < len(b); i += 4 { // each word is in the machine's order
+		b[i], b[i+1], b[i+2], b[i+3] = b[i+3], b[i+2], b[i+1], b[i]
+	}
+	return b
+}
+
+// listening reads /proc/net/tcp and tcp6.
+func listening(text string) []string {
+	var out []string
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		const listen = "0A"
+		if len(f) < 4 || f[3] != listen {
+			continue
+		}
+		addr, port, ok := strings.Cut(f[1], ":")
+		n, err := strconv.ParseUint(port, 16, 16)
+		if ip := hexAddress(addr); ok && err == nil && ip != nil {
+			out = append(out, net.JoinHostPort(ip.String(), strconv.FormatUint(n, 10)))
+		}
+	}
+	return out
+}

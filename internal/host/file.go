@@ -1,0 +1,263 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// File is a file, a directory or a symbolic link, or the absence of one.
+type File struct {
+	Path string `json:"path"`
+	// Content is the text; Blob is the digest of content in the machine's store instead, for what is big.
+	Content string `json:"content,omitempty"`
+	Blob    string `json:"blob,omitempty"`
+	// Link is where a symbolic link points to.
+	Link string `json:"link,omitempty"`
+	Dir  bool   `json:"dir,omitempty"`
+	// Gone: there should be nothing.
+	Gone bool `json:"gone,omitempty"`
+	// Mode is 0644 if zero (0755 for directories), Owner "user:group" is root:root if empty.
+	Mode  fs.FileMode `json:"mode,omitempty"`
+	Owner string      `json:"owner,omitempty"`
+	// Secret keeps the content out of plans and errors.
+	Secret bool `json:"secret,omitempty"`
+	// Once: what is there is left as it is; only its absence is a difference.
+	Once bool `json:"once,omitempty"`
+}
+
+// maxText bounds a text whose difference is shown line by line.
+const maxText = 64 << 10
+
+func (f *File) mode() fs.FileMode {
+	switch {
+	case f.Mode != 0:
+		return f.Mode
+	case f.Dir:
+		return 0o755
+	}
+	return 0o644
+}
+
+func (f *File) owner() string {
+	if f.Owner == "" {
+		return "root:root"
+	}
+	return f.Owner
+}
+
+func (f *File) thing(plan.Facts) plan.Thing {
+	t := plan.Thing{Kind: "file", Name: f.Path, Secret: f.Secret}
+	switch {
+	case f.Gone:
+		return t
+	case f.Link != "":
+		t.Want = plan.Facts{"link": f.Link}
+		return t
+	case f.Dir:
+		t.Kind = "directory"
+	}
+	t.Want = plan.Facts{"mode": fmt.Sprintf("%#o", f.mode()), "owner": f.owner()}
+	switch {
+	case f.Dir && f.Once:
+		t.Want = plan.Facts{"type": "directory"}
+	case f.Dir:
+		t.Want["type"] = "directory"
+	case f.Once:
+	case f.Blob != "":
+		t.Want["sha256"] = strings.TrimPrefix(f.Blob, "sha256:")
+	case f.Secret:
+		sum := sha256.Sum256([]byte(f.Content))
+		t.Want["sha256"] = hex.EncodeToString(sum[:])
+	default:
+		t.Want["content"], t.Text = f.Content, []string{"content"}
+	}
+	return t
+}
+
+func (f *File) observe(_ context.Context, m *Machine) (plan.Facts, error) {
+	p := m.path(f.Path)
+	info, err := os.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have := plan.Facts{"mode": fmt.Sprintf("%#o", info.Mode().Perm()), "owner": ownerOf(info)}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		if have["link"], err = os.Readlink(p); err != nil {
+			return nil, err
+		}
+		have["mode"] = "" // a link has none of its own
+		have["type"] = "link"
+	case info.IsDir():
+		have["type"] = "directory"
+	case !info.Mode().IsRegular():
+		have["type"] = "special file"
+	default:
+		err = f.observeContent(p, info, have)
+	}
+	return have, err
+}
+
+// observeContent reads as much as the comparison needs.
+func (f *File) observeContent(p string, info fs.FileInfo, have plan.Facts) error {
+	if f.Blob == "" && !f.Secret && info.Size() <= maxText {
+		b, err := os.ReadFile(p)
+		have["content"] = string(b)
+		return err
+	}
+	sum, err := fileSum(p)
+	have["sha256"] = sum
+	if f.Blob == "" && !f.Secret {
+		have["content"] = fmt.Sprintf("(%d bytes)\n", info.Size())
+	}
+	return err
+}
+
+func fileSum(p string) (string, error) {
+	file, err := os.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }() // only read
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func ownerOf(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	uid, gid := strconv.FormatUint(uint64(st.Uid), 10), strconv.FormatUint(uint64(st.Gid), 10)
+	if u, err := user.LookupId(uid); err == nil {
+		uid = u.Username
+	}
+	if g, err := user.LookupGroupId(gid); err == nil {
+		gid = g.Name
+	}
+	return uid + ":" + gid
+}
+
+// ids resolves "user:group". Only root's can be unknown, in a root file system that is not ours yet.
+func ids(owner string) (int, int, error) {
+	name, group, _ := strings.Cut(owner, ":")
+	if name == "root" && group == "root" {
+		return 0, 0, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, 0, fmt.Errorf("owner %s: %w", owner, err)
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return 0, 0, fmt.Errorf("owner %s: %w", owner, err)
+	}
+	uid, _ := strconv.Atoi(u.Uid) // numbers on the systems we run on
+	gid, _ := strconv.Atoi(g.Gid)
+	return uid, gid, nil
+}
+
+func (f *File) ensure(_ context.Context, m *Machine) error {
+	p := m.path(f.Path)
+	if f.Gone {
+		if err := os.RemoveAll(p); err != nil {
+			return err
+		}
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		return err
+	}
+	uid, gid, err := ids(f.owner())
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.Link != "":
+		tmp := p + ".jeroboam-new"
+		_ = os.Remove(tmp) // of a run that was killed
+		if err := os.Symlink(f.Link, tmp); err != nil {
+			return err
+		}
+		return os.Rename(tmp, p)
+	case f.Dir && f.Once && m.exists(f.Path):
+		return fmt.Errorf("%s is there and is no directory", f.Path)
+	case f.Dir:
+		if err := os.MkdirAll(p, f.mode()); err != nil {
+			return err
+		}
+	case f.Once && m.exists(f.Path):
+	default:
+		return f.write(m, p, uid, gid)
+	}
+	if err := os.Chmod(p, f.mode()); err != nil {
+		return err
+	}
+	return m.chown(p, uid, gid)
+}
+
+// chown is left out where a directory stands for the machine: tests are not always root.
+func (m *Machine) chown(p string, uid, gid int) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Lchown(p, uid, gid)
+}
+
+// write replaces the file in one step.
+func (f *File) write(m *Machine, p string, uid, gid int) error {
+	source := io.Reader(strings.NewReader(f.Content))
+	if f.Blob != "" {
+		blob, err := openBlob(m, f.Blob)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = blob.Close() }() // only read
+		source = blob
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(p), "."+filepath.Base(p)+".jeroboam-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
+	h := sha256.New()
+	_, err = io.Copy(io.MultiWriter(tmp, h), source)
+	if err == nil && f.Blob != "" && "sha256:"+hex.EncodeToString(h.Sum(nil)) != f.Blob {
+		err = fmt.Errorf("blob %s is damaged in the host's store: remove %s and run again", f.Blob, blobPath(f.Blob))
+	}
+	if err == nil {
+		err = tmp.Chmod(f.mode())
+	}
+	if err == nil {
+		err = m.chown(tmp.Name(), uid, gid)
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), p)
+}

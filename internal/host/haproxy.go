@@ -1,0 +1,125 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// HAProxy is haproxy's configuration as OpenStack-Ansible keeps it: fragments in a directory, put together in the order of
+// their names, checked, and read by the running haproxy. The fragment itself is a File.
+type HAProxy struct {
+	// Fragments is /etc/haproxy/conf.d, Config is /etc/haproxy/haproxy.cfg.
+	Fragments string `json:"fragments"`
+	Config    string `json:"config"`
+	Unit      string `json:"unit"`
+}
+
+func (h *HAProxy) thing(plan.Facts) plan.Thing {
+	return plan.Thing{
+		Kind: "haproxy", Name: h.Config, On: map[string]plan.Action{"current": plan.Restart},
+		Want: plan.Facts{"assembled": "yes", "active": "yes", "current": "yes"},
+	}
+}
+
+func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
+	show, err := m.unitProperties(ctx, h.Unit)
+	if err != nil {
+		return nil, err
+	}
+	have := plan.Facts{"assembled": "no", "active": "no", "current": "no"}
+	text, err := h.assemble(m)
+	if err != nil {
+		return nil, err
+	}
+	if text == m.read(h.Config) {
+		have["assembled"] = "yes"
+	}
+	if show["ActiveState"] == "active" {
+		have["active"] = "yes"
+	}
+	if pid, err := strconv.Atoi(show["MainPID"]); err == nil && pid > 0 && h.current(m, pid) {
+		have["current"] = "yes"
+	}
+	return have, nil
+}
+
+// current says whether the youngest worker is younger than the configuration: a reload replaces workers, the master stays.
+func (h *HAProxy) current(m *Machine, master int) bool {
+	started, ok := m.startedAt(master)
+	if !ok {
+		return false
+	}
+	kids := m.read(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
+	for _, f := range strings.Fields(kids) {
+		if pid, err := strconv.Atoi(f); err == nil {
+			if at, ok := m.startedAt(pid); ok && at.After(started) {
+				started = at
+			}
+		}
+	}
+	info, err := os.Stat(m.path(h.Config))
+	// The kernel counts a process's start in hundredths of a second.
+	return err == nil && !info.ModTime().After(started.Add(tick))
+}
+
+// assemble is Ansible's: all files of the directory in the order of their names, a newline between those that lack one.
+func (h *HAProxy) assemble(m *Machine) (string, error) {
+	dir := m.path(h.Fragments)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("read haproxy's fragments: %w: OpenStack-Ansible's haproxy role has to run on this host first", err)
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	var out strings.Builder
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return "", err
+		}
+		out.Write(b)
+		if len(b) > 0 && b[len(b)-1] != '\n' {
+			out.WriteByte('\n')
+		}
+	}
+	return out.String(), nil
+}
+
+// ensure checks before it replaces, so that a bad fragment leaves the running haproxy as it is.
+func (h *HAProxy) ensure(ctx context.Context, m *Machine) error {
+	text, err := h.assemble(m)
+	if err != nil {
+		return err
+	}
+	f := File{Path: h.Config + ".jeroboam-check", Content: text, Mode: 0o640, Owner: h.fileOwner()}
+	if err := f.ensure(ctx, m); err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(m.path(f.Path)) }() // gone already when all went well
+	if _, err := m.run(ctx, "haproxy", "-c", "-f", m.path(f.Path)); err != nil {
+		return fmt.Errorf("the configuration with our fragment is not valid, the running one stays: %w", err)
+	}
+	if text != m.read(h.Config) {
+		if err := os.Rename(m.path(f.Path), m.path(h.Config)); err != nil {
+			return err
+		}
+	}
+	_, err = m.run(ctx, "systemctl", "reload-or-restart", h.Unit)
+	return err
+}
+
+func (h *HAProxy) fileOwner() string {
+	if _, _, err := ids("haproxy:haproxy"); err != nil {
+		return ""
+	}
+	return "haproxy:haproxy"
+}
