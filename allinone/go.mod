@@ -33,6 +33,7 @@ require (
 	github.com/docker/docker-credential-helpers v0.9.3 // indirect
 	github.com/google/go-containerregistry v0.21.7 // indirect
 	github.com/klauspost/compress v1.18.7 // indirect
+	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
