@@ -140,6 +140,10 @@ func kubeletConfiguration(in intent.Intent, t traits) m {
 		"cgroupDriver": cgroupDriver(in),
 		// A node that cannot pull must not remove what it was given.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
+		// In amounts, not percentages: the disk is the infra host's, shared and large, and 15 % of it are far more than a node needs.
+		"evictionHard": m{
+			"memory.available": "100Mi", "nodefs.available": "2Gi", "imagefs.available": "2Gi", "nodefs.inodesFree": "1%", "imagefs.inodesFree": "1%",
+		},
 	}
 	if in.Kubernetes.TLSMinVersion != "" {
 		c["tlsMinVersion"] = in.Kubernetes.TLSMinVersion

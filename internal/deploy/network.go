@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -33,7 +34,7 @@ func podRange(in intent.Intent, at int) (netip.Prefix, error) {
 
 // bridgeItems are a node's configuration of the light network.
 func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
-	routes := "[Unit]\nDescription=routes to the pods of other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+	routes := "[Unit]\nDescription=routes to services and to the pods of other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
 	own := netip.Prefix{}
 	for i, other := range in.Nodes {
 		r, err := podRange(in, i)
@@ -45,6 +46,13 @@ func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
 			continue
 		}
 		routes += fmt.Sprintf("ExecStart=/sbin/ip route replace %s via %s\n", r, other.NodeIP)
+	}
+	// Addresses of services are translated before a packet leaves, but only one that has a route gets that far: without a default
+	// route, on a management network that is closed, the API server could not call a webhook.
+	for _, net := range n.Networks {
+		if strings.HasPrefix(net.Address, n.NodeIP+"/") {
+			routes += fmt.Sprintf("ExecStart=/sbin/ip route replace %s dev %s src %s metric 4096\n", in.Network.ServiceCIDR, net.Interface, n.NodeIP)
+		}
 	}
 	routes += "\n[Install]\nWantedBy=multi-user.target\n"
 	conf := fmt.Sprintf(`{
