@@ -30,7 +30,7 @@ func (b *builder) checkHost(ctx context.Context) error {
 		have, installed := strings.CutPrefix(string(out), "installed ")
 		switch {
 		case err != nil || !installed:
-			problems = append(problems, fmt.Errorf("C code needs the Debian package %s: apt-get install %s", name, name))
+			problems = append(problems, fmt.Errorf("the Debian package %s is missing, which C code is compiled with: apt-get install %s", name, name))
 		case have != want:
 			b.differs = true
 			if !b.AnyHost && !b.Record {

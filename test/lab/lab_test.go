@@ -145,17 +145,17 @@ func TestLab(t *testing.T) {
 	if left, _ := filepath.Glob("/sys/fs/cgroup/*/lxc.*." + l.containerPrefix() + "*"); len(left) > 0 {
 		t.Errorf("cgroups are left: %v", left)
 	}
-	if err := waitFor(t.Context(), 10*time.Second, func() error { return gone(t, holder, host.Container) }); err != nil {
+	if err := waitFor(t.Context(), 10*time.Second, func() error { return gone(t.Context(), holder, host.Container) }); err != nil {
 		t.Error(err)
 	}
 }
 
 // gone is an error while a process of the lab is there.
-func gone(t *testing.T, holder int, container string) error {
+func gone(ctx context.Context, holder int, container string) error {
 	if startTime(holder) != "" {
 		return errors.New("the process that holds the namespaces lives")
 	}
-	out, err := exec.CommandContext(t.Context(), "ps", "-eo", "args").Output()
+	out, err := exec.CommandContext(ctx, "ps", "-eo", "args").Output()
 	if err == nil && strings.Contains(string(out), container) {
 		err = errors.New("there are processes of " + container)
 	}
