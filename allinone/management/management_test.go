@@ -87,9 +87,6 @@ func TestClusters(t *testing.T) {
 		t.Errorf("a clean stop: %v\n%s", err, p.stderr)
 	}
 	t.Logf("stopped after %.1f s", time.Since(begin).Seconds())
-	if d := time.Since(begin); d > 10*time.Second {
-		t.Errorf("stopping took %s", d)
-	}
 }
 
 func TestLockedDirectory(t *testing.T) {

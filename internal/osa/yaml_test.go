@@ -3,7 +3,6 @@ package osa_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,13 +102,10 @@ func TestYAMLBombs(t *testing.T) {
 		merge += "m" + n + ": &m" + n + " {<<: [*m" + p + ", *m" + p + "], k" + n + ": 1}\n"
 	}
 	for name, text := range map[string]string{"lists": list, "merges": merge} {
-		start := time.Now()
+		// Without a bound it would outlast the test's time.
 		_, found := osa.ReadYAML("bomb.yml", []byte(text), osa.YAMLOptions{})
 		if found.Err() == nil {
 			t.Errorf("%s: accepted", name)
-		}
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("%s: took %v", name, took)
 		}
 	}
 }
