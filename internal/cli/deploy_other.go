@@ -77,10 +77,11 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	hosts, err := c.connect(ctx, in)
-	defer hosts.Close()
 	if err != nil {
+		hosts.Close()
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
+	defer hosts.Close()
 	facts, err := deploy.Look(ctx, hosts)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)

@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -226,15 +225,6 @@ func documents(docs ...m) (string, error) {
 		out.Write(text)
 	}
 	return out.String(), nil
-}
-
-// minor is X.Y of a version.
-func minor(v string) string {
-	parts := strings.SplitN(strings.TrimPrefix(v, "v"), ".", 3)
-	if len(parts) < 2 {
-		return v
-	}
-	return parts[0] + "." + parts[1]
 }
 
 // base is a path's last element.

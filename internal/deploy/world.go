@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -195,9 +194,4 @@ func (w World) bootstrap(nodes []intent.Node) intent.Node {
 		}
 	}
 	return nodes[0]
-}
-
-func raw(v any) json.RawMessage {
-	b, _ := json.Marshal(v) // of our own types
-	return b
 }

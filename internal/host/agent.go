@@ -43,17 +43,16 @@ func Serve(ctx context.Context, m *Machine, in io.Reader, out io.Writer) error {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return fmt.Errorf("agent: a line that is no request: %w", err)
 		}
-		raw := append([]byte{}, lines.Bytes()...)
-		a.work.Go(func() { a.serve(ctx, r, raw) })
+		a.work.Go(func() { a.serve(ctx, r) })
 	}
 	a.work.Wait()
 	a.closeChildren()
 	return lines.Err()
 }
 
-func (a *agent) serve(ctx context.Context, r Request, raw []byte) {
+func (a *agent) serve(ctx context.Context, r Request) {
 	if r.Container != "" {
-		if err := a.forward(ctx, r, raw); err != nil {
+		if err := a.forward(ctx, r); err != nil {
 			a.reply(Reply{ID: r.ID, Error: err.Error()})
 		}
 		return

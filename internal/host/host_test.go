@@ -301,7 +301,7 @@ func conversation(t *testing.T, m *host.Machine, requests ...host.Request) map[i
 	dec := json.NewDecoder(&out)
 	for {
 		var r host.Reply
-		if err := dec.Decode(&r); err == io.EOF { //nolint:errorlint // a decoder returns it as it is
+		if err := dec.Decode(&r); err == io.EOF {
 			return answers
 		} else if err != nil {
 			t.Fatal(err)

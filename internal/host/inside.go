@@ -30,13 +30,14 @@ type child struct {
 const agents = "/usr/local/lib/jeroboam"
 
 // forward hands a request to the container's agent, and starts that first if need be.
-func (a *agent) forward(ctx context.Context, r Request, raw []byte) error {
+func (a *agent) forward(ctx context.Context, r Request) error {
 	c, err := a.child(ctx, r.Container)
 	if err != nil {
 		return fmt.Errorf("enter container %s: %w", r.Container, err)
 	}
 	r.Container = ""
-	if raw, err = json.Marshal(r); err != nil {
+	raw, err := json.Marshal(r)
+	if err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -114,7 +114,7 @@ func (r *Reconciler) reportLife(s *scope, out phase.Outcome, roundErr error) tim
 	switch {
 	case out.Failed:
 		st.Status, st.StatusReason = op+"_FAILED", out.Waiting
-	case g.failed != "" && !answering && !(held && left < 0):
+	case g.failed != "" && !answering && (!held || left >= 0):
 		st.Status, st.StatusReason = op+"_FAILED", g.failed
 	case !held && g.settled && st.APIAddress != "":
 		st.Status, st.StatusReason = op+"_COMPLETE", ""
