@@ -59,6 +59,9 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
 		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: or(state.Ready, "not there"), Etcd: or(state.Etcd, "not there"), Member: "none"}
+		if world.Unseen[n.Name] {
+			ns.API, ns.Etcd = "its host does not answer", "its host does not answer"
+		}
 		ns.APIServer = trimV(state.StaticPods["kube-apiserver"])
 		if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
 			ns.Kubelet = trimV(node.Status.NodeInfo.KubeletVersion)
