@@ -46,7 +46,7 @@ func (l lab) stopEtcd(t *testing.T, n node) func() {
 }
 
 func (l lab) rollingChange(t *testing.T) {
-	nodes := l.nodes(t)
+	nodes := l.three(t)
 	change := l.dir + "/openstack_deploy/user_change.yml"
 	if err := os.WriteFile(change, []byte("containerd_debug_level: debug\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func (l lab) poll(t *testing.T) func() (asked, failed int, gap time.Duration) {
 func vipOf(server string) string { return strings.TrimPrefix(strings.TrimSpace(server), "https://") }
 
 func (l lab) powerOff(t *testing.T) {
-	nodes := l.nodes(t)
+	nodes := l.three(t)
 	stop := l.poll(t)
 	time.Sleep(5 * time.Second)
 	l.power(t, "off", nodes[1].host)
@@ -187,7 +187,7 @@ func (l lab) power(t *testing.T, verb, host string) {
 }
 
 func (l lab) replace(t *testing.T) {
-	nodes := l.nodes(t)
+	nodes := l.three(t)
 	dead := nodes[2]
 	before := l.kubectl(t, nodes[0], "get node "+dead.name+" -o jsonpath={.metadata.uid}")
 	l.ssh(t, dead.host, "lxc-stop -k -n "+dead.name+"; rm -rf /var/lib/lxc/"+dead.name)
@@ -224,7 +224,7 @@ func (l lab) single(t *testing.T) {
 		}
 	}
 	members := l.inside(t, nodes[0], etcdctl+"member list")
-	if strings.Count(members, "\n") != 3 || strings.Count(members, ", started, ") != 3 || strings.Contains(members, ", true\n") {
+	if strings.Count(members, "\n") != len(nodes) || strings.Count(members, ", started, ") != len(nodes) || strings.Contains(members, ", true\n") {
 		t.Errorf("etcd has the members\n%s", members)
 	}
 	for _, name := range names {
@@ -254,7 +254,7 @@ func TestFaultsInterrupted(t *testing.T) {
 }
 
 func (l lab) noRoom(t *testing.T) {
-	host := l.nodes(t)[2].host
+	host := l.three(t)[2].host
 	l.ssh(t, host, "mount -t tmpfs -o size=1g tmpfs /var/lib/lxc")
 	out, code := l.try(t, "apply")
 	l.ssh(t, host, "umount /var/lib/lxc")
@@ -310,7 +310,8 @@ func (l lab) killed(t *testing.T) {
 func (l lab) files(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, host := range []string{"infra1", "infra2", "infra3", "haproxy1"} {
+	hosts, _ := l.hosts(t)
+	for _, host := range hosts {
 		out[host] = l.ssh(t, host, `find /etc /root /opt /openstack /usr/local /var/lib /var/log -xdev \( -path /var/log/journal -o -path /var/lib/systemd \) -prune -o -print | sort
 			sha256sum /etc/haproxy/conf.d/* /etc/haproxy/haproxy.cfg 2>/dev/null || true
 			systemctl list-unit-files --no-legend --state enabled`)
@@ -348,7 +349,7 @@ func (l lab) destroyed(t *testing.T, before map[string]string) {
 
 // cutOff fills the disk of one host in the middle of a run from empty hosts, then cuts another one off in the middle of the next.
 func (l lab) cutOff(t *testing.T) {
-	nodes := l.nodes(t)
+	nodes := l.three(t)
 	host := nodes[2].host
 	// Twelve gigabytes are room enough for preflight; nothing of them is used, because then there are only 150 megabytes.
 	l.ssh(t, host, "mkdir -p /var/lib/jeroboam && mount -t tmpfs -o size=12g tmpfs /var/lib/jeroboam")

@@ -81,10 +81,43 @@ func (l lab) nodes(t *testing.T) []node {
 		out = append(out, node{name, v.Host, v.Address})
 	}
 	slices.SortFunc(out, func(a, b node) int { return strings.Compare(a.host, b.host) })
-	if len(out) != 3 {
-		t.Fatalf("these tests need a lab of three hosts; the inventory has the nodes %v", out)
+	if len(out) == 0 {
+		t.Fatal("the inventory has no nodes")
 	}
 	return out
+}
+
+// three are the nodes of a lab that can lose one.
+func (l lab) three(t *testing.T) []node {
+	t.Helper()
+	nodes := l.nodes(t)
+	if len(nodes) != 3 {
+		t.Fatalf("these tests need a lab of three hosts; the inventory has the nodes %v", nodes)
+	}
+	return nodes
+}
+
+// hosts are the lab's, with the one of the load balancer.
+func (l lab) hosts(t *testing.T) (names []string, balancer string) {
+	t.Helper()
+	text, err := os.ReadFile(l.dir + "/hosts.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Name     string
+		Balancer bool
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range list {
+		names = append(names, h.Name)
+		if h.Balancer {
+			balancer = h.Name
+		}
+	}
+	return names, balancer
 }
 
 // sh runs a script on a lab host; its status is the script's.

@@ -19,7 +19,8 @@ func TestContract(t *testing.T) {
 	l.configure(t)
 	l.apply(t)
 	l.converged(t)
-	c := contract{l, l.nodes(t)}
+	_, balancer := l.hosts(t)
+	c := contract{l, l.nodes(t), balancer}
 	t.Run("P1 LXC configuration", c.containerConfig)
 	t.Run("P2 directories and hardware addresses", c.containerNetwork)
 	t.Run("P3 kernel modules and swap", c.kernel)
@@ -42,7 +43,8 @@ func TestContract(t *testing.T) {
 type contract struct {
 	lab
 
-	nodes []node
+	nodes    []node
+	balancer string
 }
 
 // lines must all be in a text.
@@ -357,13 +359,11 @@ func (c contract) images(t *testing.T) {
 	}
 }
 
-const balancer = "haproxy1"
-
 func (c contract) fragment(t *testing.T) {
-	if got := strings.TrimSpace(c.ssh(t, balancer, "stat -c %a:%U:%G /etc/haproxy/conf.d/k8s")); got != "640:root:haproxy" {
+	if got := strings.TrimSpace(c.ssh(t, c.balancer, "stat -c %a:%U:%G /etc/haproxy/conf.d/k8s")); got != "640:root:haproxy" {
 		t.Errorf("the fragment is %s", got)
 	}
-	text := c.ssh(t, balancer, "cat /etc/haproxy/conf.d/k8s")
+	text := c.ssh(t, c.balancer, "cat /etc/haproxy/conf.d/k8s")
 	rendered, code := c.run(t, c.jeroboam, "deploy", "haproxy", "--config", c.dir+"/openstack_deploy", "-e", c.dir+"/openstack-ansible/inventory")
 	if code != 0 {
 		t.Fatal(rendered)
@@ -381,8 +381,8 @@ func (c contract) fragment(t *testing.T) {
 			t.Errorf("%s is no server of\n%s", n.name, backend)
 		}
 	}
-	c.ssh(t, balancer, "haproxy -c -f /etc/haproxy/haproxy.cfg >/dev/null")
-	if got := strings.TrimSpace(c.ssh(t, balancer, "ss -Hltn 'sport = 6443' | awk '{print $4}'")); got != vip+":6443" {
+	c.ssh(t, c.balancer, "haproxy -c -f /etc/haproxy/haproxy.cfg >/dev/null")
+	if got := strings.TrimSpace(c.ssh(t, c.balancer, "ss -Hltn 'sport = 6443' | awk '{print $4}'")); got != vip+":6443" {
 		t.Errorf("haproxy listens on %q", got)
 	}
 }
@@ -396,7 +396,7 @@ func (c contract) backends(t *testing.T) {
 		Backends []struct{ Balancer, Server, Status, Check string }
 	}
 	decode(t, out, &status)
-	if len(status.Backends) != 3 {
+	if len(status.Backends) != len(c.nodes) {
 		t.Errorf("backends: %+v", status.Backends)
 	}
 	for _, b := range status.Backends {
@@ -407,17 +407,17 @@ func (c contract) backends(t *testing.T) {
 }
 
 func (c contract) others(t *testing.T) {
-	galera := c.ssh(t, balancer, "cat /etc/haproxy/conf.d/galera")
+	galera := c.ssh(t, c.balancer, "cat /etc/haproxy/conf.d/galera")
 	if !strings.HasPrefix(galera, "\n# Ansible managed\n") || !strings.HasSuffix(galera, "check port 9200 inter 12000 rise 3 fall 3\n") {
 		t.Errorf("galera's fragment is not the lab's:\n%s", galera)
 	}
-	if assembled := c.ssh(t, balancer, "cat /etc/haproxy/haproxy.cfg"); assembled != c.ssh(t, balancer, "cat /etc/haproxy/conf.d/*") {
+	if assembled := c.ssh(t, c.balancer, "cat /etc/haproxy/haproxy.cfg"); assembled != c.ssh(t, c.balancer, "cat /etc/haproxy/conf.d/*") {
 		t.Errorf("haproxy.cfg is not its fragments:\n%s", assembled)
 	}
 	const worker = "systemctl show -p MainPID --value haproxy | xargs pgrep -P"
-	before := c.ssh(t, balancer, worker)
+	before := c.ssh(t, c.balancer, worker)
 	c.apply(t)
-	if after := c.ssh(t, balancer, worker); after != before {
+	if after := c.ssh(t, c.balancer, worker); after != before {
 		t.Errorf("a run without changes has reloaded haproxy: worker %s, then %s", before, after)
 	}
 }
