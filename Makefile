@@ -27,6 +27,7 @@ allinone: ## bin/jeroboam-allinone; the first build compiles Kubernetes (about 5
 .PHONY: test
 test: allinone build ## every test that needs no root: units with the race detector, then against a real API server
 	@CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /test/)
+	@CGO_ENABLED=1 go test -race -skip '^(TestLab|TestControlPlaneFromRegistry)$$' ./test/lab
 	@cd allinone && go test -short ./...
 	@command -v haproxy >/dev/null || echo "haproxy is not installed (apt-get install haproxy): its fragments are compared, but not checked by haproxy itself"
 
@@ -56,10 +57,10 @@ e2e-lab: ## the lab itself: a host is made, interrupted, made again, loses power
 	@go test -count=1 -timeout 30m -v ./test/lab
 
 .PHONY: e2e-deploy
-e2e-deploy: build ## jeroboam deploy on the lab's hosts: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)
+e2e-deploy: build ## jeroboam deploy on the lab's hosts: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR); ARGS="-run TestDeploy" for a part
 	@go build -o bin/lab ./test/lab
 	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
-		go test -count=1 -timeout 60m -v ./test/e2e/deploy
+		go test -count=1 -timeout 60m -v ./test/e2e/deploy $(ARGS)
 
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml

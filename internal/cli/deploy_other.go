@@ -82,6 +82,10 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	defer hosts.Close()
+	err = deploy.Settle(ctx, hosts, hosts.Places(), func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) })
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
 	facts, err := deploy.Look(ctx, hosts)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
@@ -96,13 +100,13 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	switch {
-	case p.Empty():
-		return nil
 	case len(p.Blocked(c.Allow)) > 0:
 		return errors.New("nothing was changed: removing needs --allow delete")
 	}
-	d := newDeployment(wanted, world, p, hosts, streams, c.Output)
-	return d.Destroy(ctx)
+	if err := newDeployment(wanted, world, p, hosts, streams, c.Output).Destroy(ctx); err != nil {
+		return fmt.Errorf("%w\n(running again goes on from here)", err)
+	}
+	return hosts.Leave(ctx)
 }
 
 // newDeployment gives a run what it needs of the outside.

@@ -30,7 +30,7 @@ type deployOptions struct {
 	Bundle     string   `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
 	SSHKey     []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
 	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
-	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed."`
+	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is made anew if its host answers."`
 	Output     string   `enum:"text,json" default:"text" help:"text or json."`
 }
 
@@ -155,6 +155,16 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		s.hosts.Close()
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
+	if err != nil {
+		_, _ = fmt.Fprintln(streams.Err, err) // what can be said is said without these hosts
+	}
+	tell := func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) }
+	if strict {
+		if err := deploy.Settle(ctx, s.hosts, s.hosts.Places(), tell); err != nil {
+			s.hosts.Close()
+			return nil, fmt.Errorf("nothing was changed: %w", err)
+		}
+	}
 	if s.facts, err = deploy.Look(ctx, s.hosts); err == nil {
 		err = deploy.Preflight(in, s.facts, time.Now())
 	}
@@ -163,6 +173,9 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	}
 	if err == nil {
 		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
+	}
+	if err == nil && strict {
+		err = deploy.Settle(ctx, s.hosts, s.wanted.Running(), tell)
 	}
 	if err == nil {
 		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, deploy.Connect)
@@ -246,17 +259,33 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again b
 		}
 		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
 	}
-	if p.Empty() {
-		return false, nil
+	if !p.Empty() {
+		err = newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output).Apply(ctx)
 	}
-	err = newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output).Apply(ctx)
 	switch {
 	case errors.Is(err, deploy.ErrLookAgain):
 		return true, nil
 	case err != nil:
 		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
 	}
-	return false, nil
+	return c.comesBack(ctx, s.intent), nil
+}
+
+// comesBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made anew.
+func (c *deployApplyCommand) comesBack(ctx context.Context, in intent.Intent) bool {
+	if len(c.Replace) == 0 {
+		return false
+	}
+	gone := c.Replace
+	c.Replace = nil
+	hosts, _ := c.connect(ctx, in) // hosts that do not answer are the question
+	hosts.Close()
+	for _, n := range in.Nodes {
+		if slices.Contains(gone, n.Name) && hosts[n.PhysicalHost] == nil {
+			c.Replace = append(c.Replace, n.Name)
+		}
+	}
+	return len(c.Replace) < len(gone)
 }
 
 // reporter writes progress as it comes: lines, or lines of JSON.

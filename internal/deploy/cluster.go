@@ -135,7 +135,11 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 func allNew(c Cluster, w Wanted) (Cluster, error) {
 	objects, err := objectsOf(w)
 	for _, o := range objects {
-		c.Changes = append(c.Changes, o.change(plan.Create))
+		action := plan.Create
+		if o.component == corednsComponent {
+			action = plan.Update // kubeadm creates it
+		}
+		c.Changes = append(c.Changes, o.change(action))
 	}
 	return c, err
 }
@@ -203,7 +207,7 @@ func (o object) change(a plan.Action) plan.Change {
 
 // objectsOf reads the components' manifests; what others need comes first within a component.
 func objectsOf(w Wanted) ([]object, error) {
-	var out []object
+	out := corednsObjects(w.Intent)
 	for _, c := range w.Bundle.Components {
 		var own []object
 		dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(c.Manifest), 4096)
@@ -291,6 +295,9 @@ func diffObject(ctx context.Context, c client.Client, o object) (*plan.Change, e
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look at %s %s: %w", o.u.GetKind(), o.name(), err)
+	}
+	if sameObject(o.u, have) {
+		return nil, nil
 	}
 	would := o.u.DeepCopy()
 	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(would), kube.FieldOwner, client.ForceOwnership, client.DryRunAll)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -48,14 +47,11 @@ func (d *Deployment) initialise(ctx context.Context) error {
 	}
 	d.say(step, n.Name, "kubeadm init")
 	stop := d.nudge(ctx, n)
-	err = d.withSecretFile(ctx, d.place(n), "/run/jeroboam/init.yaml", text, func(path string) error {
-		args := []string{"kubeadm", "init", "--config", path}
-		if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
-			args = append(args, "--skip-phases=addon/kube-proxy")
-		}
-		_, err := d.command(ctx, d.place(n), 10*time.Minute, args...)
-		return err
-	})
+	args := []string{"kubeadm", "init", "--config", initSecret}
+	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
+		args = append(args, "--skip-phases=addon/kube-proxy")
+	}
+	err = d.commandWith(ctx, d.place(n), 10*time.Minute, initSecret, text, args...)
 	stop()
 	if err != nil {
 		return err
@@ -168,10 +164,7 @@ func (d *Deployment) joinOne(ctx context.Context, n intent.Node, s joinSecrets) 
 	d.say(step, n.Name, "kubeadm join")
 	stop := d.nudge(ctx, n)
 	defer stop()
-	err = d.withSecretFile(ctx, d.place(n), "/run/jeroboam/join.yaml", text, func(path string) error {
-		_, err := d.command(ctx, d.place(n), 10*time.Minute, "kubeadm", "join", "--config", path)
-		return err
-	})
+	err = d.commandWith(ctx, d.place(n), 10*time.Minute, joinSecret, text, "kubeadm", "join", "--config", joinSecret)
 	if err != nil {
 		return err
 	}
@@ -183,17 +176,19 @@ func (d *Deployment) joinOne(ctx context.Context, n intent.Node, s joinSecrets) 
 	return nil
 }
 
-// withSecretFile has a file for root alone, in memory, for as long as do runs.
-func (d *Deployment) withSecretFile(ctx context.Context, p Place, path, text string, do func(path string) error) error {
-	put := func(f host.File) error {
-		_, err := ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, []host.Item{{File: &f}})
-		return err
-	}
-	if err := put(host.File{Path: path, Content: text, Mode: 0o600, Secret: true}); err != nil {
-		return err
-	}
-	err := do(path)
-	return errors.Join(err, put(host.File{Path: path, Gone: true}))
+// Files with secrets, in memory.
+const (
+	initSecret   = "/run/jeroboam/init.yaml"
+	joinSecret   = "/run/jeroboam/join.yaml"
+	uploadSecret = "/run/jeroboam/upload.yaml"
+)
+
+// commandWith runs a program with a file for root alone, which is there for as long as the program runs, whatever becomes of us.
+func (d *Deployment) commandWith(ctx context.Context, p Place, limit time.Duration, path, text string, args ...string) error {
+	_, err := ask[host.Output](ctx, d.Hosts, p, host.OpRun, host.Command{
+		Args: args, Timeout: limit, Files: []host.File{{Path: path, Content: text, Mode: 0o600, Secret: true}},
+	})
+	return err
 }
 
 // joinSecrets makes a token, and uploads the certificates encrypted with a key that is only here.
@@ -209,10 +204,7 @@ func (d *Deployment) joinSecrets(ctx context.Context, first intent.Node) (joinSe
 	if err != nil {
 		return s, err
 	}
-	err = d.withSecretFile(ctx, d.place(first), "/run/jeroboam/upload.yaml", text, func(path string) error {
-		_, err := d.command(ctx, d.place(first), 2*time.Minute, "kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--config", path)
-		return err
-	})
+	err = d.commandWith(ctx, d.place(first), 2*time.Minute, uploadSecret, text, "kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--config", uploadSecret)
 	if err != nil {
 		return s, err
 	}

@@ -326,6 +326,23 @@ func TestDiff(t *testing.T) {
 			blocks: []string{"delete"},
 		},
 		{
+			reason: "a node that is declared gone and has been taken out is no change",
+			gone:   []string{c.Name},
+			spoil: func(_ deploy.Wanted, world *deploy.World) {
+				remove(world, c.NodeName)
+				delete(world.Nodes, c.Name)
+			},
+		},
+		{
+			reason: "a voting member whose static pods were taken away is broken, and is not made to join again",
+			spoil: func(_ deploy.Wanted, world *deploy.World) {
+				n := world.Nodes[c.Name]
+				n.StaticPods = map[string]string{"kube-apiserver": "v1.36.4"}
+				n.Ready, n.Etcd, n.Members = "connection refused", "connection refused", nil
+				world.Nodes[c.Name] = n
+			},
+		},
+		{
 			reason: "restarting a container while another member is down risks the quorum",
 			spoil: func(w deploy.Wanted, world *deploy.World) {
 				for i, item := range w.Items {
@@ -388,7 +405,7 @@ func TestPreflightTellsEverythingAtOnce(t *testing.T) {
 	bad.Interfaces = map[string][]string{"eth9": {in.Network.PodCIDR}}
 	f[in.Nodes[0].PhysicalHost] = bad
 	err := deploy.Preflight(in, f, now)
-	for _, part := range []string{"swap is on", "GiB are free", "none of the releases", "clock is 1m0s away", "not root", "no lxc-start", "no bridge br-mgmt", "overlaps"} {
+	for _, part := range []string{"swap is on", "GiB are free in", "none of the releases", "clock is 1m0s away", "not root", "no lxc-start", "no bridge br-mgmt", "overlaps"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("nothing about %q in:\n%v", part, err)
 		}

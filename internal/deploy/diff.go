@@ -73,6 +73,8 @@ func controlChanges(w Wanted, world World, now time.Time) []plan.Change {
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
 		switch {
+		case slices.Contains(w.Gone, n.Name) && !world.known(n):
+			continue // has been taken out
 		case slices.Contains(w.Gone, n.Name):
 			add(n, "node", n.NodeName, plan.Delete, "declared gone: its etcd member, Node and certificates' trust end")
 			continue

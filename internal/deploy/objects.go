@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -80,32 +81,55 @@ func patchNode(ctx context.Context, c client.Client, n intent.Node, node corev1.
 func (d *Deployment) applyComponents(ctx context.Context) error {
 	const step = "apply components"
 	objects, err := objectsOf(d.Wanted)
-	if err != nil || !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Place == clusterPlace }) {
+	if err != nil || !slices.ContainsFunc(objects, d.applies) {
 		return err
 	}
 	c, err := d.api(ctx, d.firstServing(ctx))
 	if err != nil {
 		return err
 	}
-	for _, component := range d.Wanted.Bundle.Components {
+	for _, batch := range batches(objects) {
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(appliers)
 		count := 0
-		for _, o := range objects {
-			change := o.change("")
-			if o.component != component.Name || !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
-				return c.Place == clusterPlace && c.Kind == change.Kind && c.Name == change.Name
-			}) {
-				continue
-			}
-			count++
-			if err := d.applyObject(ctx, step, c, o); err != nil {
-				return err
+		for _, o := range batch {
+			if d.applies(o) {
+				count++
+				g.Go(func() error { return d.applyObject(gctx, step, c, o) })
 			}
 		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
 		if count > 0 {
-			d.say(step, component.Name, "%d objects", count)
+			d.say(step, batch[0].component, "%d of %s", count, batch[0].u.GetKind())
 		}
 	}
 	return nil
+}
+
+// appliers is how many objects of a batch are applied at once: a definition costs the API server up to a second.
+const appliers = 4
+
+// batches are objects that do not need each other: of one component and one kind.
+func batches(objects []object) [][]object {
+	var out [][]object
+	for i, o := range objects {
+		if i == 0 || objects[i-1].component != o.component || objects[i-1].u.GetKind() != o.u.GetKind() {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], o)
+	}
+	return out
+}
+
+// applies says whether an object is to be applied: the plan has it, or something in the plan undoes it.
+func (d *Deployment) applies(o object) bool {
+	change := o.change("")
+	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
+		return c.Place == clusterPlace && c.Kind == change.Kind && c.Name == change.Name ||
+			o.component == corednsComponent && c.Kind == "kubeadm" && c.Name == "upgrade"
+	})
 }
 
 // applyObject applies, again for as long as what it needs is still starting: a webhook's pod, a definition being established.
@@ -184,7 +208,7 @@ func unavailable(ctx context.Context, c client.Client, noProxy bool, objects []o
 		check("DaemonSet", "kube-system", "kube-proxy")
 	}
 	for _, o := range objects {
-		if kind := o.u.GetKind(); kind == "Deployment" || kind == "DaemonSet" {
+		if kind := o.u.GetKind(); (kind == "Deployment" || kind == "DaemonSet") && o.component != corednsComponent {
 			check(kind, o.u.GetNamespace(), o.u.GetName())
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// minimumFree is the free space below /var/lib that a host needs for a new node: its root file system, images twice, etcd.
+// minimumFree is the free space in /var/lib/lxc and /var/lib/jeroboam that a host needs for a new node: its root file system, images twice, etcd.
 const minimumFree = 10 << 30
 
 // maxSkew is how far a host's clock may be from the deployer's: certificates that begin in the future are refused, and etcd
@@ -76,7 +76,7 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 			problem("%s is a node on metal: this is not supported, the original collection does not test it either", n.Name)
 		}
 		if _, there := f.Containers[n.Name]; !there && f.Free < minimumFree {
-			problem("%d GiB are free below /var/lib, a new node needs %d", f.Free>>30, minimumFree>>30)
+			problem("%d GiB are free in %s, a new node needs %d: make room there", f.Free>>30, or(f.FreeAt, "/var/lib"), minimumFree>>30)
 		}
 		for _, net := range n.Networks {
 			if _, ok := f.Interfaces[net.Bridge]; !ok && net.Type == "veth" {

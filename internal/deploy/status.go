@@ -58,7 +58,7 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Healthy: true}
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
-		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: or(state.Ready, "not there"), Etcd: or(state.Etcd, "not there"), Member: "none"}
+		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: or(state.Ready, absence(world, n.Name)), Etcd: or(state.Etcd, absence(world, n.Name)), Member: "none"}
 		ns.APIServer = trimV(state.StaticPods["kube-apiserver"])
 		if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
 			ns.Kubelet = trimV(node.Status.NodeInfo.KubeletVersion)
@@ -99,6 +99,14 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 	}
 	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
 	return s
+}
+
+// absence says why nothing is known of a node.
+func absence(w World, node string) string {
+	if w.Unseen[node] {
+		return "its host does not answer"
+	}
+	return "not there"
 }
 
 // backends reads haproxy's "show stat" (its management guide, section 9.1).

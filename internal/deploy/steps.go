@@ -71,7 +71,7 @@ func (d *Deployment) Apply(ctx context.Context) error {
 	for _, s := range steps() {
 		began := d.Now()
 		if err := s.run(d, ctx); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return fmt.Errorf("%s: %w", s.name, hint(err))
 		}
 		if took := d.Now().Sub(began); took > 50*time.Millisecond {
 			d.Report(Progress{Time: d.Now(), Step: s.name, Text: "done", Took: took})

@@ -151,18 +151,29 @@ func (w World) listed(n intent.Node) bool {
 	return false
 }
 
-// member says whether a node is part of the control plane: its etcd member votes, and kubeadm's files are there. A node that
-// only does not answer is still one. What a join leaves that was killed before its member voted is none.
+// member says whether a node is part of the control plane: its etcd member votes, and something of kubeadm's is there. A node
+// that only does not answer is still one, and one of which files are missing is a broken one: a join is not begun again where a
+// member votes. What a join leaves that was killed before its member voted is none.
 func (w World) member(n intent.Node) bool {
 	state := w.Nodes[n.Name]
+	if w.anyMembers() {
+		return w.listed(n) && state.Touched()
+	}
 	if !state.KubeletConf || len(state.StaticPods) < 4 {
 		return false
 	}
-	if w.anyMembers() {
-		return w.listed(n)
-	}
 	// Nobody's etcd answers: a finished node counts, or a cluster that is down as a whole would be made anew.
 	return state.AdminConf && state.EtcdData
+}
+
+// known says whether the cluster has something of a node: an etcd member, even one that does not vote, or a Node.
+func (w World) known(n intent.Node) bool {
+	_, node := w.Cluster.Nodes[n.NodeName]
+	for _, other := range w.Nodes {
+		_, member := other.Member(n.NodeName)
+		node = node || member
+	}
+	return node || !w.Cluster.Reachable
 }
 
 // lost says whether etcd counts on a node of which there is nothing on its host.

@@ -134,13 +134,17 @@ func (a *agent) change(ctx context.Context, r Request) (any, error) {
 			return nothing{}, Ensure(ctx, a.m, items, func(e Event) { a.reply(Reply{ID: r.ID, Event: &e}) })
 		})
 	case OpRun:
-		return call(r, func(c Command) (any, error) { return a.m.Exec(ctx, c) })
+		return call(r, func(c Command) (any, error) { return RunWithFiles(ctx, a.m, c) })
 	case OpLend:
 		return call(r, func(l Loan) (any, error) {
 			return nothing{}, Lend(a.m, "/var/lib/lxc/"+filepath.Base(l.Container)+"/rootfs", l.Digests)
 		})
 	case OpRemove:
 		return call(r, func(name string) (any, error) { return nothing{}, RemoveContainer(ctx, a.m, name) })
+	case OpSettle:
+		return nothing{}, nil // whoever holds the lock has ended
+	case OpLeave:
+		return nothing{}, Leave(a.m)
 	case OpForget:
 		return nothing{}, Forget(a.m)
 	}

@@ -318,8 +318,10 @@ func RemoveContainer(ctx context.Context, m *Machine, name string) error {
 	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(m.path("/openstack/log/" + name)); err != nil {
-		return err
+	for _, path := range []string{"/openstack/log/" + name, "/var/log/lxc-" + name + ".log"} {
+		if err := os.RemoveAll(m.path(path)); err != nil {
+			return err
+		}
 	}
 	_ = os.Remove(m.path("/openstack/backup/" + name)) // only if it is empty: backups outlive what they are of
 	return os.RemoveAll(m.path(c.dir()))

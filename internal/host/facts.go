@@ -3,8 +3,10 @@ package host
 import (
 	"context"
 	"encoding/hex"
+	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -25,9 +27,10 @@ type Facts struct {
 	Swap []string `json:"swap"`
 	// CgroupV2 says that the unified hierarchy has the memory controller.
 	CgroupV2 bool `json:"cgroupV2"`
-	// Free is the free space in bytes below /var/lib, Total the size; MemoryTotal is in bytes.
+	// Free is the free space in bytes where containers and what is brought for them are kept (the lesser, if these are two
+	// file systems), FreeAt where that is; MemoryTotal is in bytes.
 	Free        uint64 `json:"free"`
-	Total       uint64 `json:"total"`
+	FreeAt      string `json:"freeAt"`
 	MemoryTotal uint64 `json:"memoryTotal"`
 	CPUs        int    `json:"cpus"`
 	// Now is the machine's clock.
@@ -83,10 +86,7 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 		}
 	}
 	f.CgroupV2 = strings.Contains(m.read("/sys/fs/cgroup/cgroup.controllers"), "memory")
-	var st syscall.Statfs_t
-	if syscall.Statfs(m.path("/var/lib"), &st) == nil {
-		f.Free, f.Total = st.Bavail*uint64(st.Bsize), st.Blocks*uint64(st.Bsize)
-	}
+	f.Free, f.FreeAt = freeSpace(m, "/var/lib/lxc", Directory)
 	for line := range strings.Lines(m.read("/proc/meminfo")) {
 		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "MemTotal:" {
 			kb, _ := strconv.ParseUint(fields[1], 10, 64) // the kernel's own number
@@ -125,6 +125,25 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 		}
 	}
 	return f, nil
+}
+
+// freeSpace is the least that is free at one of the directories, and at which. What is not there yet will be where its parent is.
+func freeSpace(m *Machine, dirs ...string) (uint64, string) {
+	least, at := uint64(math.MaxUint64), ""
+	for _, dir := range dirs {
+		there := dir
+		for !m.exists(there) && there != "/" {
+			there = filepath.Dir(there)
+		}
+		var st syscall.Statfs_t
+		if syscall.Statfs(m.path(there), &st) == nil && st.Bavail*uint64(st.Bsize) < least {
+			least, at = st.Bavail*uint64(st.Bsize), dir
+		}
+	}
+	if at == "" {
+		return 0, ""
+	}
+	return least, at
 }
 
 func addInterfaces(f *Facts) {

@@ -73,7 +73,8 @@ func (i *Images) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	return have, nil
 }
 
-// ensure hands containerd one archive with the images it lacks, made on the way from the store.
+// ensure hands containerd one archive with the images it lacks, made on the way from the store. An image is unpacked when the first
+// container of it starts: a node runs few of them.
 func (i *Images) ensure(ctx context.Context, m *Machine) error {
 	have, err := i.observe(ctx, m)
 	if err != nil {
@@ -89,7 +90,7 @@ func (i *Images) ensure(ctx context.Context, m *Machine) error {
 		r, w := io.Pipe()
 		go func() { _ = w.CloseWithError(writeLayout(m, w, lacking)) }() // the reader gets the error
 		_, err := m.Exec(ctx, Command{
-			Args:    []string{"ctr", "-n", containerdNamespace, "images", "import", "--local", "--all-platforms", "--digests=false", "-"},
+			Args:    []string{"ctr", "-n", containerdNamespace, "images", "import", "--local", "--all-platforms", "--no-unpack", "--digests=false", "-"},
 			Timeout: 20 * time.Minute, input: r,
 		})
 		_ = r.CloseWithError(io.ErrClosedPipe) // ends the writer if ctr ended early

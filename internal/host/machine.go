@@ -33,6 +33,8 @@ type Command struct {
 	Stdin string            `json:"stdin,omitempty"`
 	// Timeout bounds it; 0 is five minutes.
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// Files are there for as long as it runs (RunWithFiles).
+	Files []File `json:"files,omitempty"`
 
 	input io.Reader
 }

@@ -1,0 +1,77 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+// Settle waits until agents have ended what a deployer left them with that was killed or lost them. How a place looks before
+// that says nothing about how it will be.
+func Settle(ctx context.Context, h Hosts, places []Place, tell func(place, text string)) error {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for _, p := range places {
+		a, err := h.At(p)
+		if err != nil {
+			return err
+		}
+		all.Go(func() {
+			err := a.Call(ctx, p.Container, host.OpSettle, nil, nil, func(b json.RawMessage) {
+				var e host.Event
+				if json.Unmarshal(b, &e) == nil && e.Text != "" {
+					tell(p.Name(), e.Text)
+				}
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// Places are the connected hosts.
+func (h Hosts) Places() []Place {
+	var out []Place
+	for name := range h {
+		out = append(out, Place{Host: name})
+	}
+	return out
+}
+
+// Running are the places in containers that run.
+func (w Wanted) Running() []Place {
+	var out []Place
+	for _, p := range w.Places {
+		if p.Container != "" && w.Facts[p.Host].Containers[p.Container] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Leave removes the agents from the hosts.
+func (h Hosts) Leave(ctx context.Context) error {
+	var errs []error
+	for _, p := range h.Places() {
+		_, err := ask[struct{}](ctx, h, p, host.OpLeave, nil)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// hint says what to do about errors whose text says only what happened.
+func hint(err error) error {
+	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
+		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam; make room there", err, minimumFree>>30)
+	}
+	return err
+}

@@ -1,0 +1,77 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+// busy is an agent whose host is still at work for an earlier run.
+type busy struct {
+	name  string
+	mu    sync.Mutex
+	asked []string
+	err   error
+}
+
+func (b *busy) Name() string { return b.name }
+func (b *busy) Call(_ context.Context, container, op string, _, _ any, event func(json.RawMessage)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = append(b.asked, container+" "+op)
+	if event != nil {
+		event(json.RawMessage(`{"text":"waiting for an earlier run to end"}`))
+	}
+	return b.err
+}
+func (b *busy) Upload(context.Context, string, io.Reader) error { return errors.New("no") }
+func (b *busy) Dial(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no")
+}
+func (b *busy) Close() error { return nil }
+
+func TestSettleAsksEveryPlaceAndTellsWhatItWaitsFor(t *testing.T) {
+	a, b := &busy{name: "a"}, &busy{name: "b", err: errors.New("host b: gone")}
+	var mu sync.Mutex
+	told := map[string]string{}
+	err := deploy.Settle(t.Context(), deploy.Hosts{"a": a, "b": b}, []deploy.Place{{Host: "a"}, {Host: "a", Container: "c"}, {Host: "b"}}, func(place, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[place] = text
+	})
+	if err == nil || !strings.Contains(err.Error(), "host b: gone") {
+		t.Errorf("got %v", err)
+	}
+	if len(told) != 3 || told["c"] != "waiting for an earlier run to end" {
+		t.Errorf("told %v", told)
+	}
+	if len(a.asked) != 2 || a.asked[0][len(a.asked[0])-len(host.OpSettle):] != host.OpSettle {
+		t.Errorf("asked %v", a.asked)
+	}
+}
+
+// TestFullDisk: what the kernel says of a full disk does not say what to do.
+func TestFullDisk(t *testing.T) {
+	in := seed(t)
+	w := want(t, in, facts(in))
+	world := empty(w)
+	hosts := deploy.Hosts{}
+	for _, h := range in.Hosts {
+		hosts[h.Name] = &busy{name: h.Name, err: errors.New(h.Name + ": store sha256:1: write /var/lib/jeroboam/blobs/sha256/new-1: no space left on device")}
+	}
+	d := &deploy.Deployment{Wanted: w, World: world, Hosts: hosts, Report: func(deploy.Progress) {}, Now: func() time.Time { return now }}
+	d.Plan = deploy.Diff(w, world, now)
+	err := d.Apply(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "make room there") || !strings.Contains(err.Error(), "infra") {
+		t.Errorf("got %v", err)
+	}
+}
