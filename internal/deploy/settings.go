@@ -105,7 +105,7 @@ func has[V any](in map[string]V, k string) bool { _, ok := in[k]; return ok }
 func fieldsDiffer(want, before, have m) []string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(want)) {
-		if k == "apiVersion" || k == "kind" || reflect.DeepEqual(plainly(want[k]), plainly(have[k])) {
+		if k == "apiVersion" || k == "kind" || within(plainly(want[k]), plainly(have[k])) {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s %s -> %s", k, briefly(have[k]), briefly(want[k])))
@@ -116,6 +116,21 @@ func fieldsDiffer(want, before, have m) []string {
 		}
 	}
 	return out
+}
+
+// within says whether all that is wanted is there: kubeadm writes every field of what it is given by half.
+func within(want, have any) bool {
+	inner, ok := want.(m)
+	if !ok {
+		return reflect.DeepEqual(want, have)
+	}
+	outer, _ := have.(m) // something else has none of it
+	for k, v := range inner {
+		if !within(v, outer[k]) {
+			return false
+		}
+	}
+	return true
 }
 
 // plainly is a value as a file has it, whatever Go type it was made with. What a file leaves out is nil.
@@ -236,11 +251,27 @@ func sharedChanges(w Wanted, world World) []plan.Change {
 		}
 	}
 	add("kubeadm-config", clusterDiffers(want["ClusterConfiguration"], before["ClusterConfiguration"], have))
+	proxyWant := livingProxy(want["KubeProxyConfiguration"], proxy)
 	add("kubelet-config", fieldsDiffer(want["KubeletConfiguration"], before["KubeletConfiguration"], kubelet))
 	if s.Proxy != "" && !w.Intent.Kubernetes.RemoveKubeProxy {
-		add("kube-proxy", fieldsDiffer(want["KubeProxyConfiguration"], before["KubeProxyConfiguration"], proxy))
+		add("kube-proxy", fieldsDiffer(proxyWant, before["KubeProxyConfiguration"], proxy))
 	}
 	add("addons", addonsDiffer(w, s))
+	return out
+}
+
+// livingProxy is kube-proxy's configuration for a cluster that has one: how it does its work is the cluster's, whoever made it.
+func livingProxy(want, have m) m {
+	if len(have) == 0 {
+		return want
+	}
+	out := maps.Clone(want)
+	for _, k := range []string{"mode", "clusterCIDR"} {
+		delete(out, k)
+		if v, ok := have[k]; ok {
+			out[k] = v
+		}
+	}
 	return out
 }
 
@@ -285,10 +316,10 @@ func addonsDiffer(w Wanted, s Shared) []string {
 func liveDocuments(w Wanted, n intent.Node, s Shared, record string) (string, error) {
 	want, before := w.record(n), documentsByKind(record)
 	docs := []m{want["InitConfiguration"], overlaidCluster(want["ClusterConfiguration"], before["ClusterConfiguration"], document(s.Cluster))}
-	for kind, have := range map[string]string{"KubeletConfiguration": s.Kubelet, "KubeProxyConfiguration": s.Proxy} {
-		if doc, ok := want[kind]; ok {
-			docs = append(docs, overlaid(doc, before[kind], document(have)))
-		}
+	docs = append(docs, overlaid(want["KubeletConfiguration"], before["KubeletConfiguration"], document(s.Kubelet)))
+	if proxy, ok := want["KubeProxyConfiguration"]; ok {
+		have := document(s.Proxy)
+		docs = append(docs, overlaid(livingProxy(proxy, have), before["KubeProxyConfiguration"], have))
 	}
 	return documents(docs...)
 }
@@ -303,7 +334,13 @@ func overlaid(want, before, have m) m {
 			delete(out, k)
 		}
 	}
-	maps.Copy(out, want)
+	for k, v := range want {
+		inner, isMap := v.(m)
+		if old, ok := out[k].(m); ok && isMap {
+			v = overlaid(inner, nil, old)
+		}
+		out[k] = v
+	}
 	return out
 }
 

@@ -134,18 +134,18 @@ func TestSettings(t *testing.T) {
 			want: []string{a.Name + ": kubeadm settings: etcd 3.6.8-0 -> 3.6.16-0"},
 		},
 		{
-			reason: "what the cluster keeps for joining nodes follows, but not its networks, which cannot change",
+			reason: "what the cluster keeps for joining nodes follows, but not its networks and the way of kube-proxy",
 			spoil: func(world *deploy.World) {
 				s := &world.Cluster.Shared
 				s.Cluster = strings.ReplaceAll(strings.ReplaceAll(s.Cluster, "VersionTLS13", "VersionTLS12"), "podSubnet: ", "podSubnet: 10.0.0.0/8 #")
 				s.Kubelet = strings.ReplaceAll(s.Kubelet, "VersionTLS13", "VersionTLS12")
-				s.Proxy = strings.ReplaceAll(s.Proxy, "mode: nftables", "mode: iptables")
+				s.Proxy = strings.ReplaceAll(strings.ReplaceAll(s.Proxy, "mode: nftables", "mode: iptables"), "0.0.0.0", "127.0.0.1")
 				s.ProxyTag = "v1.36.3"
 			},
 			want: []string{
 				"cluster: settings kubeadm-config: kube-apiserver --tls-min-version VersionTLS12 -> VersionTLS13, kube-controller-manager --tls-min-version VersionTLS12 -> VersionTLS13, kube-scheduler --tls-min-version VersionTLS12 -> VersionTLS13",
 				"cluster: settings kubelet-config: tlsMinVersion VersionTLS12 -> VersionTLS13",
-				"cluster: settings kube-proxy: mode iptables -> nftables",
+				"cluster: settings kube-proxy: metricsBindAddress 127.0.0.1 -> 0.0.0.0",
 				"cluster: settings addons: kube-proxy v1.36.3 -> v1.36.4",
 			},
 		},
