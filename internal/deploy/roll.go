@@ -93,8 +93,6 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	stop := d.nudge(ctx, n)
-	defer stop()
 	if err := d.controlPlane(ctx, n); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -96,8 +97,12 @@ func (d *Deployment) giveImages(ctx context.Context) error {
 
 // withLiveConfig has kubeadm's configuration for the cluster as it lives, on a node, for as long as do runs.
 func (d *Deployment) withLiveConfig(ctx context.Context, n intent.Node, do func(path string) error) error {
-	world := d.World.Nodes[n.Name]
-	text, err := liveDocuments(d.Wanted, n, d.World.Cluster.Shared, world.Settings[host.KubeadmConfig])
+	if d.World.Cluster.Shared.Cluster == "" { // no API server answered when everything was looked at
+		if c, err := d.api(ctx, n); err == nil {
+			d.World.Cluster.Shared, _ = readShared(ctx, c) // without it, the configuration alone
+		}
+	}
+	text, err := liveDocuments(d.Wanted, n, d.World.Cluster.Shared, d.World.Nodes[n.Name].Settings[host.KubeadmConfig])
 	if err != nil {
 		return err
 	}
@@ -253,14 +258,15 @@ func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
 	return d.restartStaticPods(ctx, n)
 }
 
-// settled waits until a changed node is Ready and runs what it should.
+// settled waits until a changed node is Ready, runs what it should, and is reached by every load balancer: the next node's API
+// server goes away only when clients find this one.
 func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	want := d.Wanted.Intent.Versions.Kubernetes
 	c, err := d.api(ctx, n)
 	if err != nil {
 		return err
 	}
-	return d.wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
+	err = d.wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
 		var node corev1.Node
 		if err := c.Get(ctx, client.ObjectKey{Name: n.NodeName}, &node); err != nil {
 			return false, firstLine(err.Error())
@@ -271,6 +277,32 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 		why := nodeReady(ctx, c, n.NodeName)
 		return why == "", why
 	})
+	if err != nil {
+		return err
+	}
+	return d.balanced(ctx, n)
+}
+
+// balanced waits until every load balancer reaches a node's API server, and tells it so (see nudge).
+func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
+	url := "https://" + net.JoinHostPort(n.NodeIP, fmt.Sprint(d.Wanted.Intent.Kubernetes.BackendPort)) + "/healthz"
+	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
+		p := Place{Host: h.PhysicalHost}
+		if !h.IsMetal {
+			p.Container = h.Name
+		}
+		err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) {
+			code, err := ask[int](ctx, d.Hosts, p, host.OpAnswers, url)
+			return err == nil && code == 200, fmt.Sprintf("load balancer %s does not reach it (%d, %v)", h.Name, code, err)
+		})
+		if err != nil {
+			return err
+		}
+		for _, s := range h.Services {
+			_, _ = ask[string](ctx, d.Hosts, p, host.OpStats, "set server "+s.Name+"-back/"+n.Name+" health up") // its own check would, later
+		}
+	}
+	return nil
 }
 
 // changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.

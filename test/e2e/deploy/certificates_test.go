@@ -72,15 +72,12 @@ func TestCustomAuthorities(t *testing.T) {
 		}
 	}
 	// What serves the virtual address was signed by it.
-	verify := "echo | timeout 20 openssl s_client -connect 172.29.236.9:6443 -CAfile /etc/kubernetes/pki/ca.crt -verify_return_error 2>&1 | grep -c \"Verify return code: 0\""
-	if _, err := os.Stat("/usr/bin/openssl"); err != nil {
-		t.Fatal("this needs openssl on this machine")
-	}
 	file := t.TempDir() + "/ca.crt"
 	if err := os.WriteFile(file, []byte(certs["ca"]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, _ := l.run(t, "sh", "-c", strings.Replace(verify, "/etc/kubernetes/pki/ca.crt", file, 1)); strings.TrimSpace(out) != "1" {
+	out, _ := l.run(t, "sh", "-c", "echo | timeout 20 openssl s_client -connect 172.29.236.9:6443 -CAfile "+file+" -verify_return_error 2>&1")
+	if !strings.Contains(out, "Verify return code: 0") {
 		t.Errorf("the API at the virtual address is not verified by the operator's authority: %s", out)
 	}
 }
@@ -112,7 +109,7 @@ func TestRenewal(t *testing.T) {
 		}
 		// What is served is new as well: the API server, and etcd.
 		for _, port := range []string{"6443", "2379"} {
-			end := l.inside(t, n, "echo | timeout 20 openssl s_client -connect 127.0.0.1:"+port+" 2>/dev/null | openssl x509 -noout -checkend 25920000 || true")
+			end, _ := l.run(t, "sh", "-c", "echo | timeout 20 openssl s_client -connect "+n.Address+":"+port+" 2>/dev/null | openssl x509 -noout -checkend 25920000")
 			if !strings.Contains(end, "will not expire") {
 				t.Errorf("%s serves on %s a certificate that ends soon: %s", n.Name, port, end)
 			}

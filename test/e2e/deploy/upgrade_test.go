@@ -92,9 +92,9 @@ func (l lab) deployArgs(verb string, args ...string) []string {
 
 // node is a control plane node as "deploy status" shows it.
 type node struct {
-	Name, Host, Kubelet, APIServer, Member string
-	Ready                                  bool
-	Expires                                time.Time
+	Name, Host, Address, Kubelet, APIServer, Member string
+	Ready                                           bool
+	Expires                                         time.Time
 }
 
 func (l lab) nodes(t *testing.T) []node {
@@ -232,7 +232,9 @@ func (l lab) killedApply(t *testing.T, says string, after time.Duration) {
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("apply ended by itself before it was killed")
+	}
 	text, _ := os.ReadFile(out)
 	t.Logf("killed %s after it said %q:\n%s", after, says, lastLines(string(text), 4))
 }
