@@ -215,8 +215,8 @@ func (d *Deployment) installNodes(ctx context.Context) error {
 	for _, n := range d.strangers() {
 		places = append(places, n.Name)
 	}
-	return d.each(places, []string{groupNode, groupKubelet}, func(place string) error {
-		return d.install(ctx, "install nodes", place, groupNode, groupKubelet)
+	return d.each(places, []string{groupNode, groupKubelet, groupRecord}, func(place string) error {
+		return d.install(ctx, "install nodes", place, groupNode, groupKubelet, groupRecord)
 	})
 }
 

@@ -39,6 +39,8 @@ type Cluster struct {
 	Version string
 	// Nodes are by name.
 	Nodes map[string]corev1.Node
+	// Shared is what it keeps for all nodes.
+	Shared Shared
 	// Changes are what server-side apply of the components would change.
 	Changes []plan.Change
 }
@@ -125,6 +127,9 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 		c.Nodes[n.Name] = n
 	}
 	if c.Version, c.Initialised, err = initialised(ctx, cl, w.Intent); err != nil {
+		return c, err
+	}
+	if c.Shared, err = readShared(ctx, cl); err != nil {
 		return c, err
 	}
 	c.Changes, err = diffObjects(ctx, cl, w)

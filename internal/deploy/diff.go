@@ -19,7 +19,7 @@ import (
 // Diff is what would change, in the order of the work. Pure.
 func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan
-	for _, group := range []string{groupHost, groupContainer, groupNode, groupKubelet, groupHAProxy} {
+	for _, group := range []string{groupHost, groupContainer, groupNode, groupKubelet, groupRecord, groupHAProxy} {
 		for i, item := range w.Items {
 			if item.Group != group || slices.Contains(w.Gone, item.Place) || world.Unseen[item.Place] || world.Sleeping[item.Place] {
 				continue
@@ -44,6 +44,7 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	if len(world.Sleeping) > 0 {
 		return p // whatever is in them may be what the rest depends on
 	}
+	p.Changes = append(p.Changes, sharedChanges(w, world)...)
 	p.Changes = append(p.Changes, controlChanges(w, world, now)...)
 	p.Changes = append(p.Changes, world.Cluster.Changes...)
 	return p
@@ -106,10 +107,19 @@ func memberChanges(w Wanted, world World, n intent.Node, now time.Time) []plan.C
 		out = append(out, plan.Change{Place: n.Name, Group: groupControl, Kind: kind, Name: name, Action: a, Summary: fmt.Sprintf(format, args...)})
 	}
 	state := world.Nodes[n.Name]
-	if v := trimV(state.StaticPods["kube-apiserver"]); v != w.Intent.Versions.Kubernetes && v != "" {
+	differ := nodeDiffers(w, n, state)
+	if v := outdated(w, world, n); v != "" {
 		add("kubeadm", "upgrade", plan.Run, "%s -> %s, one node at a time", v, w.Intent.Versions.Kubernetes)
-	} else if names := renewals(state.Certificates, now); len(names) > 0 {
-		add("kubeadm", "certs renew", plan.Run, "renew %s", strings.Join(names, ", "))
+	} else {
+		if len(differ.pods) > 0 {
+			add("kubeadm", "settings", plan.Run, "%s", strings.Join(differ.pods, ", "))
+		}
+		if names := renewals(state.Certificates, now); len(names) > 0 { // an upgrade renews them all
+			add("kubeadm", "certs renew", plan.Run, "renew %s", strings.Join(names, ", "))
+		}
+	}
+	if len(differ.kubelet) > 0 {
+		add("kubeadm", "kubelet settings", plan.Run, "%s", strings.Join(differ.kubelet, ", "))
 	}
 	if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
 		if d := nodeDifferences(n, node); len(d) > 0 {

@@ -13,7 +13,7 @@ import (
 // Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
-		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world),
+		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), authorities(w, world),
 	}
 }
 
@@ -29,8 +29,10 @@ func restarts(w Wanted, world World) plan.Judge {
 				switch {
 				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create && c.Action != plan.Run:
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "the container is stopped and started: its etcd member and API server are away meanwhile"})
-				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew"):
+				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew" || c.Name == "settings"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
+				case c.Place == n.Name && c.Kind == "kubeadm" && c.Name == "kubelet settings":
+					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: "kubelet is restarted; pods go on running"})
 				case c.Place == n.Name && c.Kind == "unit" && (c.Name == "containerd.service" || c.Name == "kubelet.service"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods go on running"})
 				}

@@ -168,8 +168,9 @@ func kubeProxyConfiguration(in intent.Intent) m {
 	return c
 }
 
-// initConfig is /etc/kubernetes/kubeadm.yaml of a node: what "kubeadm init", "upgrade" and "certs renew" read. It has no secret.
-func initConfig(in intent.Intent, b Bundle, n intent.Node, t traits) (string, error) {
+// initDocuments are a node's settings as kubeadm reads them, and as /etc/kubernetes/kubeadm.yaml keeps them when they are in
+// force. They have no secret.
+func initDocuments(in intent.Intent, b Bundle, n intent.Node, t traits) (string, error) {
 	docs := []m{
 		{
 			"apiVersion": kubeadmAPI, "kind": "InitConfiguration",

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -35,6 +35,9 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err := d.gate(ctx, rollStep, n); err != nil {
 			return err
 		}
+		if err := d.settled(ctx, n); err != nil {
+			return err
+		}
 		d.Report(Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})
 	}
 	return nil
@@ -42,7 +45,10 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.changes(n.Name, groupNode, groupKubelet) || d.containerChange(n) != nil || d.kubeadm(n, "upgrade") || d.kubeadm(n, "certs renew")
+	if d.changes(n.Name, groupNode, groupKubelet, groupRecord) || d.containerChange(n) != nil {
+		return true
+	}
+	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Place == n.Name && c.Kind == "kubeadm" })
 }
 
 func (d *Deployment) kubeadm(n intent.Node, name string) bool {
@@ -87,55 +93,18 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	switch {
-	case upgrade:
-		if err := d.upgrade(ctx, n); err != nil {
-			return err
-		}
-	case d.kubeadm(n, "certs renew"):
-		if err := d.renew(ctx, n); err != nil {
-			return err
-		}
-	}
-	return d.install(ctx, rollStep, n.Name, groupKubelet)
-}
-
-// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster shares.
-func (d *Deployment) upgrade(ctx context.Context, n intent.Node) error {
-	want := d.Wanted.Intent.Versions.Kubernetes
-	shared := false // some node has had it, so what is shared has been upgraded
-	for _, other := range d.members() {
-		state, err := ask[host.Node](ctx, d.Hosts, d.place(other), host.OpNode, host.NodeQuery{})
-		if err != nil {
-			return err
-		}
-		shared = shared || trimV(state.StaticPods["kube-apiserver"]) == want
-	}
-	if shared {
-		d.say(rollStep, n.Name, "kubeadm upgrade node")
-		_, err := d.command(ctx, d.place(n), 10*time.Minute, "kubeadm", "upgrade", "node", "--ignore-preflight-errors="+d.ignored(n))
+	if err := d.controlPlane(ctx, n); err != nil {
 		return err
 	}
-	// The cluster's own copy of the configuration has the tags of etcd's and CoreDNS' images: of this bundle, from now on.
-	if _, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "init", "phase", "upload-config", "kubeadm", "--config", kubeadmConfig); err != nil {
+	if err := d.install(ctx, rollStep, n.Name, groupKubelet); err != nil {
 		return err
 	}
-	d.say(rollStep, n.Name, "kubeadm upgrade apply v%s", want)
-	_, err := d.command(ctx, d.place(n), 10*time.Minute, "kubeadm", "upgrade", "apply", "v"+want, "--yes", "--ignore-preflight-errors="+d.ignored(n))
-	return err
-}
-
-func (d *Deployment) ignored(n intent.Node) string {
-	return strings.Join(traitsOf(d.Wanted.Facts[n.PhysicalHost]).ignored(d.Wanted.Intent), ",")
-}
-
-// renew makes new certificates of the same authorities, then restarts what has read the old ones.
-func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
-	d.say(rollStep, n.Name, "kubeadm certs renew")
-	if _, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "certs", "renew", "all", "--config", kubeadmConfig); err != nil {
-		return err
+	if d.kubeadm(n, "kubelet settings") {
+		if err := d.startKubelet(ctx, n); err != nil {
+			return err
+		}
 	}
-	return d.restartStaticPods(ctx, n)
+	return d.install(ctx, rollStep, n.Name, groupRecord)
 }
 
 // restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at start.

@@ -57,8 +57,11 @@ func steps() []step {
 		{"install nodes", (*Deployment).installNodes},
 		{"balance the API", (*Deployment).balance},
 		{"make the cluster", (*Deployment).initialise},
+		{"give members new images", (*Deployment).giveImages},
+		{"share settings", (*Deployment).shareSettings},
 		{"change nodes of the cluster", (*Deployment).rollNodes}, // one at a time, with gates
-		{"join nodes", (*Deployment).joinNodes},                  // one at a time, with gates
+		{"change addons", (*Deployment).changeAddons},
+		{"join nodes", (*Deployment).joinNodes}, // one at a time, with gates
 		{"label nodes", (*Deployment).labelNodes},
 		{"apply components", (*Deployment).applyComponents},
 		{"wait until everything is available", (*Deployment).converge},

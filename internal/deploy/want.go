@@ -17,6 +17,7 @@ const (
 	groupContainer = "container"
 	groupNode      = "node"
 	groupKubelet   = "kubelet" // what of a node changes after its control plane in an upgrade
+	groupRecord    = "record"  // the settings a node has, written when they are in force
 	groupHAProxy   = "haproxy"
 	groupControl   = "control plane"
 )
@@ -69,12 +70,18 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 	for _, n := range in.Nodes {
 		w.place(Place{Host: n.PhysicalHost, Container: n.Name})
 		w.add(n.PhysicalHost, groupContainer, containerItems(n, b, facts[n.PhysicalHost])...)
-		items, err := nodeItems(in, b, n, traitsOf(facts[n.PhysicalHost]))
+		items, err := nodeItems(in, b, n)
+		if err != nil {
+			return w, err
+		}
+		record, err := initDocuments(in, b, n, traitsOf(facts[n.PhysicalHost]))
 		if err != nil {
 			return w, err
 		}
 		w.add(n.Name, groupNode, items...)
 		w.add(n.Name, groupKubelet, kubeletItems(b)...)
+		// Not shown: the one of a node that the original collection made has what let it join.
+		w.add(n.Name, groupRecord, host.Item{File: &host.File{Path: host.KubeadmConfig, Content: record, Mode: 0o640, Secret: true}})
 	}
 	for _, h := range in.HAProxy.Hosts {
 		p := Place{Host: h.PhysicalHost}

@@ -15,7 +15,6 @@ const (
 	containerdConfig = "/etc/containerd/config.toml"
 	kubeletUnit      = "/etc/systemd/system/kubelet.service"
 	kubeletDropIn    = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
-	kubeadmConfig    = "/etc/kubernetes/kubeadm.yaml"
 )
 
 // lateProgram says that a program is replaced after the control plane of its node in an upgrade: kubelet must never be newer
@@ -23,7 +22,7 @@ const (
 func lateProgram(name string) bool { return name == "kubelet" || name == "kubectl" }
 
 // nodeItems are the container's inside, up to kubeadm.
-func nodeItems(in intent.Intent, b Bundle, n intent.Node, t traits) ([]host.Item, error) {
+func nodeItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
 	var out []host.Item
 	file := func(path, content string) {
 		out = append(out, host.Item{File: &host.File{Path: path, Content: content}})
@@ -71,13 +70,7 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node, t traits) ([]host.Item
 		}
 		out = append(out, network...)
 	}
-	text, err := initConfig(in, b, n, t)
-	if err != nil {
-		return nil, err
-	}
-	out = append(out, host.Item{File: &host.File{Path: kubeadmConfig, Content: text, Mode: 0o640}})
-	out = append(out, customCA(in.CustomCA)...)
-	return out, nil
+	return append(out, customCA(in.CustomCA)...), nil
 }
 
 // kubeletItems are what follows the control plane's version.

@@ -126,7 +126,7 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 			continue
 		}
 		g.Go(func() error {
-			state, err := ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName})
+			state, err := ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true})
 			mu.Lock()
 			defer mu.Unlock()
 			world.Nodes[n.Name] = state
@@ -157,9 +157,11 @@ func (w World) listed(n intent.Node) bool {
 func (w World) member(n intent.Node) bool {
 	state := w.Nodes[n.Name]
 	if w.anyMembers() {
+		// kubeadm lets etcd's member vote when all its manifests are there. One that is missing was in kubeadm's hands when an
+		// upgrade was killed: it moves the old one away before it moves the new one in.
 		return w.listed(n) && state.Touched()
 	}
-	if !state.KubeletConf || len(state.StaticPods) < 4 {
+	if !state.KubeletConf || len(state.StaticPods) == 0 {
 		return false
 	}
 	// Nobody's etcd answers: a finished node counts, or a cluster that is down as a whole would be made anew.

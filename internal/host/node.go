@@ -20,6 +20,8 @@ import (
 type NodeQuery struct {
 	// EtcdMember is the name its etcd member should have.
 	EtcdMember string `json:"etcdMember"`
+	// Settings asks for the texts that say with which settings everything runs.
+	Settings bool `json:"settings,omitempty"`
 }
 
 // Node is how far a machine is as a control plane node: what kubeadm left, and what answers.
@@ -40,6 +42,9 @@ type Node struct {
 	Etcd    string       `json:"etcd"`
 	// Certificates are all of kubeadm's, with the end of each.
 	Certificates []Certificate `json:"certificates"`
+	// Settings are the texts of what kubeadm wrote or was given, by path: manifests of static pods, kubelet's configuration and
+	// flags, kubeadm's own configuration. What is not there is missing.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // Certificate is one file with a certificate in it.
@@ -68,6 +73,19 @@ func (n Node) Member(name string) (EtcdMember, bool) {
 
 const kubernetesDir = "/etc/kubernetes"
 
+// Where kubeadm's settings of a node are.
+const (
+	Manifests     = kubernetesDir + "/manifests"
+	KubeadmConfig = kubernetesDir + "/kubeadm.yaml"
+	KubeletConfig = "/var/lib/kubelet/config.yaml"
+	KubeletFlags  = "/var/lib/kubelet/kubeadm-flags.env"
+)
+
+// StaticPods are the names of the control plane's static pods.
+func StaticPods() []string {
+	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+}
+
 var (
 	imageTag    = regexp.MustCompile(`(?m)^\s*image:\s*\S+:([^\s:]+)\s*$`)
 	serverLine  = regexp.MustCompile(`(?m)^\s*server:\s*(\S+)`)
@@ -76,15 +94,15 @@ var (
 )
 
 // LookAtNode looks at this machine.
-func LookAtNode(ctx context.Context, m *Machine, _ NodeQuery) (Node, error) {
+func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 	n := Node{
 		AdminConf:   m.exists(kubernetesDir + "/admin.conf"),
 		KubeletConf: m.exists(kubernetesDir + "/kubelet.conf"),
 		EtcdData:    m.exists("/var/lib/etcd/member"),
 		StaticPods:  map[string]string{},
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-		if found := imageTag.FindStringSubmatch(m.read(kubernetesDir + "/manifests/" + name + ".yaml")); found != nil {
+	for _, name := range StaticPods() {
+		if found := imageTag.FindStringSubmatch(m.read(Manifests + "/" + name + ".yaml")); found != nil {
 			n.StaticPods[name] = found[1]
 		}
 	}
@@ -98,12 +116,29 @@ func LookAtNode(ctx context.Context, m *Machine, _ NodeQuery) (Node, error) {
 		}
 	}
 	n.Certificates = certificates(m)
+	if q.Settings {
+		n.Settings = settings(m)
+	}
 	if !n.Touched() {
 		return n, nil
 	}
 	n.Ready = m.readyz(ctx)
 	n.Members, n.Etcd = m.etcdHealth(ctx)
 	return n, nil
+}
+
+func settings(m *Machine) map[string]string {
+	out := map[string]string{}
+	paths := []string{KubeadmConfig, KubeletConfig, KubeletFlags}
+	for _, name := range StaticPods() {
+		paths = append(paths, Manifests+"/"+name+".yaml")
+	}
+	for _, p := range paths {
+		if text := m.read(p); text != "" {
+			out[p] = text
+		}
+	}
+	return out
 }
 
 func (m *Machine) readyz(ctx context.Context) string {

@@ -1,0 +1,54 @@
+package deploy_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+func selfSigned(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+func TestAuthorities(t *testing.T) {
+	in := seed(t)
+	in.CustomCA.Allow, in.CustomCA.Cert = true, selfSigned(t)
+	a := in.Nodes[0]
+	w := want(t, in, facts(in))
+	world := converged(w)
+	n := world.Nodes[a.Name]
+	n.Certificates = append(n.Certificates, host.Certificate{Path: "/etc/kubernetes/pki/etcd/ca.crt", Until: now.Add(90 * 24 * time.Hour), CA: true})
+	world.Nodes[a.Name] = n
+	p := plan.Judged(plan.Plan{}, deploy.Judges(w, world)...)
+	var got []string
+	for _, f := range p.Findings {
+		if f.Blocks {
+			t.Errorf("%+v blocks", f)
+		}
+		got = append(got, f.Where+": "+f.Text)
+	}
+	text := strings.Join(got, "\n")
+	if strings.Count(text, "another authority than kubernetes_custom_ca_cert") != 3 || !strings.Contains(text, a.Name+": /etc/kubernetes/pki/etcd/ca.crt ends on 2027-02-22") {
+		t.Error(text)
+	}
+}

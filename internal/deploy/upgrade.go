@@ -1,0 +1,361 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// readShared reads what kubeadm keeps in the cluster.
+func readShared(ctx context.Context, c client.Client) (Shared, error) {
+	var s Shared
+	for _, t := range []struct {
+		name, key string
+		to        *string
+	}{{"kubeadm-config", "ClusterConfiguration", &s.Cluster}, {"kubelet-config", "kubelet", &s.Kubelet}, {"kube-proxy", "config.conf", &s.Proxy}} {
+		var cm corev1.ConfigMap
+		if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: t.name}, &cm); client.IgnoreNotFound(err) != nil {
+			return s, fmt.Errorf("read the cluster's settings: %w", err)
+		}
+		*t.to = cm.Data[t.key]
+	}
+	var dns appsv1.Deployment
+	if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "coredns"}, &dns); client.IgnoreNotFound(err) != nil {
+		return s, fmt.Errorf("look at coredns: %w", err)
+	}
+	var proxy appsv1.DaemonSet
+	if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-proxy"}, &proxy); client.IgnoreNotFound(err) != nil {
+		return s, fmt.Errorf("look at kube-proxy: %w", err)
+	}
+	s.CoreDNS, s.ProxyTag = imageTag(dns.Spec.Template.Spec), imageTag(proxy.Spec.Template.Spec)
+	return s, nil
+}
+
+func imageTag(p corev1.PodSpec) string {
+	if len(p.Containers) == 0 {
+		return ""
+	}
+	image := p.Containers[0].Image
+	return image[strings.LastIndexByte(image, ':')+1:]
+}
+
+// outdated is the version that something on a member still has, "" if nothing is left behind. kubelet is changed last, so a
+// node with an old one has not had all of its upgrade: kubeadm's is run again, which finishes it.
+func outdated(w Wanted, world World, n intent.Node) string {
+	want, state := w.Intent.Versions.Kubernetes, world.Nodes[n.Name]
+	for _, name := range host.StaticPods() {
+		if v := trimV(state.StaticPods[name]); name != "etcd" && v != "" && v != want {
+			return v
+		}
+	}
+	if v := trimV(world.Cluster.Nodes[n.NodeName].Status.NodeInfo.KubeletVersion); v != "" && v != want {
+		return v
+	}
+	return ""
+}
+
+func (d *Deployment) planned(kind, name string) bool {
+	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Kind == kind && (name == "" || c.Name == name) })
+}
+
+// giveImages brings new images to all members before anything of the old version stops: a pod of the new version may be placed on
+// any of them, and kubeadm itself tries one before it begins.
+func (d *Deployment) giveImages(ctx context.Context) error {
+	const step = "give members new images"
+	if !d.planned("kubeadm", "upgrade") && !d.planned("settings", "addons") {
+		return nil
+	}
+	for _, n := range d.members() {
+		for _, i := range d.Wanted.At(n.Name, groupNode) {
+			if i.Images == nil || !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Place == n.Name && c.Kind == "images" }) {
+				continue
+			}
+			if err := d.lend(ctx, d.place(n)); err != nil {
+				return err
+			}
+			d.say(step, n.Name, "import images")
+			if _, err := ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{i}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// withLiveConfig has kubeadm's configuration for the cluster as it lives, on a node, for as long as do runs.
+func (d *Deployment) withLiveConfig(ctx context.Context, n intent.Node, do func(path string) error) error {
+	if d.World.Cluster.Shared.Cluster == "" { // no API server answered when everything was looked at
+		if c, err := d.api(ctx, n); err == nil {
+			d.World.Cluster.Shared, _ = readShared(ctx, c) // without it, the configuration alone
+		}
+	}
+	text, err := liveDocuments(d.Wanted, n, d.World.Cluster.Shared, d.World.Nodes[n.Name].Settings[host.KubeadmConfig])
+	if err != nil {
+		return err
+	}
+	return d.withSecretFile(ctx, d.place(n), "/run/jeroboam/live.yaml", text, do)
+}
+
+// uploadSettings puts the settings that nodes share into the cluster.
+func (d *Deployment) uploadSettings(ctx context.Context, n intent.Node) error {
+	d.say("share settings", n.Name, "kubeadm init phase upload-config all")
+	return d.withLiveConfig(ctx, n, func(path string) error {
+		_, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "init", "phase", "upload-config", "all", "--config", path)
+		return err
+	})
+}
+
+// shareSettings changes what the cluster keeps for all nodes, before any node takes it from there. In an upgrade it is the
+// first node's work: it takes the new kubeadm.
+func (d *Deployment) shareSettings(ctx context.Context) error {
+	if !d.planned("settings", "kubeadm-config") && !d.planned("settings", "kubelet-config") || d.planned("kubeadm", "upgrade") {
+		return nil
+	}
+	return d.uploadSettings(ctx, d.firstServing(ctx))
+}
+
+// controlPlane does kubeadm's part of a member's change: static pods and certificates.
+func (d *Deployment) controlPlane(ctx context.Context, n intent.Node) error {
+	if err := d.restoreManifests(ctx, n); err != nil {
+		return err
+	}
+	switch {
+	case d.kubeadm(n, "upgrade"):
+		return d.upgrade(ctx, n)
+	case d.kubeadm(n, "settings"):
+		d.say(rollStep, n.Name, "kubeadm upgrade node phase control-plane")
+		// The way kubeadm changes static pods one after the other, waits for each, and goes back when one does not come up.
+		if _, err := d.command(ctx, d.place(n), 15*time.Minute, "kubeadm", "upgrade", "node", "phase", "control-plane", "--certificate-renewal=false"); err != nil {
+			return err
+		}
+		if err := d.tidy(ctx, n); err != nil {
+			return err
+		}
+	}
+	if d.kubeadm(n, "certs renew") {
+		return d.renew(ctx, n)
+	}
+	return nil
+}
+
+// restoreManifests makes those again that a killed upgrade has moved away and not replaced.
+func (d *Deployment) restoreManifests(ctx context.Context, n intent.Node) error {
+	have := d.World.Nodes[n.Name].StaticPods
+	phases := map[string][]string{
+		"etcd": {"etcd", "local"}, "kube-apiserver": {"control-plane", "apiserver"},
+		"kube-controller-manager": {"control-plane", "controller-manager"}, "kube-scheduler": {"control-plane", "scheduler"},
+	}
+	for _, name := range host.StaticPods() {
+		if _, ok := have[name]; ok || len(have) == 0 {
+			continue
+		}
+		d.say(rollStep, n.Name, "%s has no manifest: made again", name)
+		err := d.withLiveConfig(ctx, n, func(path string) error {
+			_, err := d.command(ctx, d.place(n), 2*time.Minute, slices.Concat([]string{"kubeadm", "init", "phase"}, phases[name], []string{"--config", path})...)
+			return err
+		})
+		if err == nil {
+			err = d.gate(ctx, rollStep, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster shares.
+func (d *Deployment) upgrade(ctx context.Context, n intent.Node) error {
+	want := d.Wanted.Intent.Versions.Kubernetes
+	args := []string{"kubeadm", "upgrade", "node"}
+	finished, err := d.upgradedElsewhere(ctx, n)
+	if err != nil {
+		return err
+	}
+	if !finished {
+		// The cluster's own copy of the configuration has the tags of etcd's and CoreDNS' images: of this bundle, from now on.
+		if err := d.uploadSettings(ctx, n); err != nil {
+			return err
+		}
+		args = []string{"kubeadm", "upgrade", "apply", "v" + want, "--yes"}
+	}
+	d.say(rollStep, n.Name, "%s", strings.Join(args, " "))
+	if _, err := d.command(ctx, d.place(n), 15*time.Minute, append(args, "--ignore-preflight-errors="+d.ignored(n))...); err != nil {
+		return err
+	}
+	return d.tidy(ctx, n)
+}
+
+// upgradedElsewhere says whether another member has had all of its upgrade, kubelet included: then what the cluster shares has
+// been upgraded as well, and what is left to a node is its own.
+func (d *Deployment) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error) {
+	for _, o := range d.members() {
+		if o.Name == n.Name {
+			continue
+		}
+		state, err := ask[host.Node](ctx, d.Hosts, d.place(o), host.OpNode, host.NodeQuery{})
+		if err != nil {
+			return false, err
+		}
+		c, err := d.api(ctx, o)
+		if err != nil {
+			return false, err
+		}
+		var node corev1.Node
+		if err := c.Get(ctx, client.ObjectKey{Name: o.NodeName}, &node); err != nil {
+			return false, fmt.Errorf("look at node %s: %w", o.NodeName, err)
+		}
+		world := World{Nodes: map[string]host.Node{o.Name: state}, Cluster: Cluster{Nodes: map[string]corev1.Node{o.NodeName: node}}}
+		if outdated(d.Wanted, world, o) == "" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (d *Deployment) ignored(n intent.Node) string {
+	return strings.Join(traitsOf(d.Wanted.Facts[n.PhysicalHost]).ignored(d.Wanted.Intent), ",")
+}
+
+// tidy removes the copies that kubeadm made in case it had to go back, one of etcd's whole data in each upgrade.
+func (d *Deployment) tidy(ctx context.Context, n intent.Node) error {
+	_, err := d.command(ctx, d.place(n), 2*time.Minute, "find", "/etc/kubernetes/tmp", "-mindepth", "1", "-maxdepth", "1", "-name", "kubeadm-*", "-exec", "rm", "-rf", "{}", "+")
+	return err
+}
+
+// startKubelet writes kubelet's configuration and flags, and starts it again.
+func (d *Deployment) startKubelet(ctx context.Context, n intent.Node) error {
+	d.say(rollStep, n.Name, "kubeadm init phase kubelet-start")
+	return d.withLiveConfig(ctx, n, func(path string) error {
+		_, err := d.command(ctx, d.place(n), 5*time.Minute, "kubeadm", "init", "phase", "kubelet-start", "--config", path)
+		return err
+	})
+}
+
+// renew makes new certificates of the same authorities, then restarts what has read the old ones.
+func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
+	d.say(rollStep, n.Name, "kubeadm certs renew")
+	err := d.withLiveConfig(ctx, n, func(path string) error {
+		_, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "certs", "renew", "all", "--config", path)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.restartStaticPods(ctx, n)
+}
+
+// settled waits until a changed node is Ready, runs what it should, and is reached by every load balancer: the next node's API
+// server goes away only when clients find this one.
+func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
+	want := d.Wanted.Intent.Versions.Kubernetes
+	c, err := d.api(ctx, n)
+	if err != nil {
+		return err
+	}
+	err = d.wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
+		var node corev1.Node
+		if err := c.Get(ctx, client.ObjectKey{Name: n.NodeName}, &node); err != nil {
+			return false, firstLine(err.Error())
+		}
+		if v := trimV(node.Status.NodeInfo.KubeletVersion); v != want {
+			return false, "kubelet is " + v
+		}
+		why := nodeReady(ctx, c, n.NodeName)
+		return why == "", why
+	})
+	if err != nil {
+		return err
+	}
+	return d.balanced(ctx, n)
+}
+
+// balanced waits until every load balancer reaches a node's API server, and tells it so (see nudge).
+func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
+	url := "https://" + net.JoinHostPort(n.NodeIP, fmt.Sprint(d.Wanted.Intent.Kubernetes.BackendPort)) + "/healthz"
+	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
+		p := Place{Host: h.PhysicalHost}
+		if !h.IsMetal {
+			p.Container = h.Name
+		}
+		err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) {
+			code, err := ask[int](ctx, d.Hosts, p, host.OpAnswers, url)
+			return err == nil && code == 200, fmt.Sprintf("load balancer %s does not reach it (%d, %v)", h.Name, code, err)
+		})
+		if err != nil {
+			return err
+		}
+		for _, s := range h.Services {
+			_, _ = ask[string](ctx, d.Hosts, p, host.OpStats, "set server "+s.Name+"-back/"+n.Name+" health up") // its own check would, later
+		}
+	}
+	return nil
+}
+
+// changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
+func (d *Deployment) changeAddons(ctx context.Context) error {
+	const step = "change addons"
+	if !d.planned("settings", "addons") && !d.planned("settings", "kube-proxy") && !d.planned("kubeadm", "upgrade") {
+		return nil
+	}
+	n := d.firstServing(ctx)
+	c, err := d.api(ctx, n)
+	if err != nil {
+		return err
+	}
+	if d.World.Cluster.Shared, err = readShared(ctx, c); err != nil {
+		return err
+	}
+	if len(addonsDiffer(d.Wanted, d.World.Cluster.Shared)) > 0 {
+		if err := d.addon(ctx, step, n, "coredns"); err != nil {
+			return err
+		}
+	} else if !d.planned("settings", "kube-proxy") {
+		return nil
+	}
+	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
+		return nil
+	}
+	if err := d.addon(ctx, step, n, "kube-proxy"); err != nil {
+		return err
+	}
+	return restartProxies(ctx, c, d.Now())
+}
+
+func (d *Deployment) addon(ctx context.Context, step string, n intent.Node, name string) error {
+	d.say(step, n.Name, "kubeadm init phase addon %s", name)
+	return d.withLiveConfig(ctx, n, func(path string) error {
+		_, err := d.command(ctx, d.place(n), 5*time.Minute, "kubeadm", "init", "phase", "addon", name, "--config", path)
+		return err
+	})
+}
+
+// restartProxies makes kube-proxy's pods read their configuration again, one node after the other, as kubectl's "rollout restart" does.
+func restartProxies(ctx context.Context, c client.Client, now time.Time) error {
+	var proxy appsv1.DaemonSet
+	if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-proxy"}, &proxy); err != nil {
+		if apierrors.IsNotFound(err) {
+			return errors.New("kubeadm made no kube-proxy")
+		}
+		return fmt.Errorf("look at kube-proxy: %w", err)
+	}
+	was := proxy.DeepCopy()
+	if proxy.Spec.Template.Annotations == nil {
+		proxy.Spec.Template.Annotations = map[string]string{}
+	}
+	proxy.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] = now.UTC().Format(time.RFC3339)
+	return c.Patch(ctx, &proxy, client.MergeFrom(was))
+}

@@ -1,0 +1,113 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// inventoryNode is the k8s container of a host, as the inventory has it.
+func (l lab) inventoryNode(t *testing.T) (name, address string) {
+	t.Helper()
+	text, err := os.ReadFile(l.dir + "/openstack_deploy/openstack_inventory.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inventory struct {
+		Meta struct {
+			Hostvars map[string]struct {
+				Address   string `json:"management_address"`
+				Component string `json:"component"`
+			} `json:"hostvars"`
+		} `json:"_meta"`
+	}
+	if err := json.Unmarshal(text, &inventory); err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range inventory.Meta.Hostvars {
+		if v.Component == "k8s_capi" {
+			return name, v.Address
+		}
+	}
+	t.Fatal("the inventory has no k8s container")
+	return "", ""
+}
+
+// byHand makes a control plane in the original collection's layout on the one host, with plain kubeadm.
+func (l lab) byHand(t *testing.T) {
+	t.Helper()
+	name, address := l.inventoryNode(t)
+	b, err := bundle.Open(l.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, references := map[string]string{}, []string{}
+	for _, i := range b.Index.Images {
+		if strings.HasPrefix(i.Reference, "registry.k8s.io/kube-") || i.Name == "etcd" || i.Name == "coredns" || i.Name == "pause" {
+			tags[i.Name] = i.Reference[strings.LastIndexByte(i.Reference, ':')+1:]
+			references = append(references, i.Reference)
+		}
+	}
+	ssh := "ssh -i " + l.dir + "/ssh/id_ed25519 -o UserKnownHostsFile=" + l.dir + "/ssh/known_hosts -o LogLevel=ERROR root@infra1 "
+	shell := func(script string) {
+		t.Helper()
+		if out, code := l.run(t, "sh", "-c", script); code != 0 {
+			t.Fatalf("%s: status %d\n%s", script, code, out)
+		}
+	}
+	shell("tar -C " + l.bundle + "/files -c bin cni debs | " + ssh + "'mkdir -p /root/byhand && tar -C /root/byhand -x'")
+	shell(l.jeroboam + " bundle export " + l.bundle + " " + strings.Join(references, " ") + " | " + ssh + "'cat > /root/byhand/images.tar'")
+	script, err := filepath.Abs("testdata/byhand.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables := fmt.Sprintf("C=%s A=%s VIP=172.29.236.9 EXTERNAL=openstack.example.com VERSION=%s ETCD=%s DNS=%s PAUSE=%s",
+		name, address, l.kubernetes(t), tags["etcd"], tags["coredns"], tags["pause"])
+	shell(ssh + "'" + variables + " bash -s' < " + script + " 2>&1")
+}
+
+// TestAdopt takes over a control plane that plain kubeadm made in the original collection's layout. It needs a lab with one host,
+// and nothing on it.
+func TestAdopt(t *testing.T) {
+	l := open(t)
+	l.want(t)
+	l.byHand(t)
+	name, _ := l.inventoryNode(t)
+	fragment := l.ssh(t, "infra1", "cat /etc/haproxy/conf.d/k8s")
+	config := l.ssh(t, "infra1", "cat /var/lib/lxc/"+name+"/config")
+	// What may not be restarted: the container, and the control plane's processes in it.
+	processes := "lxc-info -n " + name + " -p -H; lxc-attach -n " + name + " -- pgrep -a -x \"etcd|kube-apiserver|kube-controller|kube-scheduler\" | cut -c1-40 | sort"
+	before := l.ssh(t, "infra1", processes)
+
+	p, code := l.plan(t)
+	if code != 2 {
+		t.Errorf("plan: status %d", code)
+	}
+	for _, c := range p.Changes {
+		t.Logf("%s / %s: %s %s %s %s", c.Place, c.Group, c.Action, c.Kind, c.Name, c.Summary)
+		if c.Action == plan.Delete || c.Kind == "container" || c.Kind == "kubeadm" && c.Name != "kubelet settings" || strings.Contains(c.Diff, "certificateKey") {
+			t.Errorf("the plan has %s %s %s on %s: %s", c.Action, c.Kind, c.Name, c.Place, c.Summary)
+		}
+	}
+	if blocked := p.Blocked(nil); len(blocked) > 0 {
+		t.Errorf("the plan is dangerous: %+v", blocked)
+	}
+
+	t.Logf("adopted in %.0f s", l.apply(t).Seconds())
+	if after := l.ssh(t, "infra1", processes); after != before {
+		t.Errorf("what may not be restarted was:\n%s\nand is\n%s", before, after)
+	}
+	if now := l.ssh(t, "infra1", "cat /etc/haproxy/conf.d/k8s"); now != fragment {
+		t.Errorf("haproxy's fragment was:\n%s\nand is\n%s", fragment, now)
+	}
+	if now := l.ssh(t, "infra1", "cat /var/lib/lxc/"+name+"/config"); now != config {
+		t.Errorf("the container's configuration was:\n%s\nand is\n%s", config, now)
+	}
+	l.running(t, l.kubernetes(t))
+}
