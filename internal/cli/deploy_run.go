@@ -240,11 +240,7 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again b
 		return false, err
 	}
 	if blocked := p.Blocked(c.Allow); len(blocked) > 0 {
-		names := map[string]bool{}
-		for _, f := range blocked {
-			names[f.Judge] = true
-		}
-		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
+		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
 	}
 	if p.Empty() {
 		return false, nil
@@ -257,6 +253,15 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again b
 		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
 	}
 	return false, nil
+}
+
+// judges are the names of those who found something.
+func judges(found []plan.Finding) []string {
+	names := map[string]bool{}
+	for _, f := range found {
+		names[f.Judge] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // reporter writes progress as it comes: lines, or lines of JSON.

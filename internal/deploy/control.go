@@ -41,7 +41,7 @@ func (d *Deployment) initialise(ctx context.Context) error {
 	}
 	n := d.living()[at]
 	t := traitsOf(d.Wanted.Facts[n.PhysicalHost])
-	t.again = d.World.Nodes[n.Name].Touched()
+	t.again = d.World.Nodes[n.Name].Touched() || d.Restore != nil
 	text, err := initConfig(d.Wanted.Intent, d.Wanted.Bundle, n, t)
 	if err != nil {
 		return err

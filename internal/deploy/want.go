@@ -75,6 +75,11 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 		}
 		w.add(n.Name, groupNode, items...)
 		w.add(n.Name, groupKubelet, kubeletItems(b)...)
+		timer, err := backupItems(in, n, facts[n.PhysicalHost])
+		if err != nil {
+			return w, err
+		}
+		w.add(n.Name, groupNode, timer...)
 	}
 	for _, h := range in.HAProxy.Hosts {
 		p := Place{Host: h.PhysicalHost}

@@ -40,6 +40,8 @@ type Node struct {
 	Etcd    string       `json:"etcd"`
 	// Certificates are all of kubeadm's, with the end of each.
 	Certificates []Certificate `json:"certificates"`
+	// Restoring is the digest of a backup whose restore has begun here and not ended.
+	Restoring string `json:"restoring,omitempty"`
 }
 
 // Certificate is one file with a certificate in it.
@@ -98,6 +100,7 @@ func LookAtNode(ctx context.Context, m *Machine, _ NodeQuery) (Node, error) {
 		}
 	}
 	n.Certificates = certificates(m)
+	n.Restoring = strings.TrimSpace(m.read(RestoreMark))
 	if !n.Touched() {
 		return n, nil
 	}
