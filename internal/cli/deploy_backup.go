@@ -190,10 +190,10 @@ func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archiv
 	if err != nil {
 		return false, err
 	}
-	defer s.hosts.Close()
+	defer s.close()
 	w := deploy.Restoring(s.wanted)
 	p, fresh := deploy.RestorePlan(w, s.world, archive, time.Now())
-	p = plan.Judged(p, deploy.RestoreJudges(w, s.world, archive)...)
+	p = plan.Judged(s.copies.Plan(p), deploy.RestoreJudges(w, s.world, archive)...)
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return false, err
 	}
@@ -204,7 +204,7 @@ func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archiv
 		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
 	}
 	d := newDeployment(w, fresh, p, s.hosts, streams, c.Output)
-	d.Restore = &archive
+	d.Restore, d.Copies = &archive, s.copies
 	err = d.Apply(ctx)
 	switch {
 	case errors.Is(err, deploy.ErrLookAgain):

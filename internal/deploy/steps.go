@@ -21,6 +21,8 @@ type Deployment struct {
 	Dial   Dialer
 	// Restore is the backup that the cluster is made of; nil in any other run.
 	Restore *Restore
+	// Copies are kubeconfigs at other places.
+	Copies Copies
 	// Report is told what happens, from many goroutines.
 	Report func(Progress)
 	// Random makes secrets; Now is the clock; Poll is how often a gate looks again.
@@ -68,6 +70,7 @@ func steps() []step {
 		{"apply components", (*Deployment).applyComponents},
 		{"wait until everything is available", (*Deployment).converge},
 		{"wait until restored pods run", (*Deployment).revived},
+		{copyStep, (*Deployment).copyKubeconfigs},
 	}
 }
 
