@@ -20,6 +20,9 @@ type deployCommand struct {
 	Status  deployStatusCommand  `cmd:"" help:"Show nodes, etcd's members, versions, certificates, load balancers and drift."`
 	Destroy deployDestroyCommand `cmd:"" help:"Remove what jeroboam made, and only that."`
 
+	Backup  deployBackupCommand  `cmd:"" help:"Back up the management cluster: etcd, authorities and objects, encrypted."`
+	Restore deployRestoreCommand `cmd:"" help:"Make the management cluster anew from a backup."`
+
 	Config  deployConfigCommand  `cmd:"" help:"Show what the operator's configuration asks for, where each value comes from, and what is wrong with it."`
 	HAProxy deployHAProxyCommand `cmd:"" name:"haproxy" help:"Print the fragments of haproxy.cfg for the management cluster."`
 }

@@ -23,8 +23,10 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	defer s.hosts.Close()
+	defer s.close()
 	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, time.Now())
+	p := s.plan() // with what StatusOf does not look at
+	status.Drift, status.Changes = plan.Summary(p), p.Changes
 	if c.Output == "json" {
 		e := json.NewEncoder(streams.Out)
 		e.SetIndent("", "  ")

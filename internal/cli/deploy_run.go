@@ -51,6 +51,14 @@ type session struct {
 	facts  map[string]host.Facts
 	wanted deploy.Wanted
 	world  deploy.World
+	copies deploy.Copies
+	more   deploy.Hosts // hosts that only have copies of kubeconfigs
+}
+
+// close ends all connections.
+func (s *session) close() {
+	s.hosts.Close()
+	s.more.Close()
 }
 
 // intent reads the configuration, tells what is wrong with it, and refuses what must not be deployed.
@@ -89,9 +97,34 @@ func assumedFacts(in intent.Intent) map[string]map[string]string {
 
 // connect logs in to all hosts of the deployment, and says of all that fail why.
 func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.Hosts, error) {
+	hosts, errs, err := o.dial(ctx, o.targets(in))
+	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
+}
+
+// copies looks at kubeconfigs on hosts that are no part of the cluster. One that is not reached is no reason to fail.
+func (o *deployOptions) copies(ctx context.Context, s *session) error {
+	var targets []remote.Target
+	for _, name := range deploy.CopyHosts(s.intent) {
+		if h, ok := s.intent.Host(name); ok && s.hosts[name] == nil {
+			targets = append(targets, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
+		}
+	}
+	var errs map[string]error
+	var err error
+	if s.more, errs, err = o.dial(ctx, targets); err != nil {
+		return err
+	}
+	all := maps.Clone(s.hosts)
+	maps.Copy(all, s.more)
+	s.copies = deploy.LookAtCopies(ctx, all, errs, s.wanted, s.world, deploy.Connect)
+	return nil
+}
+
+// dial logs in to hosts at once.
+func (o *deployOptions) dial(ctx context.Context, targets []remote.Target) (deploy.Hosts, map[string]error, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return nil, fmt.Errorf("find SSH keys: %w", err)
+		return nil, nil, fmt.Errorf("find SSH keys: %w", err)
 	}
 	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
 	if len(o.SSHKey) > 0 {
@@ -102,24 +135,25 @@ func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.H
 	}
 	program, err := remote.This()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	hosts := deploy.Hosts{}
+	hosts, errs := deploy.Hosts{}, map[string]error{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	var errs []error
-	for _, t := range o.targets(in) {
+	for _, t := range targets {
 		all.Go(func() {
 			c, err := remote.Dial(ctx, t, auth, program)
 			mu.Lock()
 			defer mu.Unlock()
-			if errs = append(errs, err); err == nil {
-				hosts[t.Name] = c
+			if err != nil {
+				errs[t.Name] = err
+				return
 			}
+			hosts[t.Name] = c
 		})
 	}
 	all.Wait()
-	return hosts, errors.Join(errs...)
+	return hosts, errs, nil
 }
 
 // targets are the physical hosts of nodes and load balancers, without those of nodes that are gone.
@@ -183,8 +217,11 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	if err == nil {
 		err = deploy.Foreign(s.wanted, s.world)
 	}
+	if err == nil {
+		err = o.copies(ctx, s)
+	}
 	if err != nil {
-		s.hosts.Close()
+		s.close()
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
 	return s, nil
@@ -192,7 +229,8 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 
 // plan compares and judges.
 func (s *session) plan() plan.Plan {
-	return plan.Judged(deploy.Diff(s.wanted, s.world, time.Now()), deploy.Judges(s.wanted, s.world)...)
+	p := s.copies.Plan(deploy.Diff(s.wanted, s.world, time.Now()))
+	return plan.Judged(p, deploy.Judges(s.wanted, s.world)...)
 }
 
 type deployPlanCommand struct {
@@ -206,7 +244,7 @@ func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	defer s.hosts.Close()
+	defer s.close()
 	p := s.plan()
 	if err := writePlan(streams.Out, p, c.Output, !c.NoDiff); err != nil {
 		return err
@@ -247,20 +285,18 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again b
 	if err != nil {
 		return false, err
 	}
-	defer s.hosts.Close()
+	defer s.close()
 	p := s.plan()
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return false, err
 	}
 	if blocked := p.Blocked(c.Allow); len(blocked) > 0 {
-		names := map[string]bool{}
-		for _, f := range blocked {
-			names[f.Judge] = true
-		}
-		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(slices.Sorted(maps.Keys(names)), " --allow "))
+		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
 	}
 	if !p.Empty() {
-		err = newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output).Apply(ctx)
+		d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
+		d.Copies = s.copies
+		err = d.Apply(ctx)
 	}
 	switch {
 	case errors.Is(err, deploy.ErrLookAgain):
@@ -286,6 +322,15 @@ func (c *deployApplyCommand) comesBack(ctx context.Context, in intent.Intent) bo
 		}
 	}
 	return len(c.Replace) < len(gone)
+}
+
+// judges are the names of those who found something.
+func judges(found []plan.Finding) []string {
+	names := map[string]bool{}
+	for _, f := range found {
+		names[f.Judge] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // reporter writes progress as it comes: lines, or lines of JSON.

@@ -40,7 +40,7 @@ func (d *Deployment) initialise(ctx context.Context) error {
 	}
 	n := d.living()[at]
 	t := traitsOf(d.Wanted.Facts[n.PhysicalHost])
-	t.again = d.World.Nodes[n.Name].Touched()
+	t.again = d.World.Nodes[n.Name].Touched() || d.Restore != nil
 	text, err := initDocuments(d.Wanted.Intent, d.Wanted.Bundle, n, t)
 	if err != nil {
 		return err
@@ -181,6 +181,7 @@ const (
 	initSecret   = "/run/jeroboam/init.yaml"
 	joinSecret   = "/run/jeroboam/join.yaml"
 	uploadSecret = "/run/jeroboam/upload.yaml"
+	liveSecret   = "/run/jeroboam/live.yaml"
 )
 
 // commandWith runs a program with a file for root alone, which is there for as long as the program runs, whatever becomes of us.

@@ -95,6 +95,10 @@ func want(t *testing.T, in intent.Intent, f map[string]host.Facts, gone ...strin
 func converged(w deploy.Wanted) deploy.World {
 	world := deploy.World{Closed: map[string]bool{}, Nodes: map[string]host.Node{}}
 	for _, i := range w.Items {
+		if i.Thing(nil).Want == nil { // it is not to be there
+			world.Items = append(world.Items, nil)
+			continue
+		}
 		have := plan.Facts{}
 		for k, v := range i.Thing(nil).Want {
 			have[k] = v

@@ -105,7 +105,7 @@ func has[V any](in map[string]V, k string) bool { _, ok := in[k]; return ok }
 func fieldsDiffer(want, before, have m) []string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(want)) {
-		if k == "apiVersion" || k == "kind" || within(plainly(want[k]), plainly(have[k])) {
+		if k == "apiVersion" || k == "kind" || holds(plainly(want[k]), plainly(have[k])) {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s %s -> %s", k, briefly(have[k]), briefly(want[k])))
@@ -118,15 +118,15 @@ func fieldsDiffer(want, before, have m) []string {
 	return out
 }
 
-// within says whether all that is wanted is there: kubeadm writes every field of what it is given by half.
-func within(want, have any) bool {
+// holds says whether all that is wanted is there: kubeadm writes every field of what it is given by half.
+func holds(want, have any) bool {
 	inner, ok := want.(m)
 	if !ok {
 		return reflect.DeepEqual(want, have)
 	}
 	outer, _ := have.(m) // something else has none of it
 	for k, v := range inner {
-		if !within(v, outer[k]) {
+		if !holds(v, outer[k]) {
 			return false
 		}
 	}

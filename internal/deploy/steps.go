@@ -19,6 +19,10 @@ type Deployment struct {
 	Plan   plan.Plan
 	Hosts  Hosts
 	Dial   Dialer
+	// Restore is the backup that the cluster is made of; nil in any other run.
+	Restore *Restore
+	// Copies are kubeconfigs at other places.
+	Copies Copies
 	// Report is told what happens, from many goroutines.
 	Report func(Progress)
 	// Random makes secrets; Now is the clock; Poll is how often a gate looks again.
@@ -51,12 +55,15 @@ func steps() []step {
 	return []step{
 		{"bring files to the hosts", (*Deployment).bringFiles},
 		{"take out nodes that are gone", (*Deployment).removeGone},
+		{"clear what a restore replaces", (*Deployment).clearOld},
 		{"prepare hosts", (*Deployment).prepareHosts},
 		{"make containers", (*Deployment).makeContainers},
 		{"look into started containers", (*Deployment).lookAgain},
 		{"install nodes", (*Deployment).installNodes},
 		{"balance the API", (*Deployment).balance},
+		{restoreStep, (*Deployment).restore},
 		{"make the cluster", (*Deployment).initialise},
+		{"forget nodes and pods of before", (*Deployment).forgetOld},
 		{"give members new images", (*Deployment).giveImages},
 		{"share settings", (*Deployment).shareSettings},
 		{"change nodes of the cluster", (*Deployment).rollNodes}, // one at a time, with gates
@@ -65,6 +72,8 @@ func steps() []step {
 		{"label nodes", (*Deployment).labelNodes},
 		{"apply components", (*Deployment).applyComponents},
 		{"wait until everything is available", (*Deployment).converge},
+		{"wait until restored pods run", (*Deployment).revived},
+		{copyStep, (*Deployment).copyKubeconfigs},
 	}
 }
 

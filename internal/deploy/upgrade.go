@@ -95,8 +95,8 @@ func (d *Deployment) giveImages(ctx context.Context) error {
 	return nil
 }
 
-// withLiveConfig has kubeadm's configuration for the cluster as it lives, on a node, for as long as do runs.
-func (d *Deployment) withLiveConfig(ctx context.Context, n intent.Node, do func(path string) error) error {
+// kubeadmLive runs kubeadm on a node with the configuration of the cluster as it lives.
+func (d *Deployment) kubeadmLive(ctx context.Context, n intent.Node, limit time.Duration, args ...string) error {
 	if d.World.Cluster.Shared.Cluster == "" { // no API server answered when everything was looked at
 		if c, err := d.api(ctx, n); err == nil {
 			d.World.Cluster.Shared, _ = readShared(ctx, c) // without it, the configuration alone
@@ -106,16 +106,13 @@ func (d *Deployment) withLiveConfig(ctx context.Context, n intent.Node, do func(
 	if err != nil {
 		return err
 	}
-	return d.withSecretFile(ctx, d.place(n), "/run/jeroboam/live.yaml", text, do)
+	return d.commandWith(ctx, d.place(n), limit, liveSecret, text, slices.Concat([]string{"kubeadm"}, args, []string{"--config", liveSecret})...)
 }
 
 // uploadSettings puts the settings that nodes share into the cluster.
 func (d *Deployment) uploadSettings(ctx context.Context, n intent.Node) error {
 	d.say("share settings", n.Name, "kubeadm init phase upload-config all")
-	return d.withLiveConfig(ctx, n, func(path string) error {
-		_, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "init", "phase", "upload-config", "all", "--config", path)
-		return err
-	})
+	return d.kubeadmLive(ctx, n, 2*time.Minute, "init", "phase", "upload-config", "all")
 }
 
 // shareSettings changes what the cluster keeps for all nodes, before any node takes it from there. In an upgrade it is the
@@ -163,10 +160,7 @@ func (d *Deployment) restoreManifests(ctx context.Context, n intent.Node) error 
 			continue
 		}
 		d.say(rollStep, n.Name, "%s has no manifest: made again", name)
-		err := d.withLiveConfig(ctx, n, func(path string) error {
-			_, err := d.command(ctx, d.place(n), 2*time.Minute, slices.Concat([]string{"kubeadm", "init", "phase"}, phases[name], []string{"--config", path})...)
-			return err
-		})
+		err := d.kubeadmLive(ctx, n, 2*time.Minute, slices.Concat([]string{"init", "phase"}, phases[name])...)
 		if err == nil {
 			err = d.gate(ctx, rollStep, n)
 		}
@@ -239,19 +233,13 @@ func (d *Deployment) tidy(ctx context.Context, n intent.Node) error {
 // startKubelet writes kubelet's configuration and flags, and starts it again.
 func (d *Deployment) startKubelet(ctx context.Context, n intent.Node) error {
 	d.say(rollStep, n.Name, "kubeadm init phase kubelet-start")
-	return d.withLiveConfig(ctx, n, func(path string) error {
-		_, err := d.command(ctx, d.place(n), 5*time.Minute, "kubeadm", "init", "phase", "kubelet-start", "--config", path)
-		return err
-	})
+	return d.kubeadmLive(ctx, n, 5*time.Minute, "init", "phase", "kubelet-start")
 }
 
 // renew makes new certificates of the same authorities, then restarts what has read the old ones.
 func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
 	d.say(rollStep, n.Name, "kubeadm certs renew")
-	err := d.withLiveConfig(ctx, n, func(path string) error {
-		_, err := d.command(ctx, d.place(n), 2*time.Minute, "kubeadm", "certs", "renew", "all", "--config", path)
-		return err
-	})
+	err := d.kubeadmLive(ctx, n, 2*time.Minute, "certs", "renew", "all")
 	if err != nil {
 		return err
 	}
@@ -337,10 +325,7 @@ func (d *Deployment) changeAddons(ctx context.Context) error {
 
 func (d *Deployment) addon(ctx context.Context, step string, n intent.Node, name string) error {
 	d.say(step, n.Name, "kubeadm init phase addon %s", name)
-	return d.withLiveConfig(ctx, n, func(path string) error {
-		_, err := d.command(ctx, d.place(n), 5*time.Minute, "kubeadm", "init", "phase", "addon", name, "--config", path)
-		return err
-	})
+	return d.kubeadmLive(ctx, n, 5*time.Minute, "init", "phase", "addon", name)
 }
 
 // restartProxies makes kube-proxy's pods read their configuration again, one node after the other, as kubectl's "rollout restart" does.

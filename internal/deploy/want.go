@@ -82,6 +82,11 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 		w.add(n.Name, groupKubelet, kubeletItems(b)...)
 		// Not shown: the one of a node that the original collection made has what let it join.
 		w.add(n.Name, groupRecord, host.Item{File: &host.File{Path: host.KubeadmConfig, Content: record, Mode: 0o640, Secret: true}})
+		timer, err := backupItems(in, n, facts[n.PhysicalHost])
+		if err != nil {
+			return w, err
+		}
+		w.add(n.Name, groupNode, timer...)
 	}
 	for _, h := range in.HAProxy.Hosts {
 		p := Place{Host: h.PhysicalHost}

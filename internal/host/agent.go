@@ -105,6 +105,8 @@ func (a *agent) do(ctx context.Context, r Request) (any, error) {
 			b, err := os.ReadFile(a.m.path(path))
 			return string(b), err
 		})
+	case OpPart:
+		return call(r, func(p Part) (any, error) { return ReadPart(a.m, p) })
 	case OpNode:
 		return call(r, func(q NodeQuery) (any, error) { return LookAtNode(ctx, a.m, q) })
 	case OpEtcd:

@@ -17,6 +17,8 @@ import (
 // Facts are what preflight judges a machine by.
 type Facts struct {
 	Hostname string `json:"hostname"`
+	// Agent is the name of the program that tells this, below Agents. Containers have it under the same name.
+	Agent string `json:"agent"`
 	// ID, Version and Name are of /etc/os-release; Kernel is uname -r.
 	ID      string `json:"id"`
 	Version string `json:"version"`
@@ -63,6 +65,7 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
 		Fragments: map[string]string{}, Made: map[string]bool{},
 	}
+	f.Agent = AgentName()
 	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
 	f.Kernel = strings.TrimSpace(m.read("/proc/sys/kernel/osrelease"))
 	codename := ""

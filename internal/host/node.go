@@ -45,6 +45,8 @@ type Node struct {
 	// Settings are the texts of what kubeadm wrote or was given, by path: manifests of static pods, kubelet's configuration and
 	// flags, kubeadm's own configuration. What is not there is missing.
 	Settings map[string]string `json:"settings,omitempty"`
+	// Restoring is the digest of a backup whose restore has begun here and not ended.
+	Restoring string `json:"restoring,omitempty"`
 }
 
 // Certificate is one file with a certificate in it.
@@ -119,6 +121,7 @@ func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 	if q.Settings {
 		n.Settings = settings(m)
 	}
+	n.Restoring = strings.TrimSpace(m.read(RestoreMark))
 	if !n.Touched() {
 		return n, nil
 	}

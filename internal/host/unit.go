@@ -60,6 +60,12 @@ func (u *Unit) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if u.Gone && have["active"] == "no" && have["enabled"] == "no" {
 		return nil, nil
 	}
+	if strings.HasSuffix(u.Name, ".timer") { // nothing runs: systemd itself says whether it has read the file
+		if show["NeedDaemonReload"] == "no" {
+			have["current"] = "yes"
+		}
+		return have, nil
+	}
 	usec, err := strconv.ParseInt(show["ExecMainStartTimestampMonotonic"], 10, 64)
 	if err == nil && usec > 0 && !m.newer(u.Uses, sinceBoot(m.Now(), time.Duration(usec)*time.Microsecond)) {
 		have["current"] = "yes"

@@ -30,6 +30,7 @@ const (
 	OpEnsure  = "ensure"  // []Item -> nothing
 	OpRun     = "run"     // Command -> Output
 	OpRead    = "read"    // path -> text
+	OpPart    = "part"    // Part -> bytes
 	OpNode    = "node"    // NodeQuery -> Node
 	OpEtcd    = "etcd"    // EtcdCall -> answer of etcd
 	OpMissing = "missing" // []digest -> []digest

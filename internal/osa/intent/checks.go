@@ -97,21 +97,3 @@ func (r *reader) checkAgreement() {
 		}
 	}
 }
-
-// checkBackups tells what the collection's export does.
-func (r *reader) checkBackups() {
-	b := r.in.Backups
-	for i, name := range b.Nodes {
-		known := false
-		for _, n := range r.in.Nodes {
-			known = known || n.Name == name
-		}
-		if !known {
-			r.fail("backup-node", r.at(fmt.Sprintf("backups.nodes[%d]", i)), "name members of the group k8s_all", "cluster_api_backups_nodes names %s, which is no node", name)
-		}
-	}
-	if b.Enabled {
-		r.warn("backup-clear", r.at("backups.enabled"), "restrict who may read the directory, and keep a backup of etcd as well",
-			"the export pauses every cluster while it runs, keeps one generation in %s and writes the clusters' cloud credentials there in clear", r.show("backups.path", b.Path))
-	}
-}

@@ -261,6 +261,8 @@ func (r *reader) backups() error {
 		GID:                s.number(at("gid"), "cluster_api_backups_group_gid"),
 		OnCalendar:         s.text(at("onCalendar"), "cluster_api_backups_on_calendar"),
 		RandomizedDelaySec: s.number(at("randomizedDelaySec"), "cluster_api_backups_randomized_delay_sec"),
+		Recipients:         s.texts(at("recipients"), "cluster_api_backups_recipients"),
+		Keep:               s.number(at("keep"), "cluster_api_backups_keep"),
 		Nodes:              s.texts(at("nodes"), "cluster_api_backups_nodes"),
 		InitOverrides:      s.anyMap(at("initOverrides"), "cluster_api_backups_init_overrides"),
 	}

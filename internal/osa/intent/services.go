@@ -75,7 +75,8 @@ type ProxyHost struct {
 	Repository string `json:"repository"`
 }
 
-// Backups is the periodic export of Cluster API's objects.
+// Backups are the periodic backups of the management cluster. Most names are those of the playbook, which exports Cluster API's objects;
+// Recipients and Keep are our own.
 type Backups struct {
 	Enabled bool `json:"enabled"`
 	// Path is in the node; on its physical host it is /openstack/backup/<container>/...
@@ -85,7 +86,11 @@ type Backups struct {
 	// OnCalendar and RandomizedDelaySec are systemd's.
 	OnCalendar         string `json:"onCalendar"`
 	RandomizedDelaySec int    `json:"randomizedDelaySec"`
-	// Nodes are the nodes that export, the last one if nobody said.
+	// Recipients are the public keys (age) that backups are encrypted for: cluster_api_backups_recipients. Keep is how many
+	// each node keeps: cluster_api_backups_keep, 7 if nobody said.
+	Recipients []string `json:"recipients"`
+	Keep       int      `json:"keep"`
+	// Nodes are the nodes that make backups, each its own; the last one if nobody said.
 	Nodes []string `json:"nodes"`
 	// NotifyOverrides are systemd settings of the service: cluster_api_backups_init_overrides.
 	InitOverrides map[string]any `json:"initOverrides"`

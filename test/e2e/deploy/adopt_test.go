@@ -99,7 +99,7 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("the plan is dangerous: %+v", blocked)
 	}
 
-	t.Logf("adopted in %.0f s", l.apply(t).Seconds())
+	t.Logf("adopted in %.0f s", l.applied(t).Seconds())
 	if after := l.ssh(t, "infra1", processes); after != before {
 		t.Errorf("what may not be restarted was:\n%s\nand is\n%s", before, after)
 	}

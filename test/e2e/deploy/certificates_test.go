@@ -60,13 +60,13 @@ func TestCustomAuthorities(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.want(t)
-	t.Logf("deployed in %.0f s", l.apply(t).Seconds())
-	for _, n := range l.nodes(t) {
+	t.Logf("deployed in %.0f s", l.applied(t).Seconds())
+	for _, n := range l.members(t) {
 		for name, path := range map[string]string{"ca": "ca", "etcd_ca": "etcd/ca", "front_proxy_ca": "front-proxy-ca"} {
-			if got := l.inside(t, n, "cat /etc/kubernetes/pki/"+path+".crt"); strings.TrimSpace(got) != strings.TrimSpace(certs[name]) {
+			if got := l.insideMember(t, n, "cat /etc/kubernetes/pki/"+path+".crt"); strings.TrimSpace(got) != strings.TrimSpace(certs[name]) {
 				t.Errorf("%s has another %s than the operator's", n.Name, path)
 			}
-			if mode := l.inside(t, n, "stat -c %a /etc/kubernetes/pki/"+path+".key"); strings.TrimSpace(mode) != "600" {
+			if mode := l.insideMember(t, n, "stat -c %a /etc/kubernetes/pki/"+path+".key"); strings.TrimSpace(mode) != "600" {
 				t.Errorf("%s.key has mode %s", path, mode)
 			}
 		}
@@ -86,14 +86,14 @@ func TestCustomAuthorities(t *testing.T) {
 func TestRenewal(t *testing.T) {
 	l := open(t)
 	l.want(t)
-	l.apply(t, "--allow", "restart")
+	l.applied(t, "--allow", "restart")
 	soon := time.Now().Add(60 * 24 * time.Hour)
-	nodes := l.nodes(t)
+	nodes := l.members(t)
 	for _, n := range nodes {
 		if n.Expires.Before(soon) {
 			t.Fatalf("%s has a certificate that ends on %s already", n.Name, n.Expires)
 		}
-		l.inside(t, n, "(kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get cm kubeadm-config -o jsonpath={.data.ClusterConfiguration} | grep -v certificateValidityPeriod; echo certificateValidityPeriod: 240h) > /run/short.yaml && kubeadm certs renew all --config /run/short.yaml >/dev/null && rm /run/short.yaml")
+		l.insideMember(t, n, "(kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get cm kubeadm-config -o jsonpath={.data.ClusterConfiguration} | grep -v certificateValidityPeriod; echo certificateValidityPeriod: 240h) > /run/short.yaml && kubeadm certs renew all --config /run/short.yaml >/dev/null && rm /run/short.yaml")
 	}
 	out, code := l.deploy(t, "plan")
 	if code != 2 || strings.Count(out, "kubeadm certs renew") != len(nodes) {
@@ -102,8 +102,8 @@ func TestRenewal(t *testing.T) {
 	if out, code := l.deploy(t, "apply"); code != 1 || !strings.Contains(out, "(restart)") {
 		t.Errorf("renewing restarts etcd, and nobody allowed it: status %d\n%s", code, out)
 	}
-	l.apply(t, "--allow", "restart")
-	for _, n := range l.nodes(t) {
+	l.applied(t, "--allow", "restart")
+	for _, n := range l.members(t) {
 		if n.Expires.Before(time.Now().Add(300 * 24 * time.Hour)) {
 			t.Errorf("%s: a certificate still ends on %s", n.Name, n.Expires)
 		}

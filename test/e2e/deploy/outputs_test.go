@@ -190,7 +190,7 @@ func (c contract) configuration(t *testing.T) {
 			"apiVersion: kubeadm.k8s.io/v1beta4", "controlPlaneEndpoint: "+vip+":6443", "  advertiseAddress: "+n.address, "    value: "+n.address,
 			"  - name: cgroups-per-qos", "    value: \"false\"", "  - name: enforce-node-allocatable", "    value: \"\"", "      value: TLS1.3",
 			"    value: VersionTLS13", "tlsMinVersion: VersionTLS13", "    value: 0.0.0.0", "metricsBindAddress: 0.0.0.0", "  maxPerCore: 0",
-			"kubernetesVersion: v"+kubernetes(),
+			"kubernetesVersion: v"+kubernetesVersion(),
 		)
 		if strings.Contains(text, "token") || strings.Contains(text, "certificateKey") {
 			t.Errorf("%s: there is a secret in kubeadm.yaml", n.name)
@@ -198,8 +198,8 @@ func (c contract) configuration(t *testing.T) {
 	}
 }
 
-// kubernetes is the version that these tests deploy.
-func kubernetes() string {
+// kubernetesVersion is the version that these tests deploy.
+func kubernetesVersion() string {
 	return regexp.MustCompile(`kubernetes_version: (\S+)`).FindStringSubmatch(versions)[1]
 }
 
@@ -230,7 +230,7 @@ func (c contract) nodeObjects(t *testing.T) {
 			continue
 		}
 		o := list.Items[i]
-		if o.Metadata.Labels["openstack-control-plane"] != "enabled" || len(o.Spec.Taints) > 0 || o.Status.NodeInfo.KubeletVersion != "v"+kubernetes() {
+		if o.Metadata.Labels["openstack-control-plane"] != "enabled" || len(o.Spec.Taints) > 0 || o.Status.NodeInfo.KubeletVersion != "v"+kubernetesVersion() {
 			t.Errorf("%s: labels %v, taints %v, kubelet %s", n.name, o.Metadata.Labels, o.Spec.Taints, o.Status.NodeInfo.KubeletVersion)
 		}
 		if !slices.Contains(o.Status.Addresses, struct{ Type, Address string }{"InternalIP", n.address}) {
@@ -267,7 +267,7 @@ func (c contract) etcd(t *testing.T) {
 	}
 	c.inside(t, c.nodes[0], etcdctl+"endpoint health --cluster")
 	lines(t, "kubeadm-config", c.kubectl(t, c.nodes[0], "-n kube-system get configmap kubeadm-config -o jsonpath={.data.ClusterConfiguration}"),
-		"kubernetesVersion: v"+kubernetes(), "controlPlaneEndpoint: "+vip+":6443")
+		"kubernetesVersion: v"+kubernetesVersion(), "controlPlaneEndpoint: "+vip+":6443")
 }
 
 func (c contract) addons(t *testing.T) {

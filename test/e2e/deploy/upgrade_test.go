@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // The tests of this file need bundles of other versions than bundle.lock.yaml's: "go run ./test/e2e/deploy/otherlock" writes a lock
@@ -59,8 +58,8 @@ func (l lab) want(t *testing.T, more ...string) {
 	}
 }
 
-// apply applies and looks whether it is done: a plan without changes, and a status without complaints.
-func (l lab) apply(t *testing.T, args ...string) time.Duration {
+// applied applies and looks whether it is done: a plan without changes, and a status without complaints.
+func (l lab) applied(t *testing.T, args ...string) time.Duration {
 	t.Helper()
 	began := time.Now()
 	out, code := l.deploy(t, "apply", args...)
@@ -75,13 +74,6 @@ func (l lab) apply(t *testing.T, args ...string) time.Duration {
 	return took
 }
 
-func (l lab) converged(t *testing.T) {
-	t.Helper()
-	if p, code := l.plan(t); code != 0 {
-		t.Errorf("after apply there are changes (status %d): %s\n%+v", code, plan.Summary(p), p.Changes)
-	}
-}
-
 // deployArgs is the command line of "jeroboam deploy".
 func (l lab) deployArgs(verb string, args ...string) []string {
 	return append([]string{
@@ -90,17 +82,17 @@ func (l lab) deployArgs(verb string, args ...string) []string {
 	}, args...)
 }
 
-// node is a control plane node as "deploy status" shows it.
-type node struct {
+// member is a control plane node as "deploy status" shows it.
+type member struct {
 	Name, Host, Address, Kubelet, APIServer, Member string
 	Ready                                           bool
 	Expires                                         time.Time
 }
 
-func (l lab) nodes(t *testing.T) []node {
+func (l lab) members(t *testing.T) []member {
 	t.Helper()
 	out, _ := l.deploy(t, "status", "--output", "json")
-	var s struct{ Nodes []node }
+	var s struct{ Nodes []member }
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("status: %v: %s", err, out)
 	}
@@ -111,7 +103,7 @@ func (l lab) nodes(t *testing.T) []node {
 }
 
 // run this inside a node's container.
-func (l lab) inside(t *testing.T, n node, command string) string {
+func (l lab) insideMember(t *testing.T, n member, command string) string {
 	t.Helper()
 	container := strings.Fields(l.ssh(t, n.Host, "lxc-ls -1 --running | grep k8s"))[0]
 	return l.ssh(t, n.Host, "lxc-attach -n "+container+" -- sh -c '"+command+"'")
@@ -119,30 +111,30 @@ func (l lab) inside(t *testing.T, n node, command string) string {
 
 func (l lab) kubeconfig(t *testing.T) string {
 	t.Helper()
-	return l.inside(t, l.nodes(t)[0], "cat /etc/kubernetes/admin.conf")
+	return l.insideMember(t, l.members(t)[0], "cat /etc/kubernetes/admin.conf")
 }
 
 // running checks that everything runs a version, the addons included.
 func (l lab) running(t *testing.T, version string) {
 	t.Helper()
-	nodes := l.nodes(t)
+	nodes := l.members(t)
 	for _, n := range nodes {
 		if n.Kubelet != version || n.APIServer != version || !n.Ready || n.Member != "voter" {
 			t.Errorf("node is %+v, should be Ready with %s", n, version)
 		}
-		images := l.inside(t, n, "grep -h image: /etc/kubernetes/manifests/kube-*.yaml")
+		images := l.insideMember(t, n, "grep -h image: /etc/kubernetes/manifests/kube-*.yaml")
 		if strings.Count(images, ":v"+version) != 3 {
 			t.Errorf("%s has %s", n.Name, images)
 		}
-		if left := l.inside(t, n, "ls -d /etc/kubernetes/tmp/kubeadm-* 2>/dev/null || true"); left != "" {
+		if left := l.insideMember(t, n, "ls -d /etc/kubernetes/tmp/kubeadm-* 2>/dev/null || true"); left != "" {
 			t.Errorf("kubeadm's copies are left: %s", left)
 		}
 	}
 	kubectl := "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get "
-	if image := l.inside(t, nodes[0], kubectl+"ds kube-proxy -o jsonpath={..image}"); !strings.HasSuffix(strings.TrimSpace(image), ":v"+version) {
+	if image := l.insideMember(t, nodes[0], kubectl+"ds kube-proxy -o jsonpath={..image}"); !strings.HasSuffix(strings.TrimSpace(image), ":v"+version) {
 		t.Errorf("kube-proxy is %s", image)
 	}
-	if cordoned := l.inside(t, nodes[0], kubectl+"nodes -o jsonpath={..unschedulable}"); cordoned != "" {
+	if cordoned := l.insideMember(t, nodes[0], kubectl+"nodes -o jsonpath={..unschedulable}"); cordoned != "" {
 		t.Errorf("nodes are cordoned: %s", cordoned)
 	}
 }
@@ -172,7 +164,7 @@ func TestUpgrade(t *testing.T) {
 	minor, patch := l.other(t, "BUNDLE_MINOR_BEFORE"), l.other(t, "BUNDLE_PATCH_BEFORE")
 	t.Run("deploy the minor version before", func(t *testing.T) {
 		minor.want(t)
-		t.Logf("deployed %s in %.0f s", minor.kubernetes(t), minor.apply(t).Seconds())
+		t.Logf("deployed %s in %.0f s", minor.kubernetes(t), minor.applied(t).Seconds())
 		minor.running(t, minor.kubernetes(t))
 	})
 	t.Run("a restart needs a word", func(t *testing.T) {
@@ -184,14 +176,14 @@ func TestUpgrade(t *testing.T) {
 		minor.running(t, minor.kubernetes(t))
 	})
 	t.Run("minor", func(t *testing.T) {
-		upgradeUnderLoad(t, patch, func() { patch.apply(t, "--allow", "restart") })
+		upgradeUnderLoad(t, patch, func() { patch.applied(t, "--allow", "restart") })
 		patch.running(t, patch.kubernetes(t))
 	})
 	t.Run("patch, killed in between", func(t *testing.T) {
 		l.want(t)
 		upgradeUnderLoad(t, l, func() {
 			l.killedApply(t, "kubeadm upgrade node", 10*time.Second)
-			l.apply(t, "--allow", "restart")
+			l.applied(t, "--allow", "restart")
 		})
 		l.running(t, l.kubernetes(t))
 	})
@@ -250,9 +242,9 @@ func TestUpgradeKilled(t *testing.T) {
 	l := open(t)
 	patch := l.other(t, "BUNDLE_PATCH_BEFORE")
 	patch.want(t)
-	patch.apply(t)
+	patch.applied(t)
 	l.want(t)
-	first := l.nodes(t)[0]
+	first := l.members(t)[0]
 	for _, at := range []struct{ reason, test string }{
 		{"while the API server is replaced", "grep -q :v" + l.kubernetes(t) + " /etc/kubernetes/manifests/kube-apiserver.yaml"},
 		// Addons come right after kubelet's configuration, of which kubeadm keeps a copy here.
@@ -265,7 +257,7 @@ func TestUpgradeKilled(t *testing.T) {
 				done <- fmt.Sprintf("status %d\n%s", code, lastLines(out, 5))
 			}()
 			// The container's kubeadm is killed as soon as the test is true.
-			l.inside(t, first, "for i in $(seq 6000); do if "+at.test+" >/dev/null && pgrep -x kubeadm >/dev/null; then pkill -9 -x kubeadm; exit 0; fi; sleep 0.05; done; exit 1")
+			l.insideMember(t, first, "for i in $(seq 6000); do if "+at.test+" >/dev/null && pgrep -x kubeadm >/dev/null; then pkill -9 -x kubeadm; exit 0; fi; sleep 0.05; done; exit 1")
 			said := <-done
 			if strings.HasPrefix(said, "status 0") {
 				t.Errorf("apply did not notice that kubeadm was killed: %s", said)
@@ -273,7 +265,7 @@ func TestUpgradeKilled(t *testing.T) {
 			t.Log(said)
 		})
 	}
-	t.Logf("finished in %.0f s", l.apply(t, "--allow", "restart").Seconds())
+	t.Logf("finished in %.0f s", l.applied(t, "--allow", "restart").Seconds())
 	l.running(t, l.kubernetes(t))
 }
 
@@ -281,8 +273,8 @@ func TestUpgradeKilled(t *testing.T) {
 func TestSettingsAreRolledOut(t *testing.T) {
 	l := open(t)
 	l.want(t)
-	l.apply(t, "--allow", "restart")
-	nodes := l.nodes(t)
+	l.applied(t, "--allow", "restart")
+	nodes := l.members(t)
 	l.want(t, "kubernetes_oidc_issuer_url: https://keycloak.example.com/realms/k8s", "kubernetes_oidc_client_id: k8s",
 		"kubernetes_oidc_username_claim: sub", "kubernetes_allow_unsafe_swap: true")
 	p, code := l.plan(t)
@@ -294,16 +286,16 @@ func TestSettingsAreRolledOut(t *testing.T) {
 		what = append(what, c.Place+" "+c.Kind+" "+c.Name+": "+c.Summary)
 	}
 	t.Log(strings.Join(what, "\n"))
-	l.apply(t, "--allow", "restart")
+	l.applied(t, "--allow", "restart")
 	for _, n := range nodes {
-		if out := l.inside(t, n, "grep oidc-issuer-url /etc/kubernetes/manifests/kube-apiserver.yaml; cat /var/lib/kubelet/config.yaml"); !strings.Contains(out, "keycloak.example.com") || !strings.Contains(out, "failSwapOn: false") {
+		if out := l.insideMember(t, n, "grep oidc-issuer-url /etc/kubernetes/manifests/kube-apiserver.yaml; cat /var/lib/kubelet/config.yaml"); !strings.Contains(out, "keycloak.example.com") || !strings.Contains(out, "failSwapOn: false") {
 			t.Errorf("%s runs with %s", n.Name, out)
 		}
 	}
 	l.want(t)
-	l.apply(t, "--allow", "restart")
+	l.applied(t, "--allow", "restart")
 	for _, n := range nodes {
-		if out := l.inside(t, n, "cat /etc/kubernetes/manifests/kube-apiserver.yaml /var/lib/kubelet/config.yaml"); strings.Contains(out, "keycloak.example.com") || strings.Contains(out, "failSwapOn: false") {
+		if out := l.insideMember(t, n, "cat /etc/kubernetes/manifests/kube-apiserver.yaml /var/lib/kubelet/config.yaml"); strings.Contains(out, "keycloak.example.com") || strings.Contains(out, "failSwapOn: false") {
 			t.Errorf("%s still runs with what was taken out of the configuration:\n%s", n.Name, out)
 		}
 	}

@@ -1,0 +1,492 @@
+package backup_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// node is a directory that stands for a node of a control plane. etcdctl and etcdutl are played; what they are called with is the real part.
+type node struct {
+	*host.Machine
+	ran []string
+	// killAt makes a program fail, as if the run were killed there.
+	killAt string
+}
+
+func newNode(t *testing.T) *node {
+	t.Helper()
+	n := &node{}
+	clock := now
+	n.Machine = &host.Machine{Root: t.TempDir(), Now: func() time.Time { clock = clock.Add(time.Hour); return clock }, Exec: n.exec}
+	return n
+}
+
+func (n *node) exec(_ context.Context, c host.Command) (host.Output, error) {
+	line := strings.ReplaceAll(strings.Join(c.Args, " "), n.Root, "")
+	n.ran = append(n.ran, line)
+	if n.killAt != "" && strings.HasPrefix(line, n.killAt) {
+		return host.Output{}, errors.New("killed")
+	}
+	switch {
+	case strings.HasPrefix(line, "etcdctl snapshot save"):
+		return host.Output{}, os.WriteFile(c.Args[3], []byte(strings.Repeat("etcd", 1<<18)), 0o600)
+	case strings.HasPrefix(line, "etcdutl snapshot status"):
+		return host.Output{Out: `{"hash":7,"revision":42,"totalKey":3,"totalSize":4096,"version":"3.6.0"}`}, nil
+	case strings.HasPrefix(line, "etcdutl snapshot restore"):
+		text, err := os.ReadFile(c.Args[3])
+		to := c.Args[slices.Index(c.Args, "--data-dir")+1]
+		if _, e := os.Stat(to); !errors.Is(e, fs.ErrNotExist) {
+			return host.Output{}, fmt.Errorf("data-dir %s not empty or could not be read", to)
+		}
+		return host.Output{}, errors.Join(err, os.MkdirAll(to+"/member/snap", 0o700), os.WriteFile(to+"/member/snap/db", text, 0o600))
+	}
+	return host.Output{Code: 127}, fmt.Errorf("the test knows no %q", line)
+}
+
+func (n *node) put(t *testing.T, path, text string) {
+	t.Helper()
+	p := filepath.Join(n.Root, path)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *node) text(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(n.Root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// files are the files below a directory with their modes.
+func (n *node) files(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	root := filepath.Join(n.Root, dir)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		rel, _ := filepath.Rel(root, path)
+		out = append(out, fmt.Sprintf("%s %#o", rel, info.Mode().Perm()))
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func authority(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.Add(time.Hour), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// member makes the node one of a control plane with an API server, and gives the settings of its backups.
+func (n *node) member(t *testing.T, keys ...string) backup.Settings {
+	t.Helper()
+	api := httptest.NewTLSServer(http.HandlerFunc(serve))
+	t.Cleanup(api.Close)
+	for _, name := range []string{"ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key", "apiserver.crt"} {
+		n.put(t, "/etc/kubernetes/pki/"+name, "the cluster's "+name)
+	}
+	n.put(t, "/etc/kubernetes/pki/ca.crt", authority(t))
+	kubeconfig, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "c",
+		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{
+			"server": "https://nowhere:6443", "certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw}),
+		}}},
+		"users":    []any{map[string]any{"name": "u", "user": map[string]any{"token": "t"}}},
+		"contexts": []any{map[string]any{"name": "c", "context": map[string]any{"cluster": "c", "user": "u"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.put(t, "/etc/kubernetes/admin.conf", string(kubeconfig))
+	return backup.Settings{
+		Node: "n1", API: api.URL, Server: "https://172.29.236.9:6443", Kubernetes: "1.36.4", Recipients: keys, Directory: "/var/backup/x", Keep: 2,
+	}
+}
+
+// serve is an API server with two groups that are exported, one that is not, and one that cannot be listed.
+func serve(w http.ResponseWriter, r *http.Request) {
+	object := func(kind, ns, name string) map[string]any {
+		return map[string]any{"kind": kind, "apiVersion": "v1", "metadata": map[string]any{"name": name, "namespace": ns, "managedFields": []any{map[string]any{"manager": "noise"}}}}
+	}
+	list := func(kind, next string, items ...map[string]any) map[string]any {
+		return map[string]any{"kind": kind + "List", "apiVersion": "v1", "metadata": map[string]any{"continue": next}, "items": items}
+	}
+	group := func(name string) map[string]any {
+		v := map[string]any{"groupVersion": name + "/v1", "version": "v1"}
+		return map[string]any{"name": name, "versions": []any{v}, "preferredVersion": v}
+	}
+	resources := func(names ...string) map[string]any {
+		var out []any
+		for _, n := range names {
+			out = append(out, map[string]any{"name": n, "kind": "K", "namespaced": true, "verbs": []string{"list", "get"}})
+		}
+		return map[string]any{"kind": "APIResourceList", "resources": out}
+	}
+	answers := map[string]any{
+		"/api":                                          map[string]any{"kind": "APIVersions", "versions": []string{"v1"}},
+		"/apis":                                         map[string]any{"kind": "APIGroupList", "groups": []any{group("cluster.x-k8s.io"), group("apps"), group("broken.cluster.x-k8s.io"), group("magnum.jeroboam.cloud")}},
+		"/apis/cluster.x-k8s.io/v1":                     resources("clusters", "clusters/status"),
+		"/apis/magnum.jeroboam.cloud/v1":                resources("magnumclusters"),
+		"/apis/cluster.x-k8s.io/v1/clusters":            list("Cluster", "more", object("Cluster", "tenant", "one")),
+		"/apis/cluster.x-k8s.io/v1/clusters?more":       list("Cluster", "", object("Cluster", "tenant", "two")),
+		"/apis/magnum.jeroboam.cloud/v1/magnumclusters": list("MagnumCluster", ""),
+		"/api/v1/namespaces/tenant/secrets":             list("Secret", "", object("Secret", "tenant", "hunter2")),
+		"/api/v1/namespaces/tenant/configmaps":          list("ConfigMap", ""),
+		"/api/v1/namespaces/magnum-system/secrets":      list("Secret", ""),
+		"/api/v1/namespaces/magnum-system/configmaps":   list("ConfigMap", ""),
+	}
+	key := r.URL.Path
+	if c := r.URL.Query().Get("continue"); c != "" {
+		key += "?" + c
+	}
+	answer, ok := answers[key]
+	if !ok {
+		http.Error(w, "no "+key, http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func key(t *testing.T) (age.Identity, string) {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, id.Recipient().String()
+}
+
+func TestTake(t *testing.T) {
+	n := newNode(t)
+	id, public := key(t)
+	_, other := key(t)
+	s := n.member(t, public, other)
+	n.put(t, "/var/backup/x/.new-123", "what a killed run left")
+	n.put(t, "/var/backup/x/notes.txt", "somebody's")
+	n.put(t, "/var/lib/jeroboam/backup/snapshot.db", "what a killed run left")
+	var last backup.Taken
+	for range 3 {
+		var err error
+		if last, err = backup.Take(t.Context(), n.Machine, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"n1-20261124T140000Z.tar.gz.age 0600", "n1-20261124T150000Z.tar.gz.age 0600", "notes.txt 0600"}, n.files(t, "/var/backup/x")); diff != "" {
+		t.Errorf("kept: %s", diff)
+	}
+	if left := n.files(t, "/var/lib/jeroboam"); len(left) > 0 {
+		t.Errorf("left in clear: %q", left)
+	}
+	sealed := n.text(t, last.Path)
+	for _, secret := range []string{"hunter2", "the cluster's", "etcdetcd"} {
+		if strings.Contains(sealed, secret) {
+			t.Errorf("%q is in the archive in clear", secret)
+		}
+	}
+	members := map[string]string{}
+	m, err := backup.Read(strings.NewReader(sealed), []age.Identity{id}, func(name string, _ int64, r io.Reader) error {
+		text, err := io.ReadAll(r)
+		members[name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Snapshot.Revision != 42 || m.Objects != 3 || m.Node != "n1" || !strings.HasPrefix(m.Authority, "sha256:") || !m.Time.Equal(now.Add(3*time.Hour)) {
+		t.Errorf("the manifest says %+v", m)
+	}
+	if len(m.Missing) != 1 || !strings.Contains(m.Missing[0], "broken.cluster.x-k8s.io") {
+		t.Errorf("missing: %q", m.Missing)
+	}
+	want := []string{
+		"etcd/snapshot.db", "objects/clusters.cluster.x-k8s.io/0001.yaml", "objects/clusters.cluster.x-k8s.io/0002.yaml", "objects/tenant/secrets/0001.yaml",
+		"pki/ca.crt", "pki/ca.key", "pki/etcd/ca.crt", "pki/etcd/ca.key", "pki/front-proxy-ca.crt", "pki/front-proxy-ca.key", "pki/sa.key", "pki/sa.pub",
+	}
+	var got []string
+	for name := range members {
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("members: %s", diff)
+	}
+	if text := members["objects/clusters.cluster.x-k8s.io/0002.yaml"]; !strings.Contains(text, "name: two") || strings.Contains(text, "noise") {
+		t.Errorf("an object became %q", text)
+	}
+}
+
+func TestTakeRefuses(t *testing.T) {
+	_, public := key(t)
+	for _, tt := range []struct {
+		reason string
+		spoil  func(n *node, s *backup.Settings)
+		want   string
+	}{
+		{"no key", func(_ *node, s *backup.Settings) { s.Recipients = nil }, "no key to encrypt for"},
+		{"no good key", func(_ *node, s *backup.Settings) { s.Recipients = []string{"x"} }, "keys to encrypt for"},
+		{"etcd is down", func(n *node, _ *backup.Settings) { n.killAt = "etcdctl" }, "take etcd's snapshot"},
+		{"a snapshot that is none", func(n *node, _ *backup.Settings) { n.killAt = "etcdutl" }, "check etcd's snapshot"},
+		{"an authority somewhere else", func(n *node, _ *backup.Settings) { _ = os.Remove(n.Root + "/etc/kubernetes/pki/ca.key") }, "without the authority's own key"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			n := newNode(t)
+			s := n.member(t, public)
+			n.put(t, "/var/backup/x/n1-20200101T000000Z.tar.gz.age", "the last good one")
+			s.Keep = 1
+			tt.spoil(n, &s)
+			if _, err := backup.Take(t.Context(), n.Machine, s); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want something with %q", err, tt.want)
+			}
+			if diff := cmp.Diff([]string{"n1-20200101T000000Z.tar.gz.age 0600"}, n.files(t, "/var/backup/x")); diff != "" {
+				t.Errorf("the last good one should be there, and nothing else: %s", diff)
+			}
+		})
+	}
+}
+
+// archive is a small good one.
+func archive(t testing.TB, public string, leave ...string) []byte {
+	t.Helper()
+	to, err := backup.Recipients([]string{public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := backup.NewWriter(&out, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"etcd/snapshot.db", "pki/ca.crt", "pki/ca.key", "pki/etcd/ca.crt", "pki/etcd/ca.key", "pki/front-proxy-ca.crt", "pki/front-proxy-ca.key", "pki/sa.key", "pki/sa.pub",
+	} {
+		if slices.Contains(leave, name) {
+			continue
+		}
+		if err := w.Add(name, int64(len("old "+name)), strings.NewReader("old "+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if slices.Contains(leave, "manifest.json") {
+		return out.Bytes()
+	}
+	if _, err := w.Close(backup.Manifest{Node: "n1", Time: now}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestReadRefuses(t *testing.T) {
+	id, public := key(t)
+	stranger, _ := key(t)
+	good := archive(t, public)
+	for _, tt := range []struct {
+		reason string
+		text   []byte
+		key    age.Identity
+		want   string
+	}{
+		{"another key", good, stranger, "not made for this key"},
+		{"nothing", nil, id, "no backup"},
+		{"something else", []byte("hello"), id, "no backup"},
+		{"a cut end", good[:len(good)-1], id, "damaged"},
+		{"one bit", append(append(slices.Clone(good[:len(good)-9]), good[len(good)-9]^1), good[len(good)-8:]...), id, "damaged"},
+		{"an archive that was not ended", archive(t, public, "manifest.json"), id, ""},
+		{"no snapshot", archive(t, public, "etcd/snapshot.db"), id, "etcd/snapshot.db is not in it"},
+		{"no authority", archive(t, public, "pki/ca.key"), id, "pki/ca.key is not in it"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			if _, err := backup.Read(bytes.NewReader(tt.text), []age.Identity{tt.key}, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want something with %q", err, tt.want)
+			}
+		})
+	}
+	if _, err := backup.Read(bytes.NewReader(good), []age.Identity{id}, nil); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+}
+
+func TestWriterRefusesNames(t *testing.T) {
+	_, public := key(t)
+	to, _ := backup.Recipients([]string{public})
+	w, err := backup.NewWriter(io.Discard, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "x", "../x/y", "/etc/passwd", "a/../../b", "manifest.json"} {
+		if err := w.Add(name, 0, strings.NewReader("")); err == nil {
+			t.Errorf("%q became a member", name)
+		}
+	}
+	if err := w.Add("a/b", 5, strings.NewReader("abc")); err == nil {
+		t.Error("a file that shrank was written")
+	}
+}
+
+// ordered puts an archive into a node's store and gives the order to restore it.
+func ordered(t *testing.T, n *node, id age.Identity, text []byte) backup.Order {
+	t.Helper()
+	key, err := backup.FileKey(bytes.NewReader(text), []age.Identity{id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := "sha256:" + strings.Repeat("a", 64)
+	n.put(t, host.BlobPath(digest), string(text))
+	return backup.Order{Archive: digest, Key: key, Node: "n2", Peer: "https://172.29.236.12:2380"}
+}
+
+func TestUnpack(t *testing.T) {
+	id, public := key(t)
+	n := newNode(t)
+	o := ordered(t, n, id, archive(t, public))
+	n.put(t, "/etc/kubernetes/pki/apiserver.crt", "signed by another authority")
+	n.put(t, "/etc/kubernetes/kubeadm.yaml", "the deployment's")
+	n.killAt = "etcdutl snapshot restore"
+	if _, err := backup.Unpack(t.Context(), n.Machine, o); err == nil {
+		t.Fatal("it did not notice")
+	}
+	if mark := n.text(t, host.RestoreMark); mark != o.Archive+"\n" {
+		t.Errorf("an interrupted restore has left the mark %q", mark)
+	}
+	n.killAt = ""
+	for range 2 { // and a third time, when all is there
+		if _, err := backup.Unpack(t.Context(), n.Machine, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"member/snap/db 0600"}, n.files(t, "/var/lib/etcd")); diff != "" {
+		t.Error(diff)
+	}
+	if got := n.text(t, "/var/lib/etcd/member/snap/db"); got != "old etcd/snapshot.db" {
+		t.Errorf("etcd's data is %q", got)
+	}
+	want := []string{
+		"kubeadm.yaml 0600", "pki/ca.crt 0644", "pki/ca.key 0600", "pki/etcd/ca.crt 0644", "pki/etcd/ca.key 0600", "pki/front-proxy-ca.crt 0644",
+		"pki/front-proxy-ca.key 0600", "pki/sa.key 0600", "pki/sa.pub 0644",
+	}
+	if diff := cmp.Diff(want, n.files(t, "/etc/kubernetes")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"blobs/sha256/" + strings.Repeat("a", 64) + " 0600", "restoring 0644"}, n.files(t, "/var/lib/jeroboam")); diff != "" {
+		t.Errorf("left: %s", diff)
+	}
+	restores := slices.DeleteFunc(slices.Clone(n.ran), func(l string) bool { return !strings.Contains(l, "snapshot restore") })
+	if len(restores) != 2 || !strings.Contains(restores[1], "--name n2 --initial-cluster n2=https://172.29.236.12:2380") || !strings.Contains(restores[1], "--mark-compacted") {
+		t.Errorf("etcdutl was called with %q", restores)
+	}
+	n.put(t, "/etc/kubernetes/pki/apiserver.crt", "kubeadm's")
+	if _, err := backup.Unpack(t.Context(), n.Machine, o); err != nil || n.text(t, "/etc/kubernetes/pki/apiserver.crt") != "kubeadm's" {
+		t.Errorf("kubeadm's certificates went when the data was back already (%v)", err)
+	}
+}
+
+func TestUnpackTouchesNothingOfOthers(t *testing.T) {
+	id, public := key(t)
+	for _, tt := range []struct{ reason, mark, want string }{
+		{"a living member", "", "there is data of etcd"},
+		{"another restore's data", "sha256:" + strings.Repeat("b", 64), "there is data of etcd"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			n := newNode(t)
+			o := ordered(t, n, id, archive(t, public))
+			n.put(t, "/var/lib/etcd/member/snap/db", "new")
+			n.put(t, "/etc/kubernetes/pki/ca.key", "new")
+			if tt.mark != "" {
+				n.put(t, host.RestoreMark, tt.mark)
+			}
+			if _, err := backup.Unpack(t.Context(), n.Machine, o); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v", err)
+			}
+			if n.text(t, "/var/lib/etcd/member/snap/db")+n.text(t, "/etc/kubernetes/pki/ca.key") != "newnew" {
+				t.Error("something was overwritten")
+			}
+		})
+	}
+	n := newNode(t)
+	text := archive(t, public)
+	o := ordered(t, n, id, text[:len(text)-1])
+	n.put(t, "/etc/kubernetes/pki/ca.key", "new")
+	if _, err := backup.Unpack(t.Context(), n.Machine, o); err == nil || n.text(t, "/etc/kubernetes/pki/ca.key") != "new" {
+		t.Errorf("a damaged archive was used (%v)", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		f.Fatal(err)
+	}
+	plain, err := age.Decrypt(bytes.NewReader(archive(f, id.Recipient().String())), id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	seed, err := io.ReadAll(plain)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add([]byte("\x1f\x8b\x08"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var sealed bytes.Buffer
+		w, err := age.Encrypt(&sealed, id.Recipient())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = backup.Read(&sealed, []age.Identity{id}, func(name string, _ int64, _ io.Reader) error {
+			if strings.Contains(name, "..") || strings.HasPrefix(name, "/") {
+				t.Errorf("a member is called %q", name)
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,343 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const publicKey = "age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t"
+
+// backedUp is the seed with backups on its last node.
+func backedUp(t *testing.T) (intent.Intent, map[string]host.Facts) {
+	t.Helper()
+	in := seed(t)
+	in.Backups.Enabled, in.Backups.Recipients = true, []string{publicKey}
+	f := facts(in)
+	for name, h := range f {
+		h.Agent = "agent-0123456789abcdef"
+		f[name] = h
+	}
+	return in, f
+}
+
+func TestFilesOfBackups(t *testing.T) {
+	in, f := backedUp(t)
+	w := want(t, in, f)
+	var text strings.Builder
+	for _, i := range w.Items {
+		if i.Place == in.Nodes[2].Name && (i.File != nil && strings.Contains(i.File.Path, "backup") || i.Unit != nil && strings.Contains(i.Unit.Name, "backup")) {
+			fmt.Fprintf(&text, "## %s\n", i.Key())
+			if i.File != nil {
+				fmt.Fprintf(&text, "%s%s", i.File.Content, i.File.Link)
+			}
+			text.WriteString("\n")
+		}
+		if i.Place == in.Nodes[0].Name && strings.Contains(i.Key(), "backup") && i.Thing(nil).Want != nil {
+			t.Errorf("%s is on a node that makes no backups", i.Key())
+		}
+	}
+	golden(t, "backup.txt", text.String())
+	if p := deploy.Diff(w, converged(w), now); !p.Empty() {
+		t.Errorf("a converged world has changes: %q", only(p))
+	}
+}
+
+func TestBackupsAreTurnedOff(t *testing.T) {
+	in, f := backedUp(t)
+	was := want(t, in, f)
+	in.Backups.Enabled = false
+	w := want(t, in, f)
+	world := converged(w)
+	n := in.Nodes[2].Name
+	for i, item := range w.Items { // what is there is what was wanted before
+		for j, old := range was.Items {
+			if item.Place == n && old.Place == n && item.Key() == old.Key() {
+				world.Items[i] = converged(was).Items[j]
+			}
+		}
+	}
+	want := []string{
+		n + ": delete unit jeroboam-backup.timer", n + ": delete file /etc/systemd/system/jeroboam-backup.timer", n + ": delete file /etc/systemd/system/jeroboam-backup.service",
+		n + ": delete file /etc/jeroboam/backup.json", n + ": delete file /usr/local/lib/jeroboam/backup",
+	}
+	if diff := cmp.Diff(want, only(deploy.Diff(w, world, now))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func theBackup() deploy.Restore {
+	return deploy.Restore{
+		Name: "monday.tar.gz.age", Digest: blob("1"),
+		Manifest: backup.Manifest{
+			Node: "infra3-k8s-container-99b5500c", Server: "https://172.29.236.9:6443", Time: now, Kubernetes: "1.36.4",
+			Snapshot: backup.Status{Revision: 42, TotalKey: 3}, Objects: 2,
+		},
+	}
+}
+
+func TestPlanOfARestore(t *testing.T) {
+	in, f := backedUp(t)
+	w := deploy.Restoring(want(t, in, f))
+	world := empty(w)
+	r := theBackup()
+	r.Manifest.Server = "https://" + in.Kubernetes.ControlPlaneHost + ":6443"
+	p, fresh := deploy.RestorePlan(w, world, r, now)
+	p = plan.Judged(p, deploy.RestoreJudges(w, world, r)...)
+	var text strings.Builder
+	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Group != "control plane" && c.Place != "cluster" })
+	if err := plan.WriteText(&text, p, true); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plan-restore.txt", text.String())
+	if len(fresh.Nodes) != 0 || len(fresh.Items) != len(world.Items) {
+		t.Error("the world after clearing has nodes, or has lost what is on hosts")
+	}
+}
+
+func TestRestorePlans(t *testing.T) {
+	in, f := backedUp(t)
+	a, b, c := in.Nodes[0], in.Nodes[1], in.Nodes[2]
+	r := theBackup()
+	r.Manifest.Server = "https://" + in.Kubernetes.ControlPlaneHost + ":6443"
+	restored := []string{
+		a.Name + ": run backup monday.tar.gz.age", "cluster: delete Node others than " + a.NodeName, a.Name + ": run kubeadm init", a.Name + ": update Node " + a.NodeName,
+		b.Name + ": run kubeadm join", b.Name + ": update Node " + b.NodeName, c.Name + ": run kubeadm join", c.Name + ": update Node " + c.NodeName,
+	}
+	for _, tt := range []struct {
+		reason string
+		spoil  func(world *deploy.World, r *deploy.Restore)
+		gone   []string
+		clears []string
+		want   []string
+		blocks []string
+		notes  []string
+	}{
+		{
+			reason: "nothing of a cluster is there",
+			spoil:  func(world *deploy.World, _ *deploy.Restore) { world.Nodes = nil },
+			want:   restored,
+		},
+		{
+			reason: "a living cluster is not overwritten unless that is meant",
+			clears: []string{a.Name, b.Name, c.Name},
+			want:   restored,
+			blocks: []string{"overwrite", "overwrite", "overwrite"},
+		},
+		{
+			reason: "one that is there and does not answer may be somebody's only copy as well",
+			spoil: func(world *deploy.World, _ *deploy.Restore) {
+				world.Nodes = map[string]host.Node{b.Name: {EtcdData: true, Etcd: "connection refused"}}
+			},
+			clears: []string{b.Name}, want: restored, blocks: []string{"overwrite"},
+		},
+		{
+			reason: "a restore that was killed goes on without a further word",
+			spoil: func(world *deploy.World, r *deploy.Restore) {
+				n := world.Nodes[a.Name]
+				n.Restoring = r.Digest
+				world.Nodes = map[string]host.Node{a.Name: n}
+			},
+			want: restored,
+		},
+		{
+			reason: "the restore of another backup was killed before its data was there",
+			spoil: func(world *deploy.World, _ *deploy.Restore) {
+				world.Nodes = map[string]host.Node{a.Name: {Restoring: blob("2")}}
+			},
+			want: restored, blocks: []string{"overwrite"},
+		},
+		{
+			reason: "a node that is gone is no part of it",
+			gone:   []string{a.Name},
+			spoil:  func(world *deploy.World, _ *deploy.Restore) { world.Nodes = nil },
+			want: []string{
+				b.Name + ": run backup monday.tar.gz.age", "cluster: delete Node others than " + b.NodeName, b.Name + ": run kubeadm init", b.Name + ": update Node " + b.NodeName,
+				c.Name + ": run kubeadm join", c.Name + ": update Node " + c.NodeName,
+			},
+		},
+		{
+			reason: "data of a newer API server",
+			spoil:  func(world *deploy.World, r *deploy.Restore) { world.Nodes = nil; r.Manifest.Kubernetes = "1.37.0" },
+			want:   restored, blocks: []string{"downgrade"},
+		},
+		{
+			reason: "data that is too old",
+			spoil:  func(world *deploy.World, r *deploy.Restore) { world.Nodes = nil; r.Manifest.Kubernetes = "1.34.0" },
+			want:   restored, blocks: []string{"downgrade"},
+		},
+		{
+			reason: "the backup of another cluster",
+			spoil: func(world *deploy.World, r *deploy.Restore) {
+				world.Nodes = nil
+				r.Manifest.Server, r.Manifest.Node = "https://10.0.0.1:6443", "elsewhere"
+			},
+			want: restored, notes: []string{"endpoint", "endpoint"},
+		},
+		{
+			reason: "a stopped container is looked into first",
+			spoil: func(world *deploy.World, _ *deploy.Restore) {
+				world.Nodes, world.Sleeping = nil, map[string]bool{a.Name: true}
+			},
+			want: []string{a.Name + ": check node " + a.NodeName},
+		},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			w := want(t, in, f, tt.gone...)
+			w.Bundle.Components = nil
+			world := converged(w)
+			w = deploy.Restoring(w)
+			r := r
+			if tt.spoil != nil {
+				tt.spoil(&world, &r)
+			}
+			p, _ := deploy.RestorePlan(w, world, r, now)
+			p = plan.Judged(p, deploy.RestoreJudges(w, world, r)...)
+			var all []string
+			for _, n := range tt.clears {
+				all = append(all, n+": delete kubeadm reset")
+			}
+			if diff := cmp.Diff(append(all, tt.want...), only(p)); diff != "" {
+				t.Error(diff)
+			}
+			var blocks, notes []string
+			for _, f := range p.Findings {
+				if f.Blocks {
+					blocks = append(blocks, f.Judge)
+				} else {
+					notes = append(notes, f.Judge)
+				}
+			}
+			if diff := cmp.Diff([][]string{tt.blocks, tt.notes}, [][]string{blocks, notes}); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestApplyLeavesAnUnfinishedRestoreAlone(t *testing.T) {
+	in := seed(t)
+	w := want(t, in, facts(in))
+	world := converged(w)
+	n := world.Nodes[in.Nodes[0].Name]
+	n.Restoring = blob("1")
+	world.Nodes[in.Nodes[0].Name] = n
+	p := plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...)
+	if blocked := p.Blocked([]string{"overwrite", "quorum"}); len(blocked) != 1 || blocked[0].Judge != "restore" {
+		t.Errorf("got %+v", p.Findings)
+	}
+}
+
+// hand is an agent that answers what the test says, and notes what it was asked.
+type hand struct {
+	name   string
+	answer func(container, op string, in json.RawMessage) (any, error)
+	asked  []string
+}
+
+func (h *hand) Name() string { return h.name }
+func (h *hand) Close() error { return nil }
+func (h *hand) Upload(context.Context, string, io.Reader) error {
+	return fmt.Errorf("nothing is uploaded")
+}
+
+func (h *hand) Dial(context.Context, string, string) (net.Conn, error) {
+	return nil, fmt.Errorf("nothing is dialled")
+}
+
+func (h *hand) Call(_ context.Context, container, op string, in, out any, _ func(json.RawMessage)) error {
+	raw, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	h.asked = append(h.asked, container+" "+op)
+	answer, err := h.answer(container, op, raw)
+	if err != nil || out == nil {
+		return err
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, out)
+}
+
+func TestBackupNow(t *testing.T) {
+	in, f := backedUp(t)
+	content := strings.Repeat("sealed", 1<<20)
+	sum := blobOf(content)
+	for _, tt := range []struct {
+		reason, digest, want string
+	}{
+		{"as it should be", sum, ""},
+		{"damaged on the way", blob("9"), "should be"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			agents := deploy.Hosts{}
+			for _, h := range in.Hosts {
+				agents[h.Name] = &hand{name: h.Name, answer: func(container, op string, raw json.RawMessage) (any, error) {
+					switch op {
+					case host.OpNode:
+						state := host.Node{AdminConf: true, Etcd: "ok"}
+						if container == in.Nodes[2].Name {
+							state.Etcd = "connection refused"
+						}
+						return state, nil
+					case host.OpRun:
+						var c host.Command
+						_ = json.Unmarshal(raw, &c)
+						if container != in.Nodes[1].Name || strings.Join(c.Args, " ") != "/usr/local/lib/jeroboam/agent-0123456789abcdef agent --backup -" || !strings.Contains(c.Stdin, publicKey) {
+							return nil, fmt.Errorf("%s was told to run %+v", container, c)
+						}
+						text, _ := json.Marshal(backup.Taken{Path: "/x", Size: int64(len(content)), Digest: tt.digest})
+						return host.Output{Out: string(text)}, nil
+					case host.OpPart:
+						var p host.Part
+						_ = json.Unmarshal(raw, &p)
+						rest := content[min(int(p.Offset), len(content)):]
+						return []byte(rest[:min(p.Length, len(rest))]), nil
+					}
+					return struct{}{}, nil
+				}}
+			}
+			n, err := deploy.Serving(t.Context(), agents, in, "")
+			if err != nil || n.Name != in.Nodes[1].Name {
+				t.Fatalf("%s makes it (%v): the last one does not serve", n.Name, err)
+			}
+			b := deploy.Backup{Intent: in, Node: n, Facts: f[n.PhysicalHost], Hosts: agents, Recipients: in.Backups.Recipients, To: "here"}
+			var got bytes.Buffer
+			_, err = b.Take(t.Context(), &got)
+			if tt.want == "" && (err != nil || got.String() != content) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%d bytes, %v", got.Len(), err)
+			}
+			asked := agents[n.PhysicalHost].(*hand).asked
+			if asked[len(asked)-1] != n.Name+" ensure" {
+				t.Errorf("the archive was left on the node: %q", asked)
+			}
+		})
+	}
+	if _, err := deploy.Serving(t.Context(), deploy.Hosts{}, in, "nobody"); err == nil || !strings.Contains(err.Error(), "no node nobody") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func blobOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,325 @@
+package deploy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const (
+	groupCopies = "kubeconfig"
+	copyStep    = "copy kubeconfigs"
+	adminConf   = "/etc/kubernetes/admin.conf"
+	// The user, the kubeconfig and the fleet's credential of "jeroboam proxy" (docs/proxy.md).
+	proxyUser, proxyConf, proxyAccount = "jeroboam-proxy", "/etc/jeroboam/proxy.kubeconfig", "jeroboam-proxy"
+)
+
+// Copy is a kubeconfig of the management cluster at a place that is no part of it. OpenStack-Ansible makes the place and the user;
+// where one is missing there is no copy.
+type Copy struct {
+	Place Place
+	Path  string
+	// Mode is the directory's; the file's is 0600. Both are User's and Group's.
+	Mode        fs.FileMode
+	User, Group string
+	// Admin: it is a node's admin.conf. Otherwise it is the proxy's own credential, which may little.
+	Admin bool
+	// Unit reads it only when it starts; "" if nothing does.
+	Unit string
+}
+
+// copiesOf are all that there can be: Magnum's driver and the collection's proxy work with the administrator's kubeconfig, as
+// that collection does it; ours has an account of its own.
+func copiesOf(in intent.Intent) []Copy {
+	at := func(c intent.Container) Place {
+		if c.IsMetal {
+			return Place{Host: c.PhysicalHost}
+		}
+		return Place{Host: c.PhysicalHost, Container: c.Name}
+	}
+	var out []Copy
+	for _, c := range in.Magnum.Hosts {
+		out = append(out, Copy{Place: at(c), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
+	}
+	for _, h := range in.Proxy.Hosts {
+		out = append(
+			out,
+			Copy{Place: at(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: "magnum-cluster-api-proxy.service"},
+			Copy{Place: at(h.Container), Path: proxyConf, Mode: 0o755, User: proxyUser, Group: proxyUser},
+		)
+	}
+	return out
+}
+
+// CopyHosts are the physical hosts of copies. Not all of them need to be reached.
+func CopyHosts(in intent.Intent) []string {
+	var out []string
+	for _, c := range copiesOf(in) {
+		if !slices.Contains(out, c.Place.Host) {
+			out = append(out, c.Place.Host)
+		}
+	}
+	return out
+}
+
+// Copies are the copies as they are.
+type Copies struct {
+	// Hosts are agents of all hosts that were reached.
+	Hosts Hosts
+	// Here are copies whose place and user are there, Have what is there of each. Notes say of the others why not.
+	Here  []Copy
+	Have  []plan.Facts
+	Notes []plan.Finding
+	// Sums are the digests of nodes' admin.conf by node; Proxy is that of the proxy's kubeconfig, "" if the cluster has no such account.
+	Sums  map[string]string
+	Proxy string
+}
+
+// LookAtCopies looks at all copies. What cannot be looked at is noted: a deployment does not depend on Magnum's hosts.
+func LookAtCopies(ctx context.Context, h Hosts, unreached map[string]error, w Wanted, world World, dial Dialer) Copies {
+	c := Copies{Hosts: h, Sums: map[string]string{}}
+	for _, n := range w.living() {
+		if !world.Nodes[n.Name].AdminConf {
+			continue
+		}
+		if text, err := ask[string](ctx, h, w.Places[n.Name], host.OpRead, adminConf); err == nil {
+			c.Sums[n.Name] = sum(text)
+		}
+	}
+	all := copiesOf(w.Intent)
+	if slices.ContainsFunc(all, func(c Copy) bool { return !c.Admin }) && world.Cluster.Reachable {
+		if text, err := proxyKubeconfig(ctx, h, w, world, dial); err == nil {
+			c.Proxy = sum(text)
+		}
+	}
+	facts, errs := lookAtHosts(ctx, h, CopyHosts(w.Intent))
+	users := passwords{}
+	absent := map[Place]map[string][]string{} // users by reason
+	for _, one := range all {
+		p := one.Place
+		running, there := facts[p.Host].Containers[p.Container]
+		why := ""
+		switch {
+		case unreached[p.Host] != nil:
+			why = unreached[p.Host].Error()
+		case errs[p.Host] != nil:
+			why = errs[p.Host].Error()
+		case p.Container != "" && !there:
+			why = "the container is not there"
+		case p.Container != "" && !running:
+			why = "the container does not run"
+		default:
+			why = c.lookAtOne(ctx, users, one)
+		}
+		if why != "" {
+			if absent[p] == nil {
+				absent[p] = map[string][]string{}
+			}
+			absent[p][why] = append(absent[p][why], one.User)
+		}
+	}
+	c.note(all, absent)
+	return c
+}
+
+const noUser = "there is no such user"
+
+// note tells of places without a copy. One of the proxy's two users is enough.
+func (c *Copies) note(all []Copy, absent map[Place]map[string][]string) {
+	for _, one := range all {
+		p := one.Place
+		served := slices.ContainsFunc(c.Here, func(o Copy) bool { return o.Place == p })
+		for _, why := range slices.Sorted(maps.Keys(absent[p])) {
+			if !served || why != noUser {
+				c.Notes = append(c.Notes, plan.Finding{Judge: groupCopies, Where: p.Name(), Text: "no kubeconfig for " + strings.Join(absent[p][why], " or ") + ": " + why})
+			}
+		}
+		delete(absent, p) // a place is told of once
+	}
+}
+
+func sum(text string) string {
+	s := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(s[:])
+}
+
+func lookAtHosts(ctx context.Context, h Hosts, names []string) (map[string]host.Facts, map[string]error) {
+	facts, errs := map[string]host.Facts{}, map[string]error{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, name := range names {
+		if h[name] == nil {
+			continue
+		}
+		all.Go(func() {
+			f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
+			mu.Lock()
+			defer mu.Unlock()
+			facts[name], errs[name] = f, err
+		})
+	}
+	all.Wait()
+	return facts, errs
+}
+
+// passwords are the users of places, read once.
+type passwords map[Place]string
+
+// lookAtOne adds a copy if its user is there, or says why not.
+func (c *Copies) lookAtOne(ctx context.Context, users passwords, one Copy) string {
+	text, known := users[one.Place]
+	if !known {
+		var err error
+		if text, err = ask[string](ctx, c.Hosts, one.Place, host.OpRead, "/etc/passwd"); err != nil {
+			return err.Error()
+		}
+		users[one.Place] = text
+	}
+	switch {
+	case !strings.Contains("\n"+text, "\n"+one.User+":"):
+		return noUser
+	case !one.Admin && c.Proxy == "":
+		return "the cluster has no account for it (jeroboam proxy manifests)"
+	}
+	have, err := ask[host.Observed](ctx, c.Hosts, one.Place, host.OpObserve, []host.Item{{File: one.file("")}})
+	if err != nil || len(have) != 1 {
+		return fmt.Sprint(err)
+	}
+	c.Here, c.Have = append(c.Here, one), append(c.Have, have[0])
+	return ""
+}
+
+// file is the item; its content never gets into a plan.
+func (c Copy) file(text string) *host.File {
+	return &host.File{Path: c.Path, Content: text, Mode: 0o600, Owner: c.User + ":" + c.Group, Secret: true}
+}
+
+// Plan adds the copies to a plan: those that are not as they should be, and those whose original the plan changes.
+func (c Copies) Plan(p plan.Plan) plan.Plan {
+	fresh := map[string]bool{} // nodes that get another admin.conf
+	for _, change := range p.Changes {
+		if change.Kind == "kubeadm" {
+			fresh[change.Place] = true
+		}
+	}
+	for i, one := range c.Here {
+		change := plan.Compare(c.thing(one, c.Have[i]), c.Have[i])
+		if at := c.nodeOf(c.Have[i]["sha256"]); change == nil && one.Admin && (at == "" || fresh[at]) {
+			change = &plan.Change{Place: one.Place.Name(), Group: groupCopies, Kind: "file", Name: one.Path, Action: plan.Update, Summary: "the administrator's credential is renewed"}
+		}
+		if change != nil {
+			p.Changes = append(p.Changes, *change)
+			if one.Unit != "" && c.Have[i] != nil {
+				p.Changes = append(p.Changes, plan.Change{Place: one.Place.Name(), Group: groupCopies, Kind: "unit", Name: one.Unit, Action: plan.Restart, Summary: "if it runs: it reads " + one.Path + " when it starts"})
+			}
+		}
+	}
+	p.Findings = append(p.Findings, c.Notes...)
+	return p
+}
+
+// thing is a copy as it should be. Any member's admin.conf will do.
+func (c Copies) thing(one Copy, have plan.Facts) plan.Thing {
+	t := plan.Thing{Place: one.Place.Name(), Group: groupCopies, Kind: "file", Name: one.Path, Secret: true, Want: plan.Facts{"mode": "0600", "owner": one.User + ":" + one.Group}}
+	switch {
+	case !one.Admin:
+		t.Want["sha256"] = c.Proxy
+	case c.nodeOf(have["sha256"]) == "" && len(c.Sums) > 0:
+		t.Want["sha256"] = "that of a node's admin.conf"
+	}
+	return t
+}
+
+func (c Copies) nodeOf(sum string) string {
+	for node, s := range c.Sums {
+		if s == sum && sum != "" {
+			return node
+		}
+	}
+	return ""
+}
+
+// copyKubeconfigs writes the copies that the plan has. The original is read when everything else is done, and stays in memory.
+func (d *Deployment) copyKubeconfigs(ctx context.Context) error {
+	texts := map[bool]string{}
+	for _, one := range d.Copies.Here {
+		name := one.Place.Name()
+		if !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Group == groupCopies && c.Place == name && c.Name == one.Path }) {
+			continue
+		}
+		if texts[one.Admin] == "" {
+			text, err := d.original(ctx, one)
+			if err != nil {
+				return err
+			}
+			texts[one.Admin] = text
+		}
+		dir := &host.File{Path: path.Dir(one.Path), Dir: true, Once: true, Mode: one.Mode, Owner: one.User + ":" + one.Group}
+		d.say(copyStep, name, "%s", one.Path)
+		if _, err := ask[struct{}](ctx, d.Copies.Hosts, one.Place, host.OpEnsure, []host.Item{{File: dir}, {File: one.file(texts[one.Admin])}}); err != nil {
+			return err
+		}
+		if one.Unit == "" || !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Group == groupCopies && c.Place == name && c.Name == one.Unit }) {
+			continue
+		}
+		restart := host.Command{Args: []string{"sh", "-c", "! systemctl -q is-active " + one.Unit + " || systemctl restart " + one.Unit}}
+		if _, err := ask[host.Output](ctx, d.Copies.Hosts, one.Place, host.OpRun, restart); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
+	if !one.Admin {
+		return proxyKubeconfig(ctx, d.Hosts, d.Wanted, d.World, d.Dial)
+	}
+	text, err := ask[string](ctx, d.Hosts, d.place(d.firstServing(ctx)), host.OpRead, adminConf)
+	if err != nil {
+		return "", fmt.Errorf("read the administrator's kubeconfig: %w", err)
+	}
+	return text, nil
+}
+
+// proxyKubeconfig is the kubeconfig of the proxy's account: the cluster's address and authority as an administrator knows them, and
+// the account's own token.
+func proxyKubeconfig(ctx context.Context, h Hosts, w Wanted, world World, dial Dialer) (string, error) {
+	n := world.bootstrap(w.living())
+	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
+	if err != nil {
+		return "", err
+	}
+	var secret corev1.Secret
+	if err := c.Get(ctx, client.ObjectKey{Namespace: proxyAccount, Name: proxyAccount}, &secret); err != nil {
+		return "", fmt.Errorf("read the proxy's credential: %w", err)
+	}
+	ca, token := secret.Data[corev1.ServiceAccountRootCAKey], string(secret.Data[corev1.ServiceAccountTokenKey])
+	if len(ca) == 0 || token == "" {
+		return "", errors.New("the proxy's account has no token yet")
+	}
+	cfg := clientcmdapi.NewConfig()
+	cfg.Clusters["kubernetes"] = &clientcmdapi.Cluster{Server: "https://" + endpoint(w.Intent), CertificateAuthorityData: ca}
+	cfg.AuthInfos[proxyAccount] = &clientcmdapi.AuthInfo{Token: token}
+	cfg.Contexts[proxyAccount] = &clientcmdapi.Context{Cluster: "kubernetes", AuthInfo: proxyAccount}
+	cfg.CurrentContext = proxyAccount
+	text, err := clientcmd.Write(*cfg)
+	return string(text), err
+}

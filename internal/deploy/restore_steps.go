@@ -1,0 +1,207 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// clearOld takes the cluster away that a restore replaces. Until the last node is clear, nothing of the new one is there: a run that is killed
+// here is begun again, with the operator's word again.
+func (d *Deployment) clearOld(ctx context.Context) error {
+	for _, c := range d.Plan.Changes {
+		if c.Kind != "kubeadm" || c.Name != resetName {
+			continue
+		}
+		d.say(restoreStep, c.Place, "kubeadm reset")
+		p := d.Wanted.Places[c.Place]
+		if _, err := d.command(ctx, p, 10*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", "--cri-socket", d.Wanted.Intent.Kubernetes.CRISocket); err != nil {
+			return err
+		}
+		gone := []host.Item{{File: &host.File{Path: host.RestoreMark, Gone: true}}, {File: &host.File{Path: "/var/lib/etcd/member", Gone: true}}}
+		if _, err := ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore brings the archive to the first node, as it is, and the key that opens it. It is in clear in nothing but the node's own
+// files.
+func (d *Deployment) restore(ctx context.Context) error {
+	if d.Restore == nil {
+		return nil
+	}
+	n, r := d.living()[0], d.Restore
+	p, physical := d.place(n), Place{Host: n.PhysicalHost}
+	d.say(restoreStep, n.Name, "bring %s there", r.Name)
+	f, err := r.Open()
+	if err != nil {
+		return err
+	}
+	err = d.Hosts[n.PhysicalHost].Upload(ctx, r.Digest, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if p.Container != "" {
+		if _, err := ask[struct{}](ctx, d.Hosts, physical, host.OpLend, host.Loan{Container: p.Container, Digests: []string{r.Digest}}); err != nil {
+			return err
+		}
+	}
+	d.say(restoreStep, n.Name, "authorities and etcd's data")
+	order := backup.Order{Archive: r.Digest, Key: r.Key, Node: n.NodeName, Peer: "https://" + net.JoinHostPort(n.NodeIP, "2380")}
+	var m backup.Manifest
+	if err := runAgent(ctx, d.Hosts, p, d.Wanted.Facts[n.PhysicalHost], "--restore", order, &m); err != nil {
+		return err
+	}
+	return d.forgetArchive(ctx, p, physical)
+}
+
+// forgetArchive removes the archive from the stores; the operator has it.
+func (d *Deployment) forgetArchive(ctx context.Context, places ...Place) error {
+	for _, p := range places {
+		gone := []host.Item{{File: &host.File{Path: host.BlobPath(d.Restore.Digest), Gone: true}}}
+		if _, err := ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetOld takes away what the backup has of nodes that are not there, and of pods that run no longer: a node may not join while
+// there is a Node of its name that looks Ready, and a pod that looks Running would be waited for in vain. Then the restore is over.
+func (d *Deployment) forgetOld(ctx context.Context) error {
+	if d.Restore == nil {
+		return nil
+	}
+	n := d.living()[0]
+	c, err := d.api(ctx, n)
+	if err != nil {
+		return err
+	}
+	err = d.wait(ctx, restoreStep, n.Name, 3*time.Minute, func() (bool, string) { // an API server that has just begun to serve may still refuse
+		err := forgetNodes(ctx, c, n)
+		if err == nil {
+			err = forgetPods(ctx, c)
+		}
+		return err == nil, fmt.Sprint(err)
+	})
+	if err != nil {
+		return err
+	}
+	d.say(restoreStep, n.Name, "restored")
+	_, err = ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{{File: &host.File{Path: host.RestoreMark, Gone: true}}})
+	return err
+}
+
+func forgetNodes(ctx context.Context, c client.Client, but intent.Node) error {
+	var nodes corev1.NodeList
+	if err := c.List(ctx, &nodes); err != nil {
+		return err
+	}
+	for _, n := range nodes.Items {
+		if n.Name == but.NodeName {
+			continue
+		}
+		if err := c.Delete(ctx, &n); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetPods deletes pods that their controllers make again. Others stay: kubelet starts them where their node is.
+func forgetPods(ctx context.Context, c client.Client) error {
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods); err != nil {
+		return err
+	}
+	for _, p := range pods.Items {
+		owner := metav1.GetControllerOf(&p)
+		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+		if owner == nil || owner.Kind == "Node" || ended { // static pods are kubelet's
+			continue
+		}
+		if err := c.Delete(ctx, &p, client.GracePeriodSeconds(0), client.Preconditions{UID: &p.UID}); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revived waits until pods run again. What the objects of the backup say of themselves is of before.
+func (d *Deployment) revived(ctx context.Context) error {
+	if d.Restore == nil {
+		return nil
+	}
+	c, err := d.api(ctx, d.firstServing(ctx))
+	if err != nil {
+		return err
+	}
+	objects, err := objectsOf(d.Wanted)
+	if err != nil {
+		return err
+	}
+	ours := map[string]bool{"kube-system": true} // whether others' pods run is not ours to wait for
+	for _, o := range objects {
+		ours[o.u.GetNamespace()] = true
+	}
+	return d.wait(ctx, restoreStep, clusterPlace, 10*time.Minute, func() (bool, string) {
+		late, err := notReady(ctx, c, ours)
+		if err != nil {
+			return false, err.Error()
+		}
+		return len(late) == 0, "pods are not ready: " + strings.Join(late, ", ")
+	})
+}
+
+// notReady counts ready pods of each ReplicaSet and DaemonSet of the namespaces.
+func notReady(ctx context.Context, c client.Client, namespaces map[string]bool) ([]string, error) {
+	var pods corev1.PodList
+	if err := c.List(ctx, &pods); err != nil {
+		return nil, err
+	}
+	ready := map[types.UID]int64{}
+	for _, p := range pods.Items {
+		owner := metav1.GetControllerOf(&p)
+		if owner != nil && p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		}) {
+			ready[owner.UID]++
+		}
+	}
+	var late []string
+	for kind, field := range map[string][]string{"ReplicaSet": {"spec", "replicas"}, "DaemonSet": {"status", "desiredNumberScheduled"}} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind + "List"))
+		if err := c.List(ctx, list); err != nil {
+			return nil, err
+		}
+		for _, u := range list.Items {
+			want, _, err := unstructured.NestedInt64(u.Object, field...)
+			if !namespaces[u.GetNamespace()] {
+				continue
+			}
+			if err != nil || ready[u.GetUID()] < want {
+				late = append(late, u.GetNamespace()+"/"+u.GetName())
+			}
+		}
+	}
+	slices.Sort(late)
+	return late, nil
+}
