@@ -16,11 +16,11 @@ import (
 
 // needed says whether a Debian package is used by what is being made.
 func (b *builder) needed(p Package) bool {
-	if p.Ship && chosen(p.Group, b.Groups) {
+	if p.Ship && chosen(p.Group, b.chosen) {
 		return true
 	}
 	return slices.ContainsFunc(b.lock.Images, func(i Image) bool {
-		return b.FromSource && chosen(i.Group, b.Groups) && slices.Contains(i.Packages, p.Name)
+		return b.FromSource && chosen(i.Group, b.chosen) && slices.Contains(i.Packages, p.Name)
 	})
 }
 
@@ -98,17 +98,20 @@ func aptDownload(ctx context.Context, dir, what string) (string, error) {
 	return string(out), err
 }
 
-// unpack gives the files of Debian packages that are below one of the paths, as files of an image.
-func (b *builder) unpack(ctx context.Context, img *Image) ([]registry.File, error) {
+// unpack gives the files of Debian packages that are below one of the paths, as files of an image. They are in the directory
+// "in" meanwhile: the cache is other builds' as well.
+func (b *builder) unpack(ctx context.Context, img *Image, in string) ([]registry.File, error) {
 	var files []registry.File
 	have := map[string]bool{}
 	for _, name := range img.Packages {
-		dir := b.debDir(b.lock.pkg(name))
-		root := filepath.Join(dir, "root")
+		root := filepath.Join(in, name)
 		if err := os.RemoveAll(root); err != nil {
 			return nil, err
 		}
-		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(dir, "package.deb"), root).CombinedOutput(); err != nil {
+		if err := os.MkdirAll(in, 0o755); err != nil {
+			return nil, err
+		}
+		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(b.debDir(b.lock.pkg(name)), "package.deb"), root).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("unpack package %s: %w: %s", name, err, out)
 		}
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

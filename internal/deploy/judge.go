@@ -13,7 +13,7 @@ import (
 // Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
-		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world),
+		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), ciliumSkips(w, world),
 	}
 }
 

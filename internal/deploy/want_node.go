@@ -64,13 +64,11 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node, t traits) ([]host.Item
 		}},
 		host.Item{Images: &host.Images{Images: b.Images}},
 	)
-	if bridged(b) {
-		network, err := bridgeItems(in, n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, network...)
+	network, err := networkItems(in, b, n)
+	if err != nil {
+		return nil, err
 	}
+	out = append(out, network...)
 	text, err := initConfig(in, b, n, t)
 	if err != nil {
 		return nil, err
