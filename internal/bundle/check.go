@@ -97,6 +97,9 @@ func (p *parser) checkModules(l *Lock, used map[string]bool) {
 func (p *parser) checkReplace(r Replace, where ...any) {
 	at := func(key ...any) []any { return append(slices.Clone(where), key...) }
 	p.match(reModule, r.Module, "not a module's path", at("module")...)
+	if len(r.Files) > 0 {
+		p.inside(r.Module, at("module")...) // its files are written to a place named after it
+	}
 	if strings.TrimSpace(r.Reason) == "" {
 		p.problem(p.at(where...), "the replacement of %s needs a reason", r.Module)
 	}
