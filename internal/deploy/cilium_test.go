@@ -105,7 +105,7 @@ func TestCiliumFollowsTheConfiguration(t *testing.T) {
 	const (
 		sum      = ".spec.template.metadata.annotations.cilium.io/cilium-configmap-checksum"
 		agent    = "DaemonSet.spec.template.spec.containers[cilium-agent].env"
-		init     = "DaemonSet.spec.template.spec.initContainers"
+		initial  = "DaemonSet.spec.template.spec.initContainers"
 		operator = "Deployment.spec.template.spec.containers[cilium-operator].env"
 	)
 	reach := func(at string) []string {
@@ -133,7 +133,7 @@ func TestCiliumFollowsTheConfiguration(t *testing.T) {
 			in.Cilium.ReplaceKubeProxy, in.Kubernetes.ControlPlaneHost, in.Kubernetes.ControlPlanePort = true, "172.29.236.9", 6443
 		}, slices.Concat([]string{
 			"ConfigMap.data.kube-proxy-replacement = true", "ConfigMap.data.kube-proxy-replacement-healthz-bind-address = 0.0.0.0:10256",
-		}, reach(agent), reach(init+"[config].env"), reach(init+"[clean-cilium-state].env"), reach(operator))},
+		}, reach(agent), reach(initial+"[config].env"), reach(initial+"[clean-cilium-state].env"), reach(operator))},
 		{"one node", func(in *intent.Intent) { in.Nodes = in.Nodes[:1] }, []string{
 			"Deployment.spec.replicas = 1", "Deployment.spec.strategy.rollingUpdate.maxUnavailable = 100%",
 		}},
