@@ -21,7 +21,7 @@ import (
 func (b *builder) makeFiles(ctx context.Context) error {
 	for i := range b.lock.Files {
 		f := &b.lock.Files[i]
-		if !chosen(f.Group, b.Groups) {
+		if !chosen(f.Group, b.chosen) {
 			continue
 		}
 		if err := b.makeFile(ctx, f); err != nil {
@@ -108,7 +108,7 @@ func fileDigest(file string) (digest string, size int64, err error) {
 func (b *builder) makeImages(ctx context.Context) error {
 	for i := range b.lock.Images {
 		img := &b.lock.Images[i]
-		if !chosen(img.Group, b.Groups) {
+		if !chosen(img.Group, b.chosen) {
 			continue
 		}
 		if err := b.makeImage(ctx, img); err != nil {
@@ -159,9 +159,18 @@ func (b *builder) makeImage(ctx context.Context, img *Image) error {
 }
 
 func (b *builder) assemble(ctx context.Context, img *Image, layer string) (v1.Image, string, error) {
-	files, err := b.unpack(ctx, img)
+	unpacked := filepath.Join(b.Dir, ".packages")
+	defer func() { _ = os.RemoveAll(unpacked) }() // it is in the layer
+	files, err := b.unpack(ctx, img, unpacked)
 	if err != nil {
 		return nil, "", err
+	}
+	for _, s := range img.Sources {
+		more, err := b.sourceFiles(ctx, s)
+		if err != nil {
+			return nil, "", err
+		}
+		files = append(files, more...)
 	}
 	how := "cached"
 	for _, at := range slices.Sorted(maps.Keys(img.Programs)) {

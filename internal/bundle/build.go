@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
@@ -21,7 +22,8 @@ type Options struct {
 	Cache    string // what was built or fetched, by module version
 	// FromSource builds what has a source; otherwise everything is downloaded.
 	FromSource bool
-	Groups     []string // beside what every deployment needs
+	Groups     []string // beside the lock's own choice
+	Without    []string // groups of the lock's own choice that are left out
 	Jobs       int      // of the Go compiler at once; 0 is its own choice
 	// AnyHost accepts other versions of the Debian packages than the lock names. What they go into may then have other digests
 	// than the lock; bundle.json says so.
@@ -49,11 +51,13 @@ type Event struct {
 // Build makes a bundle, or finishes one that was interrupted.
 func Build(ctx context.Context, o Options) (*Index, error) {
 	b := &builder{Options: o, digests: map[string]string{}}
+	defer func() { b.unlock() }()
 	for _, s := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
 		{"lock", b.readLock},
+		{"directories", b.lockDir},
 		{"directories", b.makeDirs},
 		{"compilers", b.checkHost},
 		{"Debian packages", b.makePackages},
@@ -77,12 +81,47 @@ func Build(ctx context.Context, o Options) (*Index, error) {
 type builder struct {
 	Options
 	lock    *Lock
-	text    []byte // of the lock
+	text    []byte   // of the lock
+	chosen  []string // groups
 	layout  *registry.Layout
 	index   Index
 	done    int
 	digests map[string]string // "image NAME" -> what was made, for record
 	differs bool              // this host's Debian packages are not the lock's
+	held    *os.File          // the directory, locked
+}
+
+// lockDir keeps other builds out of the directory: two would remove each other's files. The kernel ends the lock with the
+// process, so one that was killed leaves nothing to clear away.
+func (b *builder) lockDir(context.Context) error {
+	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
+		return err
+	}
+	dir, err := os.Open(b.Dir)
+	if err != nil {
+		return err
+	}
+	for {
+		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		_ = dir.Close() // only opened to be locked
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("another bundle build is writing %s: wait for it, or choose another --output", b.Dir)
+		}
+		return fmt.Errorf("lock %s: %w", b.Dir, err)
+	}
+	b.held = dir
+	return nil
+}
+
+func (b *builder) unlock() {
+	if b.held != nil {
+		_ = b.held.Close() // nothing was written through it
+	}
 }
 
 func (b *builder) readLock(context.Context) error {
@@ -95,7 +134,8 @@ func (b *builder) readLock(context.Context) error {
 		return err
 	}
 	var problems []error
-	b.lock.every(b.Groups, func(kind string, a *Artefact) {
+	b.chosen = b.lock.chosenGroups(b.Groups, b.Without)
+	b.lock.every(b.chosen, func(kind string, a *Artefact) {
 		switch {
 		case b.FromSource && a.Digest == "" && !b.Record:
 			problems = append(problems, fmt.Errorf("%s %s has no digest: build once with --record and look at what it writes", kind, a.Name))
@@ -105,7 +145,7 @@ func (b *builder) readLock(context.Context) error {
 			problems = append(problems, fmt.Errorf("%s %s: the lock does not say what digest %s must have (urlDigest); take it from the publisher, or use --from-source", kind, a.Name, a.URL))
 		}
 	})
-	for _, g := range b.Groups {
+	for _, g := range slices.Concat(b.Groups, b.Without) {
 		if !slices.Contains(b.lock.groups(), g) {
 			problems = append(problems, fmt.Errorf("the lock has no group %q; it has %q", g, b.lock.groups()))
 		}
@@ -158,7 +198,7 @@ func (b *builder) files(parts ...string) string {
 // total is how many artefacts there are to make.
 func (b *builder) total() int {
 	n := 0
-	b.lock.every(b.Groups, func(string, *Artefact) { n++ })
+	b.lock.every(b.chosen, func(string, *Artefact) { n++ })
 	for _, p := range b.lock.Packages {
 		if b.needed(p) {
 			n++

@@ -13,12 +13,14 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,19 +32,32 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 )
 
-// proxy makes a Go module proxy in a directory, with one module in it.
+// proxy makes a Go module proxy in a directory, with two modules in it. The second needs one that nobody has.
 func proxy(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	files := map[string]string{
+	publish(t, dir, "hello", map[string]string{
 		"go.mod":            "module example.test/hello\n\ngo 1.26.0\n",
 		"main.go":           "package main\n\nvar version = \"unset\"\n\nfunc main() { println(\"hello \" + version) }\n",
 		"config/hello.yaml": "kind: Deployment\nspec:\n  image: example.test/staging/hello:dev\n  imagePullPolicy: Always\n  args: [\"--topology=${TOPOLOGY:=false}\", \"--port=${PORT:=8080}\"]\n",
-	}
+	})
+	publish(t, dir, "greet", map[string]string{
+		"go.mod":          "module example.test/greet\n\ngo 1.26.0\n\nrequire example.test/words v0.0.0-20260101000000-0123456789ab\n",
+		"main.go":         "package main\n\nimport \"example.test/words\"\n\nvar version string\n\nfunc main() { println(words.Greeting + \" \" + version) }\n",
+		"bpf/lib/a.h":     "/* a */\n",
+		"bpf/main.c":      "/* main */\n",
+		"bpf/tests/big.c": "/* not for the image */\n",
+		"start.sh":        "#!/bin/sh\n",
+	})
+	return dir
+}
+
+func publish(t *testing.T, dir, module string, files map[string]string) {
+	t.Helper()
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
-	for _, n := range []string{"config/hello.yaml", "go.mod", "main.go"} {
-		f, err := w.Create("example.test/hello@v1.0.0/" + n)
+	for _, n := range slices.Sorted(maps.Keys(files)) {
+		f, err := w.Create("example.test/" + module + "@v1.0.0/" + n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +68,7 @@ func proxy(t *testing.T) string {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	at := filepath.Join(dir, "example.test", "hello", "@v")
+	at := filepath.Join(dir, "example.test", module, "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +79,6 @@ func proxy(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 // workshop is a lock and everything a build needs, away from the user's caches.

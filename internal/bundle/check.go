@@ -24,7 +24,7 @@ var (
 	reDigest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	reTag       = regexp.MustCompile(`^[a-z0-9_]+$`)
 	reVariable  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
-	reValue     = regexp.MustCompile(`^[A-Za-z0-9._:+/-]*$`)
+	reValue     = regexp.MustCompile(`^[A-Za-z0-9._:+/ -]*$`)
 	reUser      = regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`)
 )
 
@@ -52,6 +52,11 @@ func (p *parser) check(l *Lock) {
 	p.checkManifests(l, paths, used)
 	p.checkUsed(l, used)
 	p.checkNames(l)
+	for i, g := range l.Default {
+		if !slices.Contains(l.groups(), g) {
+			p.problem(p.at("default", i), "nothing is in the group %q", g)
+		}
+	}
 }
 
 func (p *parser) match(re *regexp.Regexp, value, problem string, where ...any) {
@@ -83,11 +88,33 @@ func (p *parser) checkModules(l *Lock, used map[string]bool) {
 			used["pins "+set] = true
 		}
 		p.pins(m.Require, "modules", i, "require")
-		for module, other := range m.Replace {
-			p.match(reModule, module, "not a module's path", "modules", i, "replace", module)
-			path, version, _ := strings.Cut(other, " ")
-			p.match(reModule, path, "a replacement is \"path version\"", "modules", i, "replace", module)
-			p.match(reGoVersion, version, "a replacement is \"path version\"", "modules", i, "replace", module)
+		for j, r := range m.Replace {
+			p.checkReplace(r, "modules", i, "replace", j)
+		}
+	}
+}
+
+func (p *parser) checkReplace(r Replace, where ...any) {
+	at := func(key ...any) []any { return append(slices.Clone(where), key...) }
+	p.match(reModule, r.Module, "not a module's path", at("module")...)
+	if len(r.Files) > 0 {
+		p.inside(r.Module, at("module")...) // its files are written to a place named after it
+	}
+	if strings.TrimSpace(r.Reason) == "" {
+		p.problem(p.at(where...), "the replacement of %s needs a reason", r.Module)
+	}
+	if (r.With == "") == (len(r.Files) == 0) {
+		p.problem(p.at(where...), "the replacement of %s needs one of with and files", r.Module)
+	}
+	if r.With != "" {
+		path, version, _ := strings.Cut(r.With, " ")
+		p.match(reModule, path, "a replacement is \"path version\"", at("with")...)
+		p.match(reGoVersion, version, "a replacement is \"path version\"", at("with")...)
+	}
+	for name := range r.Files {
+		p.inside(name, at("files", name)...)
+		if !strings.HasSuffix(name, ".go") {
+			p.problem(p.at(at("files", name)...), "not a Go file: %s", name)
 		}
 	}
 }
@@ -219,6 +246,14 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 		}
 		for at := range img.Links {
 			p.absolute(at, "images", i, "links", at)
+		}
+		for j, s := range img.Sources {
+			p.hasModule(l, s.Module, used, "images", i, "sources", j, "module")
+			p.inside(s.From, "images", i, "sources", j, "from")
+			p.absolute(s.To, "images", i, "sources", j, "to")
+			for k, except := range s.Except {
+				p.inside(except, "images", i, "sources", j, "except", k)
+			}
 		}
 		if img.User != "" {
 			p.match(reUser, img.User, "a user is a number, or user:group", "images", i, "user")

@@ -16,16 +16,19 @@ import (
 
 // needed says whether a Debian package is used by what is being made.
 func (b *builder) needed(p Package) bool {
-	if p.Ship && chosen(p.Group, b.Groups) {
+	if p.Ship && chosen(p.Group, b.chosen) {
 		return true
 	}
 	return slices.ContainsFunc(b.lock.Images, func(i Image) bool {
-		return b.FromSource && chosen(i.Group, b.Groups) && slices.Contains(i.Packages, p.Name)
+		return b.FromSource && chosen(i.Group, b.chosen) && slices.Contains(i.Packages, p.Name)
 	})
 }
 
 // makePackages fetches the Debian packages with apt, which checks signatures; the lock says which bytes they must be.
 func (b *builder) makePackages(ctx context.Context) error {
+	if err := b.downloadTogether(ctx); err != nil {
+		return err
+	}
 	for i := range b.lock.Packages {
 		p := &b.lock.Packages[i]
 		if !b.needed(*p) {
@@ -48,6 +51,43 @@ func (b *builder) makePackages(ctx context.Context) error {
 		}
 		entry := IndexFile{Name: p.Name, Kind: "package", Version: p.Version, Path: "debs/" + p.Name + ".deb", Digest: digest, Size: size, Group: p.Group}
 		if err := b.place(file, entry, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// downloadTogether fetches what the cache lacks in one call: apt takes seconds to read its lists. What one call does not bring,
+// because one version is not to be had, is fetched one by one, and there is an error to tell.
+func (b *builder) downloadTogether(ctx context.Context) error {
+	var lacking []*Package
+	var what []string
+	for i := range b.lock.Packages {
+		p := &b.lock.Packages[i]
+		if b.needed(*p) && !exists(filepath.Join(b.debDir(p), "package.deb")) {
+			lacking, what = append(lacking, p), append(what, p.Name+"="+p.Version)
+		}
+	}
+	if len(lacking) < 2 {
+		return nil
+	}
+	dir, err := os.MkdirTemp(filepath.Join(b.Cache, "debs"), "new-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // what is good is moved out of it
+	if out, err := aptDownload(ctx, dir, what...); err != nil {
+		b.Log.Debug("not all packages at once", "error", err, "output", out)
+	}
+	for _, p := range lacking {
+		found, err := filepath.Glob(filepath.Join(dir, p.Name+"_*.deb"))
+		if err != nil || len(found) != 1 {
+			continue
+		}
+		if err := os.MkdirAll(b.debDir(p), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(found[0], filepath.Join(b.debDir(p), "package.deb")); err != nil {
 			return err
 		}
 	}
@@ -91,24 +131,27 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func aptDownload(ctx context.Context, dir, what string) (string, error) {
-	cmd := exec.CommandContext(ctx, "apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", what)
+func aptDownload(ctx context.Context, dir string, what ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"download", "-q", "-o", "APT::Sandbox::User=root"}, what...)...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// unpack gives the files of Debian packages that are below one of the paths, as files of an image.
-func (b *builder) unpack(ctx context.Context, img *Image) ([]registry.File, error) {
+// unpack gives the files of Debian packages that are below one of the paths, as files of an image. They are in the directory
+// "in" meanwhile: the cache is other builds' as well.
+func (b *builder) unpack(ctx context.Context, img *Image, in string) ([]registry.File, error) {
 	var files []registry.File
 	have := map[string]bool{}
 	for _, name := range img.Packages {
-		dir := b.debDir(b.lock.pkg(name))
-		root := filepath.Join(dir, "root")
+		root := filepath.Join(in, name)
 		if err := os.RemoveAll(root); err != nil {
 			return nil, err
 		}
-		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(dir, "package.deb"), root).CombinedOutput(); err != nil {
+		if err := os.MkdirAll(in, 0o755); err != nil {
+			return nil, err
+		}
+		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(b.debDir(b.lock.pkg(name)), "package.deb"), root).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("unpack package %s: %w: %s", name, err, out)
 		}
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -82,6 +82,7 @@ func (b *builder) writeIndex(context.Context) error {
 type Bundle struct {
 	Dir   string
 	Index Index
+	lock  *Lock // once it was needed
 }
 
 // Open opens a bundle. It does not look at what is in it: that is Verify.
@@ -121,6 +122,23 @@ func (b *Bundle) Image(name string) (IndexImage, error) {
 		}
 	}
 	return IndexImage{}, fmt.Errorf("the bundle has no image %q", name)
+}
+
+// ChartValues are what a manifest's chart was rendered with, from the lock that the bundle was made from; nil if it has none.
+func (b *Bundle) ChartValues(name string) (map[string]any, error) {
+	if b.lock == nil {
+		lock, err := ReadLock(filepath.Join(b.Dir, lockFile))
+		if err != nil {
+			return nil, fmt.Errorf("the bundle's lock: %w", err)
+		}
+		b.lock = lock
+	}
+	for _, m := range b.lock.Manifests {
+		if m.Name == name && m.Chart != nil {
+			return m.Chart.Values, nil
+		}
+	}
+	return nil, nil
 }
 
 // Images opens the bundle's image layout.
@@ -178,8 +196,15 @@ func (b *Bundle) compare(lock *Lock) []error {
 	for _, i := range b.Index.Images {
 		have["image "+i.Name] = i.Version + " " + i.Digest
 	}
+	var groups []string // of which it has something; it may be without the others
+	for _, f := range b.Index.Files {
+		groups = append(groups, f.Group)
+	}
+	for _, i := range b.Index.Images {
+		groups = append(groups, i.Group)
+	}
 	var problems []error
-	lock.every(nil, func(kind string, a *Artefact) {
+	lock.every(groups, func(kind string, a *Artefact) {
 		key := kind + " " + a.Name
 		version, digest, ok := strings.Cut(have[key], " ")
 		switch {

@@ -1,11 +1,14 @@
 package bundle
 
+import "slices"
+
 // Lock is a lock file. Sections are in the order in which a build uses them.
 type Lock struct {
 	Version   int               `yaml:"version"`   // of the format: 1
 	Toolchain string            `yaml:"toolchain"` // the Go release everything is built with, "go1.26.8"
 	Platform  string            `yaml:"platform"`  // "linux/amd64"
 	Host      map[string]string `yaml:"host"`      // Debian packages that C code is compiled with, and their versions
+	Default   []string          `yaml:"default"`   // groups that are made unless they are declined
 	Pins      map[string]Pins   `yaml:"pins"`      // named sets of module versions
 	Modules   []Module          `yaml:"modules"`
 	Programs  []Program         `yaml:"programs"`
@@ -20,15 +23,24 @@ type Pins map[string]string
 
 // Module is a Go module whose programs or files are used.
 type Module struct {
-	Name    string            `yaml:"name"`
-	Path    string            `yaml:"path"`
-	Version string            `yaml:"version"`
-	Sum     string            `yaml:"sum"`     // go.sum's "h1:..." of the module
-	Pins    []string          `yaml:"pins"`    // sets that apply
-	Require Pins              `yaml:"require"` // further versions, for modules that its own go.mod replaces, or patches
-	Replace map[string]string `yaml:"replace"` // module path -> "path version"
+	Name    string    `yaml:"name"`
+	Path    string    `yaml:"path"`
+	Version string    `yaml:"version"`
+	Sum     string    `yaml:"sum"`     // go.sum's "h1:..." of the module
+	Pins    []string  `yaml:"pins"`    // sets that apply
+	Require Pins      `yaml:"require"` // further versions, for modules that its own go.mod replaces, or patches
+	Replace []Replace `yaml:"replace"` // modules that it is not built with
 	// Private is a module the public checksum database does not know; its sum here is what it is compared with.
 	Private bool `yaml:"private"`
+}
+
+// Replace is a module that a build uses in place of one that is asked for: another version or module, or a few files written
+// into the lock. It changes what a project released, so it has a reason.
+type Replace struct {
+	Module string            `yaml:"module"` // the path that is asked for
+	With   string            `yaml:"with"`   // "path version"
+	Files  map[string]string `yaml:"files"`  // or a module of these files: name -> text
+	Reason string            `yaml:"reason"`
 }
 
 // Program is one executable built from a module: of a Go package, or of one C file.
@@ -79,9 +91,19 @@ type Image struct {
 	Programs   map[string]string `yaml:"programs"` // path in the image -> program
 	Packages   []string          `yaml:"packages"` // Debian packages whose files it has
 	Paths      []string          `yaml:"paths"`    // which of their files: path prefixes
+	Sources    []Source          `yaml:"sources"`  // files of modules, as they are
 	Links      map[string]string `yaml:"links"`    // path -> target
 	Entrypoint []string          `yaml:"entrypoint"`
 	User       string            `yaml:"user"`
+}
+
+// Source is a file or a directory of a module that an image has as it is.
+type Source struct {
+	Module string   `yaml:"module"`
+	From   string   `yaml:"from"`   // below the module
+	To     string   `yaml:"to"`     // in the image
+	Except []string `yaml:"except"` // below From: files and directories that are left out
+	Script bool     `yaml:"script"` // it can be executed, which a module's files cannot
 }
 
 // Manifest is Kubernetes objects rendered from a module's sources into one file.
@@ -130,15 +152,14 @@ func (l *Lock) every(groups []string, f func(kind string, a *Artefact)) {
 }
 
 func chosen(group string, groups []string) bool {
-	if group == "" {
-		return true
-	}
-	for _, g := range groups {
-		if g == group {
-			return true
-		}
-	}
-	return false
+	return group == "" || slices.Contains(groups, group)
+}
+
+// chosenGroups are the lock's own choice and the user's, without those that the user declined.
+func (l *Lock) chosenGroups(with, without []string) []string {
+	all := append(slices.Clone(l.Default), with...)
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(g string) bool { return slices.Contains(without, g) })
 }
 
 func (l *Lock) module(name string) *Module {

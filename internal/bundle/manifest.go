@@ -21,7 +21,7 @@ import (
 func (b *builder) makeManifests(ctx context.Context) error {
 	for i := range b.lock.Manifests {
 		m := &b.lock.Manifests[i]
-		if !chosen(m.Group, b.Groups) {
+		if !chosen(m.Group, b.chosen) {
 			continue
 		}
 		if err := b.makeManifest(ctx, m); err != nil {
@@ -86,7 +86,7 @@ func (b *builder) render(ctx context.Context, m *Manifest, src string) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", m.Tool, err, strings.TrimSpace(errOut.String()))
 	}
-	if m.Chart != nil && m.Chart.Namespace != "" {
+	if m.Chart != nil && m.Chart.Namespace != "" && m.Chart.Namespace != "kube-system" { // which every cluster has
 		out = append([]byte("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: "+m.Chart.Namespace+"\n"), out...)
 	}
 	return out, nil

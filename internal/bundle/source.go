@@ -56,10 +56,41 @@ func (b *builder) goMod(m *Module) string {
 		fmt.Fprintf(&text, "\t%s %s\n", path, require[path])
 	}
 	text.WriteString(")\n")
-	for _, path := range slices.Sorted(maps.Keys(m.Replace)) {
-		fmt.Fprintf(&text, "\nreplace %s => %s\n", path, m.Replace[path])
+	for _, r := range m.Replace {
+		with := r.With
+		if len(r.Files) > 0 {
+			with = "./" + replaced(r.Module)
+		}
+		fmt.Fprintf(&text, "\nreplace %s => %s\n", r.Module, with)
 	}
 	return text.String()
+}
+
+// replaced is where the files of a replaced module are, beside the go.mod: a place that does not depend on the machine.
+func replaced(module string) string { return "replace/" + module }
+
+// replacements are the files that a module's build has of the lock, by their path beside its go.mod.
+func (b *builder) replacements(m *Module) map[string]string {
+	out := map[string]string{}
+	for _, r := range m.Replace {
+		for name, text := range r.Files {
+			out[replaced(r.Module)+"/"+name] = text
+		}
+		if len(r.Files) > 0 {
+			out[replaced(r.Module)+"/go.mod"] = fmt.Sprintf("module %s\n\ngo %s\n", r.Module, strings.TrimPrefix(b.lock.Toolchain, "go"))
+		}
+	}
+	return out
+}
+
+// recipe is everything that a module's programs are built with, beside the compiler.
+func (b *builder) recipe(m *Module) string {
+	text := b.goMod(m)
+	files := b.replacements(m)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		text += name + "\x00" + files[name]
+	}
+	return text
 }
 
 // environment is that of every compiler run: nothing of the user's settings that could change what comes out.
@@ -87,15 +118,24 @@ func (b *builder) environment(cgo bool) []string {
 
 // moduleDir is the directory with the go.mod for a module's programs.
 func (b *builder) moduleDir(m *Module) (string, error) {
-	text := b.goMod(m)
-	dir := filepath.Join(b.Cache, "modules", m.Name+"-"+hash(text))
-	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+	dir := filepath.Join(b.Cache, "modules", m.Name+"-"+hash(b.recipe(m)))
+	if exists(filepath.Join(dir, "go.mod")) {
 		return dir, nil
+	}
+	files := b.replacements(m)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		at := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return "", err
+		}
+		if err := writeAtomically(at, []byte(files[name]), 0o644); err != nil {
+			return "", err
+		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, writeAtomically(filepath.Join(dir, "go.mod"), []byte(text), 0o644)
+	return dir, writeAtomically(filepath.Join(dir, "go.mod"), []byte(b.goMod(m)), 0o644)
 }
 
 func hash(parts ...string) string {
@@ -156,7 +196,7 @@ func complaints(text string) string {
 func (b *builder) make(ctx context.Context, name string) (file, how string, err error) {
 	prog := b.lock.program(name)
 	mod := b.lock.module(prog.Module)
-	facts := []string{b.lock.Toolchain, b.lock.Platform, b.goMod(mod), fmt.Sprintf("%+v", *prog)}
+	facts := []string{b.lock.Toolchain, b.lock.Platform, b.recipe(mod), fmt.Sprintf("%+v", *prog)}
 	if prog.Cgo || prog.C != "" {
 		facts = append(facts, fmt.Sprint(b.lock.Host, b.differs))
 	}
@@ -196,7 +236,7 @@ func (b *builder) compileGo(ctx context.Context, mod *Module, prog *Program, out
 	}
 	flags := []string{"-s", "-w"}
 	for _, name := range slices.Sorted(maps.Keys(prog.Variables)) {
-		flags = append(flags, "-X", name+"="+prog.Variables[name])
+		flags = append(flags, "-X", quoted(name+"="+prog.Variables[name]))
 	}
 	if prog.Cgo {
 		flags = append(flags, "-linkmode=external", "-extldflags=-static")
@@ -210,6 +250,14 @@ func (b *builder) compileGo(ctx context.Context, mod *Module, prog *Program, out
 	}
 	_, err = b.goTool(ctx, dir, prog.Cgo, append(args, path.Join(mod.Path, prog.Package))...)
 	return err
+}
+
+// quoted is one word of the linker's flags, which the go command separates by spaces.
+func quoted(word string) string {
+	if strings.Contains(word, " ") {
+		return "'" + word + "'"
+	}
+	return word
 }
 
 func (b *builder) compileC(ctx context.Context, src, out string) error {

@@ -29,6 +29,7 @@ type bundleBuildCommand struct {
 	Cache      string   `env:"JEROBOAM_BUNDLE_CACHE" placeholder:"DIR" help:"What was built or fetched before ($XDG_CACHE_HOME/jeroboam/bundle)."`
 	FromSource bool     `help:"Build what has a source, through the Go module proxy."`
 	Group      []string `placeholder:"NAME" help:"Optional artefacts to include as well."`
+	Without    []string `placeholder:"NAME" help:"Default artefacts to leave out: cilium, for the light network of pods."`
 	Jobs       int      `placeholder:"N" help:"Go packages compiled at once."`
 	AnyHost    bool     `help:"Accept other versions of Debian packages than the lock names."`
 	Record     bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
@@ -54,7 +55,7 @@ func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
 	}
 	began := time.Now()
 	index, err := bundle.Build(ctx, bundle.Options{
-		LockFile: c.Lock, Dir: c.Output, Cache: cache, FromSource: c.FromSource, Groups: c.Group, Jobs: c.Jobs, AnyHost: c.AnyHost, Record: c.Record,
+		LockFile: c.Lock, Dir: c.Output, Cache: cache, FromSource: c.FromSource, Groups: c.Group, Without: c.Without, Jobs: c.Jobs, AnyHost: c.AnyHost, Record: c.Record,
 		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress,
 		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})

@@ -25,7 +25,7 @@ func openBundle(dir string) (deploy.Bundle, error) {
 	for _, f := range b.Index.Files {
 		path := filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path))
 		files[f.Digest] = path
-		if err := addFile(&out, f, path); err != nil {
+		if err := addFile(&out, b, f, path); err != nil {
 			return out, err
 		}
 	}
@@ -42,7 +42,7 @@ func openBundle(dir string) (deploy.Bundle, error) {
 	return out, nil
 }
 
-func addFile(out *deploy.Bundle, f bundle.IndexFile, path string) error {
+func addFile(out *deploy.Bundle, b *bundle.Bundle, f bundle.IndexFile, path string) error {
 	switch f.Kind {
 	case "package":
 		out.Packages = append(out.Packages, host.Package{Name: f.Name, Blob: f.Digest})
@@ -51,7 +51,11 @@ func addFile(out *deploy.Bundle, f bundle.IndexFile, path string) error {
 		if err != nil {
 			return fmt.Errorf("read the bundle: %w", err)
 		}
-		out.Components = append(out.Components, deploy.Component{Name: f.Name, Manifest: text})
+		values, err := b.ChartValues(f.Name)
+		if err != nil {
+			return err
+		}
+		out.Components = append(out.Components, deploy.Component{Name: f.Name, Manifest: text, Values: values})
 		out.Versions[f.Name] = strings.TrimPrefix(f.Version, "v")
 	default:
 		dir, name, _ := strings.Cut(f.Path, "/")

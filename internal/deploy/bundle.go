@@ -43,7 +43,7 @@ func (b Bundle) Fits(in intent.Intent) error {
 			errs = append(errs, fmt.Errorf("the configuration asks for %s %s (%s), the bundle has %s: set %s, or build a bundle with that version", v.name, v.want, v.variable, or(have, "none"), v.variable))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, ciliumFits(in, b)...)...)
 }
 
 // Program is a file of a node.
@@ -59,6 +59,8 @@ type Component struct {
 	Name string
 	// Manifest is YAML.
 	Manifest []byte
+	// Values are those its chart was rendered with, nil if it has none.
+	Values map[string]any
 }
 
 // Agent is a host's agent, as a deployment uses it. The one implementation is remote.Conn; tests have others.

@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -41,6 +43,8 @@ type Cluster struct {
 	Nodes map[string]corev1.Node
 	// Shared is what it keeps for all nodes.
 	Shared Shared
+	// Cilium is the version of the agents that run, without v; "" if none do.
+	Cilium string
 	// Changes are what server-side apply of the components would change.
 	Changes []plan.Change
 }
@@ -132,6 +136,9 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	if c.Shared, err = readShared(ctx, cl); err != nil {
 		return c, err
 	}
+	if c.Cilium, err = runningCilium(ctx, cl); err != nil {
+		return c, err
+	}
 	c.Changes, err = diffObjects(ctx, cl, w)
 	return c, err
 }
@@ -186,6 +193,22 @@ func initialised(ctx context.Context, c client.Client, in intent.Intent) (string
 	return version, true, nil
 }
 
+// runningCilium is the version of the agents' image.
+func runningCilium(ctx context.Context, c client.Client) (string, error) {
+	var agents appsv1.DaemonSet
+	err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: ciliumName}, &agents)
+	if err != nil {
+		return "", client.IgnoreNotFound(err)
+	}
+	for _, container := range agents.Spec.Template.Spec.Containers {
+		if container.Name == "cilium-agent" {
+			bare, _, _ := strings.Cut(container.Image, "@")
+			return trimV(bare[strings.LastIndexByte(bare, ':')+1:]), nil
+		}
+	}
+	return "", nil
+}
+
 func trimV(v string) string {
 	if len(v) > 0 && v[0] == 'v' {
 		return v[1:]
@@ -236,6 +259,11 @@ func objectsOf(w Wanted) ([]object, error) {
 		}
 		for _, o := range own {
 			if err := customise(w.Intent, o); err != nil {
+				return nil, fmt.Errorf("manifest of %s: %w", c.Name, err)
+			}
+		}
+		if c.Name == ciliumName {
+			if err := customiseCilium(w.Intent, own); err != nil {
 				return nil, fmt.Errorf("manifest of %s: %w", c.Name, err)
 			}
 		}

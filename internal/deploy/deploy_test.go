@@ -106,6 +106,9 @@ func converged(w deploy.Wanted) deploy.World {
 		for k, v := range i.Thing(have).Want {
 			have[k] = v
 		}
+		if len(have) == 0 {
+			have = nil // there is nothing, and there should be nothing
+		}
 		world.Items = append(world.Items, have)
 	}
 	var members []host.EtcdMember

@@ -14,7 +14,7 @@ import (
 // bridged says that pods get the light network: the reference plugins' bridge on each node, and routes between nodes. It is
 // the choice of bundles without another, and has no network policy.
 func bridged(b Bundle) bool {
-	return !slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == "cilium" })
+	return !slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == ciliumName })
 }
 
 // podRange is a node's part of the pods' range: the first node has the first one.
@@ -32,10 +32,24 @@ func podRange(in intent.Intent, at int) (netip.Prefix, error) {
 	return netip.PrefixFrom(netip.AddrFrom4(start), bits), nil
 }
 
+// The configurations by which containerd knows the network of pods: Cilium's agents write their own when they are ready.
+const (
+	bridgeConf = "/etc/cni/net.d/10-jeroboam.conflist"
+	ciliumConf = "/etc/cni/net.d/05-cilium.conflist"
+)
+
+// networkItems are a node's part of the network of pods. Of the two networks only one may be there: the plan shows that the
+// other one is removed, and removing has to be allowed.
+func networkItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
+	if bridged(b) {
+		return bridgeItems(in, n)
+	}
+	return append([]host.Item{{File: &host.File{Path: bridgeConf, Gone: true}}}, routeItems(serviceRoute(in, n))...), nil
+}
+
 // bridgeItems are a node's configuration of the light network.
 func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
-	routes := "[Unit]\nDescription=routes to services and to the pods of other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
-	own := netip.Prefix{}
+	routes, own := "", netip.Prefix{}
 	for i, other := range in.Nodes {
 		r, err := podRange(in, i)
 		if err != nil {
@@ -47,14 +61,6 @@ func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
 		}
 		routes += fmt.Sprintf("ExecStart=/sbin/ip route replace %s via %s\n", r, other.NodeIP)
 	}
-	// Addresses of services are translated before a packet leaves, but only one that has a route gets that far: without a default
-	// route, on a management network that is closed, the API server could not call a webhook.
-	for _, net := range n.Networks {
-		if strings.HasPrefix(net.Address, n.NodeIP+"/") {
-			routes += fmt.Sprintf("ExecStart=/sbin/ip route replace %s dev %s src %s metric 4096\n", in.Network.ServiceCIDR, net.Interface, n.NodeIP)
-		}
-	}
-	routes += "\n[Install]\nWantedBy=multi-user.target\n"
 	conf := fmt.Sprintf(`{
   "cniVersion": "1.0.0",
   "name": "jeroboam",
@@ -67,10 +73,32 @@ func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
   ]
 }
 `, own)
+	return append([]host.Item{
+		{File: &host.File{Path: ciliumConf, Gone: true}},
+		{File: &host.File{Path: bridgeConf, Content: conf}},
+	}, routeItems(routes+serviceRoute(in, n))...), nil
+}
+
+// serviceRoute leads to services. Their addresses are translated before a packet leaves, but only one that has a route gets
+// that far: without a default route, on a management network that is closed, the API server could not call a webhook, nor an
+// agent of Cilium the API server.
+func serviceRoute(in intent.Intent, n intent.Node) string {
+	out := ""
+	for _, net := range n.Networks {
+		if strings.HasPrefix(net.Address, n.NodeIP+"/") {
+			out += fmt.Sprintf("ExecStart=/sbin/ip route replace %s dev %s src %s metric 4096\n", in.Network.ServiceCIDR, net.Interface, n.NodeIP)
+		}
+	}
+	return out
+}
+
+// routeItems are the unit that sets a node's routes.
+func routeItems(routes string) []host.Item {
 	const unit = "/etc/systemd/system/jeroboam-pod-routes.service"
+	text := "[Unit]\nDescription=routes to services and to the pods of other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n" +
+		routes + "\n[Install]\nWantedBy=multi-user.target\n"
 	return []host.Item{
-		{File: &host.File{Path: "/etc/cni/net.d/10-jeroboam.conflist", Content: conf}},
-		{File: &host.File{Path: unit, Content: routes}},
+		{File: &host.File{Path: unit, Content: text}},
 		{Unit: &host.Unit{Name: base(unit), Enabled: true, Active: true, Uses: []string{unit}}},
-	}, nil
+	}
 }

@@ -63,14 +63,11 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
 		}},
 		host.Item{Images: &host.Images{Images: b.Images}},
 	)
-	if bridged(b) {
-		network, err := bridgeItems(in, n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, network...)
+	network, err := networkItems(in, b, n)
+	if err != nil {
+		return nil, err
 	}
-	return append(out, customCA(in.CustomCA)...), nil
+	return slices.Concat(out, network, customCA(in.CustomCA)), nil
 }
 
 // kubeletItems are what follows the control plane's version.

@@ -25,7 +25,11 @@ func (l *Lab) makeDeployDir(ctx context.Context) error {
 	if err := os.Remove(filepath.Join(deploy, "openstack_inventory.json")); err != nil {
 		return err
 	}
-	for name, text := range l.deployFiles() {
+	files := l.deployFiles()
+	if command(ctx, "unshare", "--net", "ip", "link", "add", "geneve0", "type", "geneve", "external") != nil {
+		files["user_lab.yml"] = "# This machine's kernel has no geneve, which Cilium's nodes reach each other through.\ncilium_helm_values:\n  tunnelProtocol: vxlan\n"
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(deploy, name), []byte(text), 0o644); err != nil {
 			return err
 		}

@@ -87,19 +87,21 @@ func mac(h Host) string {
 // share them, so without the shield a lab would change the machine: kubelet did, in the trial.
 func shield() map[string]string {
 	return map[string]string{
-		"kernel/panic":                   "0",
-		"kernel/panic_on_oops":           "0",
-		"kernel/pid_max":                 "4194304",
-		"kernel/keys/root_maxkeys":       "1000000",
-		"kernel/keys/root_maxbytes":      "25000000",
-		"vm/overcommit_memory":           "0",
-		"vm/panic_on_oom":                "0",
-		"vm/swappiness":                  "60",
-		"vm/max_map_count":               "65530",
-		"fs/inotify/max_queued_events":   "16384",
-		"fs/inotify/max_user_instances":  "128",
-		"fs/inotify/max_user_watches":    "192536",
-		"net/netfilter/nf_conntrack_max": "262144",
+		"kernel/panic":                     "0",
+		"kernel/panic_on_oops":             "0",
+		"kernel/pid_max":                   "4194304",
+		"kernel/keys/root_maxkeys":         "1000000",
+		"kernel/keys/root_maxbytes":        "25000000",
+		"kernel/timer_migration":           "1", // Cilium writes this one and the next, which the kernel never takes back
+		"kernel/unprivileged_bpf_disabled": "2",
+		"vm/overcommit_memory":             "0",
+		"vm/panic_on_oom":                  "0",
+		"vm/swappiness":                    "60",
+		"vm/max_map_count":                 "65530",
+		"fs/inotify/max_queued_events":     "16384",
+		"fs/inotify/max_user_instances":    "128",
+		"fs/inotify/max_user_watches":      "192536",
+		"net/netfilter/nf_conntrack_max":   "262144",
 	}
 }
 
