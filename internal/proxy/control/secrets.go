@@ -22,6 +22,9 @@ import (
 // when the client certificate has lived half its life; then it keeps the server it finds (Cluster API 1.14: RegenerateSecret). Each
 // write wakes the watch, and the server is put back within milliseconds, on the very state that was read. Whoever else insists
 // on another server is answered more and more slowly, and the log says so.
+//
+// What is watched is metadata; the Secret is read when it has changed. A watch keeps room for the largest event it has seen, several
+// times, and there are as many watches as clusters.
 type kubeconfigs struct {
 	client client.WithWatch
 	log    *slog.Logger
@@ -114,7 +117,9 @@ func (k *kubeconfigs) follow(ctx context.Context, stack string) {
 // once is one watch: it begins with the Secret as it is, if there is one.
 func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 	seconds := int64(watchFor / time.Second)
-	w, err := k.client.Watch(ctx, &corev1.SecretList{}, &client.ListOptions{
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	w, err := k.client.Watch(ctx, list, &client.ListOptions{
 		Namespace: Namespace, FieldSelector: fields.OneTermEqualSelector("metadata.name", SecretName(stack)),
 		Raw: &metav1.ListOptions{TimeoutSeconds: &seconds},
 	})
@@ -131,11 +136,10 @@ func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 		if e.Type == watch.Error {
 			return fmt.Errorf("watch %s: %w", SecretName(stack), apierrors.FromObject(e.Object))
 		}
-		s, ok := e.Object.(*corev1.Secret)
-		if !ok || e.Type == watch.Deleted || e.Type == watch.Bookmark {
+		if e.Type == watch.Deleted || e.Type == watch.Bookmark {
 			continue
 		}
-		changed, err := k.write(ctx, stack, s)
+		changed, err := k.write(ctx, stack)
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			continue // the watch is about to bring what it is now
 		}
@@ -155,16 +159,20 @@ func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 }
 
 // write puts the server where it belongs. The Secret is changed only if it still is what was read.
-func (k *kubeconfigs) write(ctx context.Context, stack string, s *corev1.Secret) (changed bool, err error) {
+func (k *kubeconfigs) write(ctx context.Context, stack string) (changed bool, err error) {
+	s := &corev1.Secret{}
+	if err := k.client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: SecretName(stack)}, s); err != nil {
+		return false, fmt.Errorf("read %s: %w", SecretName(stack), err)
+	}
 	if len(s.Data[kubeconfigKey]) == 0 {
 		return false, nil // not filled in yet
 	}
 	text, changed, err := rewrite(s.Data[kubeconfigKey], stack, Server(stack))
-	if err != nil || !changed {
-		if err != nil {
-			err = fmt.Errorf("%s: %w", s.Name, err)
-		}
-		return false, err
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if !changed {
+		return false, nil
 	}
 	s.Data[kubeconfigKey] = text
 	if err := k.client.Update(ctx, s); err != nil {

@@ -161,7 +161,7 @@ func newLab(dir string) (*lab, error) {
 	if l.root, err = newNamespace(filepath.Join(dir, "mgmt")); err != nil {
 		return l, err
 	}
-	if err := l.root.ip("link add br0 type bridge", "addr add 172.31.0.1/24 dev br0", "-6 addr add fd31::1/64 dev br0 nodad", "link set br0 up"); err != nil {
+	if err := l.root.ip("link add br0 address 02:00:00:00:00:01 type bridge", "addr add 172.31.0.1/24 dev br0", "-6 addr add fd31::1/64 dev br0 nodad", "link set br0 up"); err != nil {
 		return l, err
 	}
 	for i := 1; i <= 3; i++ {
@@ -441,7 +441,9 @@ func (l *lab) network(t *testing.T) *network {
 		t.Fatal(err)
 	}
 	t.Cleanup(ns.remove)
-	if err := ns.ip("link add br0 type bridge", "addr add 10.0.0.5/24 dev br0", "-6 addr add fd00::5/64 dev br0 nodad", "link set br0 up"); err != nil {
+	// A bridge without an address of its own takes the lowest of its ports' and changes it as ports come and go; neighbours then send to the
+	// old one for up to a minute.
+	if err := ns.ip("link add br0 address 02:00:00:00:00:05 type bridge", "addr add 10.0.0.5/24 dev br0", "-6 addr add fd00::5/64 dev br0 nodad", "link set br0 up"); err != nil {
 		t.Fatal(err)
 	}
 	return &network{ns, id}
