@@ -82,7 +82,7 @@ func TestRead(t *testing.T) {
 
 // TestVersions: clusters are followed in the newest version that is served, and go on being followed when that one is taken away.
 func TestVersions(t *testing.T) {
-	_, clusters, err := connect(management.Config)
+	c, err := connect(management.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestVersions(t *testing.T) {
 	f := newFeed(convert, func(string) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); f.run(ctx, "openstackclusters", clusters, &OpenStackCluster{}) }()
+	go func() { defer close(done); f.run(ctx, "openstackclusters", c.versions, &OpenStackCluster{}) }()
 	defer func() { cancel(); <-done }()
 	create := func(stack, version string, spec map[string]any) {
 		t.Helper()
@@ -114,10 +114,10 @@ func TestVersions(t *testing.T) {
 	followed := func(stack string, want schema.GroupVersion) {
 		t.Helper()
 		for range 6000 {
-			clusters.mu.Lock()
-			served := clusters.served
-			clusters.mu.Unlock()
-			if c, ok := f.get(stack); ok && c.Private && c.Address.IsValid() && served == want {
+			c.versions.mu.Lock()
+			served := c.versions.served
+			c.versions.mu.Unlock()
+			if got, ok := f.get(stack); ok && got.Private && got.Address.IsValid() && served == want {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -319,14 +319,14 @@ func TestLeft(t *testing.T) {
 
 func fleetClient(t *testing.T) client.WithWatch {
 	t.Helper()
-	c, _, err := connect(management.Config)
+	c, err := connect(management.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := kube.EnsureNamespace(t.Context(), management.Client, FleetNamespace); err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return c.client
 }
 
 func newBeat(c client.Client, id Identity) *beat {

@@ -2,16 +2,16 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -23,10 +23,10 @@ import (
 // write wakes the watch, and the server is put back within milliseconds, on the very state that was read. Whoever else insists
 // on another server is answered more and more slowly, and the log says so.
 //
-// What is watched is metadata; the Secret is read when it has changed. A watch keeps room for the largest event it has seen, several
-// times, and there are as many watches as clusters.
+// What is watched is metadata; the Secret is read when it has changed.
 type kubeconfigs struct {
-	client client.WithWatch
+	client client.Client
+	core   rest.Interface
 	log    *slog.Logger
 	retry  time.Duration // the longest pause after an error
 
@@ -36,8 +36,8 @@ type kubeconfigs struct {
 	running sync.WaitGroup
 }
 
-func newKubeconfigs(c client.WithWatch, log *slog.Logger) *kubeconfigs {
-	return &kubeconfigs{client: c, log: log, retry: time.Minute, watches: map[string]context.CancelFunc{}, errs: map[string]error{}}
+func newKubeconfigs(c client.Client, core rest.Interface, log *slog.Logger) *kubeconfigs {
+	return &kubeconfigs{client: c, core: core, log: log, retry: time.Minute, watches: map[string]context.CancelFunc{}, errs: map[string]error{}}
 }
 
 // keep follows the kubeconfig of one cluster from now on.
@@ -116,28 +116,21 @@ func (k *kubeconfigs) follow(ctx context.Context, stack string) {
 
 // once is one watch: it begins with the Secret as it is, if there is one.
 func (k *kubeconfigs) once(ctx context.Context, stack string) error {
-	seconds := int64(watchFor / time.Second)
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-	w, err := k.client.Watch(ctx, list, &client.ListOptions{
-		Namespace: Namespace, FieldSelector: fields.OneTermEqualSelector("metadata.name", SecretName(stack)),
-		Raw: &metav1.ListOptions{TimeoutSeconds: &seconds},
-	})
+	n, err := noticesOf(ctx, k.core, "secrets", SecretName(stack))
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("%s: not allowed to; \"jeroboam proxy access\" gives this fleet the names of its clusters' kubeconfigs", SecretName(stack))
 	}
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", SecretName(stack), err)
 	}
-	defer w.Stop()
+	defer n.Close()
 	k.fail(stack, nil)
 	patience := patience{now: time.Now}
-	for e := range w.ResultChan() {
-		if e.Type == watch.Error {
-			return fmt.Errorf("watch %s: %w", SecretName(stack), apierrors.FromObject(e.Object))
-		}
-		if e.Type == watch.Deleted || e.Type == watch.Bookmark {
-			continue
+	for {
+		if err := n.next(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("watch %s: %w", SecretName(stack), err)
 		}
 		changed, err := k.write(ctx, stack)
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
@@ -155,7 +148,6 @@ func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 			}
 		}
 	}
-	return nil
 }
 
 // write puts the server where it belongs. The Secret is changed only if it still is what was read.

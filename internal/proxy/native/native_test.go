@@ -263,7 +263,9 @@ func (r *rig) dial(t *testing.T, stack string) dialled {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = tls.Client(c, &tls.Config{ServerName: backend.Host(stack), InsecureSkipVerify: true}).Handshake() }()
+	go func() {
+		_ = tls.Client(c, &tls.Config{ServerName: backend.Host(stack), InsecureSkipVerify: true}).Handshake()
+	}()
 	return dialled{c}
 }
 
