@@ -43,65 +43,82 @@ func NewDialer(dir string) (*Dialer, error) {
 // Close ends it. No Dial may be under way or come later.
 func (d *Dialer) Close() { _ = unix.Close(d.home) } // only read
 
-// Dial connects to an address inside a namespace. timeout is for the connection to be made.
+// Dial connects to an address inside a namespace. timeout is for the connection to be made. Keepalive is
+// left to the caller.
 func (d *Dialer) Dial(ctx context.Context, namespace string, to netip.AddrPort, timeout time.Duration) (*net.TCPConn, error) {
 	if namespace == "" || strings.ContainsRune(namespace, os.PathSeparator) {
 		return nil, fmt.Errorf("%w: %q", ErrNoNamespace, namespace)
 	}
-	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	nd := net.Dialer{Timeout: timeout, KeepAliveConfig: KeepAlive()}
-	// The standard dialer makes its socket here, outside; before it connects, it is replaced by one made inside.
-	nd.Control = func(_, _ string, c syscall.RawConn) error {
-		fd, err := d.socket(namespace, to.Addr().Is6())
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unix.Close(fd) }() // its duplicate lives on
-		controlErr := c.Control(func(outside uintptr) { err = unix.Dup3(fd, int(outside), unix.O_CLOEXEC) })
-		return errors.Join(controlErr, err)
-	}
-	c, err := nd.DialContext(ctx, "tcp", to.String())
+	c, err := d.dial(ctx, filepath.Join(d.dir, namespace), netip.AddrPortFrom(to.Addr().Unmap(), to.Port()).String(), timeout)
 	if err != nil {
 		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
 	}
 	return c.(*net.TCPConn), nil
 }
 
-// socket makes a socket inside. The goroutine has the thread for itself meanwhile, and no step of it waits for the network.
-func (d *Dialer) socket(namespace string, six bool) (int, error) {
-	family := unix.AF_INET
-	if six {
-		family = unix.AF_INET6
+// dial goes inside and leaves the rest to the standard dialer, which makes its socket first and asks Control before it does anything
+// else: that is when the thread goes home. What takes long, connecting, happens at home.
+func (d *Dialer) dial(ctx context.Context, path, to string, timeout time.Duration) (net.Conn, error) {
+	visit, err := d.enter(path)
+	if err != nil {
+		return nil, err
 	}
-	runtime.LockOSThread()
-	fd, err := socketIn(filepath.Join(d.dir, namespace), family)
-	if back := unix.Setns(d.home, unix.CLONE_NEWNET); back != nil && !errors.Is(back, unix.EPERM) {
-		// Not seen to happen. The thread stays locked, so that it ends with this goroutine and nobody else runs outside; without the
-		// capability it has never left.
-		return -1, errors.Join(err, fmt.Errorf("come back from the namespace: %w", back))
-	}
-	runtime.UnlockOSThread()
-	if errors.Is(err, os.ErrNotExist) {
-		return -1, ErrNoNamespace
-	}
-	return fd, err
+	nd := net.Dialer{Timeout: timeout, KeepAlive: -1, Control: func(_, _ string, _ syscall.RawConn) error { return visit.socketMade() }}
+	c, err := nd.DialContext(ctx, "tcp", to)
+	return c, errors.Join(err, visit.leave()) // it may never have come to a socket
 }
 
-// socketIn leaves the thread inside the namespace.
-func socketIn(path string, family int) (int, error) {
+// visit is one goroutine's stay inside a namespace. It has its thread for itself meanwhile.
+type visit struct {
+	home int
+	over bool
+}
+
+func (d *Dialer) enter(path string) (*visit, error) {
 	ns, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, ErrNoNamespace
+	case err != nil:
+		return nil, err
 	}
 	defer func() { _ = unix.Close(ns) }() // only read
-	if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
-		if errors.Is(err, unix.EPERM) {
-			return -1, fmt.Errorf("enter the namespace: %w (it takes CAP_SYS_ADMIN)", err)
-		}
-		if errors.Is(err, unix.EINVAL) {
-			return -1, ErrNoNamespace // a file that is not mounted over yet, or no longer
-		}
-		return -1, fmt.Errorf("enter the namespace: %w", err)
+	runtime.LockOSThread()
+	err = unix.Setns(ns, unix.CLONE_NEWNET)
+	if err == nil {
+		return &visit{home: d.home}, nil
 	}
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	runtime.UnlockOSThread() // it has never left
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return nil, fmt.Errorf("enter the namespace: %w (it takes CAP_SYS_ADMIN)", err)
+	case errors.Is(err, unix.EINVAL):
+		return nil, ErrNoNamespace // a file that is not mounted over yet, or no longer
+	}
+	return nil, fmt.Errorf("enter the namespace: %w", err)
+}
+
+// errOutside keeps the standard dialer from a second socket, which it would try for when the first one connected to itself:
+// that one would be made at home.
+var errOutside = errors.New("the address cannot be connected to from there")
+
+func (v *visit) socketMade() error {
+	if v.over {
+		return errOutside
+	}
+	return v.leave()
+}
+
+// leave may be called again.
+func (v *visit) leave() error {
+	if v.over {
+		return nil
+	}
+	v.over = true
+	if err := unix.Setns(v.home, unix.CLONE_NEWNET); err != nil {
+		// Not seen to happen. The thread stays locked, so that it ends with this goroutine and nobody else runs inside.
+		return fmt.Errorf("come back from the namespace: %w", err)
+	}
+	runtime.UnlockOSThread()
+	return nil
 }

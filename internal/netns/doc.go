@@ -6,7 +6,7 @@
 // in /run/netns.
 //
 // A socket belongs for ever to the namespace in which it was made. So only the call of socket(2) needs a thread inside the
-// namespace; it is over in microseconds, and connecting and copying need no thread at all. A goroutine locks its thread, does that
-// one call and goes home at once, for a thread that stays, or a file of the namespace that is kept open, would keep a namespace alive that
+// namespace; it is over in microseconds, and connecting and copying need no thread at all. A goroutine locks its thread, makes a
+// socket and goes home at once, for a thread that stays, or a file of the namespace that is kept open, would keep a namespace alive that
 // Neutron has deleted.
 package netns

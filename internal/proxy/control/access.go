@@ -40,7 +40,7 @@ func kubeconfigRole(clusters map[string]Cluster, always bool) *rbacv1.Role {
 // Access keeps the role RoleKubeconfigs: once, or until ctx ends. It needs what no host may have, the right to write roles and
 // to read all kubeconfigs; so it runs beside the management cluster.
 func Access(ctx context.Context, config *rest.Config, always, once bool, log *slog.Logger) error {
-	c, clusters, err := connect(config)
+	c, err := connect(config)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Access(ctx context.Context, config *rest.Config, always, once bool, log *sl
 	f := newFeed(convert, func(string) { signal(changed) })
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	go func() { defer close(done); f.run(ctx, "openstackclusters", clusters, &OpenStackCluster{}) }()
+	go func() { defer close(done); f.run(ctx, "openstackclusters", c.versions, &OpenStackCluster{}) }()
 	defer func() { cancel(); <-done }()
 	if once {
 		limit, stop := context.WithTimeout(ctx, 30*time.Second)
@@ -62,7 +62,7 @@ func Access(ctx context.Context, config *rest.Config, always, once bool, log *sl
 	last := -1
 	for {
 		role := kubeconfigRole(f.all(), always)
-		err := keepRole(ctx, c, role)
+		err := keepRole(ctx, c.client, role)
 		n := 0
 		if len(role.Rules) > 0 {
 			n = len(role.Rules[0].ResourceNames)

@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -32,8 +36,8 @@ type Options struct {
 type Control struct {
 	Options
 
-	client   client.WithWatch
-	watches  *anyVersion
+	*connection
+
 	clusters *feed[Cluster]
 	beat     *beat
 	election *election
@@ -46,22 +50,43 @@ type Control struct {
 	superseded bool
 }
 
-// connect makes the two clients on one connection pool.
-func connect(config *rest.Config) (client.WithWatch, *anyVersion, error) {
+// connection is what speaks with the management cluster.
+type connection struct {
+	client   client.WithWatch
+	versions *anyVersion    // of OpenStackClusters
+	core     rest.Interface // of Secrets, to watch them at little cost
+}
+
+// connect makes clients on one connection pool.
+func connect(config *rest.Config) (*connection, error) {
 	scheme, err := NewScheme()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to the management cluster: %w", err)
+		return nil, fmt.Errorf("connect to the management cluster: %w", err)
 	}
-	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, HTTPClient: httpClient, Mapper: mapper(scheme)})
+	c := &connection{}
+	if c.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme, HTTPClient: httpClient, Mapper: mapper(scheme)}); err != nil {
+		return nil, fmt.Errorf("connect to the management cluster: %w", err)
+	}
+	if c.core, err = restClient(config, httpClient, scheme, "/api", corev1.SchemeGroupVersion); err != nil {
+		return nil, err
+	}
+	c.versions, err = newAnyVersion(config, httpClient)
+	return c, err
+}
+
+func restClient(config *rest.Config, http *http.Client, scheme *runtime.Scheme, path string, gv schema.GroupVersion) (rest.Interface, error) {
+	c := rest.CopyConfig(config)
+	c.APIPath, c.GroupVersion, c.ContentType = path, &gv, runtime.ContentTypeJSON
+	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	out, err := rest.RESTClientForConfigAndClient(c, http)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to the management cluster: %w", err)
+		return nil, fmt.Errorf("client of %s: %w", gv, err)
 	}
-	clusters, err := newAnyVersion(config, httpClient)
-	return c, clusters, err
+	return out, nil
 }
 
 // mapper knows the few resources there are, so that none of it is asked of the API server, which a credential with few rights
@@ -80,7 +105,7 @@ func mapper(s *runtime.Scheme) meta.RESTMapper {
 func New(o Options) (*Control, error) {
 	c := &Control{Options: o, stopped: make(chan struct{})}
 	var err error
-	if c.client, c.watches, err = connect(o.Config); err != nil {
+	if c.connection, err = connect(o.Config); err != nil {
 		return nil, err
 	}
 	c.clusters = newFeed(convert, c.moved)
@@ -116,7 +141,7 @@ func (c *Control) moved(stack string) {
 
 // Follow reads OpenStackClusters until ctx ends.
 func (c *Control) Follow(ctx context.Context) {
-	c.clusters.run(ctx, "openstackclusters", c.watches, &OpenStackCluster{})
+	c.clusters.run(ctx, "openstackclusters", c.versions, &OpenStackCluster{})
 }
 
 // Synced waits until all clusters are known.
@@ -194,7 +219,7 @@ func (c *Control) lead(ctx context.Context) {
 	port := c.publisher.advertised.Port
 	o := &owner{
 		client: c.client, clusters: c.clusters, always: c.Always, port: port, steady: c.beat.steadySince, now: c.Now, log: c.Log,
-		secrets: newKubeconfigs(c.client, c.Log),
+		secrets: newKubeconfigs(c.client, c.core, c.Log),
 	}
 	o.prepare()
 	c.owner = o

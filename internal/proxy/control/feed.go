@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -207,12 +206,9 @@ func newAnyVersion(config *rest.Config, http *http.Client) (*anyVersion, error) 
 		metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"})
 		s.AddKnownTypeWithName(gv.WithKind("OpenStackCluster"), &OpenStackCluster{})
 		s.AddKnownTypeWithName(gv.WithKind("OpenStackClusterList"), &OpenStackClusterList{})
-		c := rest.CopyConfig(config)
-		c.APIPath, c.GroupVersion, c.ContentType = "/apis", &gv, runtime.ContentTypeJSON
-		c.NegotiatedSerializer = serializer.NewCodecFactory(s).WithoutConversion()
-		client, err := rest.RESTClientForConfigAndClient(c, http)
+		client, err := restClient(config, http, s, "/apis", gv)
 		if err != nil {
-			return nil, fmt.Errorf("client of %s: %w", gv, err)
+			return nil, err
 		}
 		a.clients[gv] = client
 	}

@@ -11,6 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -33,8 +36,8 @@ type owner struct {
 	log      *slog.Logger
 	secrets  *kubeconfigs
 
-	services *feed[*corev1.Service]
-	slices   *feed[*discoveryv1.EndpointSlice]
+	services *feed[heldService]
+	slices   *feed[heldSlice]
 	leases   *sightings
 	queue    workqueue.TypedRateLimitingInterface[string] // stacks
 
@@ -42,14 +45,42 @@ type owner struct {
 	seen map[string]sighting // slices of old hosts, and leases that are not there, by name
 }
 
+// heldService and heldSlice are what is kept of the fleet's objects: there may be thousands.
+type heldService struct {
+	uid    types.UID
+	serves bool
+}
+
+type heldSlice struct {
+	name, version string
+	cluster, host string
+	ours          bool // not an old host's
+}
+
+func holdService(o runtime.Object) (string, heldService, error) {
+	name, s, err := object[*corev1.Service](o)
+	if err != nil {
+		return "", heldService{}, err
+	}
+	return name, heldService{s.UID, serves(s)}, nil
+}
+
+func holdSlice(o runtime.Object) (string, heldSlice, error) {
+	name, s, err := object[*discoveryv1.EndpointSlice](o)
+	if err != nil {
+		return "", heldSlice{}, err
+	}
+	return name, heldSlice{name, s.ResourceVersion, s.Labels[LabelCluster], s.Labels[LabelNode], s.Labels[LabelManaged] == ManagedBy}, nil
+}
+
 // prepare makes what others may touch before run does.
 func (o *owner) prepare() {
 	o.queue = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](50*time.Millisecond, 30*time.Second))
 	o.seen = map[string]sighting{}
-	o.services = newFeed(object[*corev1.Service], func(name string) { o.queue.Add(name) })
-	o.slices = newFeed(object[*discoveryv1.EndpointSlice], func(name string) {
+	o.services = newFeed(holdService, func(name string) { o.queue.Add(name) })
+	o.slices = newFeed(holdSlice, func(name string) {
 		if s, ok := o.slices.get(name); ok {
-			o.queue.Add(s.Labels[LabelCluster])
+			o.queue.Add(s.cluster)
 		}
 	})
 	o.leases = newSightings(o.now)
@@ -119,7 +150,7 @@ func (o *owner) sync(ctx context.Context, stack string) error {
 			return nil
 		}
 		o.log.InfoContext(ctx, "the cluster is gone, its Service goes too", "cluster", stack)
-		return client.IgnoreNotFound(o.client.Delete(ctx, have, client.Preconditions{UID: &have.UID}))
+		return client.IgnoreNotFound(o.client.Delete(ctx, service(stack, 0), client.Preconditions{UID: &have.uid}))
 	case !c.Private && !o.always || c.Why != "":
 		return nil // not ours, or not ready for it
 	}
@@ -131,7 +162,7 @@ func (o *owner) sync(ctx context.Context, stack string) error {
 	return err
 }
 
-func (o *owner) service(ctx context.Context, stack string, have *corev1.Service, there bool) error {
+func (o *owner) service(ctx context.Context, stack string, have heldService, there bool) error {
 	want := service(stack, int32(o.port))
 	switch {
 	case !there:
@@ -148,17 +179,20 @@ func (o *owner) service(ctx context.Context, stack string, have *corev1.Service,
 			return nil // the watch is about to bring it
 		}
 		return errors.New("there is a Service of that name that is not the proxy's; delete or rename it")
-	case serves(have):
+	case have.serves:
 		return nil
 	}
-	next := have.DeepCopy()
+	next := &corev1.Service{}
+	if err := o.client.Get(ctx, client.ObjectKeyFromObject(want), next); err != nil {
+		return err
+	}
 	next.Labels, next.Spec.Ports, next.Spec.Selector = want.Labels, want.Spec.Ports, nil
 	return o.client.Update(ctx, next)
 }
 
 func (o *owner) served(stack string) bool {
 	for _, s := range o.slices.all() {
-		if s.Labels[LabelCluster] == stack {
+		if s.cluster == stack {
 			return true
 		}
 	}
@@ -186,17 +220,17 @@ func (o *owner) sweep(ctx context.Context) {
 			}
 		}
 		for _, s := range old {
-			o.log.WarnContext(ctx, "an EndpointSlice of the old proxy is kept by nobody and goes", "name", s.Name)
-			version := s.ResourceVersion
-			if err := o.client.Delete(ctx, s, client.Preconditions{ResourceVersion: &version}); err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
-				o.log.WarnContext(ctx, "it did not go", "name", s.Name, "error", err)
+			o.log.WarnContext(ctx, "an EndpointSlice of the old proxy is kept by nobody and goes", "name", s.name)
+			gone := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: s.name}}
+			if err := o.client.Delete(ctx, gone, client.Preconditions{ResourceVersion: &s.version}); err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+				o.log.WarnContext(ctx, "it did not go", "name", s.name, "error", err)
 			}
 		}
 	}
 }
 
 // left finds hosts of ours that are dead, with the last state of their lease, and slices of old hosts that nobody refreshes.
-func (o *owner) left(steady time.Time) (dead map[string]string, old []*discoveryv1.EndpointSlice) {
+func (o *owner) left(steady time.Time) (dead map[string]string, old []heldSlice) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now, present := o.now(), map[string]bool{}
@@ -209,20 +243,19 @@ func (o *owner) left(steady time.Time) (dead map[string]string, old []*discovery
 	}
 	dead = map[string]string{}
 	for name, s := range o.slices.all() {
-		host := s.Labels[LabelNode]
 		key := "slice " + name
-		if s.Labels[LabelManaged] != ManagedBy {
+		if !s.ours {
 			present[key] = true
-			if o.seen[key].version != s.ResourceVersion {
-				o.seen[key] = sighting{version: s.ResourceVersion, at: now}
+			if o.seen[key].version != s.version {
+				o.seen[key] = sighting{version: s.version, at: now}
 			} else if expired(o.seen[key], oldAfter) {
 				old = append(old, s)
 			}
 			continue
 		}
-		lease, ok := o.leases.get(hostLease(host))
+		lease, ok := o.leases.get(hostLease(s.host))
 		if !ok {
-			key = "host " + host
+			key = "host " + s.host
 			present[key] = true
 			if _, known := o.seen[key]; !known {
 				o.seen[key] = sighting{at: now}
@@ -230,7 +263,7 @@ func (o *owner) left(steady time.Time) (dead map[string]string, old []*discovery
 			lease = o.seen[key]
 		}
 		if expired(lease, deadAfter) {
-			dead[host] = lease.version
+			dead[s.host] = lease.version
 		}
 	}
 	for key := range o.seen {

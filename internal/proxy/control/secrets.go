@@ -2,16 +2,16 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -22,8 +22,11 @@ import (
 // when the client certificate has lived half its life; then it keeps the server it finds (Cluster API 1.14: RegenerateSecret). Each
 // write wakes the watch, and the server is put back within milliseconds, on the very state that was read. Whoever else insists
 // on another server is answered more and more slowly, and the log says so.
+//
+// What is watched is metadata; the Secret is read when it has changed.
 type kubeconfigs struct {
-	client client.WithWatch
+	client client.Client
+	core   rest.Interface
 	log    *slog.Logger
 	retry  time.Duration // the longest pause after an error
 
@@ -33,8 +36,8 @@ type kubeconfigs struct {
 	running sync.WaitGroup
 }
 
-func newKubeconfigs(c client.WithWatch, log *slog.Logger) *kubeconfigs {
-	return &kubeconfigs{client: c, log: log, retry: time.Minute, watches: map[string]context.CancelFunc{}, errs: map[string]error{}}
+func newKubeconfigs(c client.Client, core rest.Interface, log *slog.Logger) *kubeconfigs {
+	return &kubeconfigs{client: c, core: core, log: log, retry: time.Minute, watches: map[string]context.CancelFunc{}, errs: map[string]error{}}
 }
 
 // keep follows the kubeconfig of one cluster from now on.
@@ -113,29 +116,23 @@ func (k *kubeconfigs) follow(ctx context.Context, stack string) {
 
 // once is one watch: it begins with the Secret as it is, if there is one.
 func (k *kubeconfigs) once(ctx context.Context, stack string) error {
-	seconds := int64(watchFor / time.Second)
-	w, err := k.client.Watch(ctx, &corev1.SecretList{}, &client.ListOptions{
-		Namespace: Namespace, FieldSelector: fields.OneTermEqualSelector("metadata.name", SecretName(stack)),
-		Raw: &metav1.ListOptions{TimeoutSeconds: &seconds},
-	})
+	n, err := noticesOf(ctx, k.core, "secrets", SecretName(stack))
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("%s: not allowed to; \"jeroboam proxy access\" gives this fleet the names of its clusters' kubeconfigs", SecretName(stack))
 	}
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", SecretName(stack), err)
 	}
-	defer w.Stop()
+	defer n.Close()
 	k.fail(stack, nil)
 	patience := patience{now: time.Now}
-	for e := range w.ResultChan() {
-		if e.Type == watch.Error {
-			return fmt.Errorf("watch %s: %w", SecretName(stack), apierrors.FromObject(e.Object))
+	for {
+		if err := n.next(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("watch %s: %w", SecretName(stack), err)
 		}
-		s, ok := e.Object.(*corev1.Secret)
-		if !ok || e.Type == watch.Deleted || e.Type == watch.Bookmark {
-			continue
-		}
-		changed, err := k.write(ctx, stack, s)
+		changed, err := k.write(ctx, stack)
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			continue // the watch is about to bring what it is now
 		}
@@ -151,20 +148,23 @@ func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 			}
 		}
 	}
-	return nil
 }
 
 // write puts the server where it belongs. The Secret is changed only if it still is what was read.
-func (k *kubeconfigs) write(ctx context.Context, stack string, s *corev1.Secret) (changed bool, err error) {
+func (k *kubeconfigs) write(ctx context.Context, stack string) (changed bool, err error) {
+	s := &corev1.Secret{}
+	if err := k.client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: SecretName(stack)}, s); err != nil {
+		return false, fmt.Errorf("read %s: %w", SecretName(stack), err)
+	}
 	if len(s.Data[kubeconfigKey]) == 0 {
 		return false, nil // not filled in yet
 	}
 	text, changed, err := rewrite(s.Data[kubeconfigKey], stack, Server(stack))
-	if err != nil || !changed {
-		if err != nil {
-			err = fmt.Errorf("%s: %w", s.Name, err)
-		}
-		return false, err
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if !changed {
+		return false, nil
 	}
 	s.Data[kubeconfigKey] = text
 	if err := k.client.Update(ctx, s); err != nil {

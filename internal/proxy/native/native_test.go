@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/netns"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/backend"
@@ -213,6 +215,111 @@ func TestStrangers(t *testing.T) {
 	eventually(t, "too many that say nothing are refused", func() bool { return r.refused(t, backend.RefusedPending) >= 3 })
 	for _, c := range slow {
 		_ = c.Close()
+	}
+}
+
+// TestLimits: one more than allowed is closed and counted, and there is room again when one has ended; a backend whose ways have changed
+// still has its streams.
+func TestLimits(t *testing.T) {
+	for _, tc := range []struct {
+		why    backend.Refused
+		limit  func(*native.Options)
+		reason string
+	}{
+		{backend.RefusedBackend, func(o *native.Options) { o.MaxPerBackend = 2 }, "one cluster's clients cannot take everything"},
+		{backend.RefusedTotal, func(o *native.Options) { o.MaxConnections = 2 }, "nor can all of them together take all of the host"},
+	} {
+		t.Run(string(tc.why), func(t *testing.T) {
+			r := newRig(t, tc.limit)
+			client, raw, server := r.tcpPair(t, "kube-aaaaa")
+			second := r.dial(t, "kube-aaaaa")
+			defer func() { _ = second.Close() }()
+			eventually(t, "two streams", func() bool { return r.Streams()["kube-aaaaa"] == 2 })
+			address := server.LocalAddr().String()
+			if err := r.Set([]backend.Backend{to("kube-aaaaa", address, "qdhcp-a", "ovnmeta-a")}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.dial(t, "kube-aaaaa").closed(); err != nil {
+				t.Errorf("one too many is not closed: %v (%s)", err, tc.reason)
+			}
+			eventually(t, "counted", func() bool { return r.refused(t, tc.why) == 1 })
+			_ = client.Close()
+			_ = raw.Close()
+			_ = server.Close()
+			eventually(t, "one has ended", func() bool { return r.Streams()["kube-aaaaa"] == 1 })
+			third := r.dial(t, "kube-aaaaa")
+			defer func() { _ = third.Close() }()
+			eventually(t, "there is room again", func() bool { return r.Streams()["kube-aaaaa"] == 2 })
+		})
+	}
+}
+
+// dialled is a client that has said hello and wants nothing more.
+type dialled struct{ net.Conn }
+
+func (r *rig) dial(t *testing.T, stack string) dialled {
+	t.Helper()
+	c, err := net.Dial("tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = tls.Client(c, &tls.Config{ServerName: backend.Host(stack), InsecureSkipVerify: true}).Handshake()
+	}()
+	return dialled{c}
+}
+
+// closed waits until the other side has closed.
+func (d dialled) closed() error {
+	defer func() { _ = d.Close() }()
+	if err := d.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	_, err := d.Read(make([]byte, 1))
+	var timeout net.Error
+	if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("it is still open (%v)", err)
+	}
+	return nil
+}
+
+// TestKeepAlive: what is accepted has it from the listening socket.
+func TestKeepAlive(t *testing.T) {
+	l, err := native.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	c, err := l.AcceptTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := netns.KeepAlive()
+	for _, o := range []struct {
+		name          string
+		level, number int
+		want          int
+	}{
+		{"on", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{"idle", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(want.Idle.Seconds())},
+		{"interval", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(want.Interval.Seconds())},
+		{"count", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, want.Count},
+	} {
+		got, failed := 0, error(nil)
+		err := raw.Control(func(fd uintptr) { got, failed = unix.GetsockoptInt(int(fd), o.level, o.number) })
+		if err = errors.Join(err, failed); err != nil || got != o.want {
+			t.Errorf("keepalive %s: %d, %v; want %d", o.name, got, err, o.want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -56,7 +57,7 @@ type Plane struct {
 type route struct {
 	backend  backend.Backend
 	counters backend.Counters
-	open     atomic.Int64
+	open     *atomic.Int64 // streams, and connections that are to become some
 
 	mu       sync.Mutex
 	closed   bool // for good
@@ -81,7 +82,7 @@ func (p *Plane) Set(backends []backend.Backend) error {
 		r := old[b.Host()]
 		switch {
 		case r == nil:
-			r = &route{backend: b, counters: p.Metrics.Of(b.Stack), streams: map[*stream]struct{}{}}
+			r = &route{backend: b, counters: p.Metrics.Of(b.Stack), open: &atomic.Int64{}, streams: map[*stream]struct{}{}}
 		case !r.backend.Equal(b):
 			r = r.renewed(b)
 			changed = append(changed, r)
@@ -107,8 +108,7 @@ func (p *Plane) Set(backends []backend.Backend) error {
 func (r *route) renewed(b backend.Backend) *route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := &route{backend: b, counters: r.counters, streams: r.streams}
-	n.open.Store(int64(len(r.streams)))
+	n := &route{backend: b, counters: r.counters, open: r.open, streams: r.streams}
 	for s := range r.streams {
 		s.route.Store(n)
 	}
@@ -130,9 +130,10 @@ func (r *route) cut(which func(*stream) bool, forGood bool) {
 
 // Listen opens a socket that several processes can share: a new one takes connections from then on, while an old one ends.
 func Listen(ctx context.Context, address string) (*net.TCPListener, error) {
-	lc := net.ListenConfig{KeepAliveConfig: netns.KeepAlive(), Control: func(_, _ string, c syscall.RawConn) error {
+	// Linux gives a listening socket's keepalive to all that it accepts, which saves four calls for each.
+	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }), err)
+		return errors.Join(c.Control(func(fd uintptr) { err = share(int(fd)) }), err)
 	}}
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(ctx, "tcp", address)
@@ -141,6 +142,23 @@ func Listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	}
 	t := l.(*net.TCPListener)
 	return t, preferNewest(t)
+}
+
+// share sets what a socket for listening has from the beginning.
+func share(fd int) error {
+	k := netns.KeepAlive()
+	for _, o := range []struct{ level, name, value int }{
+		{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int(k.Idle / time.Second)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(k.Interval / time.Second)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.Count},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return fmt.Errorf("set up the socket: %w", err)
+		}
+	}
+	return nil
 }
 
 // preferNewest makes the kernel give new connections to the second socket of a group whenever there is one: the one that

@@ -25,6 +25,7 @@ type stream struct {
 	namespace      netns.Namespace
 	to             netip.AddrPort
 	route          atomic.Pointer[route]
+	ended          atomic.Int32 // directions
 }
 
 // buffers hold what is read and not written yet. A stream that waits has none. Two kilobytes take any usual ClientHello.
@@ -56,7 +57,9 @@ func (p *Plane) handle(client *net.TCPConn) {
 		_ = client.Close() // it gets no more from us
 		return
 	}
-	if r.open.Load() >= int64(p.MaxPerBackend) {
+	open := r.open // of all routes that come after r
+	defer open.Add(-1)
+	if open.Add(1) > int64(p.MaxPerBackend) {
 		p.Metrics.Refuse(backend.RefusedBackend)
 		_ = client.Close() // as above
 		return
@@ -74,6 +77,7 @@ func (p *Plane) handle(client *net.TCPConn) {
 		return
 	}
 	defer s.leave()
+	defer time.AfterFunc(keepAfter, s.keepAlive).Stop()
 	if _, err := server.Write(hello.Raw); err != nil {
 		s.abort()
 		return
@@ -139,7 +143,6 @@ func (p *Plane) join(s *stream, host string) *route {
 		}
 		s.route.Store(r)
 		r.streams[s] = struct{}{}
-		r.open.Add(1)
 		r.counters.Open.Inc()
 		return r
 	}
@@ -154,12 +157,16 @@ func (s *stream) leave() {
 			continue
 		}
 		delete(r.streams, s)
-		r.open.Add(-1)
 		r.counters.Open.Dec()
 		r.mu.Unlock()
 		return
 	}
 }
+
+// keepAfter is how old a stream is when keepalive is set up for its backend: most are over by then, and it takes four calls.
+const keepAfter = 10 * time.Second
+
+func (s *stream) keepAlive() { _ = s.server.SetKeepAliveConfig(netns.KeepAlive()) } // it may have ended just now
 
 // abort ends both connections at once, with a reset: neither peer may take it for an orderly end.
 func (s *stream) abort() {
@@ -194,8 +201,8 @@ func (s *stream) oneWay(to, from *net.TCPConn, count prometheus.Counter, first f
 			first = nil
 		}
 	})
-	if err == nil {
-		err = to.CloseWrite()
+	if err == nil && s.ended.Add(1) == 1 {
+		err = to.CloseWrite() // the other direction goes on; when that ends too, both connections are closed
 	}
 	if err != nil && !errors.Is(err, unix.ENOTCONN) {
 		s.abort()

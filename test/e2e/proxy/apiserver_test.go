@@ -83,7 +83,7 @@ func startAPIServer(ca *authority, stack string, l net.Listener) *apiServer {
 		_, _ = io.Copy(c, rw)
 	})
 	s := &apiServer{http: &http.Server{
-		Handler: mux, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute,
+		Handler: mux, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{ca.server(stack + ".magnum-system")}, NextProtos: []string{"http/1.1"}},
 	}}
 	go func() { _ = s.http.ServeTLS(l, "", "") }()

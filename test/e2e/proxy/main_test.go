@@ -31,7 +31,7 @@ var (
 	partition = flag.Duration("partition", 55*time.Second, "how long a host is cut off; longer than its lease lasts")
 	many      = flag.Int("many", 200, "clusters on one host")
 	transfer  = flag.Int64("bytes", 2<<30, "of the large transfer")
-	measure   = flag.Duration("measure", 3*time.Second, "how long each comparison with haproxy lasts")
+	measure   = flag.Duration("measure", time.Second, "how long each comparison with haproxy lasts")
 )
 
 // TestMain fails, and never skips, when something is missing: a suite that passes without having run proves nothing.

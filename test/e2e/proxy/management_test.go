@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -165,7 +166,7 @@ func (m *management) start() (err error) {
 	if err := authenticationv1.AddToScheme(scheme); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		select {
 		case <-m.api.done:
@@ -328,6 +329,21 @@ func (m *management) address(t *testing.T, stack, network, vip string) {
 	}
 }
 
+// createKubeconfig writes the Secret as the kubeadm control plane does, as long as it is there.
+func (m *management) createKubeconfig(t *testing.T, stack string) {
+	t.Helper()
+	certificate := base64.StdEncoding.EncodeToString(m.lab.ca.pem)
+	text := fmt.Sprintf(kubeconfigText, certificate, "https://10.0.0.5:6443", "", stack)
+	text += "    client-certificate-data: " + strings.Repeat("A", 1500) + "\n    client-key-data: " + strings.Repeat("B", 2200) + "\n"
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: control.Namespace, Name: stack + "-kubeconfig", Labels: map[string]string{"cluster.x-k8s.io/cluster-name": stack}},
+		Type:       "cluster.x-k8s.io/secret", Data: map[string][]byte{"value": []byte(text)},
+	}
+	if err := m.client.Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (m *management) deleteCluster(t *testing.T, stack string) {
 	t.Helper()
 	if err := m.client.Delete(context.Background(), openStackCluster(stack)); err != nil && !apierrors.IsNotFound(err) {
@@ -351,14 +367,14 @@ func (m *management) slices(t *testing.T, stack string) []string {
 }
 
 // published waits until a cluster's slices are those of hosts.
-func (m *management) published(t *testing.T, bound time.Duration, c *cluster, hosts ...*host) {
+func (m *management) published(t *testing.T, c *cluster, hosts ...*host) {
 	t.Helper()
 	var want []string
 	for _, h := range hosts {
 		want = append(want, c.stack+"-"+h.name)
 	}
 	slices.Sort(want)
-	eventually(t, bound, fmt.Sprintf("%s has the slices %v", c.stack, want), func() error {
+	eventually(t, fmt.Sprintf("%s has the slices %v", c.stack, want), func() error {
 		if have := m.slices(t, c.stack); !slices.Equal(have, want) {
 			return fmt.Errorf("they are %v", have)
 		}

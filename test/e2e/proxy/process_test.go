@@ -27,6 +27,29 @@ func (h *host) rss(t *testing.T) float64 {
 	return 0
 }
 
+// memory is the same with its parts: the program's own pages, which the kernel may take back, are counted in what is resident.
+func (h *host) memory(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.proxy.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mib := map[string]float64{}
+	for line := range strings.Lines(string(b)) {
+		if name, rest, ok := strings.Cut(line, ":"); ok && strings.HasSuffix(rest, "kB\n") {
+			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			mib[name] = kib / 1024
+		}
+	}
+	metrics, err := h.admin("/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(name string) float64 { return sumMetric(metrics, "go_memstats_"+name+"_bytes", "") / (1 << 20) }
+	return fmt.Sprintf("%.0f MiB resident (at most %.0f; %.0f of it the program's file; heap %.0f, stacks %.0f)",
+		mib["VmRSS"], mib["VmHWM"], mib["RssFile"], of("heap_alloc"), of("stack_inuse"))
+}
+
 func (h *host) descriptors(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.proxy.cmd.Process.Pid))
