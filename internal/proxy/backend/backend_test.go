@@ -142,6 +142,35 @@ func TestUsed(t *testing.T) {
 	}
 }
 
+// TestForgotten: nothing is counted any more about a cluster that is gone, not even by a check that was under way.
+func TestForgotten(t *testing.T) {
+	registry, asked, answer := prometheus.NewRegistry(), make(chan struct{}), make(chan struct{})
+	p := NewProber(ProberOptions{
+		Dial: func(context.Context, string, netip.AddrPort, time.Duration) (*net.TCPConn, error) {
+			close(asked)
+			<-answer
+			return nil, errTest
+		},
+		Interval: time.Hour, Timeout: time.Minute, Parallel: 1, Metrics: NewMetrics(registry), Changed: func(string) {},
+	})
+	p.Set([]Backend{at("192.0.2.1:6443", "qdhcp")})
+	<-asked
+	p.Set(nil)
+	close(answer)
+	p.Close()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if len(m.GetLabel()) > 0 {
+				t.Errorf("%s%v is still there", f.GetName(), m.GetLabel())
+			}
+		}
+	}
+}
+
 func TestPrefer(t *testing.T) {
 	b := at("10.0.0.5:1", "a", "b", "c")
 	if got := b.Prefer(b.Namespaces[1]); got.Namespaces[0].Name != "b" || got.Namespaces[1].Name != "a" || len(b.Namespaces) != 3 || b.Namespaces[0].Name != "a" {

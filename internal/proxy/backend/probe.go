@@ -122,6 +122,7 @@ func (p *Prober) Set(backends []Backend) {
 		if !keep[stack] {
 			pr.remove()
 			delete(p.probes, stack)
+			p.Metrics.Forget(stack) // a check that is under way sees that it was removed, and counts no more
 		}
 	}
 }
