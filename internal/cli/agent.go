@@ -8,14 +8,14 @@ import (
 
 // agentCommand is what a deployer starts on hosts and in containers. It is hidden: nobody types it.
 type agentCommand struct {
-	Store string `placeholder:"DIGEST" help:"Take a file with this digest from standard input into the host's store."`
+	Store bool `help:"Take files from standard input into the host's store."`
 }
 
-// Run serves a deployer, or takes one file.
+// Run serves a deployer, or takes files.
 func (c *agentCommand) Run(ctx context.Context, streams Streams) error {
 	m := host.This()
-	if c.Store != "" {
-		return host.Store(m, c.Store, streams.In)
+	if c.Store {
+		return host.Receive(m, streams.In, streams.Out)
 	}
 	return host.Serve(context.WithoutCancel(ctx), m, streams.In, streams.Out)
 }
