@@ -15,7 +15,7 @@ import (
 
 // agentCommand is what a deployer starts on hosts and in containers, and the backups' timer. It is hidden: nobody types it.
 type agentCommand struct {
-	Store   string `placeholder:"DIGEST" help:"Take a file with this digest from standard input into the host's store."`
+	Store   bool   `help:"Take files from standard input into the host's store."`
 	Backup  string `placeholder:"FILE" help:"Make a backup as these settings say; - is standard input."`
 	Restore string `placeholder:"FILE" help:"Unpack a backup as this order says; - is standard input."`
 }
@@ -24,8 +24,8 @@ type agentCommand struct {
 func (c *agentCommand) Run(ctx context.Context, streams Streams) error {
 	m := host.This()
 	switch {
-	case c.Store != "":
-		return host.Store(m, c.Store, streams.In)
+	case c.Store:
+		return host.Receive(m, streams.In, streams.Out)
 	case c.Backup != "":
 		return c.backup(ctx, m, streams)
 	case c.Restore != "":

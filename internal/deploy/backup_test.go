@@ -119,6 +119,7 @@ func TestRestorePlans(t *testing.T) {
 	restored := []string{
 		a.Name + ": run backup monday.tar.gz.age", "cluster: delete Node others than " + a.NodeName, a.Name + ": run kubeadm init", a.Name + ": update Node " + a.NodeName,
 		b.Name + ": run kubeadm join", b.Name + ": update Node " + b.NodeName, c.Name + ": run kubeadm join", c.Name + ": update Node " + c.NodeName,
+		"cluster: check Deployment kube-system/coredns",
 	}
 	for _, tt := range []struct {
 		reason string
@@ -170,6 +171,7 @@ func TestRestorePlans(t *testing.T) {
 			want: []string{
 				b.Name + ": run backup monday.tar.gz.age", "cluster: delete Node others than " + b.NodeName, b.Name + ": run kubeadm init", b.Name + ": update Node " + b.NodeName,
 				c.Name + ": run kubeadm join", c.Name + ": update Node " + c.NodeName,
+				"cluster: check Deployment kube-system/coredns",
 			},
 		},
 		{

@@ -186,7 +186,7 @@ func (s *server) session(c ssh.Channel, reqs <-chan *ssh.Request) {
 func program(t *testing.T) remote.Program {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	script := "#!/bin/sh\n[ \"$2\" = --store ] && { cat > /dev/null; exit 0; }\nn=0; while read -r line; do n=$((n+1)); echo \"{\\\"id\\\":$n,\\\"out\\\":\\\"yes\\\"}\"; done\n"
+	script := "#!/bin/sh\n[ \"$2\" = --store ] && { echo ok; echo ok; echo no room; exec cat > \"${0%/*}/../got.$$\"; }\nn=0; while read -r line; do n=$((n+1)); echo \"{\\\"id\\\":$n,\\\"out\\\":\\\"yes\\\"}\"; done\n"
 	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -209,11 +209,36 @@ func TestSSH(t *testing.T) {
 		if err := c.Call(t.Context(), "", "x", nil, &answer, nil); err != nil || answer != "yes" {
 			t.Errorf("%q %v", answer, err)
 		}
-		if err := c.Upload(t.Context(), "sha256:0", strings.NewReader("x")); err != nil {
-			t.Error(err)
+		for _, text := range []string{"x", ""} { // through one agent
+			if err := c.Upload(t.Context(), "sha256:0", strings.NewReader(text)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := c.Upload(t.Context(), "sha256:0", strings.NewReader("y")); err == nil || err.Error() != "no room" {
+			t.Errorf("the host had no room: %v", err)
 		}
 		_ = c.Close()
 		_ = c.Close() // twice is once
+	}
+	const one = "sha256:0\n\x00\x00\x00\x01x\x00\x00\x00\x00sha256:0\n\x00\x00\x00\x00sha256:0\n\x00\x00\x00\x01y\x00\x00\x00\x00"
+	var got string
+	for range 500 { // the host writes it down when it likes
+		received, _ := filepath.Glob(filepath.Join(s.dir, "got.*"))
+		got = ""
+		for _, f := range received {
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(text)
+		}
+		if got == one+one {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if got != one+one {
+		t.Errorf("the host got %q", got)
 	}
 	files, _ := filepath.Glob(filepath.Join(s.dir, "lib", "*"))
 	if len(files) != 1 {

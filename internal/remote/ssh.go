@@ -268,10 +268,7 @@ func start(client *ssh.Client, t Target, path string) (*Conn, error) {
 	c.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		return client.DialContext(ctx, network, address)
 	}
-	c.upload = func(ctx context.Context, digest string, r io.Reader) error {
-		_, err := output(client, &untilDone{ctx: ctx, r: r}, sudo(t.User)+path+" agent --store "+digest)
-		return err
-	}
+	c.upload = (&uploads{client: client, command: sudo(t.User) + path + " agent --store"}).put
 	stop := make(chan struct{})
 	c.close = sync.OnceValue(func() error {
 		close(stop)
@@ -286,19 +283,6 @@ func start(client *ssh.Client, t Target, path string) (*Conn, error) {
 	})
 	go heartbeat(client, c, stop)
 	return c, nil
-}
-
-// untilDone ends a copy when its context does.
-type untilDone struct {
-	ctx context.Context //nolint:containedctx // a reader has no other way to hear of it; it lives as long as one call
-	r   io.Reader
-}
-
-func (u *untilDone) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
 }
 
 // heartbeat notices hosts that vanished without a word.

@@ -254,14 +254,15 @@ func TestFaultsInterrupted(t *testing.T) {
 }
 
 func (l lab) noRoom(t *testing.T) {
-	host := l.three(t)[2].host
+	nodes := l.nodes(t)
+	host := nodes[len(nodes)-1].host
 	l.ssh(t, host, "mount -t tmpfs -o size=1g tmpfs /var/lib/lxc")
 	out, code := l.try(t, "apply")
 	l.ssh(t, host, "umount /var/lib/lxc")
 	if code != 1 || !strings.Contains(out, "host "+host+": 1 GiB are free in /var/lib/lxc") || !strings.Contains(out, "nothing was changed") {
 		t.Errorf("status %d, want 1 and which disk:\n%s", code, out)
 	}
-	for _, n := range l.nodes(t) {
+	for _, n := range nodes {
 		if got := l.ssh(t, n.host, "ls -A /var/lib/lxc /var/lib/jeroboam 2>/dev/null | grep -v : || true"); strings.TrimSpace(got) != "" {
 			t.Errorf("%s was changed: %s", n.host, got)
 		}
@@ -349,8 +350,8 @@ func (l lab) destroyed(t *testing.T, before map[string]string) {
 
 // cutOff fills the disk of one host in the middle of a run from empty hosts, then cuts another one off in the middle of the next.
 func (l lab) cutOff(t *testing.T) {
-	nodes := l.three(t)
-	host := nodes[2].host
+	nodes := l.nodes(t)
+	host, cut := nodes[len(nodes)-1].host, nodes[len(nodes)/2]
 	// Twelve gigabytes are room enough for preflight; nothing of them is used, because then there are only 150 megabytes.
 	l.ssh(t, host, "mkdir -p /var/lib/jeroboam && mount -t tmpfs -o size=12g tmpfs /var/lib/jeroboam")
 	r := l.start(t, "apply")
@@ -365,23 +366,23 @@ func (l lab) cutOff(t *testing.T) {
 	l.ssh(t, host, "umount /var/lib/jeroboam")
 
 	r = l.start(t, "apply")
-	if !r.await(regexp.MustCompile(regexp.QuoteMeta(nodes[1].name)+`: create unit`), 10*time.Minute) {
-		t.Fatalf("%s was not begun:\n%s", nodes[1].name, r.output())
+	if !r.await(regexp.MustCompile(regexp.QuoteMeta(cut.name)+`: create unit`), 10*time.Minute) {
+		t.Fatalf("%s was not begun:\n%s", cut.name, r.output())
 	}
-	if out, code := l.run(t, "ip", "link", "set", nodes[1].host, "down"); code != 0 {
+	if out, code := l.run(t, "ip", "link", "set", cut.host, "down"); code != 0 {
 		t.Fatal(out)
 	}
 	began := time.Now()
 	out, code = r.wait()
 	t.Logf("the run ended %.0f s after the host was cut off", time.Since(began).Seconds())
-	if code != 1 || !strings.Contains(out, "host "+nodes[1].host+": the connection to the host is gone") || !strings.Contains(out, "running again goes on") {
+	if code != 1 || !strings.Contains(out, "host "+cut.host+": the connection to the host is gone") || !strings.Contains(out, "running again goes on") {
 		t.Errorf("status %d, want 1 and the host's name:\n%s", code, tailOf(out))
 	}
 	out, code = l.deploy(t, "plan")
 	if code != 1 {
 		t.Errorf("a plan without a host: status %d\n%s", code, out)
 	}
-	if out, code := l.run(t, "ip", "link", "set", nodes[1].host, "up"); code != 0 {
+	if out, code := l.run(t, "ip", "link", "set", cut.host, "up"); code != 0 {
 		t.Fatal(out)
 	}
 	l.apply(t)
