@@ -1,0 +1,4 @@
+package deploy
+
+// Evict is for the test of drains.
+var Evict = evict
