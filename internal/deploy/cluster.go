@@ -14,9 +14,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
@@ -65,7 +67,7 @@ func Connect(ctx context.Context, h Hosts, via Place, server string) (client.Cli
 	if err != nil {
 		return nil, err
 	}
-	scheme, err := kube.NewScheme()
+	scheme, err := Scheme()
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +76,20 @@ func Connect(ctx context.Context, h Hosts, via Place, server string) (client.Cli
 		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
 	return c, nil
+}
+
+// Scheme has the types that a deployment speaks of beside Jeroboam's own: evictions, and the workloads of kubeadm's addons.
+func Scheme() (*runtime.Scheme, error) {
+	s, err := kube.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, policyv1.AddToScheme} {
+		if err := add(s); err != nil {
+			return nil, fmt.Errorf("register types: %w", err)
+		}
+	}
+	return s, nil
 }
 
 // AdminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address that is

@@ -11,3 +11,6 @@ func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
 	}
 	return out, err
 }
+
+// Evict is for the test of drains.
+var Evict = evict

@@ -138,7 +138,7 @@ func (d *Deployment) drain(ctx context.Context, n intent.Node) (func(), error) {
 		}
 	}
 	d.say(rollStep, n.Name, "drain")
-	err = d.wait(ctx, rollStep, n.Name, 2*time.Minute, func() (bool, string) { return d.evict(ctx, c, n) })
+	err = d.wait(ctx, rollStep, n.Name, 2*time.Minute, func() (bool, string) { return evict(ctx, c, n.NodeName) })
 	if err != nil {
 		d.say(rollStep, n.Name, "%v: going on", err)
 	}
@@ -171,9 +171,9 @@ func (d *Deployment) cordon(ctx context.Context, c client.Client, n intent.Node,
 }
 
 // evict asks for everything to go that is not the node's own; true when nothing is left.
-func (d *Deployment) evict(ctx context.Context, c client.Client, n intent.Node) (bool, string) {
+func evict(ctx context.Context, c client.Client, node string) (bool, string) {
 	var pods corev1.PodList
-	if err := c.List(ctx, &pods, client.MatchingFields{"spec.nodeName": n.NodeName}); err != nil {
+	if err := c.List(ctx, &pods, client.MatchingFields{"spec.nodeName": node}); err != nil {
 		return false, err.Error()
 	}
 	var left []string

@@ -195,13 +195,23 @@ func (w Wanted) record(n intent.Node) map[string]m {
 	return nil
 }
 
+// recorded are the settings that were in force when we last wrote them down. The original collection rewrites the file in every run
+// and applies it never: what that one names is no more ours than any other argument, and stays.
+func recorded(state host.Node) map[string]m {
+	text, ours := strings.CutPrefix(state.Settings[host.KubeadmConfig], ourMark)
+	if !ours {
+		return nil
+	}
+	return documentsByKind(text)
+}
+
 // nodeDiffers compares the settings of a member with the configuration.
 func nodeDiffers(w Wanted, n intent.Node, state host.Node) differences {
 	var out differences
 	if state.Settings == nil {
 		return out // not looked at
 	}
-	want, before := w.record(n), documentsByKind(state.Settings[host.KubeadmConfig])
+	want, before := w.record(n), recorded(state)
 	for _, name := range host.StaticPods() {
 		manifest, ok := state.Settings[path.Join(host.Manifests, name+".yaml")]
 		if !ok {
@@ -222,6 +232,7 @@ func nodeDiffers(w Wanted, n intent.Node, state host.Node) differences {
 	env := kubeletArguments(state.Settings[host.KubeletFlags])
 	wantFlags := flags(want)
 	delete(wantFlags, "container-runtime-endpoint") // kubeadm moves it into a file of its own
+	delete(env, "container-runtime-endpoint")
 	out.kubelet = argumentsDiffer("kubelet", wantFlags, flags(before), env)
 	config := document(state.Settings[host.KubeletConfig])
 	out.kubelet = append(out.kubelet, fieldsDiffer(want["KubeletConfiguration"], before["KubeletConfiguration"], config)...)
@@ -242,7 +253,7 @@ func sharedChanges(w Wanted, world World) []plan.Change {
 		return nil
 	}
 	n := world.bootstrap(w.Intent.Nodes)
-	want, before := w.record(n), documentsByKind(world.Nodes[n.Name].Settings[host.KubeadmConfig])
+	want, before := w.record(n), recorded(world.Nodes[n.Name])
 	have, kubelet, proxy := document(s.Cluster), document(s.Kubelet), document(s.Proxy)
 	var out []plan.Change
 	add := func(name string, what []string) {
@@ -313,8 +324,8 @@ func addonsDiffer(w Wanted, s Shared) []string {
 
 // liveDocuments is kubeadm's configuration for a cluster that lives: what the cluster keeps, with what the configuration names
 // put over it, and without what the configuration named before.
-func liveDocuments(w Wanted, n intent.Node, s Shared, record string) (string, error) {
-	want, before := w.record(n), documentsByKind(record)
+func liveDocuments(w Wanted, n intent.Node, s Shared, state host.Node) (string, error) {
+	want, before := w.record(n), recorded(state)
 	docs := []m{want["InitConfiguration"], overlaidCluster(want["ClusterConfiguration"], before["ClusterConfiguration"], document(s.Cluster))}
 	docs = append(docs, overlaid(want["KubeletConfiguration"], before["KubeletConfiguration"], document(s.Kubelet)))
 	if proxy, ok := want["KubeProxyConfiguration"]; ok {

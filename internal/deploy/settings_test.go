@@ -108,13 +108,19 @@ func TestSettings(t *testing.T) {
 			want: []string{a.Name + ": kubeadm settings: kube-apiserver loses --profiling=false"},
 		},
 		{
-			reason: "the record of the original collection, with arguments as a map, is understood",
+			reason: "what the original collection's file names was not ours: it is rewritten in every run and never applied",
 			spoil: func(world *deploy.World) {
 				change(world, apiserver, "    - --tls", "    - --profiling=false\n    - --tls")
 				n := world.Nodes[a.Name]
 				n.Settings[host.KubeadmConfig] = "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\napiServer:\n  extraArgs:\n    profiling: \"false\"\n"
+				n.Settings[host.KubeletFlags] = strings.Replace(n.Settings[host.KubeletFlags], "--node-ip", "--container-runtime-endpoint=unix:///x --node-ip", 1)
 			},
-			want: []string{a.Name + ": kubeadm settings: kube-apiserver loses --profiling=false"},
+		},
+		{
+			reason: "a ClusterConfiguration of an older kubeadm has its arguments in a map",
+			spoil: func(world *deploy.World) {
+				world.Cluster.Shared.Cluster = strings.Replace(world.Cluster.Shared.Cluster, "apiServer:\n  extraArgs:\n  - name: tls-min-version\n    value: VersionTLS13\n", "apiServer:\n  extraArgs:\n    tls-min-version: VersionTLS13\n", 1)
+			},
 		},
 		{
 			reason: "kubelet alone has other settings",

@@ -102,7 +102,7 @@ func (d *Deployment) kubeadmLive(ctx context.Context, n intent.Node, limit time.
 			d.World.Cluster.Shared, _ = readShared(ctx, c) // without it, the configuration alone
 		}
 	}
-	text, err := liveDocuments(d.Wanted, n, d.World.Cluster.Shared, d.World.Nodes[n.Name].Settings[host.KubeadmConfig])
+	text, err := liveDocuments(d.Wanted, n, d.World.Cluster.Shared, d.World.Nodes[n.Name])
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 		w.add(n.Name, groupNode, items...)
 		w.add(n.Name, groupKubelet, kubeletItems(b)...)
 		// Not shown: the one of a node that the original collection made has what let it join.
-		w.add(n.Name, groupRecord, host.Item{File: &host.File{Path: host.KubeadmConfig, Content: record, Mode: 0o640, Secret: true}})
+		w.add(n.Name, groupRecord, host.Item{File: &host.File{Path: host.KubeadmConfig, Content: ourMark + record, Mode: 0o640, Secret: true}})
 		timer, err := backupItems(in, n, facts[n.PhysicalHost])
 		if err != nil {
 			return w, err
@@ -256,7 +256,7 @@ func haproxyItems(h intent.HAProxyHost, f host.Facts) []host.Item {
 	}})
 }
 
-// ourMark begins the fragments we wrote: removing removes only those.
+// ourMark begins the fragments we wrote, because removing removes only those, and the records of settings.
 const ourMark = "# Written by jeroboam deploy.\n"
 
 // binds leaves the external address out, unless a fragment that is there has it: the API is for the deployment alone, but

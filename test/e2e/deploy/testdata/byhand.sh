@@ -61,6 +61,7 @@ oom_score = 0
   [plugins."io.containerd.grpc.v1.cri"]
     sandbox_image = "registry.k8s.io/pause:$PAUSE"
     max_container_log_line_size = -1
+    restrict_oom_score_adj = true
 X
 cat > $R/etc/systemd/system/containerd.service <<X
 [Unit]
@@ -92,7 +93,7 @@ printf 'net.ipv4.ip_forward = 1\nnet.ipv4.conf.all.rp_filter = 0\n' > $R/etc/sys
 cat > $R/etc/cni/net.d/05-byhand.conflist <<'X'
 {"cniVersion": "1.0.0", "name": "byhand", "plugins": [{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "ipam": {"type": "host-local", "ranges": [[{"subnet": "172.29.200.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}, {"type": "portmap", "capabilities": {"portMappings": true}}]}
 X
-# As the collection renders it, but for what this lab's kernel needs: failCgroupV1, kube-proxy's mode, images that are there.
+# As the collection renders it, but for what this lab needs: failCgroupV1, kube-proxy's mode, images that are there (and restrict_oom_score_adj above).
 cat > $R/etc/kubernetes/kubeadm.yaml <<X
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
