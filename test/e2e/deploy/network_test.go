@@ -112,7 +112,7 @@ func TestNetwork(t *testing.T) {
 	l := open(t)
 	shell := l.image(t, "cilium")
 	if shell == "" {
-		t.Skip("the bundle was built with --without cilium: the light network has no policies, and no image with a shell to ask from")
+		t.Skip("the bundle was built without cilium: the light network has no policies, and no image with a shell to ask from")
 	}
 	l.mustKubectl(t, fmt.Sprintf(reach, l.image(t, "coredns"), shell), "apply -f -")
 	defer l.kubectl(t, "", "delete namespace reach --wait=false")
