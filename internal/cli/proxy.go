@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -86,7 +88,26 @@ func (c *proxyRunCommand) Run(ctx context.Context, streams Streams) error {
 		Check: backend.Check(c.Check), CheckInterval: c.CheckInterval, CheckTimeout: c.CheckTimeout,
 		HelloTimeout: c.HelloTimeout, ConnectTimeout: c.ConnectTimeout, MaxConnections: c.MaxConnections, MaxPending: c.MaxPending,
 		MaxPerBackend: c.MaxPerCluster, Drain: c.Drain, AdminListen: c.AdminListen, Log: log,
+		Ready: func() { notify(ctx, log) },
 	})
+}
+
+// notify tells systemd that the service has started (sd_notify(3)): "systemctl start" returns then, and not before an older process
+// may be stopped.
+func notify(ctx context.Context, log *slog.Logger) {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unixgram", socket)
+	if err == nil {
+		_, err = c.Write([]byte("READY=1"))
+		err = errors.Join(err, c.Close())
+	}
+	if err != nil {
+		log.WarnContext(ctx, "systemd was not told that the proxy is ready", "error", err)
+	}
 }
 
 // validate reports every problem at once.

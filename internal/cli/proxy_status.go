@@ -54,7 +54,7 @@ func printStatus(out io.Writer, s proxy.Status) error {
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	// Flush reports what went wrong.
-	_, _ = fmt.Fprintf(w, "host %s, %s plane, clients reach it at %s, %d namespaces of Neutron's: %s\n", s.Host, s.Plane, s.Advertised, s.Namespaces, state)
+	_, _ = fmt.Fprintf(w, "host %s, process %d, %s plane, clients reach it at %s, %d namespaces of Neutron's: %s\n", s.Host, s.PID, s.Plane, s.Advertised, s.Namespaces, state)
 	if len(s.Clusters) > 0 {
 		_, _ = fmt.Fprintln(w, "CLUSTER\tADDRESS\tNAMESPACE\tPUBLISHED\tCONNECTIONS\tWHY")
 	}

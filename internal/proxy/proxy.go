@@ -52,6 +52,7 @@ type Options struct {
 	Drain          time.Duration // how long streams may go on after the end was asked for
 
 	AdminListen string // host:port of /metrics, /healthz, /readyz and /status
+	Ready       func() // called once, when an older process of this host may end; may be nil
 	Log         *slog.Logger
 	Now         func() time.Time // the clock; nil is the system's
 }
@@ -84,6 +85,7 @@ type proxy struct {
 	dirty    chan struct{}
 	draining atomic.Bool
 	failed   chan error // what must not end has ended
+	told     sync.Once  // Ready
 	work     sync.WaitGroup
 
 	mu        sync.Mutex
@@ -216,6 +218,9 @@ func (p *proxy) rounds(ctx context.Context) {
 		select {
 		case <-p.dirty:
 			p.round()
+			if p.Ready != nil && p.ready() == nil { // each step towards it is a change
+				p.told.Do(p.Ready)
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,6 +17,7 @@ import (
 // Status is what a proxy says of itself.
 type Status struct {
 	Host       string          `json:"host"`
+	PID        int             `json:"pid"` // while a new process takes over, either of two may answer
 	Plane      string          `json:"plane"`
 	Advertised string          `json:"advertised"`
 	Ready      bool            `json:"ready"`
@@ -39,7 +41,7 @@ type ClusterStatus struct {
 }
 
 func (p *proxy) status() Status {
-	s := Status{Host: p.Identity.Host, Plane: p.Plane, Clusters: []ClusterStatus{}}
+	s := Status{Host: p.Identity.Host, PID: os.Getpid(), Plane: p.Plane, Clusters: []ClusterStatus{}}
 	if err := p.ready(); err != nil {
 		s.Why = err.Error()
 	} else {

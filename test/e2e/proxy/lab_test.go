@@ -332,7 +332,16 @@ func (h *host) awaitReady(t *testing.T) {
 			t.Fatalf("the proxy of %s ended:\n%s", h.name, tail(h.proxy.log))
 		default:
 		}
-		_, err := h.admin("/readyz")
+		s, err := h.says()
+		switch {
+		case err != nil:
+			return err
+		case s.PID != h.proxy.cmd.Process.Pid:
+			return fmt.Errorf("an older process answers")
+		case !s.Ready:
+			return errors.New(s.Why)
+		}
+		_, err = h.admin("/readyz")
 		return err
 	})
 }
@@ -363,12 +372,17 @@ func (h *host) admin(path string) (string, error) {
 	return string(b), err
 }
 
-func (h *host) status(t *testing.T) (s proxy.Status) {
-	t.Helper()
+func (h *host) says() (s proxy.Status, err error) {
 	text, err := h.admin("/status")
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &s)
 	}
+	return s, err
+}
+
+func (h *host) status(t *testing.T) proxy.Status {
+	t.Helper()
+	s, err := h.says()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,9 @@ const binDir = "../../../bin"
 
 var (
 	full      = flag.Bool("full", false, "everything as long and as large as promised")
-	idle      = flag.Duration("idle", 30*time.Second, "how long a watch is silent")
+	idle      = flag.Duration("idle", 20*time.Second, "how long a watch is silent")
 	partition = flag.Duration("partition", 55*time.Second, "how long a host is cut off; longer than its lease lasts")
-	many      = flag.Int("many", 200, "clusters on one host")
+	many      = flag.Int("many", 100, "clusters on one host")
 	transfer  = flag.Int64("bytes", 2<<30, "of the large transfer")
 	measure   = flag.Duration("measure", time.Second, "how long each comparison with haproxy lasts")
 )
