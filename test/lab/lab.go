@@ -86,6 +86,7 @@ func (l *Lab) Up(ctx context.Context, hosts int) error {
 		{"needed programs", l.checkPrograms},
 		{"root file systems in the cache", l.fillCache},
 		{"remove what an earlier run left", func(ctx context.Context) error { return (&Lab{Dir: l.Dir, Out: l.Out, Err: l.Err}).Down(ctx) }},
+		{"room for the hosts among inotify's instances", l.checkInotify},
 		{"directory, keys and list of hosts", l.makeDir},
 		{"namespaces and the bridge between hosts", l.makeNamespaces},
 		{"hosts on disk", l.eachHost(l.makeHost)},

@@ -97,8 +97,10 @@ func TestDeploy(t *testing.T) {
 	if out, code := l.deploy(t, "status"); code != 0 {
 		t.Errorf("status: %d\n%s", code, out)
 	}
-	node := strings.Fields(l.ssh(t, "infra2", "lxc-ls -1"))[0]
-	l.ssh(t, "infra2", "echo '# by hand' >> /var/lib/lxc/"+node+"/rootfs/etc/crictl.yaml")
+	nodes := l.nodes(t)
+	changed := nodes[len(nodes)/2]
+	node := changed.name
+	l.ssh(t, changed.host, "echo '# by hand' >> /var/lib/lxc/"+node+"/rootfs/etc/crictl.yaml")
 	p, code := l.plan(t)
 	if code != 2 || len(p.Changes) != 1 || p.Changes[0].Name != "/etc/crictl.yaml" || p.Changes[0].Place != node {
 		t.Errorf("one file was changed by hand; the plan (status %d) has %+v", code, p.Changes)
