@@ -94,10 +94,10 @@ func (d *Deployment) forgetOld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.wait(ctx, restoreStep, n.Name, 3*time.Minute, func() (bool, string) { // an API server that has just begun to serve may still refuse
+	err = d.wait(ctx, restoreStep, n.Name, 5*time.Minute, func() (bool, string) { // an API server that has just begun to serve may still refuse
 		err := forgetNodes(ctx, c, n)
 		if err == nil {
-			err = forgetPods(ctx, c)
+			err = forgetPods(ctx, c, n)
 		}
 		return err == nil, fmt.Sprint(err)
 	})
@@ -125,8 +125,9 @@ func forgetNodes(ctx context.Context, c client.Client, but intent.Node) error {
 	return nil
 }
 
-// forgetPods deletes pods that their controllers make again. Others stay: kubelet starts them where their node is.
-func forgetPods(ctx context.Context, c client.Client) error {
+// forgetPods deletes pods that their controllers make again. Others stay: kubelet starts them where their node is. It may have
+// started pods of this node already, so those end in order: two of kube-proxy at a time would leave rules that nobody mends.
+func forgetPods(ctx context.Context, c client.Client, here intent.Node) error {
 	var pods corev1.PodList
 	if err := c.List(ctx, &pods); err != nil {
 		return err
@@ -137,7 +138,11 @@ func forgetPods(ctx context.Context, c client.Client) error {
 		if owner == nil || owner.Kind == "Node" || ended { // static pods are kubelet's
 			continue
 		}
-		if err := c.Delete(ctx, &p, client.GracePeriodSeconds(0), client.Preconditions{UID: &p.UID}); client.IgnoreNotFound(err) != nil {
+		opts := []client.DeleteOption{client.Preconditions{UID: &p.UID}}
+		if p.Spec.NodeName != here.NodeName { // nobody is there who could end it
+			opts = append(opts, client.GracePeriodSeconds(0))
+		}
+		if err := c.Delete(ctx, &p, opts...); client.IgnoreNotFound(err) != nil {
 			return err
 		}
 	}
