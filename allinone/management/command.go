@@ -49,14 +49,14 @@ func (c *Command) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	}
 	log := LogFile(c.LogFile)
 	defer func() { err = errors.Join(err, log.Close()) }()
-	if err := LogTo(log, c.LogLevel); err != nil {
-		return err
-	}
 	stderr, undo, err := DivertStderr(stderr, dir.Path("stderr.log"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, undo()) }()
+	if err := LogTo(log, stderr, c.LogLevel); err != nil {
+		return err
+	}
 	cluster, err := New(Options{
 		Dir: dir, APIPort: c.APIPort, Kubeconfig: c.KubeconfigOut, CRDDirs: c.CRDs, Log: log,
 		ClusterAPI: c.Controllers == "clusterapi", WorkloadPorts: c.WorkloadPorts, Scheduler: c.Scheduler, APIServerArgs: c.APIServerArgs, Concurrency: c.Concurrency,

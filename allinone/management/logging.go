@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -45,9 +47,10 @@ func DivertStderr(stderr io.Writer, path string) (terminal io.Writer, undo func(
 	}, nil
 }
 
-// LogTo sends what Kubernetes and Cluster API log to w, and nothing to the terminal. Their loggers are global to the process:
-// call it once, before anything starts.
-func LogTo(w io.Writer, verbosity int) error {
+// LogTo sends what Kubernetes and Cluster API log to w, and nothing to the terminal but last words: a library that gives up (a start
+// hook of the API server that failed, say) ends the process at once, and no error of ours is told any more. Their loggers are global
+// to the process: call it once, before anything starts.
+func LogTo(w, terminal io.Writer, verbosity int) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)
 	for name, value := range map[string]string{
@@ -59,7 +62,39 @@ func LogTo(w io.Writer, verbosity int) error {
 			return fmt.Errorf("set up logging: %w", err)
 		}
 	}
-	klog.SetOutput(w)
+	last := &lastWords{Writer: w}
+	klog.SetOutput(last)
+	exit := klog.OsExit
+	klog.OsExit = func(code int) {
+		_, _ = fmt.Fprintf(terminal, "error: Kubernetes gave up: %s; nothing is lost, start it again\n", last.words()) // ends now
+		exit(code)
+	}
 	ctrl.SetLogger(klog.Background())
 	return nil
+}
+
+// lastWords keeps the last fatal line of klog: "F1124 12:33:52.123456    4711 hooks.go:203] what happened".
+type lastWords struct {
+	io.Writer
+
+	line atomic.Pointer[string]
+}
+
+func (l *lastWords) Write(p []byte) (int, error) {
+	if line := string(p); strings.HasPrefix(line, "F") {
+		l.line.Store(&line)
+	}
+	return l.Writer.Write(p)
+}
+
+func (l *lastWords) words() string {
+	line := l.line.Load()
+	if line == nil {
+		return "it did not say why"
+	}
+	first, _, _ := strings.Cut(*line, "\n")
+	if _, message, ok := strings.Cut(first, "] "); ok {
+		return message
+	}
+	return first
 }

@@ -81,8 +81,8 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 			return err
 		}
 	}
-	// Progress goes to stdout, and what is wrong is returned: nothing of ours is written to stderr.
-	_, undo, err := management.DivertStderr(stderr, dir.Path("stderr.log"))
+	// Progress goes to stdout, and what is wrong is returned: nothing of ours is written to stderr, but last words.
+	terminal, undo, err := management.DivertStderr(stderr, dir.Path("stderr.log"))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 	logPath := dir.Path("allinone.log")
 	logFile := management.LogFile(logPath)
 	defer func() { err = errors.Join(err, logFile.Close()) }()
-	if err := management.LogTo(logFile, 0); err != nil {
+	if err := management.LogTo(logFile, terminal, 0); err != nil {
 		return err
 	}
 	log, err := cli.NewLog(logFile, "text", c.LogLevel)

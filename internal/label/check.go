@@ -8,24 +8,31 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // None of these lets a newline, a quote, a backslash, a brace or the beginning of a YAML construct through.
+//
+// They are compiled when first asked: bounded repeats make them large, and most commands never look at a label.
 var (
-	reText     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/+ -]{0,253}[A-Za-z0-9._/+-])?$`)
-	reClaim    = regexp.MustCompile(`^[A-Za-z0-9:/._-][A-Za-z0-9:/._@-]{0,511}$`)
-	reInt      = regexp.MustCompile(`^[0-9]{1,9}$`)
-	reVersion  = regexp.MustCompile(`^v(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})(-(0|[1-9][0-9]{0,8}|[0-9]{0,9}[A-Za-z-][0-9A-Za-z-]{0,31})(\.(0|[1-9][0-9]{0,8}|[0-9]{0,9}[A-Za-z-][0-9A-Za-z-]{0,31})){0,4})?$`)
-	reTag      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	reURL      = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/%+:@-]*)?$`)
-	reZone     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$`)
-	reUUID     = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	reDomain   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
-	reHost     = regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
-	reRegistry = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*){0,16}/?$`)
-	rePlugin   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,62}$`)
-	reName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	reText     = lazy(`^[A-Za-z0-9]([A-Za-z0-9._/+ -]{0,253}[A-Za-z0-9._/+-])?$`)
+	reClaim    = lazy(`^[A-Za-z0-9:/._-][A-Za-z0-9:/._@-]{0,511}$`)
+	reInt      = lazy(`^[0-9]{1,9}$`)
+	reVersion  = lazy(`^v(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})(-(0|[1-9][0-9]{0,8}|[0-9]{0,9}[A-Za-z-][0-9A-Za-z-]{0,31})(\.(0|[1-9][0-9]{0,8}|[0-9]{0,9}[A-Za-z-][0-9A-Za-z-]{0,31})){0,4})?$`)
+	reTag      = lazy(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	reURL      = lazy(`^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/%+:@-]*)?$`)
+	reZone     = lazy(`^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$`)
+	reUUID     = lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	reDomain   = lazy(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+	reHost     = lazy(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+	reRegistry = lazy(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*){0,16}/?$`)
+	rePlugin   = lazy(`^[A-Za-z][A-Za-z0-9]{0,62}$`)
+	reName     = lazy(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 )
+
+func lazy(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
 
 // cipherSuites are the names that kube-apiserver 1.36 takes for --tls-cipher-suites (k8s.io/component-base/cli/flag).
 func cipherSuites() []string {
@@ -102,7 +109,7 @@ func (l Label) okItem(v string) bool {
 		return ok
 	case Int:
 		n, err := strconv.Atoi(v)
-		return reInt.MatchString(v) && err == nil && n >= l.Min && n <= l.Max
+		return reInt().MatchString(v) && err == nil && n >= l.Min && n <= l.Max
 	case CIDR:
 		p, err := netip.ParsePrefix(v)
 		return err == nil && p.Addr().Is4() && p == p.Masked() && p.Bits() >= l.Min && p.Bits() <= l.Max
@@ -111,20 +118,20 @@ func (l Label) okItem(v string) bool {
 	case Enum:
 		return slices.Contains(l.Allowed, v)
 	case Host:
-		return isIP(v) || len(v) <= 253 && reHost.MatchString(v)
+		return isIP(v) || len(v) <= 253 && reHost().MatchString(v)
 	case Cipher:
 		return slices.Contains(cipherSuites(), v)
 	case URL:
 		u, err := url.Parse(v)
-		return len(v) <= 2048 && reURL.MatchString(v) && err == nil && u.Hostname() != ""
+		return len(v) <= 2048 && reURL().MatchString(v) && err == nil && u.Hostname() != ""
 	case Domain:
-		return len(v) <= 190 && reDomain.MatchString(v)
+		return len(v) <= 190 && reDomain().MatchString(v)
 	default:
-		re := map[Type]*regexp.Regexp{
+		re := map[Type]func() *regexp.Regexp{
 			Text: reText, Claim: reClaim, Version: reVersion, Tag: reTag, Zone: reZone, UUID: reUUID,
 			Path: reRegistry, Plugin: rePlugin, Name: reName,
 		}[l.Type]
-		return re != nil && re.MatchString(v)
+		return re != nil && re().MatchString(v)
 	}
 }
 

@@ -87,7 +87,8 @@ func TestNodeGroupThatNeverComes(t *testing.T) {
 	await(t, "node group never is gone", clusterBound, user.groupGone(c.UUID, "never"))
 	user.reachesFrom(t, c.UUID, "UPDATE_COMPLETE", "UPDATE_FAILED")
 	user.want(t, http.StatusAccepted, "POST", "/clusters/half/actions/resize", object{"node_count": 2}, nil)
-	if c := user.reaches(t, c.UUID, "UPDATE_COMPLETE"); len(c.Faults) != 0 {
+	// On a machine that is slower than the two minutes it fails before it is done.
+	if c := user.reachesFrom(t, c.UUID, "UPDATE_COMPLETE", "UPDATE_FAILED"); len(c.Faults) != 0 {
 		t.Errorf("faults are %v after the failed group is gone", c.Faults)
 	}
 	wantNodes(t, config, 1, 2, "v1.34.2")
