@@ -86,8 +86,11 @@ func (d *Deployment) upload(ctx context.Context, name, digest string) error {
 
 // ensure brings the items of a place in the given groups to where they should be.
 func (d *Deployment) ensure(ctx context.Context, step, place string, groups ...string) error {
+	return d.ensureItems(ctx, step, place, d.Wanted.At(place, groups...))
+}
+
+func (d *Deployment) ensureItems(ctx context.Context, step, place string, items []host.Item) error {
 	p := d.Wanted.Places[place]
-	items := d.Wanted.At(place, groups...)
 	if len(items) == 0 {
 		return nil
 	}
@@ -222,11 +225,7 @@ func (d *Deployment) installNodes(ctx context.Context) error {
 
 // install ensures and gives back what was lent.
 func (d *Deployment) install(ctx context.Context, step, place string, groups ...string) error {
-	if err := d.ensure(ctx, step, place, groups...); err != nil {
-		return err
-	}
-	_, err := ask[struct{}](ctx, d.Hosts, d.Wanted.Places[place], host.OpForget, nil)
-	return err
+	return d.ensureItems(ctx, step, place, append(d.Wanted.At(place, groups...), host.Item{Returned: &host.Returned{}}))
 }
 
 // balance changes one load balancer after the other: one of them always serves.

@@ -147,8 +147,6 @@ func (a *agent) change(ctx context.Context, r Request) (any, error) {
 		return nothing{}, nil // whoever holds the lock has ended
 	case OpLeave:
 		return nothing{}, Leave(a.m)
-	case OpForget:
-		return nothing{}, Forget(a.m)
 	}
 	return nil, fmt.Errorf("agent: no operation %q: it is older than the deployer", r.Op)
 }

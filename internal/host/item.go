@@ -22,6 +22,7 @@ type Item struct {
 	Images    *Images    `json:"images,omitempty"`
 	Packages  *Packages  `json:"packages,omitempty"`
 	HAProxy   *HAProxy   `json:"haproxy,omitempty"`
+	Returned  *Returned  `json:"returned,omitempty"`
 }
 
 // resource is what each kind can do.
@@ -52,6 +53,8 @@ func (i Item) resource() (resource, error) {
 		return i.Packages, nil
 	case i.HAProxy != nil:
 		return i.HAProxy, nil
+	case i.Returned != nil:
+		return i.Returned, nil
 	}
 	return nil, errors.New("an item without a kind: the agent is older than the deployer")
 }

@@ -36,7 +36,6 @@ const (
 	OpMissing = "missing" // []digest -> []digest
 	OpLend    = "lend"    // Loan -> nothing
 	OpRemove  = "remove"  // container -> nothing
-	OpForget  = "forget"  // nothing -> nothing
 	OpSettle  = "settle"  // nothing -> nothing, when an earlier run has ended here
 	OpLeave   = "leave"   // nothing -> nothing: the agent removes itself
 	OpAnswers = "answers" // URL -> status code

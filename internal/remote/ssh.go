@@ -68,7 +68,7 @@ func This() (Program, error) {
 }
 
 const (
-	dialTimeout = 15 * time.Second
+	dialTimeout = 30 * time.Second // sshd on a busy host takes its time
 	// beat is how often an idle connection is tested; after three without an answer the host counts as gone.
 	beat = 5 * time.Second
 	// place is where agents are on a host. The name has the digest, so that two builds do not meet.
