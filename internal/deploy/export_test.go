@@ -1,5 +1,6 @@
 package deploy
 
+<<<<<<< HEAD
 import "k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 // Objects are those that a deployment applies.
@@ -11,6 +12,15 @@ func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
 	}
 	return out, err
 }
+=======
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+>>>>>>> upgrade
 
 // Evict is for the test of drains.
-var Evict = evict
+func Evict(ctx context.Context, c client.Client, node string) (bool, string) {
+	return evict(ctx, c, node)
+}

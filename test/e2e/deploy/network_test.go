@@ -73,8 +73,8 @@ spec:
   ingress: [{from: [{podSelector: {matchLabels: {friend: "yes"}}}]}]
 `
 
-// kubectl runs the bundle's own kubectl in the first host's node; stdin may be empty.
-func (l lab) kubectl(t *testing.T, stdin string, args string) (string, int) {
+// firstKubectl runs the bundle's own kubectl in the first host's node; stdin may be empty.
+func (l lab) firstKubectl(t *testing.T, stdin string, args string) (string, int) {
 	t.Helper()
 	node := strings.Fields(l.ssh(t, "infra1", "lxc-ls -1"))[0]
 	command := fmt.Sprintf("echo %s | base64 -d | lxc-attach -n %s -- kubectl --kubeconfig /etc/kubernetes/admin.conf %s",
@@ -84,7 +84,7 @@ func (l lab) kubectl(t *testing.T, stdin string, args string) (string, int) {
 
 func (l lab) mustKubectl(t *testing.T, stdin string, args string) string {
 	t.Helper()
-	out, code := l.kubectl(t, stdin, args)
+	out, code := l.firstKubectl(t, stdin, args)
 	if code != 0 {
 		t.Fatalf("kubectl %s: status %d\n%s", args, code, out)
 	}
@@ -115,7 +115,7 @@ func TestNetwork(t *testing.T) {
 		t.Skip("the bundle was built without cilium: the light network has no policies, and no image with a shell to ask from")
 	}
 	l.mustKubectl(t, fmt.Sprintf(reach, l.image(t, "coredns"), shell), "apply -f -")
-	defer l.kubectl(t, "", "delete namespace reach --wait=false")
+	defer l.firstKubectl(t, "", "delete namespace reach --wait=false")
 	for _, name := range []string{"server", "client"} {
 		l.mustKubectl(t, "", "-n reach rollout status --timeout 180s daemonset/"+name)
 	}
@@ -130,7 +130,7 @@ func TestNetwork(t *testing.T) {
 	servers, clients := pods("server"), pods("client")
 	service := strings.TrimSpace(l.mustKubectl(t, "", "-n reach get service server -o custom-columns=I:.spec.clusterIP --no-headers"))
 	answers := func(client, address, port string) bool {
-		_, code := l.kubectl(t, "", fmt.Sprintf("-n reach exec %s -- timeout 3 bash -c ': </dev/tcp/%s/%s'", client, address, port))
+		_, code := l.firstKubectl(t, "", fmt.Sprintf("-n reach exec %s -- timeout 3 bash -c ': </dev/tcp/%s/%s'", client, address, port))
 		return code == 0
 	}
 	for client := range clients {
