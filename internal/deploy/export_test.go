@@ -1,7 +1,11 @@
 package deploy
 
-<<<<<<< HEAD
-import "k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
 
 // Objects are those that a deployment applies.
 func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
@@ -12,13 +16,6 @@ func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
 	}
 	return out, err
 }
-=======
-import (
-	"context"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
-)
->>>>>>> upgrade
 
 // Evict is for the test of drains.
 func Evict(ctx context.Context, c client.Client, node string) (bool, string) {
