@@ -166,9 +166,10 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		}
 		return map[string]any{"kind": "APIResourceList", "resources": out}
 	}
+	groups := []any{group("cluster.x-k8s.io"), group("apps"), group("broken.cluster.x-k8s.io"), group("magnum.jeroboam.cloud")}
 	answers := map[string]any{
 		"/api":                                          map[string]any{"kind": "APIVersions", "versions": []string{"v1"}},
-		"/apis":                                         map[string]any{"kind": "APIGroupList", "groups": []any{group("cluster.x-k8s.io"), group("apps"), group("broken.cluster.x-k8s.io"), group("magnum.jeroboam.cloud")}},
+		"/apis":                                         map[string]any{"kind": "APIGroupList", "groups": groups},
 		"/apis/cluster.x-k8s.io/v1":                     resources("clusters", "clusters/status"),
 		"/apis/magnum.jeroboam.cloud/v1":                resources("magnumclusters"),
 		"/apis/cluster.x-k8s.io/v1/clusters":            list("Cluster", "more", object("Cluster", "tenant", "one")),
@@ -290,16 +291,16 @@ func TestTakeRefuses(t *testing.T) {
 }
 
 // archive is a small good one.
-func archive(t testing.TB, public string, leave ...string) []byte {
-	t.Helper()
+func archive(tb testing.TB, public string, leave ...string) []byte {
+	tb.Helper()
 	to, err := backup.Recipients([]string{public})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var out bytes.Buffer
 	w, err := backup.NewWriter(&out, to)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, name := range []string{
 		"etcd/snapshot.db", "pki/ca.crt", "pki/ca.key", "pki/etcd/ca.crt", "pki/etcd/ca.key", "pki/front-proxy-ca.crt", "pki/front-proxy-ca.key", "pki/sa.key", "pki/sa.pub",
@@ -308,14 +309,14 @@ func archive(t testing.TB, public string, leave ...string) []byte {
 			continue
 		}
 		if err := w.Add(name, int64(len("old "+name)), strings.NewReader("old "+name)); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if slices.Contains(leave, "manifest.json") {
 		return out.Bytes()
 	}
 	if _, err := w.Close(backup.Manifest{Node: "n1", Time: now}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }

@@ -41,7 +41,7 @@ func objects(ctx context.Context, kubeconfig []byte, server string, add func(nam
 	cfg.Host, cfg.QPS, cfg.UserAgent, cfg.Timeout = server, -1, "jeroboam-backup", time.Minute
 	kinds, missing, err := kindsOf(cfg)
 	if err != nil {
-		return 0, []string{"objects: " + err.Error()}, nil
+		return 0, []string{"objects: " + err.Error()}, nil //nolint:nilerr // told in the manifest: the snapshot is worth more than nothing
 	}
 	c, err := dynamic.NewForConfig(cfg)
 	if err != nil {

@@ -163,26 +163,34 @@ func (b *builder) unpack(ctx context.Context, img *Image, in string) ([]registry
 				return err
 			}
 			at := "/" + filepath.ToSlash(rel)
-			if have[at] || !slices.ContainsFunc(img.Paths, func(p string) bool { return at == p || strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") }) {
+			if have[at] || !img.takes(at) {
 				return nil
 			}
 			have[at] = true
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			f := registry.File{Path: at, Source: path, Mode: info.Mode()}
-			if info.Mode()&fs.ModeSymlink != 0 {
-				if f.Link, err = os.Readlink(path); err != nil {
-					return err
-				}
-			}
+			f, err := fileOf(path, at, d)
 			files = append(files, f)
-			return nil
+			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("unpack package %s: %w", name, err)
 		}
 	}
 	return files, nil
+}
+
+// takes says whether a file of a package belongs into the image.
+func (i *Image) takes(at string) bool {
+	return slices.ContainsFunc(i.Paths, func(p string) bool { return at == p || strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") })
+}
+
+func fileOf(path, at string, d fs.DirEntry) (registry.File, error) {
+	info, err := d.Info()
+	if err != nil {
+		return registry.File{}, err
+	}
+	f := registry.File{Path: at, Source: path, Mode: info.Mode()}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		f.Link, err = os.Readlink(path)
+	}
+	return f, err
 }

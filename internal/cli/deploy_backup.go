@@ -51,10 +51,10 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 		return fmt.Errorf("%w: set cluster_api_backups_recipients, or give --recipient (jeroboam deploy backup key makes a key)", err)
 	}
 	hosts, err := c.connect(ctx, in)
-	defer hosts.Close()
 	if len(hosts) == 0 {
 		return err
 	}
+	defer hosts.Close()
 	facts, err := deploy.Look(ctx, hosts)
 	if err != nil {
 		return err

@@ -157,7 +157,7 @@ func configureCilium(in intent.Intent, config *unstructured.Unstructured) (strin
 	maps.Copy(data, ciliumConfig(in))
 	hash := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		fmt.Fprintf(hash, "%s\x00%s\x00", key, data[key])
+		_, _ = fmt.Fprintf(hash, "%s\x00%s\x00", key, data[key]) // a hash takes everything
 	}
 	return hex.EncodeToString(hash.Sum(nil)), unstructured.SetNestedStringMap(config.Object, data, "data")
 }

@@ -199,6 +199,7 @@ func TestCiliumOfAnotherChart(t *testing.T) {
 
 func TestCiliumFits(t *testing.T) {
 	fitting := func(t *testing.T) intent.Intent {
+		t.Helper()
 		in := seed(t)
 		in.Versions.ClusterAPI, in.Versions.ClusterAPIProviderOpenStack = "1.14.2", "0.13.0"
 		return in

@@ -277,8 +277,11 @@ func (d dialled) closed() error {
 	}
 	_, err := d.Read(make([]byte, 1))
 	var timeout net.Error
-	if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("it is still open (%v)", err)
+	if err == nil {
+		return errors.New("it is still open, and something came")
+	}
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("it is still open: read: %w", err)
 	}
 	return nil
 }
