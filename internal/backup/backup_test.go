@@ -168,11 +168,12 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	}
 	groups := []any{group("cluster.x-k8s.io"), group("apps"), group("broken.cluster.x-k8s.io"), group("magnum.jeroboam.cloud")}
 	answers := map[string]any{
-		"/api":                                          map[string]any{"kind": "APIVersions", "versions": []string{"v1"}},
-		"/apis":                                         map[string]any{"kind": "APIGroupList", "groups": groups},
-		"/apis/cluster.x-k8s.io/v1":                     resources("clusters", "clusters/status"),
-		"/apis/magnum.jeroboam.cloud/v1":                resources("magnumclusters"),
-		"/apis/cluster.x-k8s.io/v1/clusters":            list("Cluster", "more", object("Cluster", "tenant", "one")),
+		"/api":                               map[string]any{"kind": "APIVersions", "versions": []string{"v1"}},
+		"/apis":                              map[string]any{"kind": "APIGroupList", "groups": groups},
+		"/apis/cluster.x-k8s.io/v1":          resources("clusters", "clusters/status"),
+		"/apis/magnum.jeroboam.cloud/v1":     resources("magnumclusters"),
+		"/apis/cluster.x-k8s.io/v1/clusters": list("Cluster", "more", object("Cluster", "tenant", "one")),
+
 		"/apis/cluster.x-k8s.io/v1/clusters?more":       list("Cluster", "", object("Cluster", "tenant", "two")),
 		"/apis/magnum.jeroboam.cloud/v1/magnumclusters": list("MagnumCluster", ""),
 		"/api/v1/namespaces/tenant/secrets":             list("Secret", "", object("Secret", "tenant", "hunter2")),
