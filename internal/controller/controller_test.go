@@ -218,6 +218,18 @@ func complete(s magnum.Status) func(*magnum.Cluster) bool {
 	return func(c *magnum.Cluster) bool { return c.Status == s }
 }
 
+// nothingLeft waits until a cluster has left nothing in the management cluster: the garbage collector is not in a hurry.
+func nothingLeft(t *testing.T, stack string) {
+	t.Helper()
+	var left []string
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if left = leftovers(t, stack); len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("left of %s in the management cluster: %q", stack, left)
+}
+
 // leftovers lists what a cluster has left in the management cluster.
 func leftovers(t *testing.T, stack string) []string {
 	t.Helper()
@@ -345,9 +357,7 @@ func TestTheLifeOfACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitGone(c.UUID)
-	if left := leftovers(t, c.StackID); len(left) > 0 {
-		t.Errorf("left in the management cluster: %v", left)
-	}
+	nothingLeft(t, c.StackID)
 	if len(w.cloud.groups)+len(w.cloud.credentials)+w.cloud.balancers[c.UUID] > 0 {
 		t.Errorf("left in the cloud: %v %v %v", w.cloud.groups, w.cloud.credentials, w.cloud.balancers)
 	}
@@ -408,9 +418,7 @@ func TestStoppedAnywhereItGoesOn(t *testing.T) {
 	}
 	for _, c := range made {
 		w.awaitGone(c.UUID)
-		if left := leftovers(t, c.StackID); len(left) > 0 {
-			t.Errorf("left: %v", left)
-		}
+		nothingLeft(t, c.StackID)
 	}
 	if len(w.cloud.groups)+len(w.cloud.credentials) > 0 {
 		t.Errorf("left in the cloud: %v %v", w.cloud.groups, w.cloud.credentials)
@@ -455,15 +463,7 @@ func TestDeletedWhileItIsMadeItLeavesNothing(t *testing.T) {
 	}
 	all.Wait()
 	for _, stack := range stacks {
-		var left []string
-		for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) { // the garbage collector is not in a hurry
-			if left = leftovers(t, stack); len(left) == 0 || time.Now().After(end) {
-				break
-			}
-		}
-		if len(left) > 0 {
-			t.Errorf("left of %s: %q", stack, left)
-		}
+		nothingLeft(t, stack)
 	}
 	w.cloud.mu.Lock()
 	defer w.cloud.mu.Unlock()
