@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +21,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
 // Settings are what a node is told about its backups. They are not secret.
@@ -140,10 +139,10 @@ func (t *taking) clean(context.Context) error {
 // snapshot asks this node's etcd. It lies in clear beside etcd's own data until it is in the archive.
 func (t *taking) snapshot(ctx context.Context) error {
 	file := at(t.m, workDirectory+"/snapshot.db")
-	pki := at(t.m, kubernetesDir+"/pki/etcd/")
+	etcd := at(t.m, kubernetesDir+"/pki/etcd/")
 	_, err := t.m.Exec(ctx, host.Command{Args: []string{
 		"etcdctl", "snapshot", "save", file, "--endpoints", "https://127.0.0.1:2379",
-		"--cacert", pki + "/ca.crt", "--cert", pki + "/healthcheck-client.crt", "--key", pki + "/healthcheck-client.key",
+		"--cacert", etcd + "/ca.crt", "--cert", etcd + "/healthcheck-client.crt", "--key", etcd + "/healthcheck-client.key",
 	}, Timeout: 30 * time.Minute})
 	if err != nil {
 		return fmt.Errorf("take etcd's snapshot: %w", err)
@@ -201,7 +200,7 @@ func (t *taking) fill(ctx context.Context, w *Writer) (Manifest, error) {
 			return man, err
 		}
 		if name == pkiDir+"ca.crt" {
-			man.Authority = authority(text)
+			man.Authority = pki.PublicKeyHash(text)
 		}
 	}
 	if text, err := os.ReadFile(at(t.m, kubernetesDir+"/kubeadm.yaml")); err == nil { // for people: restoring makes its own
@@ -233,20 +232,6 @@ func addFile(w *Writer, name, path string) error {
 		return err
 	}
 	return w.Add(name, info.Size(), f)
-}
-
-// authority is the hash of a certificate's public key, as kubeadm pins it; "" if it is none.
-func authority(text []byte) string {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return ""
-	}
-	c, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // syncDir makes a rename last.

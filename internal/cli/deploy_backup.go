@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -106,9 +104,7 @@ func (c *deployBackupShowCommand) Run(streams Streams) error {
 		return err
 	}
 	if c.Output == "json" {
-		e := json.NewEncoder(streams.Out)
-		e.SetIndent("", "  ")
-		return e.Encode(a.Manifest)
+		return writeJSON(streams.Out, a.Manifest)
 	}
 	_, err = fmt.Fprintf(streams.Out, "%s: whole, %d members, %s\ncluster %s, authority %s\n", c.File, len(a.Manifest.Members), a.Manifest, a.Manifest.Server, a.Manifest.Authority)
 	return err
@@ -200,17 +196,10 @@ func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archiv
 	if c.DryRun {
 		return false, errChanges
 	}
-	if blocked := p.Blocked(c.Allow); len(blocked) > 0 {
-		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
+	if err := allowed(p, c.Allow); err != nil {
+		return false, err
 	}
 	d := newDeployment(w, fresh, p, s.hosts, streams, c.Output)
 	d.Restore, d.Copies = &archive, s.copies
-	err = d.Apply(ctx)
-	switch {
-	case errors.Is(err, deploy.ErrLookAgain):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
-	}
-	return false, nil
+	return carryOut(ctx, d)
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,9 +27,7 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	p := s.plan() // with what StatusOf does not look at
 	status.Drift, status.Changes = plan.Summary(p), p.Changes
 	if c.Output == "json" {
-		e := json.NewEncoder(streams.Out)
-		e.SetIndent("", "  ")
-		err = e.Encode(status)
+		err = writeJSON(streams.Out, status)
 	} else {
 		err = writeStatus(streams.Out, status)
 	}

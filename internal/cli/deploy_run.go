@@ -257,11 +257,15 @@ func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
 
 func writePlan(w io.Writer, p plan.Plan, output string, diffs bool) error {
 	if output == "json" {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(p)
+		return writeJSON(w, p)
 	}
 	return plan.WriteText(w, p, diffs)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 type deployApplyCommand struct {
@@ -290,21 +294,37 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again b
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return false, err
 	}
-	if blocked := p.Blocked(c.Allow); len(blocked) > 0 {
-		return false, fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
+	if err := allowed(p, c.Allow); err != nil {
+		return false, err
 	}
 	if !p.Empty() {
 		d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
 		d.Copies = s.copies
-		err = d.Apply(ctx)
+		if again, err := carryOut(ctx, d); again || err != nil {
+			return again, err
+		}
 	}
+	return c.comesBack(ctx, s.intent), nil
+}
+
+// allowed refuses a plan in which something is dangerous that the operator has not allowed.
+func allowed(p plan.Plan, allow []string) error {
+	if blocked := p.Blocked(allow); len(blocked) > 0 {
+		return fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
+	}
+	return nil
+}
+
+// carryOut applies a plan; again says that containers were started, and another look is needed.
+func carryOut(ctx context.Context, d *deploy.Deployment) (again bool, err error) {
+	err = d.Apply(ctx)
 	switch {
 	case errors.Is(err, deploy.ErrLookAgain):
 		return true, nil
 	case err != nil:
 		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
 	}
-	return c.comesBack(ctx, s.intent), nil
+	return false, nil
 }
 
 // comesBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made anew.

@@ -231,10 +231,7 @@ func (d *Deployment) install(ctx context.Context, step, place string, groups ...
 // balance changes one load balancer after the other: one of them always serves.
 func (d *Deployment) balance(ctx context.Context) error {
 	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-		name := h.PhysicalHost
-		if !h.IsMetal {
-			name = h.Name
-		}
+		name := placeOf(h.Container).Name()
 		if !d.changes(name, groupHAProxy) {
 			continue
 		}

@@ -1,13 +1,10 @@
 package deploy
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -25,7 +22,7 @@ func authorities(w Wanted, world World) plan.Judge {
 				continue
 			}
 			state := world.Nodes[n.Name]
-			if custom := w.Intent.CustomCA; custom.Allow && custom.Cert != "" && state.CA != "" && state.CA != publicKeyHash(custom.Cert) {
+			if custom := w.Intent.CustomCA; custom.Allow && custom.Cert != "" && state.CA != "" && state.CA != pki.PublicKeyHash([]byte(custom.Cert)) {
 				out = append(out, plan.Finding{
 					Judge: "authority", Where: n.Name,
 					Text: "the cluster was made with another authority than kubernetes_custom_ca_cert, and keeps it: a cluster's authority cannot be exchanged",
@@ -42,18 +39,4 @@ func authorities(w Wanted, world World) plan.Judge {
 		}
 		return out
 	}
-}
-
-// publicKeyHash is what kubeadm pins an authority by (RFC 7469), "" if it is none.
-func publicKeyHash(text string) string {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return ""
-	}
-	c, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

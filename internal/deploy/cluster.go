@@ -52,6 +52,7 @@ type Cluster struct {
 }
 
 const (
+	adminConf         = "/etc/kubernetes/admin.conf"
 	clusterPlace      = "cluster" // the place of what is in the API server
 	controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 	masterTaint       = "node-role.kubernetes.io/master"
@@ -95,7 +96,7 @@ func Scheme() (*runtime.Scheme, error) {
 // AdminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address that is
 // in it, if that is not empty.
 func AdminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.Config, error) {
-	text, err := ask[string](ctx, h, via, host.OpRead, "/etc/kubernetes/admin.conf")
+	text, err := ask[string](ctx, h, via, host.OpRead, adminConf)
 	if err != nil {
 		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}

@@ -209,7 +209,7 @@ func (d *Deployment) joinSecrets(ctx context.Context, first intent.Node) (joinSe
 	if err != nil {
 		return s, err
 	}
-	token, err := d.command(ctx, d.place(first), time.Minute, "kubeadm", "token", "create", "--ttl", "1h", "--kubeconfig", "/etc/kubernetes/admin.conf")
+	token, err := d.command(ctx, d.place(first), time.Minute, "kubeadm", "token", "create", "--ttl", "1h", "--kubeconfig", adminConf)
 	if err != nil {
 		return s, err
 	}
@@ -278,23 +278,16 @@ func (d *Deployment) forgetNode(ctx context.Context, first, n intent.Node) error
 func (d *Deployment) nudge(ctx context.Context, n intent.Node) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	url := "https://" + net.JoinHostPort(n.NodeIP, fmt.Sprint(d.Wanted.Intent.Kubernetes.BackendPort)) + "/healthz"
 	go func() {
 		defer close(done)
 		told := map[string]bool{}
 		for ctx.Err() == nil && len(told) < len(d.Wanted.Intent.HAProxy.Hosts) {
 			for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-				p := Place{Host: h.PhysicalHost}
-				if !h.IsMetal {
-					p.Container = h.Name
-				}
-				if code, err := ask[int](ctx, d.Hosts, p, host.OpAnswers, url); told[h.Name] || err != nil || code != 200 {
+				if told[h.Name] {
 					continue
 				}
-				told[h.Name] = true
-				for _, s := range h.Services {
-					// It helps; without it the check does the same, later.
-					_, _ = ask[string](ctx, d.Hosts, p, host.OpStats, "set server "+s.Name+"-back/"+n.Name+" health up")
+				if ok, _ := d.introduce(ctx, h, n); ok {
+					told[h.Name] = true
 				}
 			}
 			select {
@@ -304,4 +297,19 @@ func (d *Deployment) nudge(ctx context.Context, n intent.Node) func() {
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// introduce tells a load balancer that a node's API server is up, if it reaches it; otherwise it says why not.
+func (d *Deployment) introduce(ctx context.Context, h intent.HAProxyHost, n intent.Node) (bool, string) {
+	p := placeOf(h.Container)
+	url := "https://" + net.JoinHostPort(n.NodeIP, fmt.Sprint(d.Wanted.Intent.Kubernetes.BackendPort)) + "/healthz"
+	code, err := ask[int](ctx, d.Hosts, p, host.OpAnswers, url)
+	if err != nil || code != 200 {
+		return false, fmt.Sprintf("load balancer %s does not reach it (%d, %v)", h.Name, code, err)
+	}
+	for _, s := range h.Services {
+		// It helps; without it the check does the same, later.
+		_, _ = ask[string](ctx, d.Hosts, p, host.OpStats, "set server "+s.Name+"-back/"+n.Name+" health up")
+	}
+	return true, ""
 }

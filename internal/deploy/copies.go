@@ -27,7 +27,6 @@ import (
 const (
 	groupCopies = "kubeconfig"
 	copyStep    = "copy kubeconfigs"
-	adminConf   = "/etc/kubernetes/admin.conf"
 	// The user, the kubeconfig and the fleet's credential of "jeroboam proxy" (docs/proxy.md).
 	proxyUser, proxyConf, proxyAccount = "jeroboam-proxy", "/etc/jeroboam/proxy.kubeconfig", "jeroboam-proxy"
 )
@@ -49,21 +48,15 @@ type Copy struct {
 // copiesOf are all that there can be: Magnum's driver and the collection's proxy work with the administrator's kubeconfig, as
 // that collection does it; ours has an account of its own.
 func copiesOf(in intent.Intent) []Copy {
-	at := func(c intent.Container) Place {
-		if c.IsMetal {
-			return Place{Host: c.PhysicalHost}
-		}
-		return Place{Host: c.PhysicalHost, Container: c.Name}
-	}
 	var out []Copy
 	for _, c := range in.Magnum.Hosts {
-		out = append(out, Copy{Place: at(c), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
+		out = append(out, Copy{Place: placeOf(c), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
 	}
 	for _, h := range in.Proxy.Hosts {
 		out = append(
 			out,
-			Copy{Place: at(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: "magnum-cluster-api-proxy.service"},
-			Copy{Place: at(h.Container), Path: proxyConf, Mode: 0o755, User: proxyUser, Group: proxyUser},
+			Copy{Place: placeOf(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: "magnum-cluster-api-proxy.service"},
+			Copy{Place: placeOf(h.Container), Path: proxyConf, Mode: 0o755, User: proxyUser, Group: proxyUser},
 		)
 	}
 	return out
@@ -262,7 +255,7 @@ func (d *Deployment) copyKubeconfigs(ctx context.Context) error {
 	texts := map[bool]string{}
 	for _, one := range d.Copies.Here {
 		name := one.Place.Name()
-		if !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Group == groupCopies && c.Place == name && c.Name == one.Path }) {
+		if !d.planned(name, "file", one.Path) {
 			continue
 		}
 		if texts[one.Admin] == "" {
@@ -277,7 +270,7 @@ func (d *Deployment) copyKubeconfigs(ctx context.Context) error {
 		if _, err := ask[struct{}](ctx, d.Copies.Hosts, one.Place, host.OpEnsure, []host.Item{{File: dir}, {File: one.file(texts[one.Admin])}}); err != nil {
 			return err
 		}
-		if one.Unit == "" || !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Group == groupCopies && c.Place == name && c.Name == one.Unit }) {
+		if one.Unit == "" || !d.planned(name, "unit", one.Unit) {
 			continue
 		}
 		restart := host.Command{Args: []string{"sh", "-c", "! systemctl -q is-active " + one.Unit + " || systemctl restart " + one.Unit}}

@@ -18,10 +18,7 @@ import (
 func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 	w := Wanted{Intent: in, Facts: facts, Places: map[string]Place{}}
 	for _, h := range in.HAProxy.Hosts {
-		p := Place{Host: h.PhysicalHost}
-		if !h.IsMetal {
-			p.Container = h.Name
-		}
+		p := placeOf(h.Container)
 		w.place(p)
 		ours := false
 		for _, s := range h.Services {

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,19 +44,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	if d.changes(n.Name, groupNode, groupKubelet, groupRecord) || d.containerChange(n) != nil {
-		return true
-	}
-	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Place == n.Name && c.Kind == "kubeadm" })
-}
-
-func (d *Deployment) kubeadm(n intent.Node, name string) bool {
-	for _, c := range d.Plan.Changes {
-		if c.Place == n.Name && c.Kind == "kubeadm" && c.Name == name {
-			return true
-		}
-	}
-	return false
+	return d.changes(n.Name, groupNode, groupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, "kubeadm", "")
 }
 
 // containerChange is the change of a node's container, nil if there is none.
@@ -71,7 +58,7 @@ func (d *Deployment) containerChange(n intent.Node) *plan.Change {
 }
 
 func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
-	upgrade, container := d.kubeadm(n, "upgrade"), d.containerChange(n)
+	upgrade, container := d.planned(n.Name, "kubeadm", "upgrade"), d.containerChange(n)
 	running := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name]
 	if upgrade || container != nil && container.Kind == "container" && running {
 		undo, err := d.drain(ctx, n)
@@ -99,7 +86,7 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 	if err := d.install(ctx, rollStep, n.Name, groupKubelet); err != nil {
 		return err
 	}
-	if d.kubeadm(n, "kubelet settings") {
+	if d.planned(n.Name, "kubeadm", "kubelet settings") {
 		if err := d.startKubelet(ctx, n); err != nil {
 			return err
 		}

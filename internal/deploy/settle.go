@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -66,12 +64,4 @@ func (h Hosts) Leave(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// hint says what to do about errors whose text says only what happened.
-func hint(err error) error {
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
-		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam; make room there", err, minimumFree>>30)
-	}
-	return err
 }

@@ -83,11 +83,7 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 		s.Nodes = append(s.Nodes, ns)
 	}
 	for _, b := range w.Intent.HAProxy.Hosts {
-		place := Place{Host: b.PhysicalHost}
-		if !b.IsMetal {
-			place.Container = b.Name
-		}
-		text, err := ask[string](ctx, h, place, host.OpStats, "show stat")
+		text, err := ask[string](ctx, h, placeOf(b.Container), host.OpStats, "show stat")
 		if err != nil {
 			s.Backends = append(s.Backends, Backend{Balancer: b.Name, Status: err.Error()})
 			s.Healthy = false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,6 +91,14 @@ func (d *Deployment) Apply(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hint says what to do about errors whose text says only what happened.
+func hint(err error) error {
+	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
+		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam; make room there", err, minimumFree>>30)
+	}
+	return err
 }
 
 // ErrLookAgain ends a run that has started containers which were stopped: what is in them is in nobody's plan yet.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -67,20 +66,28 @@ func outdated(w Wanted, world World, n intent.Node) string {
 	return ""
 }
 
-func (d *Deployment) planned(kind, name string) bool {
-	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Kind == kind && (name == "" || c.Name == name) })
+// planned says whether the plan has a change; no name is any.
+func (d *Deployment) planned(place, kind, name string) bool {
+	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
+		return c.Place == place && c.Kind == kind && (name == "" || c.Name == name)
+	})
+}
+
+// upgrading says whether any member gets another version.
+func (d *Deployment) upgrading() bool {
+	return slices.ContainsFunc(d.Wanted.living(), func(n intent.Node) bool { return d.planned(n.Name, "kubeadm", "upgrade") })
 }
 
 // giveImages brings new images to all members before anything of the old version stops: a pod of the new version may be placed on
 // any of them, and kubeadm itself tries one before it begins.
 func (d *Deployment) giveImages(ctx context.Context) error {
 	const step = "give members new images"
-	if !d.planned("kubeadm", "upgrade") && !d.planned("settings", "addons") {
+	if !d.upgrading() && !d.planned(clusterPlace, "settings", "addons") {
 		return nil
 	}
 	for _, n := range d.members() {
 		for _, i := range d.Wanted.At(n.Name, groupNode) {
-			if i.Images == nil || !slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Place == n.Name && c.Kind == "images" }) {
+			if i.Images == nil || !d.planned(n.Name, "images", "") {
 				continue
 			}
 			if err := d.lend(ctx, d.place(n)); err != nil {
@@ -118,7 +125,7 @@ func (d *Deployment) uploadSettings(ctx context.Context, n intent.Node) error {
 // shareSettings changes what the cluster keeps for all nodes, before any node takes it from there. In an upgrade it is the
 // first node's work: it takes the new kubeadm.
 func (d *Deployment) shareSettings(ctx context.Context) error {
-	if !d.planned("settings", "kubeadm-config") && !d.planned("settings", "kubelet-config") || d.planned("kubeadm", "upgrade") {
+	if !d.planned(clusterPlace, "settings", "kubeadm-config") && !d.planned(clusterPlace, "settings", "kubelet-config") || d.upgrading() {
 		return nil
 	}
 	return d.uploadSettings(ctx, d.firstServing(ctx))
@@ -130,9 +137,9 @@ func (d *Deployment) controlPlane(ctx context.Context, n intent.Node) error {
 		return err
 	}
 	switch {
-	case d.kubeadm(n, "upgrade"):
+	case d.planned(n.Name, "kubeadm", "upgrade"):
 		return d.upgrade(ctx, n)
-	case d.kubeadm(n, "settings"):
+	case d.planned(n.Name, "kubeadm", "settings"):
 		d.say(rollStep, n.Name, "kubeadm upgrade node phase control-plane")
 		// The way kubeadm changes static pods one after the other, waits for each, and goes back when one does not come up.
 		if _, err := d.command(ctx, d.place(n), 15*time.Minute, "kubeadm", "upgrade", "node", "phase", "control-plane", "--certificate-renewal=false"); err != nil {
@@ -142,7 +149,7 @@ func (d *Deployment) controlPlane(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	if d.kubeadm(n, "certs renew") {
+	if d.planned(n.Name, "kubeadm", "certs renew") {
 		return d.renew(ctx, n)
 	}
 	return nil
@@ -273,21 +280,9 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 
 // balanced waits until every load balancer reaches a node's API server, and tells it so (see nudge).
 func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
-	url := "https://" + net.JoinHostPort(n.NodeIP, fmt.Sprint(d.Wanted.Intent.Kubernetes.BackendPort)) + "/healthz"
 	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-		p := Place{Host: h.PhysicalHost}
-		if !h.IsMetal {
-			p.Container = h.Name
-		}
-		err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) {
-			code, err := ask[int](ctx, d.Hosts, p, host.OpAnswers, url)
-			return err == nil && code == 200, fmt.Sprintf("load balancer %s does not reach it (%d, %v)", h.Name, code, err)
-		})
-		if err != nil {
+		if err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) { return d.introduce(ctx, h, n) }); err != nil {
 			return err
-		}
-		for _, s := range h.Services {
-			_, _ = ask[string](ctx, d.Hosts, p, host.OpStats, "set server "+s.Name+"-back/"+n.Name+" health up") // its own check would, later
 		}
 	}
 	return nil
@@ -296,7 +291,7 @@ func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
 // changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
 func (d *Deployment) changeAddons(ctx context.Context) error {
 	const step = "change addons"
-	if !d.planned("settings", "addons") && !d.planned("settings", "kube-proxy") && !d.planned("kubeadm", "upgrade") {
+	if !d.planned(clusterPlace, "settings", "addons") && !d.planned(clusterPlace, "settings", "kube-proxy") && !d.upgrading() {
 		return nil
 	}
 	n := d.firstServing(ctx)
@@ -311,7 +306,7 @@ func (d *Deployment) changeAddons(ctx context.Context) error {
 		if err := d.addon(ctx, step, n, "coredns"); err != nil {
 			return err
 		}
-	} else if !d.planned("settings", "kube-proxy") {
+	} else if !d.planned(clusterPlace, "settings", "kube-proxy") {
 		return nil
 	}
 	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {

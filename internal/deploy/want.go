@@ -36,6 +36,14 @@ func (p Place) Name() string {
 	return p.Host
 }
 
+// placeOf is where a component of the inventory runs.
+func placeOf(c intent.Container) Place {
+	if c.IsMetal {
+		return Place{Host: c.PhysicalHost}
+	}
+	return Place{Host: c.PhysicalHost, Container: c.Name}
+}
+
 // Wanted is how everything should be.
 type Wanted struct {
 	Intent intent.Intent
@@ -89,10 +97,7 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 		w.add(n.Name, groupNode, timer...)
 	}
 	for _, h := range in.HAProxy.Hosts {
-		p := Place{Host: h.PhysicalHost}
-		if !h.IsMetal {
-			p.Container = h.Name
-		}
+		p := placeOf(h.Container)
 		w.place(p)
 		w.add(p.Name(), groupHAProxy, haproxyItems(h, facts[h.PhysicalHost])...)
 	}

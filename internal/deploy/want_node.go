@@ -83,7 +83,7 @@ func kubeletItems(b Bundle) []host.Item {
 		host.Item{File: &host.File{Path: kubeletUnit, Content: kubeletUnitText}},
 		host.Item{File: &host.File{Path: kubeletDropIn, Content: kubeletDropInText}},
 		host.Item{File: &host.File{Path: "/root/.kube", Dir: true, Mode: 0o750}},
-		host.Item{File: &host.File{Path: "/root/.kube/config", Link: "/etc/kubernetes/admin.conf"}},
+		host.Item{File: &host.File{Path: "/root/.kube/config", Link: adminConf}},
 		// Without its configuration kubelet ends and is started again until kubeadm has written it.
 		host.Item{Unit: &host.Unit{Name: "kubelet.service", Enabled: true, Active: true, Uses: []string{kubeletUnit, kubeletDropIn, "/usr/bin/kubelet"}}},
 	)

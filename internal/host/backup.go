@@ -10,12 +10,6 @@ import (
 // RestoreMark is on a node while a backup is being restored there; it holds the archive's digest.
 const RestoreMark = Directory + "/restoring"
 
-// BlobPath is where a blob is in a machine's store.
-func BlobPath(digest string) string { return blobPath(digest) }
-
-// Agents is the directory of the programs that deployers leave on hosts and in containers.
-const Agents = agents
-
 // AgentName is the name of this program below Agents, on hosts and in their containers.
 func AgentName() string {
 	self, err := os.Executable()

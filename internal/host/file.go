@@ -242,7 +242,7 @@ func (f *File) write(m *Machine, p string, uid, gid int) error {
 	h := sha256.New()
 	_, err = io.Copy(io.MultiWriter(tmp, h), source)
 	if err == nil && f.Blob != "" && "sha256:"+hex.EncodeToString(h.Sum(nil)) != f.Blob {
-		err = fmt.Errorf("blob %s is damaged in the host's store: remove %s and run again", f.Blob, blobPath(f.Blob))
+		err = fmt.Errorf("blob %s is damaged in the host's store: remove %s and run again", f.Blob, BlobPath(f.Blob))
 	}
 	if err == nil {
 		err = tmp.Chmod(f.mode())

@@ -26,8 +26,8 @@ type child struct {
 	pending map[int64]bool
 }
 
-// agents is where copies of the agent are, on hosts and in containers.
-const agents = "/usr/local/lib/jeroboam"
+// Agents is where copies of the agent are, on hosts and in containers.
+const Agents = "/usr/local/lib/jeroboam"
 
 // forward hands a request to the container's agent, and starts that first if need be.
 func (a *agent) forward(ctx context.Context, r Request) error {
@@ -134,7 +134,7 @@ func plantAgent(pid int) (string, error) {
 		return "", err
 	}
 	defer func() { _ = root.Close() }() // a directory handle
-	rel := strings.TrimPrefix(agents, "/") + "/" + filepath.Base(self)
+	rel := strings.TrimPrefix(Agents, "/") + "/" + filepath.Base(self)
 	if _, err := root.Lstat(rel); err == nil {
 		return "/" + rel, nil
 	}

@@ -2,10 +2,8 @@ package host
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -14,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
 // NodeQuery asks how far a machine is as a control plane node.
@@ -111,12 +111,7 @@ func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 	if found := serverLine.FindStringSubmatch(m.read(kubernetesDir + "/admin.conf")); found != nil {
 		n.Server = found[1]
 	}
-	if block, _ := pem.Decode([]byte(m.read(kubernetesDir + "/pki/ca.crt"))); block != nil {
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-			sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
-			n.CA = "sha256:" + hex.EncodeToString(sum[:])
-		}
-	}
+	n.CA = pki.PublicKeyHash([]byte(m.read(kubernetesDir + "/pki/ca.crt")))
 	n.Certificates = certificates(m)
 	if q.Settings {
 		n.Settings = settings(m)

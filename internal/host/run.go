@@ -20,4 +20,4 @@ func RunWithFiles(ctx context.Context, m *Machine, c Command) (out Output, err e
 }
 
 // Leave removes the agents from this machine, the running one among them.
-func Leave(m *Machine) error { return os.RemoveAll(m.path(agents)) }
+func Leave(m *Machine) error { return os.RemoveAll(m.path(Agents)) }

@@ -19,7 +19,8 @@ const Directory = "/var/lib/jeroboam"
 // store is the content-addressed store of a machine.
 const store = Directory + "/blobs/sha256"
 
-func blobPath(digest string) string {
+// BlobPath is where a blob is in a machine's store.
+func BlobPath(digest string) string {
 	return filepath.Join(store, strings.TrimPrefix(digest, "sha256:"))
 }
 
@@ -30,7 +31,7 @@ func openBlob(m *Machine, digest string) (*os.File, error) {
 	if !isDigest.MatchString(digest) {
 		return nil, fmt.Errorf("%q is no digest", digest)
 	}
-	f, err := os.Open(m.path(blobPath(digest)))
+	f, err := os.Open(m.path(BlobPath(digest)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("blob %s is not in the store of this machine", digest)
 	}
@@ -41,7 +42,7 @@ func openBlob(m *Machine, digest string) (*os.File, error) {
 func Missing(m *Machine, digests []string) []string {
 	out := []string{}
 	for _, d := range digests {
-		if !isDigest.MatchString(d) || !m.exists(blobPath(d)) {
+		if !isDigest.MatchString(d) || !m.exists(BlobPath(d)) {
 			out = append(out, d)
 		}
 	}
@@ -76,7 +77,7 @@ func Store(m *Machine, digest string, r io.Reader) error {
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != digest {
 		return fmt.Errorf("store %s: what came is %s", digest, got)
 	}
-	return os.Rename(tmp.Name(), m.path(blobPath(digest)))
+	return os.Rename(tmp.Name(), m.path(BlobPath(digest)))
 }
 
 // Lend makes blobs of this machine's store appear in the store below root, the root file system of a container: as hard links
@@ -95,7 +96,7 @@ func Lend(m *Machine, root string, digests []string) error {
 		if !isDigest.MatchString(d) {
 			return fmt.Errorf("%q is no digest", d)
 		}
-		name := strings.TrimPrefix(blobPath(d), "/")
+		name := strings.TrimPrefix(BlobPath(d), "/")
 		if _, err := in.Lstat(name); err == nil {
 			continue
 		}
@@ -107,7 +108,7 @@ func Lend(m *Machine, root string, digests []string) error {
 }
 
 func lendOne(m *Machine, in *os.Root, root, digest, name string) error {
-	if os.Link(m.path(blobPath(digest)), m.path(filepath.Join(root, name))) == nil {
+	if os.Link(m.path(BlobPath(digest)), m.path(filepath.Join(root, name))) == nil {
 		return nil
 	}
 	blob, err := openBlob(m, digest)
