@@ -1,9 +1,7 @@
 package deploy
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,37 +10,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// inventoryNode is the k8s container of a host, as the inventory has it.
-func (l lab) inventoryNode(t *testing.T) (name, address string) {
-	t.Helper()
-	text, err := os.ReadFile(l.dir + "/openstack_deploy/openstack_inventory.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var inventory struct {
-		Meta struct {
-			Hostvars map[string]struct {
-				Address   string `json:"management_address"`
-				Component string `json:"component"`
-			} `json:"hostvars"`
-		} `json:"_meta"`
-	}
-	if err := json.Unmarshal(text, &inventory); err != nil {
-		t.Fatal(err)
-	}
-	for name, v := range inventory.Meta.Hostvars {
-		if v.Component == "k8s_capi" {
-			return name, v.Address
-		}
-	}
-	t.Fatal("the inventory has no k8s container")
-	return "", ""
-}
-
 // byHand makes a control plane in the original collection's layout on the one host, with plain kubeadm.
 func (l lab) byHand(t *testing.T) {
 	t.Helper()
-	name, address := l.inventoryNode(t)
+	n := l.nodes(t)[0]
 	b, err := bundle.Open(l.bundle)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +25,7 @@ func (l lab) byHand(t *testing.T) {
 			references = append(references, i.Reference)
 		}
 	}
-	ssh := "ssh -i " + l.dir + "/ssh/id_ed25519 -o UserKnownHostsFile=" + l.dir + "/ssh/known_hosts -o LogLevel=ERROR root@infra1 "
+	ssh := strings.Join(l.sshArgs("infra1"), " ") + " "
 	shell := func(script string) {
 		t.Helper()
 		if out, code := l.run(t, "sh", "-c", script); code != 0 {
@@ -68,7 +39,7 @@ func (l lab) byHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	variables := fmt.Sprintf("C=%s A=%s VIP=172.29.236.9 EXTERNAL=openstack.example.com VERSION=%s ETCD=%s DNS=%s PAUSE=%s",
-		name, address, l.kubernetes(t), tags["etcd"], tags["coredns"], tags["pause"])
+		n.name, n.address, l.kubernetes(t), tags["etcd"], tags["coredns"], tags["pause"])
 	shell(ssh + "'" + variables + " bash -s' < " + script + " 2>&1")
 }
 
@@ -76,11 +47,11 @@ func (l lab) byHand(t *testing.T) {
 // and nothing on it but what an earlier run of it made by hand.
 func TestAdopt(t *testing.T) {
 	l := open(t)
-	if hosts, err := os.ReadFile(l.dir + "/openstack_deploy/conf.d/k8s.yml"); err != nil || strings.Contains(string(hosts), "infra2") {
+	if hosts, _ := l.hosts(t); len(hosts) != 1 {
 		t.Skip("needs a lab with one host (lab up --hosts 1)")
 	}
-	l.want(t)
-	name, _ := l.inventoryNode(t)
+	l.configure(t)
+	name := l.nodes(t)[0].name
 	switch l.ssh(t, "infra1", "lxc-ls -1; test ! -e /var/lib/lxc/*/rootfs/.made-by-jeroboam || echo ours") {
 	case "":
 		l.byHand(t)

@@ -1,11 +1,9 @@
 package deploy
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,42 +11,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
-
-// hostsOf are the hosts of the lab that is up: those that its configuration names.
-func (l lab) hostsOf(t *testing.T) []string {
-	t.Helper()
-	text, err := os.ReadFile(l.dir + "/openstack_deploy/conf.d/k8s.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for line := range strings.Lines(string(text)) {
-		if name := strings.TrimSuffix(strings.TrimSpace(line), ":"); strings.HasPrefix(name, "infra") {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
-// inNode runs a command in the node's container.
-func (l lab) inNode(t *testing.T, node, command string) string {
-	t.Helper()
-	return l.ssh(t, "infra1", fmt.Sprintf("lxc-attach -n %s -- sh -c %q", node, command))
-}
-
-// kubectlOn runs kubectl on the node, with text for its standard input.
-func (l lab) kubectlOn(t *testing.T, node, args, stdin string) string {
-	t.Helper()
-	command := "kubectl --kubeconfig /etc/kubernetes/admin.conf " + args
-	if stdin != "" {
-		path := "/var/lib/lxc/" + node + "/rootfs/root/objects.yaml"
-		l.ssh(t, "infra1", fmt.Sprintf("cat > %s <<'END'\n%s\nEND", path, stdin))
-		command += " -f /root/objects.yaml"
-	}
-	return l.inNode(t, node, command)
-}
 
 const precious = `
 apiVersion: v1
@@ -73,7 +36,7 @@ spec:
 // TestBackupAndRestore loses a control plane and makes it again from a backup, on the lab with one host.
 func TestBackupAndRestore(t *testing.T) {
 	l := open(t)
-	if hosts := l.hostsOf(t); len(hosts) != 1 {
+	if hosts, _ := l.hosts(t); len(hosts) != 1 {
 		t.Fatalf("this test loses a control plane of one node, and the lab that is up has %d: lab up --hosts 1, then make e2e-backup", len(hosts))
 	}
 	dir := t.TempDir()
@@ -82,12 +45,12 @@ func TestBackupAndRestore(t *testing.T) {
 	if code != 0 {
 		t.Fatal(out)
 	}
-	l.configureWith(t, versions+"cluster_api_backups_enabled: true\ncluster_api_backups_keep: 2\ncluster_api_backups_recipients: ["+strings.TrimSpace(out)+"]\n")
-	l.converge(t)
-	node := strings.Fields(l.ssh(t, "infra1", "lxc-ls -1"))[0]
+	l.configure(t, "cluster_api_backups_enabled: true", "cluster_api_backups_keep: 2", "cluster_api_backups_recipients: ["+strings.TrimSpace(out)+"]")
+	l.applied(t)
+	node := l.nodes(t)[0]
 
-	l.kubectlOn(t, node, "apply", precious)
-	ca := l.inNode(t, node, "sha256sum < /etc/kubernetes/pki/ca.key")
+	l.kubectlWith(t, node, precious, "apply -f -")
+	ca := l.inside(t, node, "sha256sum < /etc/kubernetes/pki/ca.key")
 	l.timer(t, node, identity)
 
 	out, code = l.deploy(t, "backup", "--to", archive)
@@ -96,21 +59,21 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	t.Log(out)
 	before := show(t, l, archive, identity)
-	l.kubectlOn(t, node, "create namespace too-late", "") // not in the backup
+	l.kubectl(t, node, "create namespace too-late") // not in the backup
 	if out, code := l.deploy(t, "restore", "--from", archive, "--identity", identity); code != 1 || !strings.Contains(out, "(overwrite)") {
 		t.Fatalf("a living cluster: status %d\n%s", code, out)
 	}
-	if got := l.kubectlOn(t, node, "get namespace too-late -o name", ""); !strings.Contains(got, "too-late") {
+	if got := l.kubectl(t, node, "get namespace too-late -o name"); !strings.Contains(got, "too-late") {
 		t.Fatal("the refused restore has changed something")
 	}
 
 	t.Log("the control plane is lost")
-	l.ssh(t, "infra1", fmt.Sprintf("lxc-stop -k -n %[1]s; rm -rf /var/lib/lxc/%[1]s", node))
-	l.interrupted(t, "restore the backup", "restore", "--from", archive, "--identity", identity)
+	l.ssh(t, "infra1", fmt.Sprintf("lxc-stop -k -n %[1]s; rm -rf /var/lib/lxc/%[1]s", node.name))
+	l.start(t, "restore", "--from", archive, "--identity", identity, "--output", "json").killAfter(`"step":"restore the backup"`, 2*time.Second) // into the middle of it
 	if out, code := l.deploy(t, "apply"); code == 0 || !strings.Contains(out, "(restore)") {
 		t.Errorf("apply in the middle of a restore: status %d\n%s", code, out)
 	}
-	l.interrupted(t, "make the cluster", "restore", "--from", archive, "--identity", identity)
+	l.start(t, "restore", "--from", archive, "--identity", identity, "--output", "json").killAfter(`"step":"make the cluster"`, 2*time.Second) // into the middle of it
 	began := time.Now()
 	if out, code := l.deploy(t, "restore", "--from", archive, "--identity", identity); code != 0 {
 		t.Fatalf("restore: status %d\n%s", code, out)
@@ -118,35 +81,12 @@ func TestBackupAndRestore(t *testing.T) {
 	t.Logf("restored in %.0f s", time.Since(began).Seconds())
 	l.restored(t, node, ca, before)
 
-	l.kubectlOn(t, node, "create namespace too-late", "")
+	l.kubectl(t, node, "create namespace too-late")
 	if out, code := l.deploy(t, "restore", "--from", archive, "--identity", identity, "--allow", "overwrite"); code != 0 {
 		t.Fatalf("restore over a living cluster: status %d\n%s", code, out)
 	}
 	l.restored(t, node, ca, before)
 	l.timer(t, node, identity)
-}
-
-// configureWith writes the versions and makes the inventory.
-func (l lab) configureWith(t *testing.T, text string) {
-	t.Helper()
-	config := l.dir + "/openstack_deploy"
-	if err := os.WriteFile(config+"/user_versions.yml", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, code := l.run(t, l.jeroboam, "inventory", "--config", config, "-e", l.dir+"/openstack-ansible/inventory", "--write"); code != 0 {
-		t.Fatalf("inventory --write: status %d\n%s", code, out)
-	}
-}
-
-// converge applies and makes sure that nothing is left to do.
-func (l lab) converge(t *testing.T) {
-	t.Helper()
-	if out, code := l.deploy(t, "apply"); code != 0 {
-		t.Fatalf("apply: status %d\n%s", code, out)
-	}
-	if p, code := l.plan(t); code != 0 || !p.Empty() {
-		t.Fatalf("after apply there are changes (status %d): %s\n%+v", code, plan.Summary(p), p.Changes)
-	}
 }
 
 func show(t *testing.T, l lab, archive, identity string) backup.Manifest {
@@ -170,16 +110,16 @@ func show(t *testing.T, l lab, archive, identity string) backup.Manifest {
 }
 
 // timer runs what the timer runs, three times, and looks at what is kept.
-func (l lab) timer(t *testing.T, node, identity string) {
+func (l lab) timer(t *testing.T, node node, identity string) {
 	t.Helper()
-	if got := strings.TrimSpace(l.inNode(t, node, "systemctl is-active jeroboam-backup.timer; systemctl is-enabled jeroboam-backup.timer")); got != "active\nenabled" {
+	if got := strings.TrimSpace(l.inside(t, node, "systemctl is-active jeroboam-backup.timer; systemctl is-enabled jeroboam-backup.timer")); got != "active\nenabled" {
 		t.Errorf("the timer is %q", got)
 	}
 	for range 3 {
-		l.inNode(t, node, "systemctl start jeroboam-backup.service; sleep 1")
+		l.inside(t, node, "systemctl start jeroboam-backup.service; sleep 1")
 	}
-	where := "/openstack/backup/" + node + "/cluster-api-backup"
-	kept := strings.Fields(l.ssh(t, "infra1", "cd "+where+" && stat -c %a:%U:%n * && ls /var/lib/lxc/"+node+"/rootfs/var/lib/jeroboam"))
+	where := "/openstack/backup/" + node.name + "/cluster-api-backup"
+	kept := strings.Fields(l.ssh(t, "infra1", "cd "+where+" && stat -c %a:%U:%n * && ls /var/lib/lxc/"+node.name+"/rootfs/var/lib/jeroboam"))
 	if len(kept) < 2 || !strings.HasPrefix(kept[0], "600:root:") || !strings.HasSuffix(kept[1], ".tar.gz.age") || slices.ContainsFunc(kept[2:], func(s string) bool { return strings.Contains(s, "backup") }) {
 		t.Errorf("two backups should be kept, and nothing else: %q", kept)
 	}
@@ -194,67 +134,25 @@ func (l lab) timer(t *testing.T, node, identity string) {
 	show(t, l, copied, identity)
 }
 
-// interrupted kills jeroboam with SIGKILL when it says that a step has begun.
-func (l lab) interrupted(t *testing.T, step, verb string, args ...string) {
-	t.Helper()
-	command := append([]string{
-		"exec", "--dir", l.dir, "--", "sh", "-c", `echo "pid $$"; exec "$@"`, "sh", l.jeroboam, "deploy", verb, "--config", l.dir + "/openstack_deploy",
-		"-e", l.dir + "/openstack-ansible/inventory", "--bundle", l.bundle, "--ssh-key", l.dir + "/ssh/id_ed25519", "--known-hosts", l.dir + "/ssh/known_hosts", "--output", "json",
-	}, args...)
-	cmd := exec.CommandContext(t.Context(), l.program, command...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	pid, killed := "", false
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		if p, ok := strings.CutPrefix(lines.Text(), "pid "); ok {
-			pid = p
-		}
-		if strings.Contains(lines.Text(), `"step":"`+step+`"`) && !killed {
-			time.Sleep(2 * time.Second) // into the middle of it
-			killed = true
-			if err := exec.CommandContext(t.Context(), "kill", "-KILL", pid).Run(); err != nil {
-				t.Errorf("kill jeroboam: %v", err)
-			}
-		}
-	}
-	if err := cmd.Wait(); err == nil || !killed {
-		t.Fatalf("%s: killed: %v, %v", step, killed, err)
-	}
-	t.Logf("%s: killed in %q", verb, step)
-}
-
 // restored looks whether everything of the backup is back, and works.
-func (l lab) restored(t *testing.T, node, ca string, before backup.Manifest) {
+func (l lab) restored(t *testing.T, node node, ca string, before backup.Manifest) {
 	t.Helper()
-	if got := l.inNode(t, node, "sha256sum < /etc/kubernetes/pki/ca.key"); got != ca {
+	if got := l.inside(t, node, "sha256sum < /etc/kubernetes/pki/ca.key"); got != ca {
 		t.Error("the authority is another one")
 	}
-	if got := l.kubectlOn(t, node, "get secret -n tenant precious -o jsonpath={.data.password}", ""); got != "aHVudGVyMmh1bnRlcjI=" {
+	if got := l.kubectl(t, node, "get secret -n tenant precious -o jsonpath={.data.password}"); got != "aHVudGVyMmh1bnRlcjI=" {
 		t.Errorf("the secret is %q", got)
 	}
-	if got := l.kubectlOn(t, node, "get clusters.cluster.x-k8s.io -n tenant precious -o jsonpath={.spec.paused}", ""); got != "true" {
+	if got := l.kubectl(t, node, "get clusters.cluster.x-k8s.io -n tenant precious -o jsonpath={.spec.paused}"); got != "true" {
 		t.Errorf("the Cluster is %q", got)
 	}
-	if got := l.kubectlOn(t, node, "get namespace too-late -o name --ignore-not-found", ""); got != "" {
+	if got := l.kubectl(t, node, "get namespace too-late -o name --ignore-not-found"); got != "" {
 		t.Errorf("what came after the backup is there: %q", got)
 	}
-	if got := l.inNode(t, node, "test -e /var/lib/jeroboam/restoring && echo there || echo gone"); !strings.Contains(got, "gone") {
+	if got := l.inside(t, node, "test -e /var/lib/jeroboam/restoring && echo there || echo gone"); !strings.Contains(got, "gone") {
 		t.Error("the restore has not ended")
 	}
-	if p, code := l.plan(t); code != 0 || !p.Empty() {
-		t.Errorf("after restoring there are changes (status %d): %s\n%+v", code, plan.Summary(p), p.Changes)
-	}
-	if out, code := l.deploy(t, "status"); code != 0 {
-		t.Errorf("status: %d\n%s", code, out)
-	}
+	l.converged(t)
 	// A webhook of Cluster API's answers: pods and services work.
-	l.kubectlOn(t, node, "label --overwrite clusters.cluster.x-k8s.io -n tenant precious after="+fmt.Sprint(before.Snapshot.Revision), "")
+	l.kubectl(t, node, "label --overwrite clusters.cluster.x-k8s.io -n tenant precious after="+fmt.Sprint(before.Snapshot.Revision))
 }

@@ -62,14 +62,14 @@ func TestCustomAuthorities(t *testing.T) {
 	if err := os.WriteFile(l.dir+"/openstack_deploy/user_secrets.yml", []byte(secrets.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.want(t)
+	l.configure(t)
 	t.Logf("deployed in %.0f s", l.applied(t).Seconds())
-	for _, n := range l.members(t) {
+	for _, n := range l.nodes(t) {
 		for name, path := range map[string]string{"ca": "ca", "etcd_ca": "etcd/ca", "front_proxy_ca": "front-proxy-ca"} {
-			if got := l.insideMember(t, n, "cat /etc/kubernetes/pki/"+path+".crt"); strings.TrimSpace(got) != strings.TrimSpace(certs[name]) {
-				t.Errorf("%s has another %s than the operator's", n.Name, path)
+			if got := l.inside(t, n, "cat /etc/kubernetes/pki/"+path+".crt"); strings.TrimSpace(got) != strings.TrimSpace(certs[name]) {
+				t.Errorf("%s has another %s than the operator's", n.name, path)
 			}
-			if mode := l.insideMember(t, n, "stat -c %a /etc/kubernetes/pki/"+path+".key"); strings.TrimSpace(mode) != "600" {
+			if mode := l.inside(t, n, "stat -c %a /etc/kubernetes/pki/"+path+".key"); strings.TrimSpace(mode) != "600" {
 				t.Errorf("%s.key has mode %s", path, mode)
 			}
 		}
@@ -88,15 +88,17 @@ func TestCustomAuthorities(t *testing.T) {
 // TestRenewal lets apply renew certificates that end in ten days.
 func TestRenewal(t *testing.T) {
 	l := open(t)
-	l.want(t)
+	l.configure(t)
 	l.applied(t, "--allow", "restart")
 	soon := time.Now().Add(60 * 24 * time.Hour)
-	nodes := l.members(t)
-	for _, n := range nodes {
+	for _, n := range l.members(t) {
 		if n.Expires.Before(soon) {
 			t.Fatalf("%s has a certificate that ends on %s already", n.Name, n.Expires)
 		}
-		l.insideMember(t, n, "(kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get cm kubeadm-config -o jsonpath={.data.ClusterConfiguration} | grep -v certificateValidityPeriod; echo certificateValidityPeriod: 240h) > /run/short.yaml && kubeadm certs renew all --config /run/short.yaml >/dev/null && rm /run/short.yaml")
+	}
+	nodes := l.nodes(t)
+	for _, n := range nodes {
+		l.inside(t, n, "(kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get cm kubeadm-config -o jsonpath={.data.ClusterConfiguration} | grep -v certificateValidityPeriod; echo certificateValidityPeriod: 240h) > /run/short.yaml && kubeadm certs renew all --config /run/short.yaml >/dev/null && rm /run/short.yaml")
 	}
 	out, code := l.deploy(t, "plan")
 	if code != 2 || strings.Count(out, "kubeadm certs renew") != len(nodes) {

@@ -47,15 +47,27 @@ func (l lab) run(t *testing.T, args ...string) (string, int) {
 // deploy runs "jeroboam deploy".
 func (l lab) deploy(t *testing.T, verb string, args ...string) (string, int) {
 	t.Helper()
-	return l.run(t, append([]string{
+	return l.run(t, l.deployArgs(verb, args...)...)
+}
+
+// deployArgs is the command line of "jeroboam deploy".
+func (l lab) deployArgs(verb string, args ...string) []string {
+	return append([]string{
 		l.jeroboam, "deploy", verb, "--config", l.dir + "/openstack_deploy", "-e", l.dir + "/openstack-ansible/inventory", "--bundle", l.bundle,
 		"--ssh-key", l.dir + "/ssh/id_ed25519", "--known-hosts", l.dir + "/ssh/known_hosts",
-	}, args...)...)
+	}, args...)
+}
+
+// sshArgs is the command line of ssh to a lab host.
+func (l lab) sshArgs(host string, command ...string) []string {
+	return append([]string{
+		"ssh", "-i", l.dir + "/ssh/id_ed25519", "-o", "UserKnownHostsFile=" + l.dir + "/ssh/known_hosts", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "root@" + host,
+	}, command...)
 }
 
 func (l lab) ssh(t *testing.T, host, command string) string {
 	t.Helper()
-	out, code := l.run(t, "ssh", "-i", l.dir+"/ssh/id_ed25519", "-o", "UserKnownHostsFile="+l.dir+"/ssh/known_hosts", "-o", "LogLevel=ERROR", "root@"+host, command)
+	out, code := l.run(t, l.sshArgs(host, command)...)
 	if code != 0 {
 		t.Fatalf("%s: %s: status %d", host, command, code)
 	}

@@ -3,6 +3,7 @@ package deploy
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,18 +15,38 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// configure writes what an operator writes before the first apply: versions, and the inventory.
-func (l lab) configure(t *testing.T) {
+// configure writes what an operator writes before the first apply: the bundle's versions, more variables, and the inventory.
+func (l lab) configure(t *testing.T, more ...string) {
 	t.Helper()
+	text := strings.Replace(versions, "1.36.4", l.kubernetes(t), 1) + strings.Join(more, "\n") + "\n"
 	config, environment := l.dir+"/openstack_deploy", l.dir+"/openstack-ansible/inventory"
-	if err := os.WriteFile(config+"/user_versions.yml", []byte(versions), 0o600); err != nil {
+	if err := os.WriteFile(config+"/user_versions.yml", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, code := l.run(t, l.jeroboam, "inventory", "--config", config, "-e", environment, "--write"); code != 0 {
 		t.Fatalf("inventory --write: status %d\n%s", code, out)
 	}
+}
+
+// kubernetes is the version the bundle has.
+func (l lab) kubernetes(t *testing.T) string {
+	t.Helper()
+	b, err := bundle.Open(l.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range b.Index.Files {
+		if f.Name == "kubeadm" {
+			return strings.TrimPrefix(f.Version, "v")
+		}
+	}
+	t.Fatalf("%s has no kubeadm", l.bundle)
+	return ""
 }
 
 // apply must succeed.
@@ -38,12 +59,24 @@ func (l lab) apply(t *testing.T, args ...string) string {
 	return out
 }
 
+// applied applies, looks whether it is done, and says how long the apply took.
+func (l lab) applied(t *testing.T, args ...string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	out := l.apply(t, args...)
+	took := time.Since(began)
+	if testing.Verbose() {
+		t.Log(out)
+	}
+	l.converged(t)
+	return took
+}
+
 // converged must have an empty plan and a status without complaint.
 func (l lab) converged(t *testing.T) {
 	t.Helper()
-	out, code := l.deploy(t, "plan")
-	if code != 0 {
-		t.Fatalf("there are changes (status %d):\n%s", code, out)
+	if p, code := l.plan(t); code != 0 || !p.Empty() {
+		t.Fatalf("there are changes (status %d): %s\n%+v", code, plan.Summary(p), p.Changes)
 	}
 	l.until(t, 3*time.Minute, "status is good", func() (bool, string) { // haproxy's checks need their time
 		out, code := l.deploy(t, "status")
@@ -123,8 +156,7 @@ func (l lab) hosts(t *testing.T) (names []string, balancer string) {
 // sh runs a script on a lab host; its status is the script's.
 func (l lab) sh(t *testing.T, host, script string) (string, int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), l.program, "exec", "--dir", l.dir, "--", "ssh", "-i", l.dir+"/ssh/id_ed25519",
-		"-o", "UserKnownHostsFile="+l.dir+"/ssh/known_hosts", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "root@"+host, script)
+	cmd := exec.CommandContext(t.Context(), l.program, append([]string{"exec", "--dir", l.dir, "--"}, l.sshArgs(host, script)...)...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -145,10 +177,19 @@ func (l lab) inside(t *testing.T, n node, script string) string {
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
+// kubectl runs kubectl in a node; it must succeed.
 func (l lab) kubectl(t *testing.T, n node, args string) string {
 	t.Helper()
-	return l.inside(t, n, "kubectl --kubeconfig /etc/kubernetes/admin.conf "+args)
+	return l.inside(t, n, kubectl+args)
 }
+
+// kubectlWith gives it a text on standard input.
+func (l lab) kubectlWith(t *testing.T, n node, stdin, args string) string {
+	t.Helper()
+	return l.inside(t, n, "echo "+base64.StdEncoding.EncodeToString([]byte(stdin))+" | base64 -d | "+kubectl+args)
+}
+
+const kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf "
 
 const etcdctl = "etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt --key /etc/kubernetes/pki/etcd/server.key "
 
@@ -191,11 +232,7 @@ type running struct {
 func (l lab) start(t *testing.T, verb string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-	line := append([]string{
-		"exec", "--dir", l.dir, "--", "sh", "-c", `echo "pid $$"; exec "$@" 2>&1`, "sh",
-		l.jeroboam, "deploy", verb, "--config", l.dir + "/openstack_deploy", "-e", l.dir + "/openstack-ansible/inventory", "--bundle", l.bundle,
-		"--ssh-key", l.dir + "/ssh/id_ed25519", "--known-hosts", l.dir + "/ssh/known_hosts",
-	}, args...)
+	line := append([]string{"exec", "--dir", l.dir, "--", "sh", "-c", `echo "pid $$"; exec "$@" 2>&1`, "sh"}, l.deployArgs(verb, args...)...)
 	r := &running{t: t, cancel: cancel, done: make(chan struct{}), more: make(chan struct{})}
 	r.cmd = exec.CommandContext(ctx, l.program, line...)
 	out, err := r.cmd.StdoutPipe()
@@ -266,6 +303,19 @@ func (r *running) await(pattern *regexp.Regexp, limit time.Duration) bool {
 			return false
 		}
 	}
+}
+
+// killAfter kills the deployer a while after it says something.
+func (r *running) killAfter(says string, after time.Duration) {
+	r.t.Helper()
+	if !r.await(regexp.MustCompile(regexp.QuoteMeta(says)), 15*time.Minute) {
+		r.t.Fatalf("it never said %q:\n%s", says, r.output())
+	}
+	time.Sleep(after)
+	if !r.kill() {
+		r.t.Fatalf("it ended by itself, %s or less after it said %q:\n%s", after, says, tailOf(r.output()))
+	}
+	r.t.Logf("killed %s after it said %q:\n%s", after, says, tailOf(r.output()))
 }
 
 // kill kills the deployer as power loss would; false if it had ended already.

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -73,24 +72,6 @@ spec:
   ingress: [{from: [{podSelector: {matchLabels: {friend: "yes"}}}]}]
 `
 
-// firstKubectl runs the bundle's own kubectl in the first host's node; stdin may be empty.
-func (l lab) firstKubectl(t *testing.T, stdin string, args string) (string, int) {
-	t.Helper()
-	node := strings.Fields(l.ssh(t, "infra1", "lxc-ls -1"))[0]
-	command := fmt.Sprintf("echo %s | base64 -d | lxc-attach -n %s -- kubectl --kubeconfig /etc/kubernetes/admin.conf %s",
-		base64.StdEncoding.EncodeToString([]byte(stdin)), node, args)
-	return l.run(t, "ssh", "-i", l.dir+"/ssh/id_ed25519", "-o", "UserKnownHostsFile="+l.dir+"/ssh/known_hosts", "-o", "LogLevel=ERROR", "root@infra1", command)
-}
-
-func (l lab) mustKubectl(t *testing.T, stdin string, args string) string {
-	t.Helper()
-	out, code := l.firstKubectl(t, stdin, args)
-	if code != 0 {
-		t.Fatalf("kubectl %s: status %d\n%s", args, code, out)
-	}
-	return out
-}
-
 // image is the reference of an image of the bundle, "" if it has none of that name.
 func (l lab) image(t *testing.T, name string) string {
 	t.Helper()
@@ -114,24 +95,25 @@ func TestNetwork(t *testing.T) {
 	if shell == "" {
 		t.Skip("the bundle was built without cilium: the light network has no policies, and no image with a shell to ask from")
 	}
-	l.mustKubectl(t, fmt.Sprintf(reach, l.image(t, "coredns"), shell), "apply -f -")
-	defer l.firstKubectl(t, "", "delete namespace reach --wait=false")
+	n := l.nodes(t)[0]
+	l.kubectlWith(t, n, fmt.Sprintf(reach, l.image(t, "coredns"), shell), "apply -f -")
+	defer l.kubectl(t, n, "delete namespace reach --wait=false")
 	for _, name := range []string{"server", "client"} {
-		l.mustKubectl(t, "", "-n reach rollout status --timeout 180s daemonset/"+name)
+		l.kubectl(t, n, "-n reach rollout status --timeout 180s daemonset/"+name)
 	}
 	pods := func(app string) map[string]string { // name -> address
 		out := map[string]string{}
-		for line := range strings.Lines(l.mustKubectl(t, "", "-n reach get pods -l app="+app+" -o custom-columns=N:.metadata.name,I:.status.podIP --no-headers")) {
+		for line := range strings.Lines(l.kubectl(t, n, "-n reach get pods -l app="+app+" -o custom-columns=N:.metadata.name,I:.status.podIP --no-headers")) {
 			f := strings.Fields(line)
 			out[f[0]] = f[1]
 		}
 		return out
 	}
 	servers, clients := pods("server"), pods("client")
-	service := strings.TrimSpace(l.mustKubectl(t, "", "-n reach get service server -o custom-columns=I:.spec.clusterIP --no-headers"))
+	service := strings.TrimSpace(l.kubectl(t, n, "-n reach get service server -o custom-columns=I:.spec.clusterIP --no-headers"))
 	answers := func(client, address, port string) bool {
-		_, code := l.firstKubectl(t, "", fmt.Sprintf("-n reach exec %s -- timeout 3 bash -c ': </dev/tcp/%s/%s'", client, address, port))
-		return code == 0
+		script := fmt.Sprintf("-n reach exec %s -- timeout 3 bash -c ': </dev/tcp/%s/%s' && echo yes || true", client, address, port)
+		return strings.HasSuffix(l.kubectl(t, n, script), "yes\n")
 	}
 	for client := range clients {
 		for server, address := range servers {
@@ -146,12 +128,12 @@ func TestNetwork(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	l.mustKubectl(t, onlyFriends, "apply -f -")
+	l.kubectlWith(t, n, onlyFriends, "apply -f -")
 	friend := ""
 	for client := range clients {
 		if friend == "" {
 			friend = client
-			l.mustKubectl(t, "", "-n reach label pod "+client+" friend=yes")
+			l.kubectl(t, n, "-n reach label pod "+client+" friend=yes")
 		}
 	}
 	var wrong []string
@@ -173,7 +155,7 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("the network policy: %v", wrong)
 	}
 	if len(clients) == 1 && answers(friend, service, "80") {
-		l.mustKubectl(t, "", "-n reach label pod "+friend+" friend-")
+		l.kubectl(t, n, "-n reach label pod "+friend+" friend-")
 		for range 20 {
 			if !answers(friend, service, "80") {
 				return

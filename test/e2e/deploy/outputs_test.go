@@ -197,18 +197,13 @@ func (c contract) configuration(t *testing.T) {
 		lines(t, n.name, text,
 			"apiVersion: kubeadm.k8s.io/v1beta4", "controlPlaneEndpoint: "+vip+":6443", "  advertiseAddress: "+n.address, "    value: "+n.address,
 			"  - name: cgroups-per-qos", "    value: \"false\"", "  - name: enforce-node-allocatable", "    value: \"\"", "    value: 0.0.0.0", "metricsBindAddress: 0.0.0.0", "  maxPerCore: 0",
-			"kubernetesVersion: v"+kubernetesVersion(),
+			"kubernetesVersion: v"+c.kubernetes(t),
 		)
 		lines(t, n.name, text, secure...)
 		if strings.Contains(text, "token") || strings.Contains(text, "certificateKey") {
 			t.Errorf("%s: there is a secret in kubeadm.yaml", n.name)
 		}
 	}
-}
-
-// kubernetesVersion is the version that these tests deploy.
-func kubernetesVersion() string {
-	return regexp.MustCompile(`kubernetes_version: (\S+)`).FindStringSubmatch(versions)[1]
 }
 
 // nodeObject is what of a Node is looked at.
@@ -238,7 +233,7 @@ func (c contract) nodeObjects(t *testing.T) {
 			continue
 		}
 		o := list.Items[i]
-		if o.Metadata.Labels["openstack-control-plane"] != "enabled" || len(o.Spec.Taints) > 0 || o.Status.NodeInfo.KubeletVersion != "v"+kubernetesVersion() {
+		if o.Metadata.Labels["openstack-control-plane"] != "enabled" || len(o.Spec.Taints) > 0 || o.Status.NodeInfo.KubeletVersion != "v"+c.kubernetes(t) {
 			t.Errorf("%s: labels %v, taints %v, kubelet %s", n.name, o.Metadata.Labels, o.Spec.Taints, o.Status.NodeInfo.KubeletVersion)
 		}
 		if !slices.Contains(o.Status.Addresses, struct{ Type, Address string }{"InternalIP", n.address}) {
@@ -275,7 +270,7 @@ func (c contract) etcd(t *testing.T) {
 	}
 	c.inside(t, c.nodes[0], etcdctl+"endpoint health --cluster")
 	lines(t, "kubeadm-config", c.kubectl(t, c.nodes[0], "-n kube-system get configmap kubeadm-config -o jsonpath={.data.ClusterConfiguration}"),
-		"kubernetesVersion: v"+kubernetesVersion(), "controlPlaneEndpoint: "+vip+":6443")
+		"kubernetesVersion: v"+c.kubernetes(t), "controlPlaneEndpoint: "+vip+":6443")
 }
 
 func (c contract) addons(t *testing.T) {
