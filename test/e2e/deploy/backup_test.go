@@ -87,6 +87,16 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	l.restored(t, node, ca, before)
 	l.timer(t, node, identity)
+
+	t.Log("backups are turned off: the timer goes, archives stay")
+	l.configure(t)
+	l.applied(t, "--allow", "delete")
+	if left := l.inside(t, node, "ls /etc/systemd/system/jeroboam-backup.* /etc/jeroboam/backup.json 2>/dev/null || true"); left != "" {
+		t.Errorf("of the timer there is left: %s", left)
+	}
+	if kept := strings.Fields(l.ssh(t, "infra1", "ls /openstack/backup/"+node.name+"/cluster-api-backup")); len(kept) != 2 {
+		t.Errorf("archives after turning backups off: %q", kept)
+	}
 }
 
 func show(t *testing.T, l lab, archive, identity string) backup.Manifest {
