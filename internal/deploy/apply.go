@@ -40,19 +40,27 @@ func (d *Deployment) blobsFor(place string) []string {
 	return out
 }
 
-// bringFiles uploads what hosts lack. A host needs what its containers need.
-func (d *Deployment) bringFiles(ctx context.Context) error {
-	const step = "bring files to the hosts"
-	needs := map[string][]string{}
+// needs are the digests of files for each host. A host needs what its containers need.
+func (d *Deployment) needs() map[string][]string {
+	out := map[string][]string{}
 	for name, p := range d.Wanted.Places {
+		if d.Wanted.outOfReach(d.World, name) {
+			continue
+		}
 		for _, b := range d.blobsFor(name) {
-			if !slices.Contains(needs[p.Host], b) {
-				needs[p.Host] = append(needs[p.Host], b)
+			if !slices.Contains(out[p.Host], b) {
+				out[p.Host] = append(out[p.Host], b)
 			}
 		}
 	}
+	return out
+}
+
+// bringFiles uploads what hosts lack.
+func (d *Deployment) bringFiles(ctx context.Context) error {
+	const step = "bring files to the hosts"
 	g, gctx := errgroup.WithContext(ctx)
-	for name, digests := range needs {
+	for name, digests := range d.needs() {
 		g.Go(func() error {
 			lacking, err := ask[[]string](gctx, d.Hosts, Place{Host: name}, host.OpMissing, digests)
 			if err != nil {

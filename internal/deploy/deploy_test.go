@@ -385,6 +385,24 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// The host of a node that is gone may be gone with it: there is no connection to bring anything.
+func TestNothingIsBroughtToNodesThatAreGone(t *testing.T) {
+	in := seed(t)
+	dead := in.Nodes[2]
+	w := want(t, in, facts(in), dead.Name)
+	world := empty(w)
+	world.Unseen = map[string]bool{dead.PhysicalHost: true}
+	needs := deploy.Needs(w, world)
+	if got := needs[dead.PhysicalHost]; got != nil {
+		t.Errorf("%s is to get %q", dead.PhysicalHost, got)
+	}
+	for _, n := range in.Nodes[:2] {
+		if len(needs[n.PhysicalHost]) == 0 {
+			t.Errorf("%s is to get nothing", n.PhysicalHost)
+		}
+	}
+}
+
 // remove takes a member out of everybody's list.
 func remove(world *deploy.World, name string) {
 	for at, n := range world.Nodes {

@@ -21,3 +21,8 @@ func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
 func Evict(ctx context.Context, c client.Client, node string) (bool, string) {
 	return evict(ctx, c, node)
 }
+
+// Needs are the digests of files that a run would bring to each host.
+func Needs(w Wanted, world World) map[string][]string {
+	return (&Deployment{Wanted: w, World: world}).needs()
+}

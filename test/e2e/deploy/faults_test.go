@@ -38,7 +38,8 @@ func (l lab) stopEtcd(t *testing.T, n node) func() {
 	})
 	return func() {
 		l.inside(t, n, `test ! -e /root/etcd.yaml || mv /root/etcd.yaml /etc/kubernetes/manifests/etcd.yaml`)
-		l.until(t, 3*time.Minute, "all members serve", func() (bool, string) {
+		// The API server beside it died with it more than once, and kubelet waits up to five minutes before it starts one again.
+		l.until(t, 8*time.Minute, "all members serve", func() (bool, string) {
 			out, code := l.deploy(t, "status")
 			return code != 1, out
 		})
@@ -51,6 +52,7 @@ func (l lab) rollingChange(t *testing.T) {
 	if err := os.WriteFile(change, []byte("containerd_debug_level: debug\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { os.Remove(change) }) // a test that failed leaves no configuration to the next
 	changed := func(n node) bool {
 		return strings.Contains(l.inside(t, n, "cat /etc/containerd/config.toml"), `"debug"`)
 	}
