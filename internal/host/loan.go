@@ -9,10 +9,10 @@ import (
 // Returned ends a loan (OpLend): the last of a container's items. It is the agent's work, which a killed deployer does not stop.
 type Returned struct{}
 
-func (*Returned) thing(plan.Facts) plan.Thing { return plan.Thing{Kind: "directory", Name: store} }
+func (*Returned) thing(plan.Facts) plan.Thing { return plan.Thing{Kind: "directory", Name: blobs} }
 
 func (*Returned) observe(_ context.Context, m *Machine) (plan.Facts, error) {
-	if !m.exists(store) {
+	if !m.exists(blobs) {
 		return nil, nil
 	}
 	return plan.Facts{}, nil

@@ -29,7 +29,7 @@ func TestReturned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := os.Stat(lent); !os.IsNotExist(err) || count != 1 {
+	if _, err := os.Stat(filepath.Join(m.Root, host.Directory, "blobs")); !os.IsNotExist(err) || count != 1 {
 		t.Errorf("%v, returned %d times", err, count)
 	}
 	if _, err := os.Stat(filepath.Join(m.Root, host.Directory)); err != nil {

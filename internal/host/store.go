@@ -16,8 +16,10 @@ import (
 // Directory is where everything of ours on a machine is: the store of blobs, and marks of what we made.
 const Directory = "/var/lib/jeroboam"
 
-// store is the content-addressed store of a machine.
-const store = Directory + "/blobs/sha256"
+// store is the content-addressed store of a machine, in the layout of OCI's: a directory for each algorithm, and this is ours.
+const store = blobs + "/sha256"
+
+const blobs = Directory + "/blobs"
 
 // BlobPath is where a blob is in a machine's store.
 func BlobPath(digest string) string {
@@ -131,4 +133,4 @@ func lendOne(m *Machine, in *os.Root, root, digest, name string) error {
 }
 
 // Forget removes everything from the store.
-func Forget(m *Machine) error { return os.RemoveAll(m.path(store)) }
+func Forget(m *Machine) error { return os.RemoveAll(m.path(blobs)) }
