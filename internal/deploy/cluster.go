@@ -127,6 +127,9 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	})
 	if i < 0 {
 		c.Why = "no node has an API server that is ready"
+		if slices.ContainsFunc(w.Intent.Nodes, world.member) {
+			return notCompared(c, w)
+		}
 		return allNew(c, w)
 	}
 	n := w.Intent.Nodes[i]
@@ -169,6 +172,17 @@ func allNew(c Cluster, w Wanted) (Cluster, error) {
 			action = plan.Update // kubeadm creates it
 		}
 		c.Changes = append(c.Changes, o.change(action))
+	}
+	return c, err
+}
+
+// notCompared is a cluster that is there and does not answer: a run first has to bring it back, and then applies all there is.
+func notCompared(c Cluster, w Wanted) (Cluster, error) {
+	objects, err := objectsOf(w)
+	for _, o := range objects {
+		change := o.change(plan.Update)
+		change.Summary = "not compared: " + c.Why
+		c.Changes = append(c.Changes, change)
 	}
 	return c, err
 }
