@@ -52,7 +52,7 @@ func (l lab) rollingChange(t *testing.T) {
 	if err := os.WriteFile(change, []byte("containerd_debug_level: debug\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.Remove(change) }) // a test that failed leaves no configuration to the next
+	t.Cleanup(func() { _ = os.Remove(change) }) // a test that failed leaves no configuration to the next; one that passed removed it
 	changed := func(n node) bool {
 		return strings.Contains(l.inside(t, n, "cat /etc/containerd/config.toml"), `"debug"`)
 	}
