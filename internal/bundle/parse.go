@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,7 @@ type Problem struct {
 
 func (p Problem) String() string { return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text) }
 
-// LockError is all that is wrong with a lock file, in the order of its lines.
+// LockError is all that is wrong with a lock file, in the order of its lines, and of the alphabet within one.
 type LockError struct {
 	Problems []Problem
 }
@@ -87,7 +88,9 @@ func (p *parser) err() error {
 	if len(p.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
+	slices.SortFunc(p.problems, func(a, b Problem) int { // maps are checked in no order, and may be all on one line
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
+	})
 	return &LockError{Problems: slices.Compact(p.problems)}
 }
 
