@@ -127,10 +127,7 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	})
 	if i < 0 {
 		c.Why = "no node has an API server that is ready"
-		if slices.ContainsFunc(w.Intent.Nodes, world.member) {
-			return notCompared(c, w)
-		}
-		return allNew(c, w)
+		return notSeen(c, w, slices.ContainsFunc(w.Intent.Nodes, world.member))
 	}
 	n := w.Intent.Nodes[i]
 	cl, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
@@ -141,7 +138,7 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	var nodes corev1.NodeList
 	err = cl.List(ctx, &nodes)
 	if apierrors.IsForbidden(err) {
-		return allNew(c, w) // kubeadm init was stopped before it made the administrator one
+		return notSeen(c, w, false) // kubeadm init was stopped before it made the administrator one
 	}
 	if err != nil {
 		return c, fmt.Errorf("list nodes: %w", err)
@@ -163,25 +160,18 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	return c, err
 }
 
-// allNew is a cluster that has nothing of ours yet.
-func allNew(c Cluster, w Wanted) (Cluster, error) {
+// notSeen is a cluster whose objects cannot be compared. If it is not there yet all are new; if it is, a run first has to bring it
+// back, and then applies them all.
+func notSeen(c Cluster, w Wanted, there bool) (Cluster, error) {
 	objects, err := objectsOf(w)
 	for _, o := range objects {
-		action := plan.Create
-		if o.component == corednsComponent {
-			action = plan.Update // kubeadm creates it
+		change := o.change(plan.Create)
+		switch {
+		case there:
+			change.Action, change.Summary = plan.Update, "not compared: "+c.Why
+		case o.component == corednsComponent:
+			change.Action = plan.Update // kubeadm creates it
 		}
-		c.Changes = append(c.Changes, o.change(action))
-	}
-	return c, err
-}
-
-// notCompared is a cluster that is there and does not answer: a run first has to bring it back, and then applies all there is.
-func notCompared(c Cluster, w Wanted) (Cluster, error) {
-	objects, err := objectsOf(w)
-	for _, o := range objects {
-		change := o.change(plan.Update)
-		change.Summary = "not compared: " + c.Why
 		c.Changes = append(c.Changes, change)
 	}
 	return c, err

@@ -403,6 +403,25 @@ func TestNothingIsBroughtToNodesThatAreGone(t *testing.T) {
 	}
 }
 
+// A cluster that is there and silent must not look as if all of it were to be created.
+func TestSilentClusterIsNotNew(t *testing.T) {
+	w := want(t, seed(t), facts(seed(t)))
+	for _, tt := range []struct {
+		there bool
+		want  plan.Action
+		says  string
+	}{{false, plan.Create, ""}, {true, plan.Update, "not compared: nobody answers"}} {
+		c, err := deploy.NotSeen(w, "nobody answers", tt.there)
+		if err != nil || len(c.Changes) < 2 {
+			t.Fatalf("%d changes, %v", len(c.Changes), err)
+		}
+		last := c.Changes[len(c.Changes)-1] // the first is CoreDNS, which kubeadm makes
+		if last.Action != tt.want || last.Summary != tt.says {
+			t.Errorf("there %v: %s %q, want %s %q", tt.there, last.Action, last.Summary, tt.want, tt.says)
+		}
+	}
+}
+
 // remove takes a member out of everybody's list.
 func remove(world *deploy.World, name string) {
 	for at, n := range world.Nodes {

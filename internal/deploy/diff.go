@@ -16,11 +16,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// outOfReach says of a place that it could not be looked at, and so nothing is to be done there.
-func (w Wanted) outOfReach(world World, place string) bool {
-	return slices.Contains(w.Gone, place) || world.Unseen[place] || world.Sleeping[place]
-}
-
 // Diff is what would change, in the order of the work. Pure.
 func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan

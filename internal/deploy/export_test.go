@@ -26,3 +26,8 @@ func Evict(ctx context.Context, c client.Client, node string) (bool, string) {
 func Needs(w Wanted, world World) map[string][]string {
 	return (&Deployment{Wanted: w, World: world}).needs()
 }
+
+// NotSeen is what a plan has of a cluster that cannot be looked at.
+func NotSeen(w Wanted, why string, there bool) (Cluster, error) {
+	return notSeen(Cluster{Why: why}, w, there)
+}

@@ -46,7 +46,7 @@ func RestorePlan(w Wanted, world World, r Restore, now time.Time) (p plan.Plan, 
 	}
 	fresh = world
 	fresh.Nodes, fresh.Cluster = map[string]host.Node{}, Cluster{Why: "it is restored"}
-	if c, err := allNew(fresh.Cluster, w); err == nil { // Inspect has read the same manifests
+	if c, err := notSeen(fresh.Cluster, w, false); err == nil { // Inspect has read the same manifests
 		fresh.Cluster = c
 	}
 	first := w.Intent.Nodes[0]

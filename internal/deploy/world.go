@@ -122,7 +122,7 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 	}
 	for _, n := range w.Intent.Nodes {
 		p, known := w.Places[n.Name]
-		if !known || world.Closed[n.Name] || world.Sleeping[n.Name] || world.Unseen[n.Name] || slices.Contains(w.Gone, n.Name) {
+		if !known || world.Closed[n.Name] || w.outOfReach(world, n.Name) {
 			continue
 		}
 		g.Go(func() error {
@@ -139,6 +139,11 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 	var err error
 	world.Cluster, err = inspectCluster(ctx, h, w, world, d)
 	return world, err
+}
+
+// outOfReach says of a place that it could not be looked at, and so nothing is to be done there.
+func (w Wanted) outOfReach(world World, place string) bool {
+	return slices.Contains(w.Gone, place) || world.Unseen[place] || world.Sleeping[place]
 }
 
 // listed says whether etcd has a voting member of a node's name.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"os"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -18,4 +19,4 @@ func (*Returned) observe(_ context.Context, m *Machine) (plan.Facts, error) {
 	return plan.Facts{}, nil
 }
 
-func (*Returned) ensure(_ context.Context, m *Machine) error { return Forget(m) }
+func (*Returned) ensure(_ context.Context, m *Machine) error { return os.RemoveAll(m.path(blobs)) }

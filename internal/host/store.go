@@ -131,6 +131,3 @@ func lendOne(m *Machine, in *os.Root, root, digest, name string) error {
 	}
 	return in.Rename(name+".new", name)
 }
-
-// Forget removes everything from the store.
-func Forget(m *Machine) error { return os.RemoveAll(m.path(blobs)) }
