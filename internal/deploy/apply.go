@@ -235,17 +235,3 @@ func (d *Deployment) installNodes(ctx context.Context) error {
 func (d *Deployment) install(ctx context.Context, step, place string, groups ...string) error {
 	return d.ensureItems(ctx, step, place, append(d.Wanted.At(place, groups...), host.Item{Returned: &host.Returned{}}))
 }
-
-// balance changes one load balancer after the other: one of them always serves.
-func (d *Deployment) balance(ctx context.Context) error {
-	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-		name := placeOf(h.Container).Name()
-		if !d.changes(name, groupHAProxy) {
-			continue
-		}
-		if err := d.ensure(ctx, "balance the API", name, groupHAProxy); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
 // Objects are those that a deployment applies.
@@ -31,3 +33,6 @@ func Needs(w Wanted, world World) map[string][]string {
 func NotSeen(w Wanted, why string, there bool) (Cluster, error) {
 	return notSeen(Cluster{Why: why}, w, there)
 }
+
+// Divert keeps clients away from a node, until what it returns is called.
+func Divert(ctx context.Context, d *Deployment, n intent.Node) func() { return d.divert(ctx, n) }

@@ -28,10 +28,13 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 			return err
 		}
 		began := d.Now()
-		if err := d.rollOne(ctx, n); err != nil {
-			return err
+		back := d.divert(ctx, n)
+		err := d.rollOne(ctx, n)
+		if err == nil {
+			err = d.gate(ctx, rollStep, n)
 		}
-		if err := d.gate(ctx, rollStep, n); err != nil {
+		back()
+		if err != nil {
 			return err
 		}
 		if err := d.settled(ctx, n); err != nil {

@@ -90,7 +90,7 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 			continue
 		}
 		for _, svc := range b.Services {
-			s.Backends = append(s.Backends, backends(b.Name, svc.Name+"-back", text)...)
+			s.Backends = append(s.Backends, backends(b.Name, backendOf(svc.Name), text)...)
 		}
 	}
 	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b Backend) bool { return !strings.HasPrefix(b.Status, "UP") })

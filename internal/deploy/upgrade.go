@@ -278,16 +278,6 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	return d.balanced(ctx, n)
 }
 
-// balanced waits until every load balancer reaches a node's API server, and tells it so (see nudge).
-func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
-	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-		if err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) { return d.introduce(ctx, h, n) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
 func (d *Deployment) changeAddons(ctx context.Context) error {
 	const step = "change addons"

@@ -256,9 +256,11 @@ func haproxyItems(h intent.HAProxyHost, f host.Facts) []host.Item {
 			Path: file.Path, Content: text, Gone: file.Absent, Mode: file.Mode, Owner: file.Owner + ":" + file.Group,
 		}})
 	}
-	return append(out, host.Item{HAProxy: &host.HAProxy{
-		Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service",
-	}})
+	item := &host.HAProxy{Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service"}
+	for _, s := range services {
+		item.Backends = append(item.Backends, backendOf(s.Name))
+	}
+	return append(out, host.Item{HAProxy: item})
 }
 
 // ourMark begins the fragments we wrote, because removing removes only those, and the records of settings.

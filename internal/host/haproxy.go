@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,12 +20,14 @@ type HAProxy struct {
 	Fragments string `json:"fragments"`
 	Config    string `json:"config"`
 	Unit      string `json:"unit"`
+	// Backends are those whose servers take clients: a run that was killed may have left one drained.
+	Backends []string `json:"backends,omitempty"`
 }
 
 func (h *HAProxy) thing(plan.Facts) plan.Thing {
 	return plan.Thing{
 		Kind: "haproxy", Name: h.Config, On: map[string]plan.Action{"current": plan.Restart},
-		Want: plan.Facts{"assembled": "yes", "active": "yes", "current": "yes"},
+		Want: plan.Facts{"assembled": "yes", "active": "yes", "current": "yes", "drained": none},
 	}
 }
 
@@ -33,7 +36,7 @@ func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := plan.Facts{"assembled": "no", "active": "no", "current": "no"}
+	have := plan.Facts{"assembled": "no", "active": "no", "current": "no", "drained": none}
 	text, err := h.assemble(m)
 	if err != nil {
 		return nil, err
@@ -47,7 +50,27 @@ func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if pid, err := strconv.Atoi(show["MainPID"]); err == nil && pid > 0 && h.current(m, pid) {
 		have["current"] = "yes"
 	}
+	if drained := h.drained(ctx, m); len(drained) > 0 {
+		have["drained"] = strings.Join(drained, ", ")
+	}
 	return have, nil
+}
+
+// none is the fact that no server is drained.
+const none = "none"
+
+// drained are the servers of the backends that get no new connections because somebody told haproxy so; a haproxy that does not
+// answer has none.
+func (h *HAProxy) drained(ctx context.Context, m *Machine) []string {
+	var out []string
+	for _, b := range h.Backends {
+		text, err := StatsSocket(ctx, m, "show servers state "+b)
+		if err != nil {
+			return nil
+		}
+		out = append(out, drainedServers(text)...)
+	}
+	return out
 }
 
 // current says whether the youngest worker is younger than the configuration: a reload replaces workers, the master stays.
@@ -94,8 +117,31 @@ func (h *HAProxy) assemble(m *Machine) (string, error) {
 	return out.String(), nil
 }
 
-// ensure checks before it replaces, so that a bad fragment leaves the running haproxy as it is.
+// ensure reloads haproxy if its configuration is new, and lets clients go to every server again.
 func (h *HAProxy) ensure(ctx context.Context, m *Machine) error {
+	have, err := h.observe(ctx, m)
+	if err != nil {
+		return err
+	}
+	if have["assembled"] != "yes" || have["active"] != "yes" || have["current"] != "yes" {
+		if err := h.reload(ctx, m); err != nil {
+			return err
+		}
+	}
+	for _, server := range h.drained(ctx, m) {
+		said, err := StatsSocket(ctx, m, "set server "+server+" state ready")
+		if said = strings.TrimSpace(said); err == nil && said != "" {
+			err = errors.New(said)
+		}
+		if err != nil {
+			return fmt.Errorf("let clients go to %s again: %w", server, err)
+		}
+	}
+	return nil
+}
+
+// reload checks before it replaces, so that a bad fragment leaves the running haproxy as it is.
+func (h *HAProxy) reload(ctx context.Context, m *Machine) error {
 	text, err := h.assemble(m)
 	if err != nil {
 		return err
