@@ -1,8 +1,8 @@
 // Command otherlock writes a lock for another Kubernetes version, so that upgrades can be tested: everything else stays as it is in
 // bundle.lock.yaml, and comes from the cache. The digests in it are still the old ones; "bundle build --record" replaces them.
 //
-//	go run ./test/e2e/deploy/otherlock -version 1.36.3 > /var/tmp/1.36.3.yaml
-//	jeroboam bundle build --from-source --record --lock /var/tmp/1.36.3.yaml --output /var/tmp/bundle-1.36.3
+//	go run ./test/e2e/deploy/otherlock -version 1.36.3 > 1.36.3.yaml
+//	jeroboam bundle build --from-source --record --without cilium --lock 1.36.3.yaml --output bundle-1.36.3
 package main
 
 import (
