@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -81,3 +83,31 @@ func cpu(pid int) time.Duration {
 
 // theContext is for helpers that outlive no test.
 func theContext() context.Context { return context.Background() }
+
+// requests is what the API server has answered so far, by "VERB resource".
+func (m *management) requests(t *testing.T) map[string]float64 {
+	t.Helper()
+	cmd := exec.Command("kubectl", "--kubeconfig", m.admin, "get", "--raw", "/metrics")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]float64{}
+	for line := range strings.Lines(out.String()) {
+		rest, ok := strings.CutPrefix(line, "apiserver_request_total{")
+		if !ok {
+			continue
+		}
+		fields := strings.Fields(rest)
+		n, _ := strconv.ParseFloat(fields[len(fields)-1], 64)
+		sums[label(rest, "verb")+" "+label(rest, "resource")] += n
+	}
+	return sums
+}
+
+func label(line, name string) string {
+	_, rest, _ := strings.Cut(line, name+`="`)
+	value, _, _ := strings.Cut(rest, `"`)
+	return value
+}

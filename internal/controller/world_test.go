@@ -1,0 +1,279 @@
+package controller_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+	"github.com/jeroboam-cloud/jeroboam/internal/store"
+)
+
+// owner is the cloud of a clusters' owner: it counts what it holds.
+type owner struct {
+	mu          sync.Mutex
+	groups      map[string]string
+	balancers   map[string]int // cluster UUID -> load balancers
+	credentials map[string]bool
+	made        int
+}
+
+func newOwner() *owner {
+	return &owner{groups: map[string]string{}, balancers: map[string]int{}, credentials: map[string]bool{}}
+}
+
+func (o *owner) EnsureServerGroup(_ context.Context, name, policy string) (string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if policy != "soft-anti-affinity" {
+		return "", fmt.Errorf("unexpected policy %q", policy)
+	}
+	if o.groups[name] == "" {
+		o.made++
+		o.groups[name] = fmt.Sprintf("00000000-0000-4000-8000-%012d", o.made)
+	}
+	return o.groups[name], nil
+}
+
+func (o *owner) DeleteServerGroup(_ context.Context, name string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.groups, name)
+	return nil
+}
+
+// DeleteLoadBalancers takes one away at each call, so that a caller has to come back.
+func (o *owner) DeleteLoadBalancers(_ context.Context, uuid string) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.balancers[uuid] > 0 {
+		o.balancers[uuid]--
+	}
+	return o.balancers[uuid], nil
+}
+
+func (o *owner) DeleteApplicationCredential(_ context.Context, _, name string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.credentials, name)
+	return nil
+}
+
+// world is a server's controllers and store, which can be stopped at any moment and started again.
+type world struct {
+	t     *testing.T
+	cloud *owner
+	store *store.Store
+	stop  func()
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("JEROBOAM_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	mgr, err := ctrl.NewManager(management.Config, ctrl.Options{
+		Scheme: scheme, Logger: logr.FromSlogHandler(log.Handler()), Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller:              config.Controller{SkipNameValidation: new(true)},
+		GracefulShutdownTimeout: new(time.Duration(0)), // stopping is as rude as it can be within a process
+		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{v1alpha1.Namespace: {}}},
+		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	view, err := store.NewView(ctx, mgr.GetCache())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := kube.AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		w.t.Fatal(err)
+	}
+	err = controller.Setup(mgr, controller.Options{
+		Class: capi.ClusterClass(capi.InMemory(0)), Keystone: w.cloud, Log: log, Now: time.Now, Concurrency: 10,
+		CloudFor: func(context.Context, []byte) (cluster.Cloud, error) { return w.cloud, nil },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = mgr.Start(ctx) }()
+	for !view.Synced() {
+		time.Sleep(time.Millisecond)
+	}
+	w.store = store.New(management.Client, view, time.Now, rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano()))))
+	w.stop = func() { cancel(); <-ended }
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, cloud: newOwner()}
+	w.start()
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+var system = policy.System("test")
+
+// create does what the API does for a cluster.
+func (w *world) create(name string, masters, nodes int, edit func(*magnum.Cluster)) *magnum.Cluster {
+	w.t.Helper()
+	c := magnum.Cluster{
+		Name: name, ProjectID: "p", UserID: "u", ClusterTemplateID: "t", CreateTimeout: 60, MasterLBEnabled: true, FloatingIPEnabled: true,
+		Template: magnum.ClusterTemplate{
+			Name: "t", ProjectID: "p", COE: "kubernetes", ImageID: "ubuntu", ServerType: "vm", NetworkDriver: "calico", ClusterDistro: "ubuntu",
+			ExternalNetworkID: "public",
+		},
+		MasterCount: masters, NodeCount: nodes, Labels: map[string]string{label.KubeTag: "v1.34.2"},
+		FlavorID: "m1.small", MasterFlavorID: "m1.small",
+		Resolved: magnum.Resolved{
+			ImageID: "7f3c9d9e-4b1c-4a43-9d6a-111111111111", ImageOSDistro: "ubuntu", FlavorName: "m1.small", MasterFlavorName: "m1.small",
+			ExternalNetworkID: "7f3c9d9e-4b1c-4a43-9d6a-222222222222",
+		},
+	}
+	if edit != nil {
+		edit(&c)
+	}
+	made, err := w.store.CreateCluster(w.t.Context(), system, c, 1000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.cloud.mu.Lock()
+	w.cloud.credentials[made.UUID] = true
+	w.cloud.mu.Unlock()
+	if err := w.store.PutCloudConfig(w.t.Context(), system, made.UUID, []byte("clouds: {}"), nil); err != nil {
+		w.t.Fatal(err)
+	}
+	return made
+}
+
+// await waits until ok says so of the cluster, and returns it. It fails with what the cluster says of itself.
+func (w *world) await(uuid, what string, ok func(c *magnum.Cluster) bool) *magnum.Cluster {
+	w.t.Helper()
+	deadline := time.Now().Add(3 * time.Minute)
+	for {
+		c, err := w.store.Cluster(w.t.Context(), system, uuid)
+		if err == nil && ok(c) {
+			return c
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: not within bounds; cluster %+v, error %v", what, c, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (w *world) awaitGone(uuid string) {
+	w.t.Helper()
+	deadline := time.Now().Add(3 * time.Minute)
+	for {
+		c, err := w.store.Cluster(w.t.Context(), system, uuid)
+		if err != nil && strings.Contains(err.Error(), "could not be found") {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("cluster is not gone: %+v, error %v", c, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func complete(s magnum.Status) func(*magnum.Cluster) bool {
+	return func(c *magnum.Cluster) bool { return c.Status == s }
+}
+
+// nothingLeft waits until a cluster has left nothing in the management cluster: the garbage collector is not in a hurry.
+func nothingLeft(t *testing.T, stack string) {
+	t.Helper()
+	var left []string
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if left = leftovers(t, stack); len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("left of %s in the management cluster: %q", stack, left)
+}
+
+// leftovers lists what a cluster has left in the management cluster.
+func leftovers(t *testing.T, stack string) []string {
+	t.Helper()
+	var out []string
+	for _, list := range []client.ObjectList{
+		&clusterv1.ClusterList{}, &clusterv1.MachineList{}, &clusterv1.MachineDeploymentList{}, &clusterv1.MachineSetList{},
+		&corev1.SecretList{}, &v1alpha1.MagnumNodeGroupList{}, &v1alpha1.MagnumClusterList{},
+	} {
+		if err := management.Client.List(t.Context(), list, client.InNamespace(v1alpha1.Namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range items(list) {
+			spec, _ := o.(interface{ GetName() string })
+			if strings.HasPrefix(spec.GetName(), stack) || o.GetLabels()[clusterv1.ClusterNameLabel] == stack {
+				out = append(out, fmt.Sprintf("%T %s", o, o.GetName()))
+			}
+		}
+	}
+	return out
+}
+
+func items(list client.ObjectList) []client.Object {
+	var out []client.Object
+	switch l := list.(type) {
+	case *clusterv1.ClusterList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	case *clusterv1.MachineList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	case *clusterv1.MachineDeploymentList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	case *clusterv1.MachineSetList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	case *corev1.SecretList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	case *v1alpha1.MagnumNodeGroupList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	case *v1alpha1.MagnumClusterList:
+		for i := range l.Items {
+			out = append(out, &l.Items[i])
+		}
+	}
+	return out
+}
