@@ -267,15 +267,35 @@ func Archives(m *host.Machine, dir, node string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list backups: %w", err)
 	}
-	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(node) + `-\d{8}T\d{6}Z` + regexp.QuoteMeta(suffix) + `$`)
-	var out []string
+	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && ours.MatchString(e.Name()) {
-			out = append(out, e.Name())
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
 		}
 	}
+	return ofNode(names, node), nil
+}
+
+// ofNode are the names that are archives of a node, the oldest first.
+func ofNode(names []string, node string) []string {
+	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(node) + `-\d{8}T\d{6}Z` + regexp.QuoteMeta(suffix) + `$`)
+	out := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !ours.MatchString(name) })
 	slices.Sort(out)
-	return out, nil
+	return out
+}
+
+// Newest is when the newest of a node's archives was begun, by the names of files; the zero time if there is none.
+func Newest(names []string, node string) time.Time {
+	ours := ofNode(names, node)
+	if len(ours) == 0 {
+		return time.Time{}
+	}
+	name := ours[len(ours)-1]
+	at, err := time.Parse(stamp, strings.TrimSuffix(strings.TrimPrefix(name, node+"-"), suffix))
+	if err != nil { // eight digits that are no date
+		return time.Time{}
+	}
+	return at
 }
 
 // String is one line for people.

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/duration"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -29,7 +31,7 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Output == "json" {
 		err = writeJSON(streams.Out, status)
 	} else {
-		err = writeStatus(streams.Out, status)
+		err = writeStatus(streams.Out, status, time.Now())
 	}
 	switch {
 	case err != nil:
@@ -42,16 +44,27 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	return nil
 }
 
-func writeStatus(out io.Writer, s deploy.Status) error {
+// backupOf says how old a node's newest backup is.
+func backupOf(n deploy.NodeStatus, now time.Time) string {
+	switch {
+	case !n.Backups:
+		return "-"
+	case n.Backup.IsZero():
+		return "none yet"
+	}
+	return duration.HumanDuration(now.Sub(n.Backup)) + " ago"
+}
+
+func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	// Flush reports what went wrong.
-	_, _ = fmt.Fprintf(w, "management cluster %s, Kubernetes %s\n\nNODE\tHOST\tADDRESS\tREADY\tKUBELET\tAPI SERVER\tAPI\tETCD\tMEMBER\tCERTIFICATES UNTIL\n", s.Endpoint, s.Kubernetes)
+	_, _ = fmt.Fprintf(w, "management cluster %s, Kubernetes %s\n\nNODE\tHOST\tADDRESS\tREADY\tKUBELET\tAPI SERVER\tAPI\tETCD\tMEMBER\tCERTIFICATES UNTIL\tBACKUP\n", s.Endpoint, s.Kubernetes)
 	for _, n := range s.Nodes {
 		expires := "-"
 		if !n.Expires.IsZero() {
 			expires = n.Expires.Format(time.DateOnly) + " (" + n.Certificate + ")"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, n.Host, n.Address, n.Ready, n.Kubelet, n.APIServer, n.API, n.Etcd, n.Member, expires)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, n.Host, n.Address, n.Ready, n.Kubelet, n.APIServer, n.API, n.Etcd, n.Member, expires, backupOf(n, now))
 	}
 	_, _ = fmt.Fprintf(w, "\nBALANCER\tSERVER\tSTATUS\tCHECK\n")
 	for _, b := range s.Backends {

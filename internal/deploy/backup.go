@@ -35,11 +35,19 @@ func backupSettings(in intent.Intent, n intent.Node) backup.Settings {
 	}
 }
 
+// backupsOn is where a node keeps its backups, "" if it makes none.
+func backupsOn(in intent.Intent, n intent.Node) string {
+	if !in.Backups.Enabled || !slices.Contains(in.Backups.Nodes, n.Name) {
+		return ""
+	}
+	return in.Backups.Path
+}
+
 // backupItems are a node's timer. Each of the nodes that the configuration names makes backups of its own, so they need not agree
 // on anything. On other nodes nothing of it is to be there; archives stay.
 func backupItems(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
 	b := in.Backups
-	if !b.Enabled || !slices.Contains(b.Nodes, n.Name) {
+	if backupsOn(in, n) == "" {
 		out := []host.Item{{Unit: &host.Unit{Name: base(backupTimer), Gone: true}}}
 		for _, path := range []string{backupTimer, backupService, backupConfig, backupProgram} {
 			out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})

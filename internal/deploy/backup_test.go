@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -79,6 +80,23 @@ func TestBackupsAreTurnedOff(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, only(deploy.Diff(w, world, now))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestStatusHasTheNewestBackup(t *testing.T) {
+	in, f := backedUp(t)
+	w := want(t, in, f)
+	world := converged(w)
+	n := in.Nodes[2] // makes them; the others do not
+	state := world.Nodes[n.Name]
+	state.Files = []string{n.NodeName + "-20261123T000000Z.tar.gz.age", n.NodeName + "-20261124T000000Z.tar.gz.age", n.NodeName + "-20261125T000000Z.tar.gz.age.part", "other-20261126T000000Z.tar.gz.age"}
+	world.Nodes[n.Name] = state
+	s := deploy.StatusOf(t.Context(), deploy.Hosts{}, w, world, now)
+	if got := s.Nodes[2]; !got.Backups || !got.Backup.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("%s: backups %v, the newest of %s", n.Name, got.Backups, got.Backup)
+	}
+	if got := s.Nodes[0]; got.Backups || !got.Backup.IsZero() {
+		t.Errorf("%s makes no backups, and has %+v", got.Name, got)
 	}
 }
 

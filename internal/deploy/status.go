@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -42,6 +43,9 @@ type NodeStatus struct {
 	// Expires is when the first certificate that is no authority's ends, and Certificate which one.
 	Expires     time.Time `json:"expires"`
 	Certificate string    `json:"certificate"`
+	// Backups says whether the node makes backups and could be looked at, and Backup when the newest was begun; the zero time if there is none.
+	Backups bool      `json:"backups"`
+	Backup  time.Time `json:"backup,omitzero"`
 }
 
 // Backend is a server of a load balancer.
@@ -73,6 +77,10 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 					ns.Member = "learner"
 				}
 			}
+		}
+		if _, seen := world.Nodes[n.Name]; seen && backupsOn(w.Intent, n) != "" {
+			ns.Backups = true
+			ns.Backup = backup.Newest(state.Files, n.NodeName)
 		}
 		for _, c := range state.Certificates {
 			if !c.CA && (ns.Expires.IsZero() || c.Until.Before(ns.Expires)) {

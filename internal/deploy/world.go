@@ -126,7 +126,7 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 			continue
 		}
 		g.Go(func() error {
-			state, err := ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true})
+			state, err := ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true, Directory: backupsOn(w.Intent, n)})
 			mu.Lock()
 			defer mu.Unlock()
 			world.Nodes[n.Name] = state

@@ -22,6 +22,8 @@ type NodeQuery struct {
 	EtcdMember string `json:"etcdMember"`
 	// Settings asks for the texts that say with which settings everything runs.
 	Settings bool `json:"settings,omitempty"`
+	// Directory asks for the names of the files in it.
+	Directory string `json:"directory,omitempty"`
 }
 
 // Node is how far a machine is as a control plane node: what kubeadm left, and what answers.
@@ -47,6 +49,8 @@ type Node struct {
 	Settings map[string]string `json:"settings,omitempty"`
 	// Restoring is the digest of a backup whose restore has begun here and not ended.
 	Restoring string `json:"restoring,omitempty"`
+	// Files are those of the query's directory, nil if there is none.
+	Files []string `json:"files,omitempty"`
 }
 
 // Certificate is one file with a certificate in it.
@@ -117,12 +121,27 @@ func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 		n.Settings = settings(m)
 	}
 	n.Restoring = strings.TrimSpace(m.read(RestoreMark))
+	if q.Directory != "" {
+		n.Files = m.files(q.Directory)
+	}
 	if !n.Touched() {
 		return n, nil
 	}
 	n.Ready = m.readyz(ctx)
 	n.Members, n.Etcd = m.etcdHealth(ctx)
 	return n, nil
+}
+
+// files are the names of regular files in a directory.
+func (m *Machine) files(dir string) []string {
+	entries, _ := os.ReadDir(m.path(dir)) // no directory: no files
+	var out []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			out = append(out, e.Name())
+		}
+	}
+	return out
 }
 
 func settings(m *Machine) map[string]string {

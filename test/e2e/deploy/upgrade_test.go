@@ -109,7 +109,7 @@ func TestUpgrade(t *testing.T) {
 		if code != 1 {
 			t.Fatalf("an upgrade without --allow: status %d\n%s", code, out)
 		}
-		minor.running(t, minor.kubernetes(t))
+		patch.running(t, minor.kubernetes(t)) // the configuration asks for patch's version by now
 	})
 	t.Run("minor", func(t *testing.T) {
 		upgradeUnderLoad(t, patch, func() { patch.applied(t, "--allow", "restart") })
