@@ -63,7 +63,7 @@ e2e-deploy: build ## jeroboam deploy on the lab's hosts: make lab-up and a bundl
 		go test -count=1 -timeout 60m -v -skip '^TestBackupAndRestore$$' ./test/e2e/deploy $(ARGS)
 
 .PHONY: e2e-backup
-e2e-backup: build ## a control plane is lost and made anew from a backup: make lab-up ARGS="--hosts 1" and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)
+e2e-backup: build ## a control plane is lost and made anew from a backup: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)
 	@go build -o bin/lab ./test/lab
 	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
 		go test -count=1 -timeout 60m -v -run '^TestBackupAndRestore$$' ./test/e2e/deploy

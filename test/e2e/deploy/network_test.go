@@ -91,10 +91,39 @@ func (l lab) image(t *testing.T, name string) string {
 // TestDeploy has left.
 func TestNetwork(t *testing.T) {
 	l := open(t)
+	l.networked(t, l.shell(t))
+}
+
+// TestWithoutKubeProxy: Cilium does kube-proxy's work. It needs hosts without a deployment.
+func TestWithoutKubeProxy(t *testing.T) {
+	l := open(t)
+	shell := l.shell(t)
+	l.configure(t, "kubernetes_remove_kube_proxy: true")
+	t.Logf("deployed in %.0f s", l.applied(t).Seconds())
+	n := l.nodes(t)[0]
+	if left := l.kubectl(t, n, "-n kube-system get daemonset kube-proxy -o name --ignore-not-found"); left != "" {
+		t.Errorf("there is %s", left)
+	}
+	for _, n := range l.nodes(t) {
+		if pid := l.inside(t, n, "pgrep -x kube-proxy || true"); pid != "" {
+			t.Errorf("%s: kube-proxy runs as %s", n.name, pid)
+		}
+	}
+	l.networked(t, shell)
+}
+
+// shell is an image of the bundle with a shell in it.
+func (l lab) shell(t *testing.T) string {
+	t.Helper()
 	shell := l.image(t, "cilium")
 	if shell == "" {
 		t.Skip("the bundle was built without cilium: the light network has no policies, and no image with a shell to ask from")
 	}
+	return shell
+}
+
+func (l lab) networked(t *testing.T, shell string) {
+	t.Helper()
 	n := l.nodes(t)[0]
 	l.kubectlWith(t, n, fmt.Sprintf(reach, l.image(t, "coredns"), shell), "apply -f -")
 	defer l.kubectl(t, n, "delete namespace reach --wait=false")
