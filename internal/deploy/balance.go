@@ -25,7 +25,8 @@ func (d *Deployment) balance(ctx context.Context) error {
 	return nil
 }
 
-// balanced waits until every load balancer reaches a node's API server, and tells it so (see nudge).
+// balanced waits until every load balancer reaches a node's API server, and tells it so (see nudge): the next node's goes away only
+// when clients find this one.
 func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
 	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
 		if err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) { return d.introduce(ctx, h, n) }); err != nil {

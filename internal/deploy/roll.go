@@ -33,11 +33,14 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err == nil {
 			err = d.gate(ctx, rollStep, n)
 		}
+		if err == nil {
+			err = d.settled(ctx, n)
+		}
 		back()
 		if err != nil {
 			return err
 		}
-		if err := d.settled(ctx, n); err != nil {
+		if err := d.balanced(ctx, n); err != nil {
 			return err
 		}
 		d.Report(Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})

@@ -253,8 +253,7 @@ func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
 	return d.restartStaticPods(ctx, n)
 }
 
-// settled waits until a changed node is Ready, runs what it should, and is reached by every load balancer: the next node's API
-// server goes away only when clients find this one.
+// settled waits until a changed node is Ready, runs what it should, and stays so.
 func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	want := d.Wanted.Intent.Versions.Kubernetes
 	c, err := d.api(ctx, n)
@@ -275,7 +274,30 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	if err != nil {
 		return err
 	}
-	return d.balanced(ctx, n)
+	if !d.changes(n.Name, groupKubelet) && !d.planned(n.Name, "kubeadm", "upgrade") && !d.planned(n.Name, "kubeadm", "kubelet settings") {
+		return nil
+	}
+	return d.steady(ctx, n)
+}
+
+// steadyFor is how long a node has to serve without a gap after its kubelet was started: a kubelet of another minor version
+// restarts all containers a few seconds after it has said that the node is Ready.
+const steadyFor = 20 * time.Second
+
+// steady waits until a node has served for a while: the next node's etcd must not go away while this one's does.
+func (d *Deployment) steady(ctx context.Context, n intent.Node) error {
+	var since time.Time
+	return d.wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
+		ok, why := d.serves(ctx, n)
+		switch {
+		case !ok:
+			since = time.Time{}
+			return false, why
+		case since.IsZero():
+			since = d.Now()
+		}
+		return d.Now().Sub(since) >= steadyFor, "it serves, and is watched for a while"
+	})
 }
 
 // changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
