@@ -367,7 +367,7 @@ func (l lab) cutOff(t *testing.T) {
 	l.ssh(t, host, "umount /var/lib/jeroboam")
 
 	r = l.start(t, "apply")
-	if !r.await(regexp.MustCompile(regexp.QuoteMeta(cut.name)+`: create unit`), 10*time.Minute) {
+	if !r.await(regexp.MustCompile(regexp.QuoteMeta(cut.name)+`: (create|update) unit`), 10*time.Minute) {
 		t.Fatalf("%s was not begun:\n%s", cut.name, r.output())
 	}
 	if out, code := l.run(t, "ip", "link", "set", cut.host, "down"); code != 0 {
