@@ -248,10 +248,11 @@ func (t *taking) retire(context.Context) error {
 	if t.s.Keep <= 0 {
 		return nil
 	}
-	mine, err := Archives(t.m, t.s.Directory, t.s.Node)
+	names, err := t.m.Files(t.s.Directory)
 	if err != nil {
-		return err
+		return fmt.Errorf("list backups: %w", err)
 	}
+	mine := ofNode(names, t.s.Node)
 	for _, name := range mine[:max(0, len(mine)-t.s.Keep)] {
 		if err := os.Remove(filepath.Join(at(t.m, t.s.Directory), name)); err != nil {
 			return fmt.Errorf("remove an old backup: %w", err)
@@ -259,21 +260,6 @@ func (t *taking) retire(context.Context) error {
 		t.taken.Removed = append(t.taken.Removed, name)
 	}
 	return nil
-}
-
-// Archives are a node's archives in a directory, the oldest first.
-func Archives(m *host.Machine, dir, node string) ([]string, error) {
-	entries, err := os.ReadDir(at(m, dir))
-	if err != nil {
-		return nil, fmt.Errorf("list backups: %w", err)
-	}
-	var names []string
-	for _, e := range entries {
-		if e.Type().IsRegular() {
-			names = append(names, e.Name())
-		}
-	}
-	return ofNode(names, node), nil
 }
 
 // ofNode are the names that are archives of a node, the oldest first.

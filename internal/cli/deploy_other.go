@@ -25,13 +25,14 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	defer s.close()
-	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, time.Now())
+	now := time.Now()
+	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, now)
 	p := s.plan() // with what StatusOf does not look at
 	status.Drift, status.Changes = plan.Summary(p), p.Changes
 	if c.Output == "json" {
 		err = writeJSON(streams.Out, status)
 	} else {
-		err = writeStatus(streams.Out, status, time.Now())
+		err = writeStatus(streams.Out, status, now)
 	}
 	switch {
 	case err != nil:

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -233,46 +235,15 @@ func leftovers(t *testing.T, stack string) []string {
 		if err := management.Client.List(t.Context(), list, client.InNamespace(v1alpha1.Namespace)); err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range items(list) {
-			spec, _ := o.(interface{ GetName() string })
-			if strings.HasPrefix(spec.GetName(), stack) || o.GetLabels()[clusterv1.ClusterNameLabel] == stack {
-				out = append(out, fmt.Sprintf("%T %s", o, o.GetName()))
+		err := meta.EachListItem(list, func(r runtime.Object) error {
+			o, err := meta.Accessor(r)
+			if err == nil && (strings.HasPrefix(o.GetName(), stack) || o.GetLabels()[clusterv1.ClusterNameLabel] == stack) {
+				out = append(out, fmt.Sprintf("%T %s", r, o.GetName()))
 			}
-		}
-	}
-	return out
-}
-
-func items(list client.ObjectList) []client.Object {
-	var out []client.Object
-	switch l := list.(type) {
-	case *clusterv1.ClusterList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
-		}
-	case *clusterv1.MachineList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
-		}
-	case *clusterv1.MachineDeploymentList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
-		}
-	case *clusterv1.MachineSetList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
-		}
-	case *corev1.SecretList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
-		}
-	case *v1alpha1.MagnumNodeGroupList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
-		}
-	case *v1alpha1.MagnumClusterList:
-		for i := range l.Items {
-			out = append(out, &l.Items[i])
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	return out

@@ -122,7 +122,7 @@ func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 	}
 	n.Restoring = strings.TrimSpace(m.read(RestoreMark))
 	if q.Directory != "" {
-		n.Files = m.files(q.Directory)
+		n.Files, _ = m.Files(q.Directory) // no directory: no files
 	}
 	if !n.Touched() {
 		return n, nil
@@ -132,16 +132,16 @@ func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 	return n, nil
 }
 
-// files are the names of regular files in a directory.
-func (m *Machine) files(dir string) []string {
-	entries, _ := os.ReadDir(m.path(dir)) // no directory: no files
+// Files are the names of regular files in a directory.
+func (m *Machine) Files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(m.path(dir))
 	var out []string
 	for _, e := range entries {
 		if e.Type().IsRegular() {
 			out = append(out, e.Name())
 		}
 	}
-	return out
+	return out, err
 }
 
 func settings(m *Machine) map[string]string {
