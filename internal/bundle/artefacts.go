@@ -111,11 +111,31 @@ func (b *builder) makeImages(ctx context.Context) error {
 		if !chosen(img.Group, b.chosen) {
 			continue
 		}
+		if b.FromSource && img.skipped() {
+			b.leaveOut("image", img.Name, img.Version, img.Unbuilt)
+			continue
+		}
 		if err := b.makeImage(ctx, img); err != nil {
 			return fmt.Errorf("%s: %w", img.Name, err)
 		}
 	}
 	return nil
+}
+
+// skipped says whether a build from source has no way to the image.
+func (i *Image) skipped() bool { return i.Unbuilt != "" && i.URLDigest == "" }
+
+func (l *Lock) skips(image string) bool {
+	return slices.ContainsFunc(l.Images, func(i Image) bool { return i.Name == image && i.skipped() })
+}
+
+// leaveOut tells that something is not in this bundle, and why.
+func (b *builder) leaveOut(kind, name, version, reason string) {
+	b.done++
+	b.index.LeftOut = append(b.index.LeftOut, kind+" "+name)
+	if b.Progress != nil {
+		b.Progress(Event{Done: b.done, Total: b.total(), Kind: kind, Name: name, Version: version, How: "left out", Reason: reason})
+	}
 }
 
 func (b *builder) makeImage(ctx context.Context, img *Image) error {

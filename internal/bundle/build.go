@@ -29,7 +29,9 @@ type Options struct {
 	// than the lock; bundle.json says so.
 	AnyHost bool
 	// Record writes the digests of what was made into the lock, instead of comparing.
-	Record   bool
+	Record bool
+	// Values are merged over those of the catalogue's entries, by the addon's name: what one site needs otherwise.
+	Values   map[string]map[string]any
 	HTTP     *http.Client
 	Now      func() time.Time
 	Progress func(Event)
@@ -43,9 +45,10 @@ type Event struct {
 	Kind    string  `json:"kind"`
 	Name    string  `json:"name"`
 	Version string  `json:"version"`
-	How     string  `json:"how"` // "built", "cached", "downloaded"
+	How     string  `json:"how"` // "built", "cached", "downloaded", "rendered", "packed", "left out"
 	Seconds float64 `json:"seconds"`
 	Digest  string  `json:"digest"`
+	Reason  string  `json:"reason,omitempty"` // of what is left out
 }
 
 // Build makes a bundle, or finishes one that was interrupted.
@@ -64,6 +67,7 @@ func Build(ctx context.Context, o Options) (*Index, error) {
 		{"files", b.makeFiles},
 		{"images", b.makeImages},
 		{"manifests", b.makeManifests},
+		{"addons", b.makeAddons},
 		{"remove what the lock does not name", b.prune},
 		{"record digests", b.record},
 		{"bundle.json", b.writeIndex},
@@ -137,11 +141,12 @@ func (b *builder) readLock(context.Context) error {
 	b.chosen = b.lock.chosenGroups(b.Groups, b.Without)
 	b.lock.every(b.chosen, func(kind string, a *Artefact) {
 		switch {
+		case b.FromSource && kind == "image" && b.lock.skips(a.Name):
 		case b.FromSource && a.Digest == "" && !b.Record:
 			problems = append(problems, fmt.Errorf("%s %s has no digest: build once with --record and look at what it writes", kind, a.Name))
-		case !b.FromSource && kind != "manifest" && a.URL == "":
+		case !b.FromSource && !rendered(kind) && a.URL == "":
 			problems = append(problems, fmt.Errorf("%s %s is published nowhere: build it with --from-source", kind, a.Name))
-		case !b.FromSource && kind != "manifest" && a.URLDigest == "":
+		case !b.FromSource && !rendered(kind) && a.URLDigest == "":
 			problems = append(problems, fmt.Errorf("%s %s: the lock does not say what digest %s must have (urlDigest); take it from the publisher, or use --from-source", kind, a.Name, a.URL))
 		}
 	})
@@ -168,6 +173,9 @@ func (l *Lock) groups() []string {
 	}
 	for _, m := range l.Manifests {
 		add(m.Group)
+	}
+	for _, a := range l.Addons {
+		add(a.Group)
 	}
 	for _, p := range l.Packages {
 		add(p.Group)

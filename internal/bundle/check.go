@@ -50,6 +50,7 @@ func (p *parser) check(l *Lock) {
 	p.checkFiles(l, paths, used)
 	p.checkImages(l, used)
 	p.checkManifests(l, paths, used)
+	p.checkAddons(l, used)
 	p.checkUsed(l, used)
 	p.checkNames(l)
 	for i, g := range l.Default {
@@ -261,6 +262,9 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 		if len(img.Programs) == 0 && img.URL == "" {
 			p.problem(p.at("images", i), "%s has neither programs nor a url", img.Name)
 		}
+		if img.Unbuilt != "" && len(img.Programs) > 0 {
+			p.problem(p.at("images", i, "unbuilt"), "%s has programs that it is built from", img.Name)
+		}
 	}
 }
 
@@ -347,5 +351,8 @@ func (p *parser) checkNames(l *Lock) {
 	}
 	for i, m := range l.Manifests {
 		once("manifests", i, m.Name)
+	}
+	for i, a := range l.Addons {
+		once("addons", i, a.Name)
 	}
 }

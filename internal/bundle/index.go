@@ -28,12 +28,14 @@ type Index struct {
 	Images     []IndexImage `json:"images"`
 	// Unlocked names what has another digest than the lock's, because it was made with --any-host.
 	Unlocked []string `json:"unlocked,omitempty"`
+	// LeftOut names what the lock has and this bundle does not, because it cannot be built from source.
+	LeftOut []string `json:"leftOut,omitempty"`
 }
 
 // IndexFile is a file of the bundle.
 type IndexFile struct {
 	Name    string `json:"name"`
-	Kind    string `json:"kind"` // "file", "package" (of Debian), "manifest"
+	Kind    string `json:"kind"` // "file", "package" (of Debian), "manifest", "addon", "catalogue"
 	Version string `json:"version"`
 	Path    string `json:"path"` // below the directory "files"
 	Digest  string `json:"digest"`
@@ -168,6 +170,7 @@ func (b *Bundle) Verify(lock *Lock) error {
 			problems = append(problems, fmt.Errorf("%s %s is damaged: files/%s must have digest %s and has %s", f.Kind, f.Name, f.Path, f.Digest, got))
 		}
 	}
+	problems = append(problems, b.verifyCatalogue()...)
 	layout, err := b.Images()
 	if err != nil {
 		return errors.Join(append(problems, err)...)
@@ -208,6 +211,7 @@ func (b *Bundle) compare(lock *Lock) []error {
 		key := kind + " " + a.Name
 		version, digest, ok := strings.Cut(have[key], " ")
 		switch {
+		case !ok && slices.Contains(b.Index.LeftOut, key):
 		case !ok:
 			problems = append(problems, fmt.Errorf("%s is in the lock and not in the bundle", key))
 		case version != a.Version:

@@ -16,6 +16,7 @@ type Lock struct {
 	Files     []File            `yaml:"files"`
 	Images    []Image           `yaml:"images"`
 	Manifests []Manifest        `yaml:"manifests"`
+	Addons    []Addon           `yaml:"addons"` // of workload clusters: the catalogue
 }
 
 // Pins are versions by module path.
@@ -95,6 +96,8 @@ type Image struct {
 	Links      map[string]string `yaml:"links"`    // path -> target
 	Entrypoint []string          `yaml:"entrypoint"`
 	User       string            `yaml:"user"`
+	// Unbuilt says why an image cannot be built from source. Without urlDigest it is left out of bundles that are.
+	Unbuilt string `yaml:"unbuilt"`
 }
 
 // Source is a file or a directory of a module that an image has as it is.
@@ -132,6 +135,22 @@ type Chart struct {
 	KubeVersion string `yaml:"kubeVersion"`
 }
 
+// Addon is an entry of the catalogue of workload clusters' addons: a chart or plain objects of a module, as they are. A server
+// renders them for each cluster, so nothing is rendered here. With neither chart nor plain, files are the chart.
+type Addon struct {
+	Artefact   `yaml:",inline"`
+	Addon      string            `yaml:"addon"`      // what it is an entry of, "cilium"; the name, if it is empty
+	Kubernetes string            `yaml:"kubernetes"` // constraint on the workload cluster's version
+	Module     string            `yaml:"module"`
+	Chart      string            `yaml:"chart"`  // a directory of the module
+	Plain      string            `yaml:"plain"`  // or a file of the module
+	Except     []string          `yaml:"except"` // below the chart: files and directories that are left out
+	Files      map[string]string `yaml:"files"`  // of the chart: further ones, or in place of its own
+	Set        map[string]any    `yaml:"set"`    // fields of Chart.yaml; null takes one away
+	Values     map[string]any    `yaml:"values"`
+	Images     []string          `yaml:"images"` // references in this lock; those of plain objects are found in them
+}
+
 // every calls f with each artefact of the chosen groups.
 func (l *Lock) every(groups []string, f func(kind string, a *Artefact)) {
 	for i := range l.Files {
@@ -149,7 +168,15 @@ func (l *Lock) every(groups []string, f func(kind string, a *Artefact)) {
 			f("manifest", &l.Manifests[i].Artefact)
 		}
 	}
+	for i := range l.Addons {
+		if chosen(l.Addons[i].Group, groups) {
+			f("addon", &l.Addons[i].Artefact)
+		}
+	}
 }
+
+// rendered says whether artefacts of a kind are made from module sources in all builds, and never downloaded.
+func rendered(kind string) bool { return kind == "manifest" || kind == "addon" }
 
 func chosen(group string, groups []string) bool {
 	return group == "" || slices.Contains(groups, group)
@@ -175,6 +202,15 @@ func (l *Lock) program(name string) *Program {
 	for i := range l.Programs {
 		if l.Programs[i].Name == name {
 			return &l.Programs[i]
+		}
+	}
+	return nil
+}
+
+func (l *Lock) image(reference string) *Image {
+	for i := range l.Images {
+		if l.Images[i].Reference == reference {
+			return &l.Images[i]
 		}
 	}
 	return nil

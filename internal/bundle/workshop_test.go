@@ -27,9 +27,15 @@ func proxy(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	publish(t, dir, "hello", map[string]string{
-		"go.mod":            "module example.test/hello\n\ngo 1.26.0\n",
-		"main.go":           "package main\n\nvar version = \"unset\"\n\nfunc main() { println(\"hello \" + version) }\n",
-		"config/hello.yaml": "kind: Deployment\nspec:\n  image: example.test/staging/hello:dev\n  imagePullPolicy: Always\n  args: [\"--topology=${TOPOLOGY:=false}\", \"--port=${PORT:=8080}\"]\n",
+		"go.mod":                        "module example.test/hello\n\ngo 1.26.0\n",
+		"main.go":                       "package main\n\nvar version = \"unset\"\n\nfunc main() { println(\"hello \" + version) }\n",
+		"charts/hello/Chart.yaml":       "name: hello\nversion: 0.1.0\ndependencies: [{name: common}]\n",
+		"charts/hello/README.md":        "# not for the archive\n",
+		"charts/hello/values.yaml":      "image: {tag: \"\"}\n",
+		"charts/hello/templates/a.yaml": "kind: ConfigMap\n",
+		"charts/hello/ci/values.yaml":   "a: b\n",
+		"config/addon.yaml":             "kind: Pod\nspec:\n  containers:\n  - name: a\n    image: \"registry.k8s.io/pause:v1.0.0\"\n",
+		"config/hello.yaml":             "kind: Deployment\nspec:\n  image: example.test/staging/hello:dev\n  imagePullPolicy: Always\n  args: [\"--topology=${TOPOLOGY:=false}\", \"--port=${PORT:=8080}\"]\n",
 	})
 	publish(t, dir, "greet", map[string]string{
 		"go.mod":          "module example.test/greet\n\ngo 1.26.0\n\nrequire example.test/words v0.0.0-20260101000000-0123456789ab\n",

@@ -12,15 +12,18 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 )
 
 type bundleCommand struct {
-	Build  bundleBuildCommand  `cmd:"" help:"Make a bundle from its lock: download it, or build it from source."`
-	Verify bundleVerifyCommand `cmd:"" help:"Read all of a bundle and compare it with what it should be."`
-	Show   bundleShowCommand   `cmd:"" help:"List what a bundle has."`
-	Export bundleExportCommand `cmd:"" help:"Write images as a tar for ctr images import."`
-	Serve  bundleServeCommand  `cmd:"" help:"Serve a bundle: a read-only registry and a file server, over TLS."`
+	Build     bundleBuildCommand     `cmd:"" help:"Make a bundle from its lock: download it, or build it from source."`
+	Catalogue bundleCatalogueCommand `cmd:"" help:"Make only the catalogue of workload clusters' addons, from module sources."`
+	Verify    bundleVerifyCommand    `cmd:"" help:"Read all of a bundle and compare it with what it should be."`
+	Show      bundleShowCommand      `cmd:"" help:"List what a bundle has."`
+	Export    bundleExportCommand    `cmd:"" help:"Write images as a tar for ctr images import."`
+	Serve     bundleServeCommand     `cmd:"" help:"Serve a bundle: a read-only registry and a file server, over TLS."`
 }
 
 type bundleBuildCommand struct {
@@ -33,20 +36,25 @@ type bundleBuildCommand struct {
 	Jobs       int      `placeholder:"N" help:"Go packages compiled at once."`
 	AnyHost    bool     `help:"Accept other versions of Debian packages than the lock names."`
 	Record     bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
+	Values     string   `placeholder:"FILE" help:"YAML: an addon's name -> values of its chart, over those of the lock."`
 	JSON       bool     `name:"json" help:"Progress as lines of JSON."`
 }
 
 // Run makes a bundle.
 func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
-	cache := c.Cache
-	if cache == "" {
-		base, err := os.UserCacheDir()
-		if err != nil {
-			return fmt.Errorf("where is the cache? use --cache: %w", err)
-		}
-		cache = filepath.Join(base, "jeroboam", "bundle")
+	cache, err := bundleCache(c.Cache)
+	if err != nil {
+		return err
+	}
+	values, err := addonValues(c.Values)
+	if err != nil {
+		return err
 	}
 	progress := func(e bundle.Event) {
+		if e.Reason != "" {
+			_, _ = fmt.Fprintf(streams.Out, "[%2d/%d] %-8s %s %s: %s: %s\n", e.Done, e.Total, e.Kind, e.Name, e.Version, e.How, e.Reason) // progress only
+			return
+		}
 		_, _ = fmt.Fprintf(streams.Out, "[%2d/%d] %-8s %s %s: %s in %.1f s\n", e.Done, e.Total, e.Kind, e.Name, e.Version, e.How, e.Seconds) // progress only
 	}
 	if c.JSON {
@@ -56,13 +64,71 @@ func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
 	began := time.Now()
 	index, err := bundle.Build(ctx, bundle.Options{
 		LockFile: c.Lock, Dir: c.Output, Cache: cache, FromSource: c.FromSource, Groups: c.Group, Without: c.Without, Jobs: c.Jobs, AnyHost: c.AnyHost, Record: c.Record,
-		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress,
+		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress, Values: values,
 		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
 	if err != nil || c.JSON {
 		return err
 	}
 	_, err = fmt.Fprintf(streams.Out, "%s: %d files and %d images, in %.0f s\n", c.Output, len(index.Files), len(index.Images), time.Since(began).Seconds())
+	return err
+}
+
+// bundleCache is where what was built or fetched is kept.
+func bundleCache(named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("where is the cache? use --cache: %w", err)
+	}
+	return filepath.Join(base, "jeroboam", "bundle"), nil
+}
+
+// addonValues reads the file of --values.
+func addonValues(file string) (map[string]map[string]any, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--values: %w", err)
+	}
+	values := map[string]map[string]any{}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return nil, fmt.Errorf("--values %s: %w", file, err)
+	}
+	return values, nil
+}
+
+type bundleCatalogueCommand struct {
+	Lock    string   `default:"bundle.lock.yaml" placeholder:"FILE" help:"The lock."`
+	Output  string   `required:"" placeholder:"DIR" help:"Where catalogue.yaml and its charts go."`
+	Cache   string   `env:"JEROBOAM_BUNDLE_CACHE" placeholder:"DIR" help:"As of bundle build."`
+	Without []string `placeholder:"NAME" help:"Groups to leave out."`
+	Values  string   `placeholder:"FILE" help:"YAML: an addon's name -> values of its chart, over those of the lock."`
+	Record  bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
+}
+
+// Run makes the catalogue of addons.
+func (c *bundleCatalogueCommand) Run(ctx context.Context, streams Streams) error {
+	cache, err := bundleCache(c.Cache)
+	if err != nil {
+		return err
+	}
+	values, err := addonValues(c.Values)
+	if err != nil {
+		return err
+	}
+	index, err := bundle.Catalogue(ctx, bundle.Options{
+		LockFile: c.Lock, Dir: c.Output, Cache: cache, Without: c.Without, Values: values, Record: c.Record, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "%s: %d addons\n", c.Output, len(index.Files)-1)
 	return err
 }
 

@@ -1,0 +1,361 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// addonDir is where the catalogue is, below the bundle's files.
+const (
+	addonDir  = "addons"
+	addonFile = "catalogue.yaml"
+)
+
+// addonList is catalogue.yaml: what package addon reads.
+type addonList struct {
+	Version int          `yaml:"version"`
+	Addons  []addonEntry `yaml:"addons"`
+}
+
+// addonEntry is one version of one addon. Its fields are explained there.
+type addonEntry struct {
+	Name       string         `yaml:"name"`
+	Version    string         `yaml:"version"`
+	Kubernetes string         `yaml:"kubernetes"`
+	File       string         `yaml:"file"`
+	Digest     string         `yaml:"digest"`
+	Values     map[string]any `yaml:"values,omitempty"`
+	Images     []string       `yaml:"images,omitempty"`
+}
+
+// makeAddons makes the catalogue of workload clusters' addons: charts and objects of modules, and the list of them. A server
+// renders them for each cluster; here they are only packed, which needs no helm.
+func (b *builder) makeAddons(ctx context.Context) error {
+	var entries []addonEntry
+	for i := range b.lock.Addons {
+		a := &b.lock.Addons[i]
+		if !chosen(a.Group, b.chosen) {
+			continue
+		}
+		entry, err := b.makeAddon(ctx, a)
+		if err != nil {
+			return fmt.Errorf("%s: %w", a.Name, err)
+		}
+		entries = append(entries, entry)
+	}
+	if err := unknownAddons(b.Values, entries); err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	text, err := catalogueText(entries)
+	if err != nil {
+		return err
+	}
+	return b.placeText(text, IndexFile{Name: addonFile, Kind: "catalogue", Version: "1", Path: addonDir + "/" + addonFile})
+}
+
+// unknownAddons refuses values that would have no effect.
+func unknownAddons(values map[string]map[string]any, entries []addonEntry) error {
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !slices.ContainsFunc(entries, func(e addonEntry) bool { return e.Name == name }) {
+			problems = append(problems, fmt.Errorf("there are values for the addon %q, and no such addon in the catalogue", name))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func catalogueText(entries []addonEntry) ([]byte, error) {
+	slices.SortStableFunc(entries, func(a, b addonEntry) int { return cmp.Compare(a.Name, b.Name) })
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	err := enc.Encode(addonList{Version: 1, Addons: entries})
+	return out.Bytes(), errors.Join(err, enc.Close())
+}
+
+func (b *builder) makeAddon(ctx context.Context, a *Addon) (addonEntry, error) {
+	began := b.Now()
+	var src string
+	var err error
+	if a.Module != "" {
+		if src, err = b.sources(ctx, b.lock.module(a.Module)); err != nil {
+			return addonEntry{}, err
+		}
+	}
+	name := cmp.Or(a.Addon, a.Name)
+	e := addonEntry{Name: name, Version: a.Version, Kubernetes: a.Kubernetes, File: name + "-" + a.Version + ".tgz", Images: slices.Clone(a.Images)}
+	var text []byte
+	if a.Plain != "" {
+		e.File = name + "-" + a.Version + ".yaml"
+		if text, err = os.ReadFile(filepath.Join(src, filepath.FromSlash(a.Plain))); err == nil {
+			e.Images, err = b.lock.imagesIn(text)
+		}
+	} else {
+		text, err = a.pack(src)
+	}
+	if err != nil {
+		return addonEntry{}, err
+	}
+	slices.Sort(e.Images)
+	e.Values = merged(a.Values, b.Values[name])
+	file := IndexFile{Name: a.Name, Kind: "addon", Version: a.Version, Path: addonDir + "/" + e.File, Group: a.Group}
+	e.Digest = textDigest(text)
+	if err := b.settle("addon", a.Name, a.Version, "packed", a.Digest, e.Digest, began, false); err != nil {
+		return addonEntry{}, err
+	}
+	return e, b.placeText(text, file)
+}
+
+func textDigest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// placeText puts a text into the bundle.
+func (b *builder) placeText(text []byte, entry IndexFile) error {
+	file := filepath.Join(b.Dir, ".text")
+	defer func() { _ = os.Remove(file) }() // it is in its place
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return err
+	}
+	entry.Digest, entry.Size = textDigest(text), int64(len(text))
+	return b.place(file, entry, 0o644)
+}
+
+// imagesIn finds the images of plain objects; each must be in the lock.
+func (l *Lock) imagesIn(text []byte) ([]string, error) {
+	found := map[string]bool{}
+	var problems []error
+	for _, match := range reImage.FindAllSubmatch(text, -1) {
+		ref := string(match[2])
+		if at := strings.Index(ref, "/"); at < 0 || !strings.ContainsAny(ref[:at], ".:") {
+			ref = "docker.io/" + ref // as every container runtime reads it
+		}
+		if l.image(ref) == nil {
+			problems = append(problems, fmt.Errorf("the objects use the image %s, which the lock does not have", ref))
+		}
+		found[ref] = true
+	}
+	return slices.Sorted(maps.Keys(found)), errors.Join(problems...)
+}
+
+// pack makes a chart's archive. It depends on nothing but the files: they are sorted, without times and owners, and stored as
+// they are, because compressors change what they write between releases.
+func (a *Addon) pack(src string) ([]byte, error) {
+	files, err := a.chartFiles(src)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.NoCompression)
+	if err != nil {
+		return nil, err
+	}
+	w := tar.NewWriter(z)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: cmp.Or(a.Addon, a.Name) + "/" + name, Mode: 0o644, Size: int64(len(files[name])), Format: tar.FormatPAX}
+		if err := w.WriteHeader(h); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(files[name]); err != nil {
+			return nil, err
+		}
+	}
+	err = errors.Join(w.Close(), z.Close())
+	return out.Bytes(), err
+}
+
+// chartFiles are the files of a chart, by their path in it.
+func (a *Addon) chartFiles(src string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	left := map[string]bool{}
+	if a.Chart != "" {
+		top := os.DirFS(filepath.Join(src, filepath.FromSlash(a.Chart)))
+		err := fs.WalkDir(top, ".", func(at string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case slices.Contains(a.Except, at):
+				left[at] = true
+				if d.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			case d.IsDir():
+				return nil
+			}
+			files[at], err = fs.ReadFile(top, at)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("chart %s: %w", a.Chart, err)
+		}
+	}
+	var problems []error
+	for _, except := range a.Except {
+		if !left[except] {
+			problems = append(problems, fmt.Errorf("%s is to be left out of the chart, and is not there", except))
+		}
+	}
+	for name, text := range a.Files {
+		files[path.Clean(name)] = []byte(text)
+	}
+	if files["Chart.yaml"] == nil {
+		problems = append(problems, errors.New("the chart has no Chart.yaml"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return files, a.metadata(files)
+}
+
+// metadata changes fields of Chart.yaml, if some are to be changed.
+func (a *Addon) metadata(files map[string][]byte) error {
+	if len(a.Set) == 0 {
+		return nil
+	}
+	fields := map[string]any{}
+	if err := yaml.Unmarshal(files["Chart.yaml"], &fields); err != nil {
+		return fmt.Errorf("Chart.yaml: %w", err)
+	}
+	for key, value := range a.Set {
+		if value == nil {
+			delete(fields, key)
+			continue
+		}
+		fields[key] = value
+	}
+	text, err := yaml.Marshal(fields)
+	files["Chart.yaml"] = text
+	return err
+}
+
+// merged is a tree of values with another over it; neither is changed. Null stays: a chart takes it as "no such value".
+func merged(under, over map[string]any) map[string]any {
+	if len(over) == 0 {
+		return under
+	}
+	out := maps.Clone(under)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for key, value := range over {
+		have, isMap := out[key].(map[string]any)
+		with, alsoMap := value.(map[string]any)
+		if isMap && alsoMap {
+			out[key] = merged(have, with)
+			continue
+		}
+		out[key] = value
+	}
+	return out
+}
+
+// Catalogue makes only the catalogue of addons: from module sources, with nothing compiled, in seconds. Its files are in o.Dir
+// itself. All groups' entries are in it, unless groups are declined.
+func Catalogue(ctx context.Context, o Options) (*Index, error) {
+	text, err := os.ReadFile(o.LockFile)
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	lock, err := ParseLock(o.LockFile, text)
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	work, err := os.MkdirTemp("", "jeroboam-catalogue-")
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(work) }() // what is good was copied out of it
+	to := o.Dir
+	o.Dir, o.FromSource = work, true
+	b := &builder{Options: o, lock: lock, text: text, digests: map[string]string{}}
+	b.chosen = lock.chosenGroups(lock.groups(), o.Without)
+	b.lock.Files, b.lock.Images, b.lock.Manifests = nil, lock.Images, nil
+	for _, step := range []func(context.Context) error{b.makeAddons, b.record} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("catalogue: %w", err)
+		}
+	}
+	return &b.index, copyCatalogue(filepath.Join(work, "files", addonDir), to)
+}
+
+// copyCatalogue puts a catalogue in its place. The list is written last and its files are named by version, so a reader never
+// sees a list of what is not there yet; what the list does not name goes.
+func copyCatalogue(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	list, err := os.ReadDir(from)
+	if err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	keep := map[string]bool{}
+	slices.SortFunc(list, func(a, b fs.DirEntry) int {
+		if (a.Name() == addonFile) != (b.Name() == addonFile) {
+			if a.Name() == addonFile {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(a.Name(), b.Name())
+	})
+	for _, d := range list {
+		keep[d.Name()] = true
+		if err := copyFile(filepath.Join(from, d.Name()), filepath.Join(to, d.Name()), 0o644); err != nil {
+			return fmt.Errorf("catalogue: %w", err)
+		}
+	}
+	have, err := os.ReadDir(to)
+	if err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	for _, d := range have {
+		if ext := path.Ext(d.Name()); !keep[d.Name()] && (ext == ".tgz" || ext == ".yaml") {
+			err = errors.Join(err, os.Remove(filepath.Join(to, d.Name())))
+		}
+	}
+	return err
+}
+
+// verifyCatalogue compares the catalogue's list with the bundle's.
+func (b *Bundle) verifyCatalogue() []error {
+	if !slices.ContainsFunc(b.Index.Files, func(f IndexFile) bool { return f.Kind == "catalogue" }) {
+		return nil
+	}
+	dir := filepath.Join(b.Dir, "files", addonDir)
+	text, err := os.ReadFile(filepath.Join(dir, addonFile))
+	if err != nil {
+		return []error{fmt.Errorf("the catalogue of addons: %w", err)}
+	}
+	var list addonList
+	if err := yaml.Unmarshal(text, &list); err != nil {
+		return []error{fmt.Errorf("the catalogue of addons: %w", err)}
+	}
+	var problems []error
+	for _, e := range list.Addons {
+		if got, _, err := fileDigest(filepath.Join(dir, e.File)); err != nil || got != e.Digest {
+			problems = append(problems, errors.Join(fmt.Errorf("the catalogue of addons: %s must have digest %s and has %s", e.File, e.Digest, got), err))
+		}
+	}
+	return problems
+}
