@@ -37,7 +37,7 @@ func thousand(b *testing.B) *service {
 		}
 		s.clusters = append(s.clusters, &magnum.Cluster{
 			ID: int64(i), UUID: fmt.Sprintf("018f3c1e-0000-7000-8000-%012d", i), Name: fmt.Sprintf("cluster-%d", i), ProjectID: "demo", UserID: "demo-user",
-			ClusterTemplateID: "018f3c1e-0000-7000-8000-ffffffffffff", Template: magnum.ClusterTemplate{Labels: labels}, StackID: "kube-abcde",
+			ClusterTemplateID: "018f3c1e-0000-7000-8000-ffffffffffff", Template: magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{Labels: labels}}, StackID: "kube-abcde",
 			Keypair: "key", Labels: labels, MasterFlavorID: "m1.medium", FlavorID: "m1.large", CreateTimeout: 60, FloatingIPEnabled: true,
 			MasterLBEnabled: true, MasterCount: 3, NodeCount: 5, Status: magnum.CreateComplete, Health: magnum.Healthy,
 			HealthReason: map[string]string{"api": "ok", "kube-abcde-1.Ready": "True", "kube-abcde-2.Ready": "True"},

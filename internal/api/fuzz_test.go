@@ -156,7 +156,9 @@ func FuzzPatch(f *testing.F) {
 			refused(t, err)
 			return
 		}
-		doc := templateDocument(&magnum.ClusterTemplate{Name: "n", ImageID: "i", COE: "kubernetes", ServerType: "vm", Labels: map[string]string{"a": "b"}})
+		doc := templateDocument(&magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{
+			Name: "n", ImageID: "i", COE: "kubernetes", ServerType: "vm", Labels: map[string]string{"a": "b"},
+		}})
 		if err := p.apply(doc); err != nil {
 			refused(t, err)
 			return

@@ -42,43 +42,6 @@ func (s *server) templateList(ctx context.Context, c *call, rule, address string
 	return writeList(c, "clustertemplates", list, func(o *object, t *magnum.ClusterTemplate) { o.template(c, t) }), nil
 }
 
-func templateOrder() order[*magnum.ClusterTemplate] {
-	type t = *magnum.ClusterTemplate
-	return order[t]{
-		"id":                    field(func(t t) int64 { return t.ID }),
-		"uuid":                  field(func(t t) string { return t.UUID }),
-		"name":                  field(func(t t) string { return t.Name }),
-		"project_id":            field(func(t t) string { return t.ProjectID }),
-		"user_id":               field(func(t t) string { return t.UserID }),
-		"coe":                   field(func(t t) string { return t.COE }),
-		"cluster_distro":        field(func(t t) string { return t.ClusterDistro }),
-		"image_id":              field(func(t t) string { return t.ImageID }),
-		"flavor_id":             field(func(t t) string { return t.FlavorID }),
-		"master_flavor_id":      field(func(t t) string { return t.MasterFlavorID }),
-		"keypair_id":            field(func(t t) string { return t.KeypairID }),
-		"external_network_id":   field(func(t t) string { return t.ExternalNetworkID }),
-		"fixed_network":         field(func(t t) string { return t.FixedNetwork }),
-		"fixed_subnet":          field(func(t t) string { return t.FixedSubnet }),
-		"network_driver":        field(func(t t) string { return t.NetworkDriver }),
-		"volume_driver":         field(func(t t) string { return t.VolumeDriver }),
-		"dns_nameserver":        field(func(t t) string { return t.DNSNameserver }),
-		"apiserver_port":        field(func(t t) int { return t.APIServerPort }),
-		"docker_volume_size":    field(func(t t) int { return t.DockerVolumeSize }),
-		"docker_storage_driver": field(func(t t) string { return t.DockerStorageDriver }),
-		"server_type":           field(func(t t) string { return t.ServerType }),
-		"tags":                  field(func(t t) string { return t.Tags }),
-		"driver":                field(func(t t) string { return t.Driver }),
-		"public":                flag(func(t t) bool { return t.Public }),
-		"hidden":                flag(func(t t) bool { return t.Hidden }),
-		"tls_disabled":          flag(func(t t) bool { return t.TLSDisabled }),
-		"registry_enabled":      flag(func(t t) bool { return t.RegistryEnabled }),
-		"master_lb_enabled":     flag(func(t t) bool { return t.MasterLBEnabled }),
-		"floating_ip_enabled":   flag(func(t t) bool { return t.FloatingIPEnabled }),
-		"created_at":            field(func(t t) int64 { return t.CreatedAt.UnixMicro() }),
-		"updated_at":            field(func(t t) int64 { return t.UpdatedAt.UnixMicro() }),
-	}
-}
-
 // findTemplate is findCluster for templates. A public template may be read by anybody.
 func (s *server) findTemplate(ctx context.Context, c *call, rule, everywhere string) (*magnum.ClusterTemplate, policy.Grant, error) {
 	t, err := s.Templates.Template(ctx, s.Policy.Scope(c.caller, everywhere), c.r.PathValue("template"))
@@ -184,17 +147,6 @@ func (s *server) mayPublish(c *call) error {
 		return fmt.Errorf("%w: %w", magnum.Forbidden("Not authorized to set public or hidden flag for cluster template."), err)
 	}
 	return nil
-}
-
-func templatePatchRules() patchRules {
-	return patchRules{
-		internal: []string{"created_at", "id", "links", "updated_at", "uuid", "project_id", "user_id"},
-		fixed: []string{
-			"image_id", "coe", "network_driver", "external_network_id", "tls_disabled", "public", "server_type",
-			"registry_enabled", "cluster_distro", "hidden",
-		},
-		literals: []string{"labels"},
-	}
 }
 
 // patchTemplate finds only the caller's own and public templates: Magnum's administrators get 404 for others here (A10).

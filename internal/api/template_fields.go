@@ -4,72 +4,150 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// template reads a cluster template's attributes; those that are absent get the defaults of Magnum 1.14. New templates and patched
-// ones are both read here, so that a patch can make nothing that could not have been created.
+// A templateField is everything the API knows of one attribute of a cluster template. Reading a request, patching, showing and
+// sorting all walk the one table templateFields, so that an attribute stands in it once and in all of them.
+type templateField struct {
+	name  string
+	fixed bool // a patch may change it but not remove it (Magnum 1.14, A4)
+
+	read    func(f *fields, t *magnum.ClusterTemplate) // from a request, with the default of Magnum 1.14
+	write   func(o *object, t *magnum.ClusterTemplate) // into an answer
+	value   func(t *magnum.ClusterTemplate) any        // as patches see it: what is not set is null
+	compare func(a, b *magnum.ClusterTemplate) int     // nil: lists are not sorted by it
+}
+
+// templateFields are the attributes that a client sets, in the order in which answers show them.
+var templateFields = sync.OnceValue(func() []templateField {
+	type t = magnum.ClusterTemplate
+	return []templateField{
+		words("name", (*fields).name, func(t *t) *string { return &t.Name }),
+		words("coe", func(f *fields, name string) (string, bool) { return f.text(name, 0, 255) }, func(t *t) *string { return &t.COE }).kept(),
+		words("driver", (*fields).name, func(t *t) *string { return &t.Driver }),
+		words("cluster_distro", (*fields).name, func(t *t) *string { return &t.ClusterDistro }).kept(),
+		words("image_id", (*fields).required, func(t *t) *string { return &t.ImageID }).kept(),
+		words("flavor_id", (*fields).name, func(t *t) *string { return &t.FlavorID }),
+		words("master_flavor_id", (*fields).name, func(t *t) *string { return &t.MasterFlavorID }),
+		words("keypair_id", (*fields).name, func(t *t) *string { return &t.KeypairID }),
+		words("dns_nameserver", (*fields).addresses, func(t *t) *string { return &t.DNSNameserver }),
+		words("external_network_id", (*fields).name, func(t *t) *string { return &t.ExternalNetworkID }).kept(),
+		words("fixed_network", (*fields).name, func(t *t) *string { return &t.FixedNetwork }),
+		words("fixed_subnet", (*fields).name, func(t *t) *string { return &t.FixedSubnet }),
+		words("network_driver", (*fields).name, func(t *t) *string { return &t.NetworkDriver }).kept(),
+		words("volume_driver", (*fields).name, func(t *t) *string { return &t.VolumeDriver }),
+		amount("apiserver_port", 1024, 65535, func(t *t) *int { return &t.APIServerPort }),
+		amount("docker_volume_size", 1, maxGiB, func(t *t) *int { return &t.DockerVolumeSize }),
+		words("docker_storage_driver", (*fields).name, func(t *t) *string { return &t.DockerStorageDriver }),
+		words("http_proxy", (*fields).name, func(t *t) *string { return &t.HTTPProxy }),
+		words("https_proxy", (*fields).name, func(t *t) *string { return &t.HTTPSProxy }),
+		words("no_proxy", (*fields).name, func(t *t) *string { return &t.NoProxy }),
+		words("insecure_registry", (*fields).name, func(t *t) *string { return &t.InsecureRegistry }),
+		truth("registry_enabled", false, func(t *t) *bool { return &t.RegistryEnabled }).kept(),
+		truth("tls_disabled", false, func(t *t) *bool { return &t.TLSDisabled }).kept(),
+		truth("public", false, func(t *t) *bool { return &t.Public }).kept(),
+		truth("hidden", false, func(t *t) *bool { return &t.Hidden }).kept(),
+		truth("master_lb_enabled", false, func(t *t) *bool { return &t.MasterLBEnabled }),
+		truth("floating_ip_enabled", true, func(t *t) *bool { return &t.FloatingIPEnabled }),
+		words("server_type", (*fields).serverType, func(t *t) *string { return &t.ServerType }).kept(),
+		labelField(),
+		words("tags", func(f *fields, name string) (string, bool) { return f.text(name, 0, 255) }, func(t *t) *string { return &t.Tags }),
+	}
+})
+
+func (d templateField) kept() templateField { d.fixed = true; return d }
+
+// words is an attribute that is a text; empty is not set.
+func words(name string, read func(*fields, string) (string, bool), at func(*magnum.ClusterTemplate) *string) templateField {
+	return templateField{
+		name:    name,
+		read:    func(f *fields, t *magnum.ClusterTemplate) { *at(t), _ = read(f, name) },
+		write:   func(o *object, t *magnum.ClusterTemplate) { o.text(name, *at(t)) },
+		value:   func(t *magnum.ClusterTemplate) any { return orNull(*at(t)) },
+		compare: field(func(t *magnum.ClusterTemplate) string { return *at(t) }),
+	}
+}
+
+// amount is an attribute that is a number; 0 is not set.
+func amount(name string, least, most int, at func(*magnum.ClusterTemplate) *int) templateField {
+	return templateField{
+		name:    name,
+		read:    func(f *fields, t *magnum.ClusterTemplate) { *at(t), _ = f.integer(name, least, most) },
+		write:   func(o *object, t *magnum.ClusterTemplate) { o.size(name, *at(t)) },
+		value:   func(t *magnum.ClusterTemplate) any { return numberOrNull(*at(t)) },
+		compare: field(func(t *magnum.ClusterTemplate) int { return *at(t) }),
+	}
+}
+
+// truth is an attribute that is true or false.
+func truth(name string, otherwise bool, at func(*magnum.ClusterTemplate) *bool) templateField {
+	return templateField{
+		name: name,
+		read: func(f *fields, t *magnum.ClusterTemplate) {
+			v, given := f.boolean(name)
+			*at(t) = given && v || !given && otherwise
+		},
+		write:   func(o *object, t *magnum.ClusterTemplate) { o.boolean(name, *at(t)) },
+		value:   func(t *magnum.ClusterTemplate) any { return *at(t) },
+		compare: flag(func(t *magnum.ClusterTemplate) bool { return *at(t) }),
+	}
+}
+
+func labelField() templateField {
+	return templateField{
+		name: "labels",
+		read: func(f *fields, t *magnum.ClusterTemplate) {
+			if t.Labels, _ = f.labels("labels"); t.Labels == nil {
+				t.Labels = map[string]string{}
+			}
+		},
+		write: func(o *object, t *magnum.ClusterTemplate) { o.dict("labels", t.Labels) },
+		value: func(t *magnum.ClusterTemplate) any { return dictionary(t.Labels) },
+	}
+}
+
+// template reads a cluster template's attributes. New templates and patched ones are both read here, so that a patch can make
+// nothing that could not have been created.
 func (f *fields) template() magnum.ClusterTemplate {
 	var t magnum.ClusterTemplate
-	t.Name, _ = f.name("name")
-	t.Driver, _ = f.name("driver")
-	t.ClusterDistro, _ = f.name("cluster_distro")
-	t.FlavorID, _ = f.name("flavor_id")
-	t.MasterFlavorID, _ = f.name("master_flavor_id")
-	t.KeypairID, _ = f.name("keypair_id")
-	t.DNSNameserver = f.addresses("dns_nameserver")
-	t.ExternalNetworkID, _ = f.name("external_network_id")
-	t.FixedNetwork, _ = f.name("fixed_network")
-	t.FixedSubnet, _ = f.name("fixed_subnet")
-	t.NetworkDriver, _ = f.name("network_driver")
-	t.VolumeDriver, _ = f.name("volume_driver")
-	t.APIServerPort, _ = f.integer("apiserver_port", 1024, 65535)
-	t.DockerVolumeSize, _ = f.integer("docker_volume_size", 1, maxGiB)
-	t.DockerStorageDriver, _ = f.name("docker_storage_driver")
-	t.HTTPProxy, _ = f.name("http_proxy")
-	t.HTTPSProxy, _ = f.name("https_proxy")
-	t.NoProxy, _ = f.name("no_proxy")
-	t.InsecureRegistry, _ = f.name("insecure_registry")
-	t.RegistryEnabled, _ = f.boolean("registry_enabled")
-	t.TLSDisabled, _ = f.boolean("tls_disabled")
-	t.Public, _ = f.boolean("public")
-	t.Hidden, _ = f.boolean("hidden")
-	t.MasterLBEnabled, _ = f.boolean("master_lb_enabled")
-	t.FloatingIPEnabled = true
-	if v, given := f.boolean("floating_ip_enabled"); given {
-		t.FloatingIPEnabled = v
+	for _, d := range templateFields() {
+		d.read(f, &t)
 	}
-	t.ServerType = "vm"
-	if v, given := f.enum("server_type", "vm", "bm"); given {
-		t.ServerType = v
-	}
-	if t.Labels, _ = f.labels("labels"); t.Labels == nil {
-		t.Labels = map[string]string{}
-	}
-	t.Tags, _ = f.text("tags", 0, 255)
-	if v, given := f.name("image_id"); given {
-		t.ImageID = v
-	} else if _, wrong := f.take("image_id"); !wrong {
-		f.mandatory("image_id")
-	}
-	t.COE, _ = f.text("coe", 0, 255)
 	return t
 }
 
+// required is a name that must be given.
+func (f *fields) required(name string) (string, bool) {
+	v, given := f.name(name)
+	if _, wrong := f.take(name); !given && !wrong {
+		f.mandatory(name)
+	}
+	return v, given
+}
+
+func (f *fields) serverType(name string) (string, bool) {
+	if v, given := f.enum(name, "vm", "bm"); given {
+		return v, true
+	}
+	return "vm", false
+}
+
 // addresses reads a comma list of IPv4 addresses.
-func (f *fields) addresses(name string) string {
+func (f *fields) addresses(name string) (string, bool) {
 	list, given := f.name(name)
 	if !given {
-		return ""
+		return "", false
 	}
 	for item := range strings.SplitSeq(list, ",") {
 		if a, err := netip.ParseAddr(strings.TrimSpace(item)); err != nil || !a.Is4() {
 			f.wrong(name, list, "A comma-separated list of IPv4 addresses is expected.")
-			return ""
+			return "", false
 		}
 	}
-	return list
+	return list, true
 }
 
 // checkTemplate holds a template to what clusters can be made from, in Magnum's order (A7).
@@ -93,59 +171,56 @@ func (s *server) checkTemplate(t *magnum.ClusterTemplate) error {
 	return checkVolumeSize(t.DockerVolumeSize, t.DockerStorageDriver)
 }
 
-// templateDocument is a template as patches see it: what is not set is null.
+// templateDocument is a template as patches see it.
 func templateDocument(t *magnum.ClusterTemplate) document {
-	return document{
-		"name": orNull(t.Name), "coe": orNull(t.COE), "driver": orNull(t.Driver), "cluster_distro": orNull(t.ClusterDistro),
-		"image_id": orNull(t.ImageID), "flavor_id": orNull(t.FlavorID), "master_flavor_id": orNull(t.MasterFlavorID),
-		"keypair_id": orNull(t.KeypairID), "dns_nameserver": orNull(t.DNSNameserver),
-		"external_network_id": orNull(t.ExternalNetworkID), "fixed_network": orNull(t.FixedNetwork),
-		"fixed_subnet": orNull(t.FixedSubnet), "network_driver": orNull(t.NetworkDriver), "volume_driver": orNull(t.VolumeDriver),
-		"apiserver_port": numberOrNull(t.APIServerPort), "docker_volume_size": numberOrNull(t.DockerVolumeSize),
-		"docker_storage_driver": orNull(t.DockerStorageDriver), "http_proxy": orNull(t.HTTPProxy),
-		"https_proxy": orNull(t.HTTPSProxy), "no_proxy": orNull(t.NoProxy), "insecure_registry": orNull(t.InsecureRegistry),
-		"registry_enabled": t.RegistryEnabled, "tls_disabled": t.TLSDisabled, "public": t.Public, "hidden": t.Hidden,
-		"master_lb_enabled": t.MasterLBEnabled, "floating_ip_enabled": t.FloatingIPEnabled, "server_type": orNull(t.ServerType),
-		"labels": dictionary(t.Labels), "tags": orNull(t.Tags),
+	doc := make(document, len(templateFields()))
+	for _, d := range templateFields() {
+		doc[d.name] = d.value(t)
 	}
+	return doc
 }
 
 // template writes a cluster template.
 func (o *object) template(c *call, t *magnum.ClusterTemplate) {
 	o.str("uuid", t.UUID)
-	o.str("name", t.Name)
-	o.str("coe", t.COE)
-	o.text("driver", t.Driver)
-	o.text("cluster_distro", t.ClusterDistro)
-	o.text("image_id", t.ImageID)
-	o.text("flavor_id", t.FlavorID)
-	o.text("master_flavor_id", t.MasterFlavorID)
-	o.text("keypair_id", t.KeypairID)
-	o.text("dns_nameserver", t.DNSNameserver)
-	o.text("external_network_id", t.ExternalNetworkID)
-	o.text("fixed_network", t.FixedNetwork)
-	o.text("fixed_subnet", t.FixedSubnet)
-	o.text("network_driver", t.NetworkDriver)
-	o.text("volume_driver", t.VolumeDriver)
-	o.size("apiserver_port", t.APIServerPort)
-	o.size("docker_volume_size", t.DockerVolumeSize)
-	o.text("docker_storage_driver", t.DockerStorageDriver)
-	o.text("http_proxy", t.HTTPProxy)
-	o.text("https_proxy", t.HTTPSProxy)
-	o.text("no_proxy", t.NoProxy)
-	o.text("insecure_registry", t.InsecureRegistry)
-	o.boolean("registry_enabled", t.RegistryEnabled)
-	o.boolean("tls_disabled", t.TLSDisabled)
-	o.boolean("public", t.Public)
-	o.boolean("hidden", t.Hidden)
-	o.boolean("master_lb_enabled", t.MasterLBEnabled)
-	o.boolean("floating_ip_enabled", t.FloatingIPEnabled)
-	o.text("server_type", t.ServerType)
-	o.dict("labels", t.Labels)
-	o.text("tags", t.Tags)
+	for _, d := range templateFields() {
+		d.write(o, t)
+	}
 	o.str("project_id", t.ProjectID)
 	o.str("user_id", t.UserID)
 	o.links(c.base, "clustertemplates", t.UUID)
 	o.date("created_at", t.CreatedAt)
 	o.date("updated_at", t.UpdatedAt)
+}
+
+// templateOrder is how templates may be sorted: by the columns of Magnum's table.
+func templateOrder() order[*magnum.ClusterTemplate] {
+	type t = *magnum.ClusterTemplate
+	out := order[t]{
+		"id":         field(func(t t) int64 { return t.ID }),
+		"uuid":       field(func(t t) string { return t.UUID }),
+		"project_id": field(func(t t) string { return t.ProjectID }),
+		"user_id":    field(func(t t) string { return t.UserID }),
+		"created_at": field(func(t t) int64 { return t.CreatedAt.UnixMicro() }),
+		"updated_at": field(func(t t) int64 { return t.UpdatedAt.UnixMicro() }),
+	}
+	for _, d := range templateFields() {
+		if d.compare != nil {
+			out[d.name] = d.compare
+		}
+	}
+	return out
+}
+
+func templatePatchRules() patchRules {
+	rules := patchRules{
+		internal: []string{"created_at", "id", "links", "updated_at", "uuid", "project_id", "user_id"},
+		literals: []string{"labels"},
+	}
+	for _, d := range templateFields() {
+		if d.fixed {
+			rules.fixed = append(rules.fixed, d.name)
+		}
+	}
+	return rules
 }

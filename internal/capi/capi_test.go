@@ -62,7 +62,9 @@ func aCluster() (*magnum.Cluster, []*magnum.NodeGroup) {
 		UUID: clusterID, Name: "k8s", StackID: "kube-abc12", Keypair: "mykey",
 		Labels:         map[string]string{"kube_tag": "v1.34.1"},
 		MasterFlavorID: "m1.medium", FlavorID: "m1.large", MasterLBEnabled: true,
-		Template: magnum.ClusterTemplate{ImageID: "ubuntu-24.04", NetworkDriver: "calico", DNSNameserver: "8.8.8.8", ClusterDistro: "ubuntu"},
+		Template: magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{
+			ImageID: "ubuntu-24.04", NetworkDriver: "calico", DNSNameserver: "8.8.8.8", ClusterDistro: "ubuntu",
+		}},
 		Resolved: magnum.Resolved{
 			ImageID: imageID, ImageOSDistro: "ubuntu", FlavorName: "m1.large", MasterFlavorName: "m1.medium", ExternalNetworkID: extID,
 		},

@@ -150,10 +150,10 @@ func (w *world) create(name string, masters, nodes int, edit func(*magnum.Cluste
 	w.t.Helper()
 	c := magnum.Cluster{
 		Name: name, ProjectID: "p", UserID: "u", ClusterTemplateID: "t", CreateTimeout: 60, MasterLBEnabled: true, FloatingIPEnabled: true,
-		Template: magnum.ClusterTemplate{
+		Template: magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{
 			Name: "t", ProjectID: "p", COE: "kubernetes", ImageID: "ubuntu", ServerType: "vm", NetworkDriver: "calico", ClusterDistro: "ubuntu",
 			ExternalNetworkID: "public",
-		},
+		}},
 		MasterCount: masters, NodeCount: nodes, Labels: map[string]string{label.KubeTag: "v1.34.2"},
 		FlavorID: "m1.small", MasterFlavorID: "m1.small",
 		Resolved: magnum.Resolved{

@@ -123,12 +123,20 @@ type Taint struct {
 
 // ClusterTemplate is what clusters are made from.
 type ClusterTemplate struct {
-	ID        int64
-	UUID      string
-	Name      string
-	ProjectID string
-	UserID    string
+	ID   int64 // like Cluster.ID
+	UUID string
+	TemplateFields
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
 
+// TemplateFields are what a cluster template says. The record of a template (v1alpha1.MagnumClusterTemplateSpec) has the same
+// fields in the same order, so that one is converted into the other and the compiler finds what stands in one of them only; the
+// API reads, patches, shows and sorts them by one table.
+type TemplateFields struct {
+	Name                string
+	ProjectID           string
+	UserID              string
 	COE                 string
 	ClusterDistro       string // the image's os_distro
 	Driver              string
@@ -158,9 +166,6 @@ type ClusterTemplate struct {
 	ServerType          string
 	Labels              map[string]string
 	Tags                string
-
-	CreatedAt time.Time
-	UpdatedAt time.Time
 }
 
 // Quota bounds how many of a resource one project may have. The only resource is "Cluster".

@@ -150,17 +150,7 @@ func TemplateWords(r *v1alpha1.MagnumClusterTemplate) *magnum.ClusterTemplate {
 }
 
 func templateWords(id string, s *v1alpha1.MagnumClusterTemplateSpec) magnum.ClusterTemplate {
-	t := magnum.ClusterTemplate{
-		UUID: id, Name: s.Name, ProjectID: s.ProjectID, UserID: s.UserID, COE: s.COE, ClusterDistro: s.ClusterDistro,
-		Driver: s.Driver, ImageID: s.ImageID, FlavorID: s.FlavorID, MasterFlavorID: s.MasterFlavorID,
-		KeypairID: s.KeypairID, DNSNameserver: s.DNSNameserver, ExternalNetworkID: s.ExternalNetworkID,
-		FixedNetwork: s.FixedNetwork, FixedSubnet: s.FixedSubnet, NetworkDriver: s.NetworkDriver,
-		VolumeDriver: s.VolumeDriver, APIServerPort: s.APIServerPort, DockerVolumeSize: s.DockerVolumeSize,
-		DockerStorageDriver: s.DockerStorageDriver, HTTPProxy: s.HTTPProxy, HTTPSProxy: s.HTTPSProxy, NoProxy: s.NoProxy,
-		InsecureRegistry: s.InsecureRegistry, RegistryEnabled: s.RegistryEnabled, TLSDisabled: s.TLSDisabled,
-		Public: s.Public, Hidden: s.Hidden, MasterLBEnabled: s.MasterLBEnabled, FloatingIPEnabled: s.FloatingIPEnabled,
-		ServerType: s.ServerType, Labels: s.Labels, Tags: s.Tags,
-	}
+	t := magnum.ClusterTemplate{UUID: id, TemplateFields: magnum.TemplateFields(*s)}
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
 	}
@@ -168,17 +158,7 @@ func templateWords(id string, s *v1alpha1.MagnumClusterTemplateSpec) magnum.Clus
 }
 
 func templateSpec(t *magnum.ClusterTemplate) v1alpha1.MagnumClusterTemplateSpec {
-	return v1alpha1.MagnumClusterTemplateSpec{
-		Name: t.Name, ProjectID: t.ProjectID, UserID: t.UserID, COE: t.COE, ClusterDistro: t.ClusterDistro,
-		Driver: t.Driver, ImageID: t.ImageID, FlavorID: t.FlavorID, MasterFlavorID: t.MasterFlavorID,
-		KeypairID: t.KeypairID, DNSNameserver: t.DNSNameserver, ExternalNetworkID: t.ExternalNetworkID,
-		FixedNetwork: t.FixedNetwork, FixedSubnet: t.FixedSubnet, NetworkDriver: t.NetworkDriver,
-		VolumeDriver: t.VolumeDriver, APIServerPort: t.APIServerPort, DockerVolumeSize: t.DockerVolumeSize,
-		DockerStorageDriver: t.DockerStorageDriver, HTTPProxy: t.HTTPProxy, HTTPSProxy: t.HTTPSProxy, NoProxy: t.NoProxy,
-		InsecureRegistry: t.InsecureRegistry, RegistryEnabled: t.RegistryEnabled, TLSDisabled: t.TLSDisabled,
-		Public: t.Public, Hidden: t.Hidden, MasterLBEnabled: t.MasterLBEnabled, FloatingIPEnabled: t.FloatingIPEnabled,
-		ServerType: t.ServerType, Labels: t.Labels, Tags: t.Tags,
-	}
+	return v1alpha1.MagnumClusterTemplateSpec(t.TemplateFields)
 }
 
 func quotaWords(r *v1alpha1.MagnumQuota) *magnum.Quota {

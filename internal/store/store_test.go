@@ -78,7 +78,7 @@ func member(t *testing.T, project string) policy.Grant {
 func example(project, name string) magnum.Cluster {
 	return magnum.Cluster{
 		Name: name, ProjectID: project, UserID: "u-" + project, ClusterTemplateID: "t1",
-		Template:    magnum.ClusterTemplate{Name: "t", ProjectID: project, COE: "kubernetes", ImageID: "img", ServerType: "vm"},
+		Template:    magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{Name: "t", ProjectID: project, COE: "kubernetes", ImageID: "img", ServerType: "vm"}},
 		MasterCount: 1, NodeCount: 2, CreateTimeout: 60, Labels: map[string]string{"kube_tag": "v1.34.2"},
 	}
 }
@@ -144,9 +144,9 @@ func TestProjectsDoNotMeet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tpl, err := s.CreateTemplate(ctx, mine, magnum.ClusterTemplate{
+	tpl, err := s.CreateTemplate(ctx, mine, magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{
 		Name: "private", ProjectID: "mine", COE: "kubernetes", ImageID: "i", ServerType: "vm",
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,9 +319,9 @@ func TestTheSchemaRefusesWhatMagnumWould(t *testing.T) {
 
 func TestTemplatesQuotasAndServices(t *testing.T) {
 	s, ctx, g, all := newStore(t), t.Context(), member(t, "misc"), policy.System("test")
-	public, err := s.CreateTemplate(ctx, g, magnum.ClusterTemplate{
+	public, err := s.CreateTemplate(ctx, g, magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{
 		Name: "pub", ProjectID: "misc", COE: "kubernetes", ImageID: "i", ServerType: "vm", Public: true,
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,10 +76,10 @@ func (w *writer) cluster(i int) *magnum.Cluster {
 		UUID: w.uuid(i), Name: fmt.Sprintf("cluster-%d", i), ProjectID: w.project, UserID: "demo", StackID: fmt.Sprintf("kube-%05d", i),
 		ClusterTemplateID: w.uuid(0), Keypair: "default", Labels: labels, FlavorID: "m1.small", MasterFlavorID: "m1.small",
 		CreateTimeout: 60, MasterCount: 1, NodeCount: 1, MasterLBEnabled: true, FloatingIPEnabled: true,
-		Template: magnum.ClusterTemplate{
+		Template: magnum.ClusterTemplate{TemplateFields: magnum.TemplateFields{
 			Name: "kubernetes", ProjectID: w.project, COE: "kubernetes", ImageID: "ubuntu", ExternalNetworkID: "public", Labels: labels,
 			FlavorID: "m1.small", MasterFlavorID: "m1.small", NetworkDriver: "calico", ServerType: "vm", ClusterDistro: "ubuntu",
-		},
+		}},
 		Resolved: magnum.Resolved{
 			ImageID: w.uuid(1), ImageOSDistro: "ubuntu", FlavorName: "m1.small", MasterFlavorName: "m1.small", ExternalNetworkID: w.uuid(2),
 		},
