@@ -73,7 +73,7 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	}
 	nodes, _ := f.integer("node_count", atLeast, maxCount)
 	if len(f.problems) > 0 {
-		return answer{}, magnum.Invalid("%s", strings.Join(f.problems, " "))
+		return answer{}, magnum.Invalid("%s", sentences(f.problems))
 	}
 	// The node count last: it starts work that cannot be taken back.
 	if slices.ContainsFunc(changed, func(name string) bool { return strings.HasPrefix(name, "health_") }) {

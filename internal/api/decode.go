@@ -89,7 +89,24 @@ func (f *fields) wrong(name string, v any, why string) {
 }
 
 func invalidInput(name string, v any, why string) *magnum.Error {
-	return magnum.Invalid("Invalid input for field/attribute %s. Value: '%s'. %s", name, short(fmt.Sprint(v), 100), why)
+	return magnum.Invalid("Invalid input for field/attribute %s. Value: '%s'. %s", name, short(asSent(v), 100), why)
+}
+
+// asSent is a value as the client wrote it: JSON, a text without its quotes, and Python's None for what is missing.
+func asSent(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "None"
+	case string:
+		return v
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Sprint(v) // nothing that was decoded from JSON comes here
+	}
+	return strings.TrimSpace(out.String())
 }
 
 // text reads a string of min to max characters.
@@ -215,7 +232,7 @@ func (f *fields) labels(name string) (map[string]string, bool) {
 	}
 	labels, problem := toLabels(v, f.maxLabels)
 	if problem != "" {
-		f.wrong(name, "...", problem)
+		f.wrong(name, v, problem)
 		return nil, false
 	}
 	return labels, true
@@ -265,7 +282,7 @@ func (f *fields) texts(name string, most int) []string {
 		out = append(out, s)
 	}
 	if !ok || len(out) > most {
-		f.wrong(name, "...", fmt.Sprintf("A list of at most %d strings is expected.", most))
+		f.wrong(name, v, fmt.Sprintf("A list of at most %d strings is expected.", most))
 		return nil
 	}
 	return out
@@ -303,7 +320,23 @@ func (f *fields) done() error {
 		return magnum.Invalid("Unknown attribute for argument %s: %s", f.arg, strings.Join(unknown[:min(len(unknown), 20)], ", "))
 	}
 	if len(f.problems) > 0 {
-		return magnum.Invalid("%s", strings.Join(f.problems[:min(len(f.problems), 20)], " "))
+		return magnum.Invalid("%s", sentences(f.problems[:min(len(f.problems), 20)]))
 	}
 	return nil
+}
+
+// sentences puts problems one after the other. A single one stays as it is: Magnum's own sentences have no dot at their end.
+func sentences(problems []string) string {
+	if len(problems) == 1 {
+		return problems[0]
+	}
+	var out strings.Builder
+	for i, p := range problems {
+		if i > 0 {
+			out.WriteByte(' ')
+		}
+		out.WriteString(strings.TrimSuffix(p, "."))
+		out.WriteByte('.')
+	}
+	return out.String()
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
@@ -78,15 +80,45 @@ func serverFault(c *call, status int) answer {
 	return errorAnswer(status, "server", detail)
 }
 
-// errorAnswer is Magnum's error body. Its title is the detail up to the first dot, its request_id is always empty.
+// errorAnswer is Magnum's error body. Its request_id is always empty.
 func errorAnswer(status int, code, detail string) answer {
-	title, _, _ := strings.Cut(detail, ".")
 	o := object{make([]byte, 0, 160+2*len(detail))}
 	o.raw(`{"errors":[{"request_id":"",`)
 	o.str("code", code)
 	o.integer("status", status)
-	o.str("title", title)
+	o.str("title", title(detail))
 	o.str("detail", detail)
 	o.raw(`"links":[]}]}`)
 	return answer{status: status, body: o.b}
+}
+
+const maxTitle = 1000
+
+// title is what clients show of an error: python-magnumclient, and with it the openstack command and Horizon, print nothing else.
+// Magnum cuts the detail at its first dot, in the middle of "must be vX.Y.Z". Here it is whole sentences, as many as fit, because
+// a later one says what to do; without the last dot, as Magnum writes it.
+func title(detail string) string {
+	end := len(detail)
+	for end > maxTitle {
+		cut := lastSentence(detail[:end])
+		if cut < 0 {
+			return short(detail, maxTitle)
+		}
+		end = cut
+	}
+	return strings.TrimSuffix(detail[:end], ".")
+}
+
+// lastSentence finds where the last sentence but one ends, before the blank between them; -1 when there is only one.
+func lastSentence(text string) int {
+	for end := len(text); ; {
+		at := strings.LastIndex(text[:end], ". ")
+		if at < 0 {
+			return -1
+		}
+		if next, _ := utf8.DecodeRuneInString(text[at+2:]); unicode.IsUpper(next) {
+			return at + 1
+		}
+		end = at
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -193,7 +194,39 @@ func (s *service) send(tb testing.TB, token, method, path, body string, headers 
 			tb.Fatalf("%s %s: the answer is no JSON: %v\n%s", method, path, err, out.text)
 		}
 	}
+	out.checkWords(tb, method+" "+path)
 	return out
+}
+
+// checkWords holds every refusal of every test to what clients make of it: they show the title and nothing else, so it must be
+// whole sentences of the detail, written for people.
+func (r reply) checkWords(tb testing.TB, request string) {
+	tb.Helper()
+	detail := r.detail()
+	if detail == "" {
+		return
+	}
+	errors, _ := r.body["errors"].([]any)
+	first, _ := errors[0].(map[string]any)
+	title, _ := first["title"].(string)
+	rest, begins := strings.CutPrefix(detail, title)
+	if !begins || rest != "" && rest != "." && !regexp.MustCompile(`^\. \p{Lu}`).MatchString(rest) {
+		tb.Errorf("%s: the title is no whole sentence\n title: %s\ndetail: %s", request, title, detail)
+	}
+	if regexp.MustCompile(`^\p{Ll}[^ ]* `).MatchString(detail) && !strings.HasPrefix(detail, "docker volume size") && !lowerInMagnum(detail) {
+		tb.Errorf("%s: a sentence begins with a capital: %s", request, detail)
+	}
+	for _, machine := range []string{"<nil>", "map[", "%!", "'...'", ": is "} {
+		if strings.Contains(detail, machine) {
+			tb.Errorf("%s: %q is not for people: %s", request, machine, detail)
+		}
+	}
+}
+
+// lowerInMagnum are Magnum 1.14's own sentences that begin with the name of an attribute.
+func lowerInMagnum(detail string) bool {
+	return regexp.MustCompile(`^(master nodegroup size|master_count must|cannot change cluster property|[a-z_]+( or [a-z_]+)? for \S+ is invalid)`).
+		MatchString(detail)
 }
 
 func (s *service) must(tb testing.TB, status int, token, method, path, body string, headers ...string) reply {

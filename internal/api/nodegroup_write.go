@@ -98,7 +98,7 @@ func (f *fields) taints(name string) []magnum.Taint {
 	}
 	items, ok := v.([]any)
 	if !ok || len(items) > maxTaints {
-		f.wrong(name, "...", fmt.Sprintf("A list of at most %d taints is expected.", maxTaints))
+		f.wrong(name, v, fmt.Sprintf("A list of at most %d taints is expected.", maxTaints))
 		return nil
 	}
 	out := make([]magnum.Taint, 0, len(items))

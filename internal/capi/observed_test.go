@@ -143,7 +143,7 @@ func TestNodeGroupProgress(t *testing.T) {
 				m := aMachine("w-0", magnum.DefaultWorker)
 				m.DeletionTimestamp = &now
 				o.Machines = append(o.Machines, m)
-			}, 1, capi.Progress{Reason: "3 machines exist of 2"},
+			}, 1, capi.Progress{Reason: "of 2 machines 3 exist"},
 		},
 		"counts that are older than machines": {
 			"", func(o *capi.Observed, _ *magnum.NodeGroup) { o.Machines[1].Spec.Version = "v1.33.0" }, 1,

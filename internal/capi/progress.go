@@ -139,7 +139,7 @@ func (v group) waits(version string) string {
 	case !v.inTopology:
 		return "the group is not in the Cluster yet"
 	case !v.autoscaled && (v.topologyReplicas == nil || *v.topologyReplicas != v.want):
-		return fmt.Sprintf("the Cluster does not ask for %d machines yet", v.want)
+		return fmt.Sprintf("the Cluster does not ask for %s yet", magnum.Count(int(v.want), "machine"))
 	case !v.exists:
 		return "not created yet"
 	case v.gone:
@@ -147,11 +147,11 @@ func (v group) waits(version string) string {
 	case v.version != version:
 		return "waiting for the upgrade to " + version
 	case v.replicas == nil || *v.replicas != v.want:
-		return fmt.Sprintf("the %s does not ask for %d machines yet", v.spec, v.want)
+		return fmt.Sprintf("the %s does not ask for %s yet", v.spec, magnum.Count(int(v.want), "machine"))
 	case v.observed < v.generation:
 		return "the " + v.spec + " has not been looked at yet"
 	case v.current != v.want || v.upToDate != v.want || v.ready != v.want || v.available != v.want:
-		return fmt.Sprintf("of %d machines %d exist, %d are up to date, %d ready and %d available", v.want, v.current, v.upToDate, v.ready, v.available)
+		return fmt.Sprintf("of %s %d exist, %d are up to date, %d ready and %d available", magnum.Count(int(v.want), "machine"), v.current, v.upToDate, v.ready, v.available)
 	case isTrue(v.conditions, clusterv1.RollingOutCondition):
 		return "machines are being replaced"
 	}
@@ -161,7 +161,7 @@ func (v group) waits(version string) string {
 // machinesWait tells what is missing in the machines themselves. Counts in a status may be older than the machines.
 func machinesWait(machines []*clusterv1.Machine, want int32, version string) string {
 	if len(machines) != int(want) {
-		return fmt.Sprintf("%d machines exist of %d", len(machines), want)
+		return fmt.Sprintf("of %s %d exist", magnum.Count(int(want), "machine"), len(machines))
 	}
 	for _, m := range machines {
 		switch {

@@ -32,6 +32,14 @@ func RandomStackID(r *rand.Rand) string {
 	return string(b)
 }
 
+// Count says how many of a thing there are, in a sentence: "1 machine", "3 machines".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 var (
 	clusterName   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)
 	nodeGroupName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)

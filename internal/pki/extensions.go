@@ -62,19 +62,19 @@ func filterOne(e *pkix.Extension) (keep bool, err error) {
 	case e.Id.Equal(oidExtKeyUsage):
 		var usages []asn1.ObjectIdentifier
 		if err := unmarshal(e.Value, &usages); err != nil || len(usages) == 0 {
-			return false, refuse("extended key usage cannot be read")
+			return false, refuse("has an extended key usage that cannot be read")
 		}
 		return true, nil
 	case e.Id.Equal(oidSubjectKeyID):
 		var id []byte
 		if err := unmarshal(e.Value, &id); err != nil || len(id) == 0 {
-			return false, refuse("subject key identifier cannot be read")
+			return false, refuse("has a subject key identifier that cannot be read")
 		}
 		return true, nil
 	case e.Id.Equal(oidSubjectAltName):
 		return true, nil // x509.ParseCertificateRequest has read it
 	case e.Critical:
-		return false, refuse("critical extension %s is not allowed", e.Id)
+		return false, refuse("has the critical extension %s, which is not allowed", e.Id)
 	default:
 		return false, nil
 	}
@@ -83,7 +83,7 @@ func filterOne(e *pkix.Extension) (keep bool, err error) {
 func cutKeyUsage(e *pkix.Extension) (keep bool, err error) {
 	var b asn1.BitString
 	if err := unmarshal(e.Value, &b); err != nil {
-		return false, refuse("key usage cannot be read")
+		return false, refuse("has a key usage that cannot be read")
 	}
 	var (
 		usage keyUsage
@@ -99,7 +99,7 @@ func cutKeyUsage(e *pkix.Extension) (keep bool, err error) {
 		}
 	}
 	if other && e.Critical {
-		return false, refuse("key usage may only be digital signature, key encipherment and content commitment")
+		return false, refuse("has a key usage other than digital signature, key encipherment and content commitment")
 	}
 	if usage == 0 {
 		return false, nil // RFC 5280: a key usage has at least one bit; without any the extension says nothing
@@ -121,7 +121,7 @@ func checkBasicConstraints(e *pkix.Extension) error {
 		MaxPathLen int  `asn1:"optional,default:-1"`
 	}
 	if err := unmarshal(e.Value, &c); err != nil {
-		return refuse("basic constraints cannot be read")
+		return refuse("has basic constraints that cannot be read")
 	}
 	if c.IsCA && e.Critical {
 		return refuse("asks for the certificate of an authority (critical basic constraints CA:TRUE)")

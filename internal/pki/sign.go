@@ -18,12 +18,12 @@ const maxRequest = 64 << 10
 
 // InputError says what is wrong with a certificate signing request. The API answers 400 with its text.
 type InputError struct {
-	Reason string
+	Reason string // a sentence whose subject is the request: "is not PEM"
 }
 
 // Error says what to do, in words for the tenant.
 func (e *InputError) Error() string {
-	return "certificate signing request: " + e.Reason
+	return "certificate signing request " + e.Reason
 }
 
 func refuse(format string, args ...any) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
@@ -64,7 +65,7 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 			return phase.Done(), fmt.Errorf("delete %s: %w", c.Name, err)
 		}
 	}
-	return phase.Wait("waiting until Cluster API has taken away %d machines", len(s.stack.Machines)), nil
+	return phase.Wait("waiting until Cluster API has deleted %s", magnum.Count(len(s.stack.Machines), "machine")), nil
 }
 
 // liveCluster asks the API server: a cache may not have heard yet of a Cluster that an earlier process made.

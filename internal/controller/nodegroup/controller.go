@@ -200,7 +200,7 @@ func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if s.seen.MachineDeployment(group.Name) != nil || len(machines) > 0 {
 		st := &s.record.Status
 		st.Status, st.ObservedGeneration = string(magnum.DeleteInProgress), s.record.Generation
-		st.StatusReason = fmt.Sprintf("waiting until %d machines are gone", len(machines))
+		st.StatusReason = "still to be deleted: " + magnum.Count(len(machines), "machine")
 		return ctrl.Result{}, r.write(ctx, s)
 	}
 	if s.record.Spec.Role != magnum.RoleMaster {
