@@ -184,10 +184,45 @@ func TestNodeGroupProgress(t *testing.T) {
 			o := settled()
 			_, groups := aCluster()
 			tc.change(&o, groups[tc.group])
-			if diff := cmp.Diff(tc.want, o.NodeGroupProgress(groups[tc.group], version)); diff != "" {
+			got := o.NodeGroupProgress(groups[tc.group], version)
+			if got.Done != (got.Left == 0) {
+				t.Errorf("done is %v and %d things are left", got.Done, got.Left)
+			}
+			tc.want.Left = got.Left
+			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s: -want +got\n%s", tc.why, diff)
 			}
 		})
+	}
+}
+
+// What is left to do becomes less with each step of a roll, and only then.
+func TestWhatIsLeftOfARoll(t *testing.T) {
+	now := metav1.NewTime(time.Unix(1_800_000_000, 0))
+	o := settled()
+	_, groups := aCluster()
+	workers := groups[1]
+	for _, m := range o.Machines[1:] {
+		say(m, cond("UpToDate", "False", "NotUpToDate", "Version v1.33.0"))
+	}
+	fresh := aMachine("w-3", magnum.DefaultWorker)
+	say(fresh, cond("Ready", "False", "NotReady", ""))
+	for _, step := range []struct {
+		reason string
+		change func()
+		left   int
+	}{
+		{"two to make, two to go", func() {}, 5},
+		{"the first is made, and is not ready", func() { o.Machines = append(o.Machines, fresh) }, 5},
+		{"it is ready", func() { say(fresh, cond("Ready", "True", "Ready", "")) }, 4},
+		{"an old one is going", func() { o.Machines[1].DeletionTimestamp = &now }, 4},
+		{"it is gone", func() { o.Machines = slices.Delete(o.Machines, 1, 2) }, 3},
+		{"the new one breaks: no step forward", func() { say(fresh, cond("Ready", "False", "NotReady", "")) }, 4},
+	} {
+		step.change()
+		if got := o.NodeGroupProgress(workers, version); got.Left != step.left {
+			t.Errorf("%s: %d left, want %d", step.reason, got.Left, step.left)
+		}
 	}
 }
 

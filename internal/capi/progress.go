@@ -18,6 +18,8 @@ type Progress struct {
 	Failed bool
 	// Reason says what is missing; "" when done.
 	Reason string
+	// Left counts what is still to be made, to be finished or to go; 0 when done.
+	Left int
 }
 
 // group is what a control plane and a machine deployment have in common.
@@ -50,6 +52,7 @@ func (o Observed) NodeGroupProgress(g *magnum.NodeGroup, version string) Progres
 	if waiting == "" {
 		waiting = machinesWait(machines, o.view(g).want, version)
 	}
+	p.Left = 1 + machinesLeft(machines, o.view(g).want, version)
 	switch {
 	case waiting == "":
 		return Progress{Done: true}
@@ -156,6 +159,20 @@ func (v group) waits(version string) string {
 		return "machines are being replaced"
 	}
 	return ""
+}
+
+// machinesLeft counts the machines that are not as asked: those that are missing or not finished, and those that are still to go.
+func machinesLeft(machines []*clusterv1.Machine, want int32, version string) int {
+	good, old := 0, 0
+	for _, m := range machines {
+		switch {
+		case m.DeletionTimestamp != nil, m.Spec.Version != version, isNotTrue(condition(m.Status.Conditions, clusterv1.MachineUpToDateCondition)):
+			old++
+		case isTrue(m.Status.Conditions, clusterv1.MachineReadyCondition):
+			good++
+		}
+	}
+	return max(int(want)-good, good-int(want)) + old
 }
 
 // machinesWait tells what is missing in the machines themselves. Counts in a status may be older than the machines.

@@ -57,6 +57,38 @@ func (o Observed) Reason() string {
 	return sentence(fs)
 }
 
+// DeletionReason is one sentence about what keeps a cluster that is being deleted from being gone, "" when nothing is known to. What
+// a provider says counts here although its machines are on their way out.
+func (o Observed) DeletionReason() string {
+	if o.Cluster == nil {
+		return ""
+	}
+	var fs []finding
+	for _, m := range o.Machines {
+		fs = append(fs, machineDeletion(m))
+	}
+	cs := o.Cluster.Status.Conditions
+	if c := condition(cs, clusterv1.ClusterInfrastructureReadyCondition); isNotTrue(c) && !waiting(c) && len(o.Machines) == 0 {
+		fs = append(fs, finding{rank: rankInfrastructure, text: "network and load balancer: " + told(c)})
+	}
+	if c := condition(cs, clusterv1.ClusterDeletingCondition); c != nil && c.Status == metav1.ConditionTrue && clean(telling(c.Message)) != "" {
+		fs = append(fs, finding{rank: rankWaiting, text: "deleting: " + told(c)})
+	}
+	return sentence(fs)
+}
+
+// machineDeletion is what keeps one machine from going.
+func machineDeletion(m *clusterv1.Machine) finding {
+	f := finding{group: groupOf(m), machine: m.Name}
+	name := "node group " + f.group + ": machine " + m.Name + ": "
+	if c := condition(m.Status.Conditions, clusterv1.MachineInfrastructureReadyCondition); isNotTrue(c) && !waiting(c) && !strings.Contains(c.Reason, "Delet") {
+		f.rank, f.text = rankMachineInfrastructure, name+told(c)
+		return f
+	}
+	f, _ = machineFinding(m)
+	return f
+}
+
 // groupReason is the same for one node group; waiting is what to say when nothing is wrong.
 func (o Observed) groupReason(g *magnum.NodeGroup, waiting string) string {
 	fs := o.clusterFindings()

@@ -24,7 +24,7 @@ func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum
 		FixedSubnet: s.FixedSubnet, FloatingIPEnabled: s.FloatingIPEnabled, MasterLBEnabled: s.MasterLBEnabled,
 		Resolved: magnum.Resolved(s.Resolved), StatusReason: st.StatusReason, Health: magnum.Health(st.Health),
 		HealthReason: st.HealthReason, APIAddress: st.APIAddress, COEVersion: st.COEVersion,
-		ContainerVersion: st.ContainerVersion, NodeAddresses: st.NodeAddresses, MasterAddresses: st.MasterAddresses,
+		ContainerVersion: st.ContainerVersion,
 		CreatedAt: r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, st.UpdatedAt),
 		DeletionRequested: r.DeletionTimestamp != nil, OperationRequestID: r.Annotations[v1alpha1.AnnotationRequestID],
 	}
@@ -32,12 +32,17 @@ func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum
 		c.Labels = map[string]string{}
 	}
 	c.Template = templateWords(s.ClusterTemplateID, &s.Template)
-	c.Status = clusterState(r, groups)
+	c.Status = magnum.StatusOf(ClusterFacts(r, groups)).Status
+	if !magnum.KnowsHealth(c.Status) {
+		c.Health, c.HealthReason = "", nil
+	}
 	for _, g := range groups {
 		if g.Role == magnum.RoleMaster {
 			c.MasterCount += g.NodeCount
+			c.MasterAddresses = append(c.MasterAddresses, g.NodeAddresses...)
 		} else {
 			c.NodeCount += g.NodeCount
+			c.NodeAddresses = append(c.NodeAddresses, g.NodeAddresses...)
 		}
 		if g.Status.Failed() {
 			if c.Faults == nil {
@@ -78,7 +83,7 @@ func NodeGroupWords(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
 		Role: s.Role, IsDefault: s.IsDefault, NodeCount: s.NodeCount, MinNodeCount: s.MinNodeCount,
 		MaxNodeCount: s.MaxNodeCount, FlavorID: s.FlavorID, ImageID: s.ImageID, DockerVolumeSize: s.DockerVolumeSize,
 		Labels: s.Labels, NodeLabels: s.NodeLabels, NodesToRemove: s.NodesToRemove, Resolved: magnum.Resolved(s.Resolved),
-		Status: nodeGroupState(r), StatusReason: st.StatusReason, NodeAddresses: st.NodeAddresses, Version: st.Version,
+		Status: magnum.StatusOf(NodeGroupFacts(r)).Status, StatusReason: st.StatusReason, NodeAddresses: st.NodeAddresses, Version: st.Version,
 		CreatedAt: r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, st.UpdatedAt),
 	}
 	if g.Labels == nil {

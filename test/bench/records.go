@@ -52,7 +52,6 @@ func (w *writer) make(ctx context.Context, i int) error {
 		ObservedGeneration: record.Generation, Status: string(magnum.CreateComplete), OperationStartedAt: &now, UpdatedAt: &now,
 		Health: string(magnum.Healthy), HealthReason: map[string]string{"api": "ok", "kube-0.Ready": "True", "kube-1.Ready": "True"},
 		APIAddress: "https://203.0.113.10:6443", COEVersion: "v1.34.2",
-		MasterAddresses: []string{"10.0.0.5"}, NodeAddresses: []string{"10.0.0.11"},
 	}
 	if err := w.client.Status().Update(ctx, record); err != nil {
 		return err
@@ -60,6 +59,12 @@ func (w *writer) make(ctx context.Context, i int) error {
 	for _, g := range store.DefaultNodeGroups(record) {
 		g.CreationTimestamp = metav1.Time{}
 		if err := w.client.Create(ctx, g); err != nil {
+			return err
+		}
+		g.Status = v1alpha1.MagnumNodeGroupStatus{
+			ObservedGeneration: g.Generation, Status: string(magnum.CreateComplete), NodeAddresses: []string{"10.0.0.5"},
+		}
+		if err := w.client.Status().Update(ctx, g); err != nil {
 			return err
 		}
 	}

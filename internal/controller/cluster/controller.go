@@ -118,6 +118,9 @@ type scope struct {
 	seen    capi.Observed     // the same, as capi reads it
 	cloud   Cloud             // nil until opened
 	servers map[string]string // node group name -> server group ID
+	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
+	balancers      int
+	deadCredential bool
 	log     *slog.Logger
 }
 
@@ -128,9 +131,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	ctx = magnum.WithRequestID(ctx, s.words.OperationRequestID)
-	phases := r.life()
+	phases := r.reconcilePhases()
 	if s.record.DeletionTimestamp != nil {
-		phases = r.end()
+		phases = r.deletePhases()
 	}
 	out, err := phase.Run(ctx, phases, s)
 	if apierrors.IsConflict(err) {

@@ -27,6 +27,7 @@ const lookAgain = 2 * time.Second
 func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Outcome, error) {
 	cloud, err := r.open(ctx, s)
 	if errors.Is(err, openstack.ErrUnauthorized) {
+		s.deadCredential = true
 		r.event(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there")
 		return phase.Done(), nil // nobody can act for the owner any more; the deletion must not hang on it
 	}
@@ -37,7 +38,7 @@ func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Out
 	if err != nil {
 		return phase.Done(), err
 	}
-	if remaining > 0 {
+	if s.balancers = remaining; remaining > 0 {
 		return phase.WaitFor(lookAgain, "waiting until %d load balancers of the cluster's services are gone", remaining), nil
 	}
 	return phase.Done(), nil

@@ -27,8 +27,8 @@ import (
 // API does both in one request; longer than this means that it was killed in between, and nobody else can make it.
 const credentialWithin = 2 * time.Minute
 
-// life is what a cluster goes through until it is gone.
-func (r *Reconciler) life() []phase.Phase[*scope] {
+// reconcilePhases are what a cluster goes through as long as it is wanted.
+func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 	return []phase.Phase[*scope]{
 		{Name: "default node groups", Run: r.defaultGroups}, // the two groups every cluster has
 		{Name: "cloud credential", Run: r.awaitCredential},  // stored by the API, with the owner's token
@@ -41,9 +41,9 @@ func (r *Reconciler) life() []phase.Phase[*scope] {
 	}
 }
 
-// end is how a cluster goes. The order matters: what the cluster's own controllers made in the cloud goes while its
+// deletePhases are how a cluster goes. The order matters: what the cluster's own controllers made in the cloud goes while its
 // credential still works, and the credential goes when nothing needs it any more.
-func (r *Reconciler) end() []phase.Phase[*scope] {
+func (r *Reconciler) deletePhases() []phase.Phase[*scope] {
 	return []phase.Phase[*scope]{
 		{Name: "load balancers", Run: r.dropLoadBalancers}, // made by Services of type LoadBalancer
 		{Name: "cluster", Run: r.dropCluster},              // Cluster API takes machines and network away

@@ -15,18 +15,11 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
+	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
-
-// deleteFailedAfter is how long an error may keep a deletion from going on before clients are told DELETE_FAILED. The
-// deletion goes on being tried all the same, and at once when the owner asks again.
-const deleteFailedAfter = 2 * time.Minute
 
 // reasonEvery is how often a state's reason may change.
 const reasonEvery = time.Second
-
-// groupsAnswer is how far from the end of its time a node group may be and still be about to say that it failed. A cluster fails
-// after its groups: who reads that it has wants to read in the same answer which groups have, and why.
-const groupsAnswer = 10 * time.Second
 
 // report writes the status once, and says when to look again.
 func (r *Reconciler) report(ctx context.Context, s *scope, out phase.Outcome, roundErr error) (time.Duration, error) {
@@ -35,9 +28,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, out phase.Outcome, ro
 	}
 	st := &s.record.Status
 	after := out.After
-	if s.record.DeletionTimestamp != nil {
-		r.reportEnd(s, out, roundErr)
-	} else if left := r.reportLife(s, out, roundErr); left > 0 && (after == 0 || left < after) {
+	if left := r.judge(s, out, roundErr); left > 0 && (after == 0 || left < after) {
 		after = left
 	}
 	if reflect.DeepEqual(st, &s.before.Status) {
@@ -77,118 +68,89 @@ func (r *Reconciler) rest(now, before *v1alpha1.MagnumClusterStatus) time.Durati
 	return before.UpdatedAt.Add(reasonEvery).Sub(r.Now())
 }
 
-func (r *Reconciler) reportEnd(s *scope, out phase.Outcome, roundErr error) {
-	st := &s.record.Status
-	st.ObservedGeneration = s.record.Generation
-	st.StatusReason = out.Waiting
-	if roundErr == nil {
-		st.Status = string(magnum.DeleteInProgress)
-		return
-	}
-	st.StatusReason = sentence(roundErr)
-	if r.Now().Sub(s.record.DeletionTimestamp.Time) > deleteFailedAfter {
-		st.Status = string(magnum.DeleteFailed)
-		return
-	}
-	st.Status = string(magnum.DeleteInProgress)
-}
-
-// reportLife derives the state of a living cluster from its phases and its groups. It returns how long the operation
-// that goes on may still take, 0 for no bound.
-func (r *Reconciler) reportLife(s *scope, out phase.Outcome, roundErr error) time.Duration {
-	st := &s.record.Status
-	r.observe(s)
-	seen := magnum.Status(st.Status)
-	g := sumUp(s)
-	began := st.ObservedGeneration < s.record.Generation || seen.Complete() && !g.settled || seen.Failed() && g.fresh
-	if seen.Complete() && !began {
-		return 0 // nothing was asked; what breaks meanwhile is a matter of health
-	}
-	op := "UPDATE"
-	if seen == "" || seen == magnum.CreateInProgress || seen == magnum.CreateFailed {
-		op = "CREATE"
-	}
-	r.begin(st, s.record.CreationTimestamp, op, began && !seen.InProgress())
-	st.ObservedGeneration = s.record.Generation
-	left, held, answering := r.left(s), roundErr != nil || out.Waiting != "", r.answering(s)
-	switch {
-	case out.Failed:
-		st.Status, st.StatusReason = op+"_FAILED", out.Waiting
-	case g.failed != "" && !answering && (!held || left >= 0):
-		st.Status, st.StatusReason = op+"_FAILED", g.failed
-	case !held && g.settled && st.APIAddress != "":
-		st.Status, st.StatusReason = op+"_COMPLETE", ""
-		left = 0
-	case left < 0 && !answering:
-		st.Status = op + "_FAILED"
-		st.StatusReason = fmt.Sprintf("Not done within create_timeout (%d minutes). %s",
-			s.record.Spec.CreateTimeout, r.cause(s, out.Waiting, roundErr))
-		left = 0
-	default:
-		st.Status, st.StatusReason = op+"_IN_PROGRESS", r.cause(s, out.Waiting, roundErr)
-		if left < 0 {
-			left = groupsAnswer
-		}
-	}
-	return left
-}
-
-// answering tells that a group is on its way and its time, which is the cluster's own but counted from another moment, ends
-// about now.
-func (r *Reconciler) answering(s *scope) bool {
+// judge gathers the facts of this round, lets package magnum decide, and returns when the decision may be another although nothing
+// happens.
+func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Duration {
+	st, now := &s.record.Status, r.Now()
+	f := store.ClusterFacts(s.record, nil)
 	for i := range s.groups {
-		g := &s.groups[i]
-		if st := magnum.Status(g.Status.Status); st.Complete() || st.Failed() || s.record.Spec.CreateTimeout == 0 {
-			continue
-		}
-		began := g.CreationTimestamp
-		if g.Status.OperationStartedAt != nil {
-			began = *g.Status.OperationStartedAt
-		}
-		end := began.Add(time.Duration(s.record.Spec.CreateTimeout) * time.Minute)
-		if r.Now().Sub(end).Abs() <= groupsAnswer {
-			return true
-		}
+		f.Parts = append(f.Parts, store.NodeGroupPart(&s.groups[i]))
 	}
-	return false
-}
-
-// begin notes when the operation began: a creation with the record, an update when it is first seen.
-func (r *Reconciler) begin(st *v1alpha1.MagnumClusterStatus, created metav1.Time, op string, anew bool) {
-	if st.OperationStartedAt != nil && !anew {
-		return
+	f.Found = &magnum.Found{Now: now, Waiting: out.Waiting, Timeout: magnum.Minutes(s.record.Spec.CreateTimeout)}
+	if out.Failed {
+		f.Found.Impossible = out.Waiting
 	}
-	now := metav1.NewTime(r.Now())
-	st.OperationStartedAt = &now
-	if op == "CREATE" {
-		st.OperationStartedAt = &created
+	if roundErr != nil {
+		f.Found.Error = sentence(roundErr)
 	}
-}
-
-// left is what remains of create_timeout: 0 is no bound, negative is over. Magnum bounds creations only; here an update
-// is bounded by the same time, so that it cannot hang for ever either.
-func (r *Reconciler) left(s *scope) time.Duration {
-	if s.record.Spec.CreateTimeout == 0 {
+	if f.Deleted.IsZero() {
+		r.life(s, &f)
+	} else {
+		r.going(s, &f)
+	}
+	v := magnum.StatusOf(f)
+	if settled := !v.Status.InProgress(); settled && f.Deleted.IsZero() {
+		st.Progress = nil
+	}
+	st.ObservedGeneration, st.Status, st.StatusReason = s.record.Generation, string(v.Status), v.Reason
+	if !v.Began.IsZero() {
+		st.OperationStartedAt = &metav1.Time{Time: v.Began}
+	}
+	if v.Deadline.IsZero() {
 		return 0
 	}
-	end := s.record.Status.OperationStartedAt.Add(time.Duration(s.record.Spec.CreateTimeout) * time.Minute)
-	if left := end.Sub(r.Now()); left != 0 {
-		return left
-	}
-	return -1
+	return max(v.Deadline.Sub(now), time.Second)
 }
 
-// cause is the sentence that says best why the cluster is not there yet.
-func (r *Reconciler) cause(s *scope, waiting string, roundErr error) string {
-	if roundErr != nil {
-		return sentence(roundErr)
-	}
+// life adds what is known of a cluster that is to live.
+func (r *Reconciler) life(s *scope, f *magnum.Facts) {
+	r.observe(s)
+	f.Found.Whole = f.Shown == "" || f.Shown == magnum.CreateInProgress || f.Shown == magnum.CreateFailed
+	f.Found.Progress = lastProgress(s.groups)
 	if s.stack.Cluster != nil {
-		if why := s.seen.Reason(); why != "" {
-			return why
+		f.Found.Cause = s.seen.Reason()
+	}
+	if f.Found.Waiting == "" && s.record.Status.APIAddress == "" {
+		f.Found.Waiting = "waiting for the API server's address"
+	}
+	if f.Found.Waiting == "" && len(s.groups) == 0 {
+		f.Found.Waiting = "waiting for the node groups"
+	}
+	f.Found.Addons = addonsPending(s.record)
+}
+
+// addonsPending says which addon is not available yet. Nobody installs any so far.
+func addonsPending(*v1alpha1.MagnumCluster) string { return "" }
+
+// going adds what is known of a cluster that goes.
+func (r *Reconciler) going(s *scope, f *magnum.Facts) {
+	st := &s.record.Status
+	left := len(s.stack.Machines) + len(s.groups) + s.balancers
+	if s.stack.Cluster != nil {
+		left++
+	}
+	p := store.ProgressOf(st.Progress).Advance(left, !f.Shown.Deleting(), f.Found.Now)
+	st.Progress = store.ProgressRecord(p)
+	f.Found.Progress = p.At
+	if s.stack.Cluster != nil && s.stack.Cluster.DeletionTimestamp != nil {
+		f.Found.Cause = s.seen.DeletionReason()
+	}
+	if s.deadCredential && len(s.stack.Machines) > 0 {
+		f.Found.Cause = fmt.Sprintf("The cluster's application credential no longer works, so its %d machines cannot be deleted. "+
+			"Give the cluster a new one with PATCH /v1/credentials/%s.", len(s.stack.Machines), s.record.Name)
+		f.Found.Stuck = true
+	}
+}
+
+// lastProgress is when one of the groups last came nearer to what was asked of it: they wait for each other.
+func lastProgress(groups []v1alpha1.MagnumNodeGroup) time.Time {
+	var last time.Time
+	for i := range groups {
+		if at := store.ProgressOf(groups[i].Status.Progress).At; at.After(last) {
+			last = at
 		}
 	}
-	return waiting
+	return last
 }
 
 // observe copies what Cluster API knows.
@@ -201,38 +163,6 @@ func (r *Reconciler) observe(s *scope) {
 		st.APIAddress = a
 	}
 	st.COEVersion = s.record.Spec.Labels[label.KubeTag]
-	st.MasterAddresses, st.NodeAddresses = nil, nil
-	for _, g := range s.members {
-		if g.Role == magnum.RoleMaster {
-			st.MasterAddresses = append(st.MasterAddresses, s.seen.Addresses(g)...)
-		} else {
-			st.NodeAddresses = append(st.NodeAddresses, s.seen.Addresses(g)...)
-		}
-	}
-}
-
-// sum is what a cluster's groups are together.
-type sum struct {
-	settled bool   // each has come to rest
-	fresh   bool   // one has been changed and not been looked at since
-	failed  string // which has failed, and why
-}
-
-func sumUp(s *scope) sum {
-	out := sum{settled: len(s.groups) > 0}
-	for i := range s.groups {
-		g := &s.groups[i]
-		st := magnum.Status(g.Status.Status)
-		newer := g.Status.ObservedGeneration < g.Generation
-		switch {
-		case st == magnum.DeleteFailed, st.Failed() && !newer && g.DeletionTimestamp == nil:
-			out.settled, out.failed = false, fmt.Sprintf("Node group %s: %s", g.Spec.Name, g.Status.StatusReason)
-		case g.DeletionTimestamp != nil || newer || !st.Complete():
-			out.settled = false
-		}
-		out.fresh = out.fresh || newer || g.DeletionTimestamp != nil
-	}
-	return out
 }
 
 func (r *Reconciler) event(s *scope, reason, format string, args ...any) {

@@ -7,85 +7,79 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// Who reads that a cluster has failed finds in the same answer which groups have, and why.
-func TestAClusterFailsAfterItsGroups(t *testing.T) {
+// What is decided stands in package magnum. This is about what is gathered for it.
+func TestWhatIsToldOfACluster(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	group := func(name, status string, began time.Duration) v1alpha1.MagnumNodeGroup {
+	group := func(status, reason string, progress time.Duration) v1alpha1.MagnumNodeGroup {
 		g := v1alpha1.MagnumNodeGroup{}
-		g.Spec.Name, g.Status.Status = name, status
-		g.CreationTimestamp = metav1.NewTime(start.Add(began))
-		if strings.HasSuffix(status, "_FAILED") {
-			g.Status.StatusReason = "No valid host was found."
-		}
+		g.Spec.Name, g.Status.Status, g.Status.StatusReason = "default-worker", status, reason
+		g.Status.Progress = &v1alpha1.Progress{Left: 3, At: metav1.NewTime(start.Add(progress))}
 		return g
 	}
-	const creating, failed, complete = "CREATE_IN_PROGRESS", "CREATE_FAILED", "CREATE_COMPLETE"
+	deleted := func(s *scope) {
+		s.record.DeletionTimestamp = &metav1.Time{Time: start}
+		s.record.Status.Status = "DELETE_IN_PROGRESS"
+		s.record.Status.Progress = &v1alpha1.Progress{Left: 3, At: metav1.NewTime(start)}
+		c := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: start}}}
+		c.Status.Conditions = []metav1.Condition{{Type: clusterv1.ClusterDeletingCondition, Status: "True", Reason: "WaitingForWorkersDeletion", Message: "* Control plane machines: draining"}}
+		s.stack = &kube.Stack{Cluster: c, Machines: []*clusterv1.Machine{{}, {}}}
+		s.seen = capi.Observed{Cluster: c, Machines: s.stack.Machines}
+	}
 	for name, is := range map[string]struct {
-		reason  string
-		groups  []v1alpha1.MagnumNodeGroup
-		after   time.Duration // since the cluster was created; it has one minute
-		waiting string
-		err     error
-		status  string
-		says    string
+		reason string
+		edit   func(s *scope)
+		after  time.Duration
+		out    phase.Outcome
+		err    error
+		status string
+		says   string
 	}{
-		"time is left": {
-			reason: "nothing has failed",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", creating, 0)}, after: 40 * time.Second, status: creating,
+		"its time is its own": {
+			"a creation is bounded as a whole", func(s *scope) { s.groups = append(s.groups, group("CREATE_IN_PROGRESS", "", 59*time.Second)) },
+			80 * time.Second, phase.Wait("waiting for Godot"), nil, "CREATE_FAILED", "create_timeout (1 minutes). waiting for Godot",
 		},
-		"groups have not spoken": {
-			reason: "they were made a second later and end a second later",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", creating, time.Second), group("b", creating, time.Second)},
-			after:  61 * time.Second, status: creating,
+		"its groups make progress": {
+			"an update is not bounded as a whole", func(s *scope) {
+				s.record.Status.Status, s.record.Status.OperationStartedAt = "UPDATE_IN_PROGRESS", &metav1.Time{Time: start}
+				s.record.Status.APIAddress = "https://a:6443"
+				s.groups = append(s.groups, group("UPDATE_IN_PROGRESS", "3 of 9 machines", 10*time.Minute))
+			}, 10*time.Minute + 30*time.Second, phase.Done(), nil, "UPDATE_IN_PROGRESS", "Node group default-worker: 3 of 9 machines",
 		},
-		"one group has spoken": {
-			reason: "the other is about to",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", failed, time.Second), group("b", creating, time.Second)},
-			after:  61 * time.Second, status: creating,
+		"an address is missing": {
+			"nobody can use it yet", func(s *scope) { s.groups = append(s.groups, group("CREATE_COMPLETE", "", 0)) },
+			time.Second, phase.Done(), nil, "CREATE_IN_PROGRESS", "API server's address",
 		},
-		"all groups have spoken": {
-			reason: "the first names the cause",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", failed, time.Second), group("b", failed, time.Second)},
-			after:  62 * time.Second, status: failed, says: "No valid host",
+		"the groups are missing": {"", func(s *scope) { s.record.Status.APIAddress = "https://a:6443" }, time.Second, phase.Done(), nil, "CREATE_IN_PROGRESS", "node groups"},
+		"an error":               {"", func(*scope) {}, time.Second, phase.Done(), errors.New("server groups: unavailable"), "CREATE_IN_PROGRESS", "server groups: unavailable"},
+		"it goes": {
+			"what Cluster API does, not only how many machines there are", deleted, time.Second, phase.Wait("waiting until Cluster API has taken away 2 machines"), nil,
+			"DELETE_IN_PROGRESS", "draining",
 		},
-		"a group fails early": {
-			reason: "another has long to go and is not waited for",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", failed, -time.Minute), group("b", creating, 0)},
-			after:  10 * time.Second, status: failed, says: "Node group a: No valid host",
-		},
-		"groups never speak": {
-			reason: "nobody may wait for ever",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", creating, 0)}, after: 75 * time.Second, waiting: "waiting for Godot",
-			status: failed, says: "Not done within create_timeout (1 minutes). waiting for Godot",
-		},
-		"the cluster itself is held up": {
-			reason: "its groups only know that they wait for it",
-			groups: []v1alpha1.MagnumNodeGroup{group("a", failed, 0), group("b", complete, 0)}, after: 62 * time.Second,
-			err: errors.New("server group: 403"), status: failed, says: "create_timeout (1 minutes). server group: 403",
+		"its credential is dead": {
+			"nothing will happen until it gets another, and the reason says how", func(s *scope) { deleted(s); s.deadCredential = true },
+			3 * time.Minute, phase.Wait("waiting until Cluster API has taken away 2 machines"), nil, "DELETE_FAILED", "PATCH /v1/credentials/7a8f",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Reconciler{Now: func() time.Time { return start.Add(is.after) }}
-			record := &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(start), Generation: 1}}
-			record.Spec.CreateTimeout = 1
-			s := &scope{record: record, before: record.DeepCopy(), groups: is.groups, stack: &kube.Stack{}}
-			out := phase.Done()
-			if is.waiting != "" {
-				out = phase.Wait("%s", is.waiting)
-			}
-			left := r.reportLife(s, out, is.err)
-			got := record.Status
-			if got.Status != is.status || !strings.Contains(got.StatusReason, is.says) {
+			record := &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{Name: "7a8f", CreationTimestamp: metav1.NewTime(start), Generation: 1}}
+			record.Spec.CreateTimeout, record.Status.ObservedGeneration = 1, 1
+			s := &scope{record: record, stack: &kube.Stack{}}
+			is.edit(s)
+			after := r.judge(s, is.out, is.err)
+			if got := record.Status; got.Status != is.status || !strings.Contains(got.StatusReason, is.says) {
 				t.Errorf("%s %q, want %s with %q: %s", got.Status, got.StatusReason, is.status, is.says, is.reason)
 			}
-			if got.Status == creating && (left <= 0 || left > time.Minute) {
-				t.Errorf("looks again after %s: %s", left, is.reason)
+			if after < 0 || strings.HasSuffix(is.status, "_PROGRESS") && is.status != "DELETE_IN_PROGRESS" && after == 0 {
+				t.Errorf("looks again after %s", after)
 			}
 		})
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
 // Reconciler reports health.
@@ -65,7 +66,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, c); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if c.DeletionTimestamp != nil || c.Status.APIAddress == "" || reportsItself(c.Spec.Labels) {
+	known := c.DeletionTimestamp == nil && magnum.KnowsHealth(magnum.Status(c.Status.Status))
+	if !known || c.Status.APIAddress == "" || reportsItself(c.Spec.Labels) {
 		return ctrl.Result{}, nil
 	}
 	stack, err := kube.ReadStack(ctx, r.Client, c.Spec.StackID)

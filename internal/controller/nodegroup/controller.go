@@ -115,6 +115,8 @@ type scope struct {
 	record, before *v1alpha1.MagnumNodeGroup
 	cluster        *v1alpha1.MagnumCluster // nil when it is gone
 	members        []*magnum.NodeGroup     // of the cluster, this one among them
+	group          *magnum.NodeGroup       // this one
+	lastProgress   time.Time               // when a group of the cluster last came nearer to what was asked of it
 	seen           capi.Observed
 	log            *slog.Logger
 }
@@ -147,7 +149,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	if err := r.Client.Get(ctx, req.NamespacedName, s.record); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	s.before = s.record.DeepCopy()
+	s.before, s.group = s.record.DeepCopy(), store.NodeGroupWords(s.record)
 	id := s.record.Spec.ClusterID
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: req.Namespace, Name: id}, s.cluster)
 	if apierrors.IsNotFound(err) {
@@ -159,6 +161,9 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	for i := range groups {
 		if groups[i].DeletionTimestamp == nil {
 			s.members = append(s.members, store.NodeGroupWords(&groups[i]))
+		}
+		if at := store.ProgressOf(groups[i].Status.Progress).At; at.After(s.lastProgress) {
+			s.lastProgress = at
 		}
 	}
 	store.SortNodeGroups(s.members)

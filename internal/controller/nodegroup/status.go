@@ -1,7 +1,6 @@
 package nodegroup
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -14,49 +13,49 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
-// observe derives the group's state. It returns how long the operation that goes on may still take, 0 for no bound.
+// observe gathers the facts of this round, lets package magnum decide, and returns when the decision may be another although
+// nothing happens.
 func (r *Reconciler) observe(s *scope) time.Duration {
-	st := &s.record.Status
-	seen := magnum.Status(st.Status)
+	st, now := &s.record.Status, r.Now()
+	f := store.NodeGroupFacts(s.record)
 	p := r.progress(s)
-	st.Version = p.Version
-	began := st.ObservedGeneration < s.record.Generation || seen.Complete() && !p.Asked
-	if seen.Complete() && !began {
-		return 0 // at rest; what breaks meanwhile is a matter of health
+	near := store.ProgressOf(st.Progress).Advance(p.Left, f.Newer, now)
+	f.Found = &magnum.Found{
+		Now: now, Impossible: p.Impossible, Waiting: p.Reason, Progress: near.At, Timeout: magnum.Minutes(s.cluster.Spec.CreateTimeout),
 	}
-	op := "UPDATE"
-	if seen == "" || seen == magnum.CreateInProgress || seen == magnum.CreateFailed {
-		op = "CREATE"
-	}
-	if st.OperationStartedAt == nil || began && !seen.InProgress() {
-		now := metav1.NewTime(r.Now())
-		st.OperationStartedAt = &now
-		if op == "CREATE" {
-			st.OperationStartedAt = &s.record.CreationTimestamp
+	switch magnum.Status(s.cluster.Status.Status) {
+	case "", magnum.CreateInProgress, magnum.CreateFailed: // its time is the cluster's
+		f.Found.Whole, f.Created = true, s.cluster.CreationTimestamp.Time
+	default:
+		if s.lastProgress.After(near.At) { // groups wait for each other
+			f.Found.Progress = s.lastProgress
 		}
 	}
-	st.ObservedGeneration = s.record.Generation
-	left := r.left(s)
-	switch {
-	case p.Done:
-		st.Status, st.StatusReason = op+"_COMPLETE", ""
-		st.NodeAddresses = s.seen.Addresses(store.NodeGroupWords(s.record))
-		return 0
-	case left < 0:
-		st.Status = op + "_FAILED"
-		st.StatusReason = fmt.Sprintf("Not done within create_timeout (%d minutes). %s", s.cluster.Spec.CreateTimeout, p.Reason)
+	v := magnum.StatusOf(f)
+	st.ObservedGeneration, st.Status, st.StatusReason = s.record.Generation, string(v.Status), v.Reason
+	st.OperationStartedAt = &metav1.Time{Time: v.Began}
+	st.Progress = nil
+	if v.Status.InProgress() || v.Status.Failed() {
+		st.Progress = store.ProgressRecord(near)
+	}
+	st.NodeAddresses = s.seen.Addresses(s.group) // of a group at rest too: healing gives nodes other ones
+	if p.Done {
+		st.Version = p.Version
+	}
+	if v.Deadline.IsZero() {
 		return 0
 	}
-	st.Status, st.StatusReason = op+"_IN_PROGRESS", p.Reason
-	return left
+	return max(v.Deadline.Sub(now), time.Second)
 }
 
 // progress is what the group has come to.
 type progress struct {
-	Asked   bool // the Cluster carries what the record wishes, and Cluster API has seen it
-	Done    bool
-	Reason  string
-	Version string
+	Asked      bool // the Cluster carries what the record wishes
+	Done       bool
+	Impossible string // why it can never be
+	Reason     string // what is missing; empty when done
+	Left       int    // how many steps are missing
+	Version    string
 }
 
 func (r *Reconciler) progress(s *scope) progress {
@@ -73,7 +72,7 @@ func (r *Reconciler) progress(s *scope) progress {
 		return progress{Reason: err.Error()}
 	}
 	tag := words.Labels[label.KubeTag]
-	group := store.NodeGroupWords(s.record)
+	group := s.group
 	own := live.DeepCopy()
 	for _, c := range []*clusterv1.Cluster{own, want} {
 		keepGroup(c, group.Name)
@@ -82,7 +81,7 @@ func (r *Reconciler) progress(s *scope) progress {
 		return progress{Reason: "waiting until the cluster is changed"}
 	}
 	p := s.seen.NodeGroupProgress(group, tag)
-	out := progress{Asked: true, Done: p.Done, Reason: p.Reason}
+	out := progress{Asked: true, Done: p.Done, Reason: p.Reason, Left: p.Left}
 	if p.Done {
 		out.Version = tag
 	}
@@ -93,15 +92,4 @@ func (r *Reconciler) progress(s *scope) progress {
 func keepGroup(c *clusterv1.Cluster, name string) {
 	w := &c.Spec.Topology.Workers
 	w.MachineDeployments = slices.DeleteFunc(w.MachineDeployments, func(t clusterv1.MachineDeploymentTopology) bool { return t.Name != name })
-}
-
-func (r *Reconciler) left(s *scope) time.Duration {
-	if s.cluster.Spec.CreateTimeout == 0 {
-		return 0
-	}
-	end := s.record.Status.OperationStartedAt.Add(time.Duration(s.cluster.Spec.CreateTimeout) * time.Minute)
-	if left := end.Sub(r.Now()); left != 0 {
-		return left
-	}
-	return -1
 }

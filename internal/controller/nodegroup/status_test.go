@@ -52,7 +52,7 @@ func TestOtherGroupsLeaveAGroupAtRest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := live.DeepCopy()
-			s := &scope{record: is.group, cluster: cluster, members: words(is.members...), seen: capi.Observed{Cluster: live}}
+			s := &scope{record: is.group, cluster: cluster, members: words(is.members...), group: store.NodeGroupWords(is.group), seen: capi.Observed{Cluster: live}}
 			if p := (&Reconciler{}).progress(s); p.Asked != is.asked {
 				t.Errorf("asked is %v, want %v (%s): %s", p.Asked, is.asked, is.reason, p.Reason)
 			}

@@ -65,6 +65,27 @@ type MagnumClusterSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	NodeCount int      `json:"nodeCount"`
 	Resolved  Resolved `json:"resolved,omitempty"`
+	// Upgrade is the last upgrade that was asked for: version, images and class of all that follows the cluster's template.
+	// +optional
+	Upgrade Upgrade `json:"upgrade,omitzero"`
+}
+
+// Upgrade is a request to make machines anew.
+type Upgrade struct {
+	// Generation counts the requests; 0 is none. The status says which have been reached.
+	// +kubebuilder:validation:Minimum=0
+	Generation int64 `json:"generation,omitempty"`
+	// MaxBatchSize is how many nodes of a group are replaced at once; 0 leaves it to Cluster API.
+	// +kubebuilder:validation:Minimum=0
+	MaxBatchSize int `json:"maxBatchSize,omitempty"`
+}
+
+// Progress is how near an operation has come to its goal.
+type Progress struct {
+	// Left is the fewest things that were ever left to do.
+	Left int `json:"left,omitempty"`
+	// At is when Left last became fewer.
+	At metav1.Time `json:"at"`
 }
 
 // Resolved is what names meant in the owner's cloud, looked up with the owner's token.
@@ -89,14 +110,18 @@ type MagnumClusterStatus struct {
 	StatusReason string `json:"statusReason,omitempty"`
 	// OperationStartedAt is when the present or last operation began; create_timeout counts from it.
 	OperationStartedAt *metav1.Time `json:"operationStartedAt,omitempty"`
+	// Progress is when the operation last came nearer to its goal.
+	Progress *Progress `json:"progress,omitempty"`
+	// Upgraded is the generation of spec.upgrade that was reached last.
+	Upgraded int64 `json:"upgraded,omitempty"`
+	// ClassName is the cluster class that the cluster is of.
+	ClassName string `json:"className,omitempty"`
 	// +kubebuilder:validation:Enum="";HEALTHY;UNHEALTHY;UNKNOWN
 	Health           string            `json:"health,omitempty"`
 	HealthReason     map[string]string `json:"healthReason,omitempty"`
 	APIAddress       string            `json:"apiAddress,omitempty"`
 	COEVersion       string            `json:"coeVersion,omitempty"`
 	ContainerVersion string            `json:"containerVersion,omitempty"`
-	NodeAddresses    []string          `json:"nodeAddresses,omitempty"`
-	MasterAddresses  []string          `json:"masterAddresses,omitempty"`
 	UpdatedAt        *metav1.Time      `json:"updatedAt,omitempty"`
 }
 

@@ -30,8 +30,8 @@ type MagnumNodeGroup struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.maxNodeCount) || self.minNodeCount <= self.maxNodeCount",message="minNodeCount must not exceed maxNodeCount"
 // +kubebuilder:validation:XValidation:rule="self.role != 'master' || self.nodeCount % 2 == 1",message="the number of masters must be odd"
 type MagnumNodeGroupSpec struct {
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a node group cannot be renamed"
 	Name string `json:"name"`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a node group cannot move to another cluster"
@@ -58,6 +58,14 @@ type MagnumNodeGroupSpec struct {
 	NodeTaints    []Taint           `json:"nodeTaints,omitempty"`
 	NodesToRemove []string          `json:"nodesToRemove,omitempty"`
 	Resolved      Resolved          `json:"resolved,omitempty"`
+	// Resize counts the requests for another size; NodeCount and NodesToRemove belong to the last one.
+	// +kubebuilder:validation:Minimum=0
+	Resize int64 `json:"resize,omitempty"`
+	// Upgrade is the last upgrade of this group by name.
+	// +optional
+	Upgrade Upgrade `json:"upgrade,omitzero"`
+	// ClusterUpgrade is the generation of the cluster's upgrade that this group took part in, or had to decide about, last.
+	ClusterUpgrade int64 `json:"clusterUpgrade,omitempty"`
 }
 
 // Taint keeps pods off the nodes of a group.
@@ -76,9 +84,16 @@ type MagnumNodeGroupStatus struct {
 	Status             string       `json:"status,omitempty"`
 	StatusReason       string       `json:"statusReason,omitempty"`
 	OperationStartedAt *metav1.Time `json:"operationStartedAt,omitempty"`
-	NodeAddresses      []string     `json:"nodeAddresses,omitempty"`
-	Version            string       `json:"version,omitempty"`
-	UpdatedAt          *metav1.Time `json:"updatedAt,omitempty"`
+	// Progress is when the operation last came nearer to its goal.
+	Progress *Progress `json:"progress,omitempty"`
+	// Resized and Upgraded are the generations of spec.resize and spec.upgrade that were reached last.
+	Resized  int64 `json:"resized,omitempty"`
+	Upgraded int64 `json:"upgraded,omitempty"`
+	// Nodes is how many machines the group has.
+	Nodes         *int         `json:"nodes,omitempty"`
+	NodeAddresses []string     `json:"nodeAddresses,omitempty"`
+	Version       string       `json:"version,omitempty"`
+	UpdatedAt     *metav1.Time `json:"updatedAt,omitempty"`
 }
 
 // MagnumNodeGroupList is a list of MagnumNodeGroup.
