@@ -8,12 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
-	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 )
 
 // Config is what the server takes from the operator's magnum.conf. The names and defaults are Magnum's, keystonemiddleware's
@@ -32,7 +30,7 @@ type Config struct {
 	NetworkDriver   string
 	NetworkDrivers  []string
 	ServiceDownTime time.Duration
-	PolicyFile      string
+	Policy          PolicyConfig
 	DefaultDriver   string
 	Debug           bool
 }
@@ -53,10 +51,10 @@ func ReadConfig(log *slog.Logger, environ []string, files ...string) (Config, er
 		return Config{}, fmt.Errorf("read configuration:\n%w", err)
 	}
 	o.SetEnvironment(environ)
-	return interpret(log, o)
+	return interpret(log, o, files)
 }
 
-func interpret(log *slog.Logger, o *oslo.Config) (Config, error) {
+func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error) {
 	const token, capi, tmpl = "keystone_authtoken", "capi_client", "cluster_template"
 	c := Config{
 		Listen:          net.JoinHostPort(o.String("api", "host", "127.0.0.1"), strconv.Itoa(o.Int("api", "port", 9511))),
@@ -80,12 +78,15 @@ func interpret(log *slog.Logger, o *oslo.Config) (Config, error) {
 		NetworkDriver:   o.String(tmpl, "kubernetes_default_network_driver", "calico"),
 		NetworkDrivers:  o.List(tmpl, "kubernetes_allowed_network_drivers", []string{"calico", "cilium", "flannel"}),
 		ServiceDownTime: o.Seconds("DEFAULT", "service_down_time", 180*time.Second),
-		PolicyFile:      o.String("oslo_policy", "policy_file", ""),
 		DefaultDriver:   o.String("drivers", "default_driver", ""),
 		Debug:           o.Bool("DEFAULT", "debug", false),
 	}
 	c.OpenStack.EndpointType = c.ClientEndpoint
 	var problems []error
+	var err error
+	if c.Policy, err = policyConfig(o, files); err != nil {
+		problems = append(problems, err)
+	}
 	if err := o.Err(); err != nil {
 		problems = append(problems, err)
 	}
@@ -107,26 +108,4 @@ func interpret(log *slog.Logger, o *oslo.Config) (Config, error) {
 		log.Debug("option without a meaning here", "option", u.String())
 	}
 	return c, errors.Join(problems...)
-}
-
-// readPolicy makes Magnum's rules, changed by the operator's file where there is one.
-func readPolicy(log *slog.Logger, file string) (*policy.Enforcer, error) {
-	if file == "" {
-		return policy.New()
-	}
-	data, err := os.ReadFile(filepath.Clean(file))
-	if errors.Is(err, os.ErrNotExist) && !strings.ContainsRune(file, filepath.Separator) {
-		return policy.New() // oslo.policy: the default file name need not exist
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read policy: %w", err)
-	}
-	e, err := policy.Load(policy.Source{Name: file, Data: data})
-	if err != nil {
-		return nil, fmt.Errorf("read policy:\n%w", err)
-	}
-	for _, w := range e.Warnings() {
-		log.Warn("policy file", "warning", w)
-	}
-	return e, nil
 }

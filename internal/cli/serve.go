@@ -110,7 +110,7 @@ func (s *serving) listen(ctx context.Context) (err error) {
 }
 
 func (s *serving) readPolicy(context.Context) (err error) {
-	s.enforcer, err = readPolicy(s.Log, s.Config.PolicyFile)
+	s.enforcer, err = readPolicy(s.Log, s.Config.Policy)
 	return err
 }
 
@@ -207,7 +207,7 @@ func (s *serving) serveAdmin(ctx context.Context) error {
 			http.Error(w, "keystone does not answer", http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ok\n"))
+		_, _ = w.Write([]byte("ok\n" + policyInForce(s.enforcer, s.Config.Policy) + "\n"))
 	})
 	return serveHTTP(ctx, s.admin, mux)
 }

@@ -21,7 +21,7 @@ type ServerCommand struct {
 	Kubeconfig     string   `env:"KUBECONFIG" help:"Management cluster; without it, the service account of the pod."`
 	Listen         string   `help:"host:port of the Magnum API instead of [api] host and port."`
 	AdminListen    string   `default:"127.0.0.1:9512" help:"host:port of /metrics, /healthz and /readyz."`
-	PolicyFile     string   `type:"path" help:"Policy file instead of [oslo_policy] policy_file."`
+	PolicyFile     string   `type:"path" help:"Policy file instead of [oslo_policy] policy_file, by default policy.yaml beside the configuration."`
 	Infrastructure string   `enum:"openstack,inmemory" default:"openstack" help:"What machines are made of: openstack or inmemory."`
 	LeaderElect    bool     `default:"true" negatable:"" help:"Let several servers share the controllers' work."`
 	Concurrency    int      `default:"10" help:"How many clusters each controller works on at once."`
@@ -38,15 +38,16 @@ func (c *ServerCommand) Run(ctx context.Context, streams Streams) error {
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	klog.SetSlogLogger(log)
-	config, err := ReadConfig(log, os.Environ(), c.ConfigFile...)
+	environ := os.Environ()
+	if c.PolicyFile != "" {
+		environ = append(environ, "OS_OSLO_POLICY__POLICY_FILE="+c.PolicyFile)
+	}
+	config, err := ReadConfig(log, environ, c.ConfigFile...)
 	if err != nil {
 		return err
 	}
 	if c.Listen != "" {
 		config.Listen = c.Listen
-	}
-	if c.PolicyFile != "" {
-		config.PolicyFile = c.PolicyFile
 	}
 	management, err := kube.Connect(c.Kubeconfig)
 	if err != nil {

@@ -16,8 +16,17 @@ const (
 
 // New gives an Enforcer with Magnum's rules, some of them replaced. The error joins all problems of all overrides. An
 // override keeps the scope of the rule it replaces.
-func New(overrides ...Rule) (*Enforcer, error) {
+func New(overrides ...Rule) (*Enforcer, error) { return build(Settings{}, overrides) }
+
+// Settings are the two switches by which operators put off what oslo.policy 4.4 made the default.
+type Settings struct {
+	OldDefaults bool // [oslo_policy] enforce_new_defaults = false: what was allowed before Magnum 17 still is, besides
+	AnyScope    bool // [oslo_policy] enforce_scope = false: the scope of a token does not count
+}
+
+func build(settings Settings, overrides []Rule) (*Enforcer, error) {
 	c := newCompiler()
+	c.settings, c.enforcer.anyScope = settings, settings.AnyScope
 	c.defaults()
 	c.overrides(overrides)
 	return c.finish()
@@ -26,6 +35,7 @@ func New(overrides ...Rule) (*Enforcer, error) {
 // compiler builds an Enforcer and collects what is wrong.
 type compiler struct {
 	enforcer *Enforcer
+	settings Settings
 	where    map[string]string // place of each override, by rule
 	order    []string          // names in the order they came
 	used     map[string]bool   // rules that others refer to
@@ -37,7 +47,7 @@ type compiler struct {
 
 func newCompiler() *compiler {
 	return &compiler{
-		enforcer: &Enforcer{rules: make(map[string]*compiled)},
+		enforcer: &Enforcer{rules: make(map[string]*compiled), changed: make(map[string]bool)},
 		where:    make(map[string]string),
 		used:     make(map[string]bool),
 		cost:     make(map[string]int),
@@ -48,7 +58,11 @@ func newCompiler() *compiler {
 func (c *compiler) defaults() {
 	for _, d := range Defaults() {
 		c.order = append(c.order, d.Name)
-		k, _, err := parseText(d.Check)
+		text := d.Check
+		if old := before(d.Name); old != "" && c.settings.OldDefaults {
+			text = "(" + text + ") or (" + old + ")"
+		}
+		k, _, err := parseText(text)
 		if err != nil {
 			c.fail(d.Name, err)
 			continue
@@ -73,6 +87,7 @@ func (c *compiler) overrides(rules []Rule) {
 			c.fail(r.Name, err)
 			k = &check{op: opFalse} // so that references to it are not errors of their own
 		}
+		c.enforcer.changed[r.Name] = true
 		if old, ok := c.enforcer.rules[r.Name]; ok {
 			c.enforcer.rules[r.Name] = &compiled{check: k, projectScope: old.projectScope}
 			continue

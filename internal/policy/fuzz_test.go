@@ -15,7 +15,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := policy.Load(policy.Source{Name: "f", Data: data})
+		e, err := policy.Load(policy.Settings{}, policy.Source{Name: "f", Data: data})
 		if (e == nil) == (err == nil) {
 			t.Fatal("an enforcer or an error")
 		}

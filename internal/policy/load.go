@@ -19,7 +19,7 @@ type Source struct {
 
 // Load is New with the overrides of policy files; rules of later files win, as in oslo.policy's policy_dirs. The error joins
 // all problems of all files.
-func Load(files ...Source) (*Enforcer, error) {
+func Load(settings Settings, files ...Source) (*Enforcer, error) {
 	var (
 		rules    []Rule
 		problems []error
@@ -30,7 +30,7 @@ func Load(files ...Source) (*Enforcer, error) {
 		rules = append(rules, r.rules...)
 		problems = append(problems, r.problems...)
 	}
-	e, err := New(rules...)
+	e, err := build(settings, rules)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@
 //
 // Magnum's own rules stand in defaults.go. An operator's policy.yaml replaces them by name. They are enforced as Magnum
 // does since oslo.policy 4.4: the new defaults only (nothing is or-ed in from releases before 2023.2), and with scope: a
-// token of a system or a domain is refused on rules for projects, whatever its roles.
+// token of a system or a domain is refused on rules for projects, whatever its roles. [Settings] turns either off.
 //
 // oslo.policy notices most mistakes while enforcing and then quietly refuses, or quietly accepts under "not". Here all
 // rules are compiled at start-up and every problem is reported at once; what compiles has no way to fail later. Rules that
@@ -23,7 +23,11 @@
 // data takes one as an argument.
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // Credentials are what Keystone said about the caller's token. Keystone lists implied roles (admin implies member implies
 // reader) in the token; nothing is added here. A token has a project, a system scope or neither.
@@ -72,6 +76,8 @@ type Enforcer struct {
 	rules    map[string]*compiled
 	admin    *check
 	fallback *compiled
+	anyScope bool
+	changed  map[string]bool // rules that are not Magnum's own
 	warnings []string
 }
 
@@ -85,6 +91,9 @@ type compiled struct {
 func (e *Enforcer) Warnings() []string {
 	return e.warnings
 }
+
+// Changed names the rules that overrides replaced or added, in order.
+func (e *Enforcer) Changed() []string { return slices.Sorted(maps.Keys(e.changed)) }
 
 // Authorize asks one rule. The error is a *Forbidden; the Grant covers the target's project and nothing else. A rule that
 // nobody defined is forbidden, unless the operator defined a rule "default".
@@ -118,7 +127,7 @@ func (e *Enforcer) passes(c *Credentials, rule string, t *Target) bool {
 		return false
 	}
 	// An unscoped token and a domain's have no project either; neither has business with a project's things.
-	if r.projectScope && (c.SystemScope != "" || c.ProjectID == "") {
+	if r.projectScope && !e.anyScope && (c.SystemScope != "" || c.ProjectID == "") {
 		return false
 	}
 	return r.check.passes(e, c, t)

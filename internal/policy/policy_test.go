@@ -172,7 +172,7 @@ func TestLoadOverrides(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			e, err := policy.Load(tc.files...)
+			e, err := policy.Load(policy.Settings{}, tc.files...)
 			if err != nil {
 				t.Fatalf("%s: %v", tc.reason, err)
 			}
@@ -215,7 +215,7 @@ c2: "not"
 		{Name: "broken.json", Data: []byte("{\n\"a\": \"@\",\n")},
 		{Name: "list.yaml", Data: []byte("- a\n- b\n")},
 	}
-	_, err := policy.Load(files...)
+	_, err := policy.Load(policy.Settings{}, files...)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -389,5 +389,51 @@ func BenchmarkAuthorize(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = e.Authorize(c, "certificate:create", target)
+	}
+}
+
+// TestSettings: operators who put the new defaults off keep what was allowed before Magnum 17, and a rule of their own stays as it is.
+func TestSettings(t *testing.T) {
+	reader := policy.Credentials{UserID: "u", ProjectID: "p", Roles: []string{"reader"}}
+	noRole := policy.Credentials{UserID: "u", ProjectID: "p"}
+	system := policy.Credentials{UserID: "u", SystemScope: "all", Roles: []string{"admin"}}
+	stranger := policy.Credentials{UserID: "u", ProjectID: "elsewhere", Roles: []string{"member"}}
+	own := policy.Target{ProjectID: "p", UserID: "u"}
+	override := policy.Source{Name: "policy.yaml", Data: []byte(`"admin_or_project_reader": "role:reader"`)}
+	for name, tc := range map[string]struct {
+		reason   string
+		settings policy.Settings
+		files    []policy.Source
+		who      policy.Credentials
+		rule     string
+		allowed  bool
+	}{
+		"new, reader creates":    {reason: "the default", who: reader, rule: "cluster:create"},
+		"old, reader creates":    {"before Magnum 17 there were no readers", policy.Settings{OldDefaults: true}, nil, reader, "cluster:create", true},
+		"old, no role":           {"nor members", policy.Settings{OldDefaults: true}, nil, noRole, "nodegroup:delete", true},
+		"old, stranger":          {"but projects", policy.Settings{OldDefaults: true}, nil, stranger, "cluster:create", false},
+		"old, admin only":        {"what only administrators may has no older form", policy.Settings{OldDefaults: true}, nil, noRole, "quota:create", false},
+		"old, owner":             {"certificates were the owner's", policy.Settings{OldDefaults: true}, nil, noRole, "certificate:create", true},
+		"old, replaced":          {"oslo.policy: a rule of the operator's is not widened", policy.Settings{OldDefaults: true}, []policy.Source{override}, noRole, "stats:get_all", false},
+		"scope":                  {reason: "the default", who: system, rule: "cluster:get_all"},
+		"any scope":              {"the roles alone count", policy.Settings{AnyScope: true}, nil, system, "cluster:get_all", true},
+		"any scope, no new role": {"and they do count", policy.Settings{AnyScope: true}, nil, noRole, "cluster:get_all", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := policy.Load(tc.settings, tc.files...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e.Authorize(tc.who, tc.rule, own); (err == nil) != tc.allowed {
+				t.Errorf("%s: got %v, want allowed %t", tc.reason, err, tc.allowed)
+			}
+		})
+	}
+	e, err := policy.Load(policy.Settings{}, override)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"admin_or_project_reader"}, e.Changed()); diff != "" {
+		t.Error(diff)
 	}
 }
