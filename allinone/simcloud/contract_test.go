@@ -21,7 +21,7 @@ import (
 func cloudOf(t *testing.T, r *running) *openstack.Cloud {
 	t.Helper()
 	cloud, err := openstack.New(openstack.Settings{
-		AuthURL: r.url, Username: "magnum", Password: "magnum", ProjectName: "service", Region: "RegionOne", EndpointType: "publicURL",
+		AuthURL: r.url, Username: "magnum", Password: "magnum", ProjectName: "service", Region: "RegionOne",
 		Now: r.clock.Now,
 	})
 	if err != nil {

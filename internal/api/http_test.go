@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -273,15 +274,39 @@ func labelsOf(m *dto.Metric) string {
 	return strings.Join(values, " ")
 }
 
+// TestProxyHeaders: links lead back the way the client came, and nobody but a proxy of the operator's can bend them.
 func TestProxyHeaders(t *testing.T) {
-	s := newService(t, func(o *api.Options) { o.Config.ProxyHeaders = true })
-	got := s.must(t, 200, "", "GET", "/", "", "X-Forwarded-Proto: https", "X-Forwarded-Host: api.example.org")
-	if !strings.Contains(got.text, `"https://api.example.org/v1/"`) {
-		t.Errorf("links follow the proxy when the operator says so, got %s", got.text)
+	believe := api.Proxies{Believe: true}
+	ours := api.Proxies{Believe: true, From: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}} // httptest's clients are 192.0.2.1
+	others := api.Proxies{Believe: true, From: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}}
+	cases := map[string]struct {
+		reason  string
+		proxies api.Proxies
+		headers []string
+		want    string
+		remote  string
+	}{
+		"off":         {"Believing is the operator's choice.", api.Proxies{}, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: evil"}, "http://H", "192.0.2.1:1234"},
+		"haproxy":     {"What OpenStack-Ansible's load balancer sends.", believe, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 198.51.100.7"}, "https://H", "198.51.100.7"},
+		"host":        {"The name the client used.", believe, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: api.example.org:9511"}, "https://api.example.org:9511", "192.0.2.1:1234"},
+		"chain":       {"The first proxy stood before the client.", believe, []string{"X-Forwarded-Proto: https, http", "X-Forwarded-Host: a.example, b.example", "X-Forwarded-For: 1.1.1.1, 2.2.2.2"}, "https://a.example", "1.1.1.1"},
+		"rfc 7239":    {"The standard's header wins.", believe, []string{`Forwarded: for="[2001:db8::7]";proto=https;host="c.example:443", for=10.0.0.1;proto=http`, "X-Forwarded-Proto: http"}, "https://c.example:443", "[2001:db8::7]"},
+		"prefix":      {"A path in front of the API.", believe, []string{"X-Forwarded-Proto: https", "X-Forwarded-Prefix: /container-infra/"}, "https://H/container-infra", "192.0.2.1:1234"},
+		"trusted":     {"It came from a proxy of ours.", ours, []string{"X-Forwarded-Proto: https"}, "https://H", "192.0.2.1:1234"},
+		"not trusted": {"It came from somewhere else.", others, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 1.1.1.1"}, "http://H", "192.0.2.1:1234"},
+		"nonsense":    {"No scheme, no host, no path.", believe, []string{"X-Forwarded-Proto: javascript", `X-Forwarded-Host: a"b`, "X-Forwarded-Prefix: //evil.example"}, "http://H", "192.0.2.1:1234"},
 	}
-	s = newService(t)
-	if got := s.must(t, 200, "", "GET", "/", "", "X-Forwarded-Host: evil"); strings.Contains(got.text, "evil") {
-		t.Errorf("and are not led astray otherwise, got %s", got.text)
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, func(o *api.Options) { o.Config.Proxies = tc.proxies })
+			got := s.must(t, 200, "", "GET", "/", "", tc.headers...)
+			if !strings.Contains(got.text, `"`+tc.want+`/v1/"`) {
+				t.Errorf("%s: links should begin with %s: %s", tc.reason, tc.want, got.text)
+			}
+			if !strings.Contains(s.log.String(), `"remote":"`+tc.remote+`"`) {
+				t.Errorf("%s: the log should name %s: %s", tc.reason, tc.remote, s.log.String())
+			}
+		})
 	}
 }
 

@@ -61,7 +61,7 @@ type Config struct {
 	MaxBodyBytes          int64         // [oslo_middleware] max_request_body_size: 1 MiB here (114,688 in oslo)
 	MaxLabels             int           // labels one object may have: 512
 	RequestTimeout        time.Duration // 60 s
-	ProxyHeaders          bool          // [oslo_middleware] enable_proxy_headers_parsing: believe X-Forwarded-Proto and -Host
+	Proxies               Proxies       // [oslo_middleware] enable_proxy_headers_parsing, trusted_proxies
 }
 
 // New makes the API's handler.

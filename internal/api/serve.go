@@ -25,7 +25,8 @@ type call struct {
 	began     time.Time
 	route     string // the pattern that matched, for metrics
 	version   int    // the microversion 1.N that is spoken
-	base      string // scheme and host the client used, for links
+	base      string // scheme, host and path the client used, for links
+	remote    string // where the client is
 	query     url.Values
 
 	token    string
@@ -49,7 +50,8 @@ type answer struct {
 // ServeHTTP is what happens to every request, whatever it asks for.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: w, requestID: "req-" + s.newUUID(), began: s.Now(), route: "unknown", version: minMinor, buffer: s.takeBuffer()}
-	c.base = s.baseURL(r)
+	client := s.Config.Proxies.client(r)
+	c.base, c.remote = client.base, client.remote
 	w.Header().Set("X-Openstack-Request-Id", c.requestID)
 	s.metrics.inFlight.Inc()
 	defer s.finish(c, r)
@@ -92,22 +94,6 @@ func canonical(u *url.URL) *url.URL {
 	return &out
 }
 
-func (s *server) baseURL(r *http.Request) string {
-	scheme, host := "http", r.Host
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	if s.Config.ProxyHeaders {
-		if v := r.Header.Get("X-Forwarded-Proto"); v == "http" || v == "https" {
-			scheme = v
-		}
-		if v := r.Header.Get("X-Forwarded-Host"); v != "" {
-			host = v
-		}
-	}
-	return scheme + "://" + host
-}
-
 // finish runs when a request is over, also when its handler panicked.
 func (s *server) finish(c *call, r *http.Request) {
 	if thrown := recover(); thrown != nil {
@@ -134,7 +120,7 @@ func (s *server) logAccess(c *call, r *http.Request, took time.Duration) {
 	}
 	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs, slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", c.status),
-		slog.Duration("took", took), slog.String("request_id", c.requestID), slog.String("remote", r.RemoteAddr),
+		slog.Duration("took", took), slog.String("request_id", c.requestID), slog.String("remote", c.remote),
 		slog.Int("microversion", c.version))
 	if c.caller.UserID != "" {
 		attrs = append(attrs, slog.String("user_id", c.caller.UserID), slog.String("project_id", c.caller.ProjectID))

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
 )
@@ -31,6 +33,8 @@ type Config struct {
 	NetworkDrivers  []string
 	ServiceDownTime time.Duration
 	Policy          PolicyConfig
+	Proxies         api.Proxies
+	MaxBodyBytes    int // [oslo_middleware] max_request_body_size; 0: the API's own default
 	DefaultDriver   string
 	Debug           bool
 }
@@ -81,11 +85,19 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		DefaultDriver:   o.String("drivers", "default_driver", ""),
 		Debug:           o.Bool("DEFAULT", "debug", false),
 	}
-	c.OpenStack.EndpointType = c.ClientEndpoint
+	c.OpenStack.Endpoints = endpoints(o)
 	var problems []error
 	var err error
 	if c.Policy, err = policyConfig(o, files); err != nil {
 		problems = append(problems, err)
+	}
+	if c.Proxies, err = proxies(o); err != nil {
+		problems = append(problems, err)
+	}
+	if o.Has("oslo_middleware", "max_request_body_size") {
+		if c.MaxBodyBytes = o.Int("oslo_middleware", "max_request_body_size", 0); c.MaxBodyBytes < 1 {
+			problems = append(problems, errors.New("[oslo_middleware] max_request_body_size must be at least 1"))
+		}
 	}
 	if err := o.Err(); err != nil {
 		problems = append(problems, err)
@@ -108,4 +120,39 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		log.Debug("option without a meaning here", "option", u.String())
 	}
 	return c, errors.Join(problems...)
+}
+
+// endpoints are Magnum's sections for the services that the server calls itself.
+func endpoints(o *oslo.Config) map[string]openstack.Endpoint {
+	out := map[string]openstack.Endpoint{}
+	for service, group := range map[string]string{
+		openstack.Compute: "nova_client", openstack.Images: "glance_client", openstack.Networks: "neutron_client",
+		openstack.LoadBalancer: "octavia_client", openstack.Volumes: "cinder_client",
+	} {
+		out[service] = openstack.Endpoint{
+			Region: o.String(group, "region_name", ""), Type: o.String(group, "endpoint_type", "publicURL"),
+			CAFile: o.String(group, "ca_file", ""), CertFile: o.String(group, "cert_file", ""), KeyFile: o.String(group, "key_file", ""),
+			Insecure: o.Bool(group, "insecure", false),
+		}
+	}
+	return out
+}
+
+// proxies says whose X-Forwarded headers count. The list is ours: oslo.middleware believes everybody.
+func proxies(o *oslo.Config) (api.Proxies, error) {
+	const group = "oslo_middleware"
+	p := api.Proxies{Believe: o.Bool(group, "enable_proxy_headers_parsing", false)}
+	var problems []error
+	for _, item := range o.List(group, "trusted_proxies", nil) {
+		network, err := netip.ParsePrefix(item)
+		if address, alone := netip.ParseAddr(item); alone == nil {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("[oslo_middleware] trusted_proxies: %q is neither an address nor a network", item))
+			continue
+		}
+		p.From = append(p.From, network.Masked())
+	}
+	return p, errors.Join(problems...)
 }

@@ -30,6 +30,7 @@ func (s *serving) api(context.Context) error {
 			MaxLimit: s.Config.MaxLimit, DefaultNetworkDriver: s.Config.NetworkDriver,
 			AllowedNetworkDrivers: s.Config.NetworkDrivers, DefaultDriver: s.Config.DefaultDriver,
 			DefaultBootVolumeSize: s.Config.BootVolumeSize, ServiceDownTime: s.Config.ServiceDownTime,
+			Proxies: s.Config.Proxies, MaxBodyBytes: int64(s.Config.MaxBodyBytes),
 		},
 	})
 	serve := func(ctx context.Context) error {

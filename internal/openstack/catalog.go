@@ -18,6 +18,7 @@ var serviceTypes = map[string][]string{
 	"network":       {"network", "networking"},
 	"load-balancer": {"load-balancer"},
 	"identity":      {"identity"},
+	"block-storage": {"block-storage", "volumev3", "volume"},
 }
 
 // availability reads an endpoint type the way OpenStack's configuration files write it: publicURL, public, internalURL, ...
@@ -71,6 +72,11 @@ func (c catalog) client(
 		client.ResourceBase = versioned(address, "v2.0")
 	case "identity":
 		client.ResourceBase = versioned(address, "v3")
+	case "block-storage":
+		// Cinder's endpoint ends with the project, unless the catalog is of Yoga or later; then Cinder needs none.
+		if !strings.Contains(address, "/v3/") {
+			client.ResourceBase = versioned(address, "v3")
+		}
 	}
 	return client, nil
 }

@@ -23,8 +23,8 @@ const (
 	maxProjects = 4096
 )
 
-// Settings say where Keystone is and who Jeroboam's service user is: the values of [keystone_authtoken], with the region and
-// endpoint type that [DEFAULT], [capi_client] and the *_client sections use.
+// Settings say where Keystone is and who Jeroboam's service user is, the values of [keystone_authtoken], and how the other services
+// are called, the values of the *_client sections.
 type Settings struct {
 	AuthURL           string
 	Username          string
@@ -35,8 +35,8 @@ type Settings struct {
 	ProjectDomainID   string
 	ProjectDomainName string
 
-	Region       string // empty: the first one in the catalog
-	EndpointType string // publicURL, internalURL, adminURL, with or without "URL"; empty: public
+	Region    string              // empty: the first one in the catalog
+	Endpoints map[string]Endpoint // by service: Compute, Images, Networks, LoadBalancer, Volumes
 
 	CAFile   string
 	Insecure bool
@@ -64,6 +64,7 @@ func (s Settings) LogValue() slog.Value { return slog.StringValue(s.String()) }
 type Cloud struct {
 	settings Settings
 	http     http.Client
+	own      map[string]http.Client // of services that are checked in a way of their own
 	now      func() time.Time
 	service  *serviceSession
 	catalogs *cache[catalog]
@@ -78,7 +79,7 @@ func New(settings Settings) (*Cloud, error) {
 	}
 	transport := settings.Transport
 	if transport == nil {
-		made, err := newTransport(settings.CAFile, settings.Insecure)
+		made, err := newTransport(trust{caFile: settings.CAFile, insecure: settings.Insecure, of: "Keystone"})
 		if err != nil {
 			return nil, err
 		}
@@ -91,12 +92,20 @@ func New(settings Settings) (*Cloud, error) {
 		catalogs: newCache[catalog](maxCatalogs),
 		projects: newCache[*session](maxProjects),
 	}
+	if err := c.ownClients(); err != nil {
+		return nil, err
+	}
 	c.service = &serviceSession{cloud: c}
 	return c, nil
 }
 
 // Close gives the idle connections back.
-func (c *Cloud) Close() { c.http.CloseIdleConnections() }
+func (c *Cloud) Close() {
+	c.http.CloseIdleConnections()
+	for _, own := range c.own {
+		own.CloseIdleConnections()
+	}
+}
 
 // Ping logs the service user in, if that has not happened yet. Readiness checks call it.
 func (c *Cloud) Ping(ctx context.Context) error {
@@ -113,9 +122,7 @@ func (s *Settings) complete() error {
 			problems = append(problems, fmt.Errorf("[keystone_authtoken] %s is not set", f.name))
 		}
 	}
-	if _, err := availability(s.EndpointType); err != nil {
-		problems = append(problems, err)
-	}
+	problems = append(problems, s.endpointProblems()...)
 	// keystoneauth: a domain that is not given is the default domain.
 	if s.UserDomainID == "" && s.UserDomainName == "" {
 		s.UserDomainID = "default"
@@ -135,24 +142,38 @@ func (s *Settings) complete() error {
 	return errors.Join(problems...)
 }
 
-func newTransport(caFile string, insecure bool) (*http.Transport, error) {
+// trust says how a service's certificate is checked, and which one is shown to it.
+type trust struct {
+	caFile, certFile, keyFile string
+	insecure                  bool
+	of                        string // for messages
+}
+
+func newTransport(t trust) (*http.Transport, error) {
 	base, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return nil, errors.New("the default HTTP transport was replaced")
 	}
 	transport := base.Clone()
 	transport.MaxIdleConnsPerHost = 32
-	// Not verifying is the operator's choice: [keystone_authtoken] insecure.
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
+	// Not verifying is the operator's choice: the option insecure of the service's section.
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.insecure}
+	if t.caFile != "" {
+		pem, err := os.ReadFile(t.caFile)
 		if err != nil {
-			return nil, fmt.Errorf("read the CA file of Keystone: %w", err)
+			return nil, fmt.Errorf("read the CA file of %s: %w", t.of, err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("the CA file of Keystone, %s, holds no certificate", caFile)
+			return nil, fmt.Errorf("the CA file of %s, %s, holds no certificate", t.of, t.caFile)
 		}
+	}
+	if t.certFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.certFile, t.keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the client certificate for %s: %w", t.of, err)
+		}
+		config.Certificates = []tls.Certificate{pair}
 	}
 	transport.TLSClientConfig = config
 	return transport, nil

@@ -20,8 +20,8 @@ func TestNew(t *testing.T) {
 	}{
 		"Empty": {
 			reason:   "Everything that is missing is told at once.",
-			settings: Settings{EndpointType: "publicUrl"},
-			want:     []string{"auth_url", "username", "password", "project_name", `"publicUrl"`},
+			settings: Settings{Endpoints: map[string]Endpoint{Compute: {Type: "publicUrl"}, Images: {KeyFile: "/key"}}},
+			want:     []string{"auth_url", "username", "password", "project_name", `compute service: endpoint type "publicUrl"`, "image service: a client certificate needs"},
 		},
 		"NoCAFile": {
 			reason:   "A CA file that is not there is told at start and not at the first request.",

@@ -177,7 +177,7 @@ func (p *Project) serverGroups(ctx context.Context, name string) (ids []string, 
 // with its floating IP, and tells how many are still there. It does not wait: come back until remaining is 0.
 func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining int, err error) {
 	doing := "delete the load balancers of cluster " + clusterUUID
-	client, err := p.client("load-balancer")
+	client, err := p.client(LoadBalancer)
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil // No Octavia, no load balancers.
 	}
@@ -228,7 +228,7 @@ func (p *Project) deleteFloatingIPs(ctx context.Context, portID string) error {
 	if portID == "" {
 		return nil
 	}
-	client, err := p.client("network")
+	client, err := p.client(Networks)
 	if err != nil {
 		return err
 	}
@@ -266,12 +266,11 @@ func (p *Project) explain(doing string, err error) error {
 }
 
 func (p *Project) client(service string) (*gophercloud.ServiceClient, error) {
-	settings := p.cloud.settings
-	return p.session.catalog.client(p.session.provider, service, settings.EndpointType, settings.Region)
+	return p.cloud.serviceClient(p.session.catalog, p.session.provider, service)
 }
 
 func (p *Project) compute() (*gophercloud.ServiceClient, error) {
-	client, err := p.client("compute")
+	client, err := p.client(Compute)
 	if err != nil {
 		return nil, err
 	}

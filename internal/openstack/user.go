@@ -62,6 +62,7 @@ type Network struct {
 	ID       string
 	Name     string
 	External bool
+	Subnets  []string // their ids
 }
 
 // Subnet is a Neutron subnet.
@@ -70,6 +71,7 @@ type Subnet struct {
 	Name      string
 	NetworkID string
 	CIDR      string
+	IPVersion int // 4 or 6
 }
 
 // Keypair is a Nova key pair; its name is its id.
@@ -81,7 +83,7 @@ type Keypair struct {
 // Image finds an image by id or name.
 func (u *User) Image(ctx context.Context, nameOrID string) (Image, error) {
 	doing := fmt.Sprintf("find image %q", nameOrID)
-	client, err := u.client(ctx, "image")
+	client, err := u.client(ctx, Images)
 	if err != nil {
 		return Image{}, u.explain(doing, err)
 	}
@@ -127,7 +129,7 @@ func imageOf(i *images.Image) Image {
 // Flavor finds a flavor by id or name (Magnum A7: flavors are matched by name or id over the whole list).
 func (u *User) Flavor(ctx context.Context, nameOrID string) (Flavor, error) {
 	doing := fmt.Sprintf("find flavor %q", nameOrID)
-	client, err := u.client(ctx, "compute")
+	client, err := u.client(ctx, Compute)
 	if err != nil {
 		return Flavor{}, u.explain(doing, err)
 	}
@@ -154,7 +156,7 @@ type externalNetwork struct {
 // Network finds a network by id or name, among the external ones or among the others.
 func (u *User) Network(ctx context.Context, nameOrID string, isExternal bool) (Network, error) {
 	doing := fmt.Sprintf("find network %q", nameOrID)
-	client, err := u.client(ctx, "network")
+	client, err := u.client(ctx, Networks)
 	if err != nil {
 		return Network{}, u.explain(doing, err)
 	}
@@ -175,13 +177,13 @@ func (u *User) Network(ctx context.Context, nameOrID string, isExternal bool) (N
 	if err != nil {
 		return Network{}, u.explain(doing, err)
 	}
-	return Network{ID: n.ID, Name: n.Name, External: n.External}, nil
+	return Network{ID: n.ID, Name: n.Name, External: n.External, Subnets: n.Subnets}, nil
 }
 
 // Subnet finds a subnet by id or name.
 func (u *User) Subnet(ctx context.Context, nameOrID string) (Subnet, error) {
 	doing := fmt.Sprintf("find subnet %q", nameOrID)
-	client, err := u.client(ctx, "network")
+	client, err := u.client(ctx, Networks)
 	if err != nil {
 		return Subnet{}, u.explain(doing, err)
 	}
@@ -202,13 +204,13 @@ func (u *User) Subnet(ctx context.Context, nameOrID string) (Subnet, error) {
 	if err != nil {
 		return Subnet{}, u.explain(doing, err)
 	}
-	return Subnet{ID: s.ID, Name: s.Name, NetworkID: s.NetworkID, CIDR: s.CIDR}, nil
+	return subnetOf(s), nil
 }
 
 // Keypair finds one of the user's key pairs.
 func (u *User) Keypair(ctx context.Context, name string) (Keypair, error) {
 	doing := fmt.Sprintf("find key pair %q", name)
-	client, err := u.client(ctx, "compute")
+	client, err := u.client(ctx, Compute)
 	if err != nil {
 		return Keypair{}, u.explain(doing, err)
 	}
@@ -232,7 +234,7 @@ func (u *User) Keypair(ctx context.Context, name string) (Keypair, error) {
 // 1.2 step 4.1). ErrConflict when the user has one of this name: its secret is lost, [Admin] can remove it.
 func (u *User) CreateApplicationCredential(ctx context.Context, name, description string) (Credential, error) {
 	doing := fmt.Sprintf("create application credential %q", name)
-	client, err := u.client(ctx, "identity")
+	client, err := u.client(ctx, identity)
 	if err != nil {
 		return Credential{}, u.explain(doing, err)
 	}
@@ -268,15 +270,18 @@ func (u *User) provider() (*gophercloud.ProviderClient, error) {
 }
 
 func (u *User) client(ctx context.Context, service string) (*gophercloud.ServiceClient, error) {
-	entries, err := u.catalog(ctx)
-	if err != nil {
-		return nil, err
-	}
 	provider, err := u.provider()
 	if err != nil {
 		return nil, err
 	}
-	return entries.client(provider, service, u.cloud.settings.EndpointType, u.cloud.settings.Region)
+	if service == identity { // where we speak to Keystone ourselves, whatever the catalog tells others
+		return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: u.cloud.keystone(), Type: identity}, nil
+	}
+	entries, err := u.catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return u.cloud.serviceClient(entries, provider, service)
 }
 
 // catalog is fetched once for a token, however many ask at once: it does not change while the token lives.

@@ -1,0 +1,103 @@
+package openstack
+
+import (
+	"context"
+	"fmt"
+
+	volumezones "github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/availabilityzones"
+	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumetypes"
+	zones "github.com/gophercloud/gophercloud/v2/openstack/compute/v2/availabilityzones"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
+)
+
+func subnetOf(s subnets.Subnet) Subnet {
+	return Subnet{ID: s.ID, Name: s.Name, NetworkID: s.NetworkID, CIDR: s.CIDR, IPVersion: s.IPVersion}
+}
+
+// Subnets lists the subnets of a network that the user sees.
+func (u *User) Subnets(ctx context.Context, networkID string) ([]Subnet, error) {
+	doing := fmt.Sprintf("list the subnets of network %q", networkID)
+	client, err := u.client(ctx, Networks)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	pages, err := subnets.List(client, subnets.ListOpts{NetworkID: networkID}).AllPages(ctx)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	list, err := subnets.ExtractSubnets(pages)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	out := make([]Subnet, 0, len(list))
+	for _, s := range list {
+		out = append(out, subnetOf(s))
+	}
+	return out, nil
+}
+
+// VolumeTypes lists the volume types the user may use, by name and by id: Cinder takes either. ErrNotFound when the cloud has no Cinder.
+func (u *User) VolumeTypes(ctx context.Context) ([]string, error) {
+	const doing = "list volume types"
+	client, err := u.client(ctx, Volumes)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	pages, err := volumetypes.List(client, volumetypes.ListOpts{}).AllPages(ctx)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	list, err := volumetypes.ExtractVolumeTypes(pages)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	var names []string
+	for _, t := range list {
+		names = append(names, t.Name, t.ID)
+	}
+	return names, nil
+}
+
+// VolumeZones lists Cinder's availability zones. ErrNotFound when the cloud has no Cinder.
+func (u *User) VolumeZones(ctx context.Context) ([]string, error) {
+	const doing = "list availability zones of volumes"
+	client, err := u.client(ctx, Volumes)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	page, err := volumezones.List(client).AllPages(ctx)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	list, err := volumezones.ExtractAvailabilityZones(page)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	var names []string
+	for _, z := range list {
+		names = append(names, z.ZoneName)
+	}
+	return names, nil
+}
+
+// Zones lists Nova's availability zones.
+func (u *User) Zones(ctx context.Context) ([]string, error) {
+	const doing = "list availability zones of servers"
+	client, err := u.client(ctx, Compute)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	page, err := zones.List(client).AllPages(ctx)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	list, err := zones.ExtractAvailabilityZones(page)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	var names []string
+	for _, z := range list {
+		names = append(names, z.ZoneName)
+	}
+	return names, nil
+}
