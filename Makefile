@@ -24,6 +24,10 @@ build: ## bin/jeroboam, the one static binary
 allinone: ## bin/jeroboam-allinone; the first build compiles Kubernetes (about 5 minutes on two cores)
 	@test/build-allinone.sh
 
+.PHONY: capo
+capo: build ## bin/capo-manager, Cluster API's OpenStack provider, for make up ARGS="--cloud ..." (about 3 minutes the first time)
+	@bin/jeroboam bundle program capi-openstack-controller --output bin/capo-manager
+
 .PHONY: test
 test: allinone build ## every test that needs no root: units with the race detector, then against a real API server
 	@CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /test/)

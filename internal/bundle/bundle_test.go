@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,36 @@ func TestBuildFromSource(t *testing.T) {
 		if !strings.Contains(manifest, want) {
 			t.Errorf("the manifest lacks %q:\n%s", want, manifest)
 		}
+	}
+}
+
+func TestBuildProgram(t *testing.T) {
+	s := newWorkshop(t, "")
+	if _, err := s.build(t, "a", "cache", record); err != nil {
+		t.Fatal(err)
+	}
+	o := bundle.Options{LockFile: s.lock, Cache: filepath.Join(s.dir, "cache")}
+	for _, c := range []struct{ reason, cache, how string }{
+		{"what a bundle was built from is not built again", "cache", "cached"},
+		{"without a bundle it is built", "empty", "built"},
+	} {
+		o.Cache = filepath.Join(s.dir, c.cache)
+		out := filepath.Join(s.dir, "bin", c.cache, "hello")
+		how, err := bundle.BuildProgram(t.Context(), o, "hello", out)
+		if err != nil || how != c.how {
+			t.Errorf("%s: %q, %v", c.reason, how, err)
+		}
+		if said, err := exec.CommandContext(t.Context(), out).CombinedOutput(); err != nil || string(said) != "hello 1.0\n" {
+			t.Errorf("%s: the program says %q, %v", c.reason, said, err)
+		}
+	}
+	s.write(t, regexp.MustCompile(`sum: h1:.*`).ReplaceAllString(s.read(t, s.lock), "sum: "+helloSum))
+	o.Cache = filepath.Join(s.dir, "third")
+	if _, err := bundle.BuildProgram(t.Context(), o, "hello", filepath.Join(s.dir, "other")); err == nil || !strings.Contains(err.Error(), "is not what the lock says") {
+		t.Errorf("a module with another sum than the lock's: %v", err)
+	}
+	if _, err := bundle.BuildProgram(t.Context(), o, "goodbye", filepath.Join(s.dir, "other")); err == nil || !strings.Contains(err.Error(), "has no program \"goodbye\"; it has hello") {
+		t.Errorf("a program that the lock does not have: %v", err)
 	}
 }
 

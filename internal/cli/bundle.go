@@ -24,6 +24,7 @@ type bundleCommand struct {
 	Show      bundleShowCommand      `cmd:"" help:"List what a bundle has."`
 	Export    bundleExportCommand    `cmd:"" help:"Write images as a tar for ctr images import."`
 	Serve     bundleServeCommand     `cmd:"" help:"Serve a bundle: a read-only registry and a file server, over TLS."`
+	Program   bundleProgramCommand   `cmd:"" help:"Build one program that the lock names, from source."`
 }
 
 type bundleBuildCommand struct {
@@ -129,6 +130,30 @@ func (c *bundleCatalogueCommand) Run(ctx context.Context, streams Streams) error
 		return err
 	}
 	_, err = fmt.Fprintf(streams.Out, "%s: %d addons\n", c.Output, len(index.Files)-1)
+	return err
+}
+
+type bundleProgramCommand struct {
+	Name    string `arg:"" help:"The program, as the lock calls it."`
+	Output  string `required:"" placeholder:"FILE" help:"Where to put it."`
+	Lock    string `default:"bundle.lock.yaml" placeholder:"FILE" help:"The lock."`
+	Cache   string `env:"JEROBOAM_BUNDLE_CACHE" placeholder:"DIR" help:"What was built or fetched before ($XDG_CACHE_HOME/jeroboam/bundle)."`
+	Jobs    int    `placeholder:"N" help:"Go packages compiled at once."`
+	AnyHost bool   `help:"Accept other versions of Debian packages than the lock names."`
+}
+
+// Run builds a program.
+func (c *bundleProgramCommand) Run(ctx context.Context, streams Streams) error {
+	cache, err := bundleCache(c.Cache)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	how, err := bundle.BuildProgram(ctx, bundle.Options{LockFile: c.Lock, Cache: cache, Jobs: c.Jobs, AnyHost: c.AnyHost}, c.Name, c.Output)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "%s: %s in %.0f s\n", c.Output, how, time.Since(began).Seconds())
 	return err
 }
 
