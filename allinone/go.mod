@@ -36,6 +36,7 @@ require (
 	github.com/google/go-containerregistry v0.21.7 // indirect
 	github.com/klauspost/compress v1.18.7 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
+	gopkg.in/yaml.v2 v2.4.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 

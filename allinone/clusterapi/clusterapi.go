@@ -1,5 +1,6 @@
 // Package clusterapi runs Cluster API in this process: the controllers and webhooks of core, of the kubeadm bootstrap and control
-// plane providers, and of the in-memory infrastructure, in one controller-runtime manager with one cache.
+// plane providers, and of the in-memory infrastructure, in one controller-runtime manager with one cache. Where machines are real,
+// the infrastructure provider is another process, and nothing here is in memory.
 //
 // The order of a start matters after a restart: first the simulated machines come back, then the controllers that would replace
 // a machine they do not find (see gate.go).
@@ -27,6 +28,7 @@ type Options struct {
 	Authority     *pki.Authority               // signs the webhooks' serving certificate
 	WorkloadPorts inmemory.PortRange
 	Scheduler     simmachines.Scheduler // says what becomes of each machine; nil lets all come at once
+	External      bool                  // the infrastructure provider is another process: nothing is in memory
 	Concurrency   int                   // reconciles at a time of each controller; 0 is 20
 	Log           io.Writer             // what goes wrong on connections
 
@@ -63,7 +65,11 @@ func (c *Controllers) Manifests() (set *manifests.Set, err error) {
 		return nil, fmt.Errorf("listen for webhooks: %w", err)
 	}
 	base, ca := "https://"+c.listener.Addr().String(), c.opts.Authority.CertPEM()
-	if set, err = manifests.ClusterAPI(base, ca); err != nil {
+	set = &manifests.Set{}
+	if err := set.AddClusterAPI(base, ca); err != nil || c.opts.External {
+		return set, err
+	}
+	if err := set.AddInMemory(base, ca); err != nil {
 		return nil, err
 	}
 	set.Mutating = append(set.Mutating, inmemory.WebhookConfiguration(base, ca))
@@ -116,25 +122,34 @@ func (c *Controllers) setup(ctx context.Context, cfg *rest.Config) (open chan st
 	open = make(chan struct{})
 	always := make(chan struct{})
 	close(always)
-	r, err := newReconcilers(ctx, gated{c.manager, always}, gated{c.manager, open}, c.opts.Concurrency)
+	r, err := newReconcilers(ctx, gated{c.manager, always}, gated{c.manager, open}, c.opts)
 	if err != nil {
 		return nil, err
 	}
-	if c.infra, err = inmemory.New(ctx, r.secrets, c.opts.WorkloadPorts, c.opts.Log); err != nil {
-		return nil, err
+	hooksOf := coreWebhooks(c.manager, r.clusters)
+	steps := r.steps()
+	if !c.opts.External {
+		if c.infra, err = inmemory.New(ctx, r.secrets, c.opts.WorkloadPorts, c.opts.Log); err != nil {
+			return nil, err
+		}
+		if err := c.infra.Restore(ctx, c.manager.GetAPIReader()); err != nil {
+			return nil, err
+		}
+		steps = append(r.inMemorySteps(c.infra, c.opts.Scheduler), steps...)
+		hooksOf = append(hooksOf, inMemoryWebhooks()...)
 	}
-	if err := c.infra.Restore(ctx, c.manager.GetAPIReader()); err != nil {
-		return nil, err
-	}
-	for _, s := range r.steps(c.infra, c.opts.Scheduler) {
+	for _, s := range steps {
 		if err := s.setup(ctx); err != nil {
 			return nil, fmt.Errorf("set up %s: %w", s.name, err)
 		}
 	}
-	return open, setupWebhooks(c.manager, r.clusters)
+	return open, setupWebhooks(c.manager, hooksOf)
 }
 
 func (c *Controllers) waitRestored(ctx context.Context, ended <-chan error) error {
+	if c.infra == nil {
+		return nil
+	}
 	deadline := time.Now().Add(c.opts.RestoreTimeout)
 	return poll(ctx, ended, func() bool {
 		missing := c.infra.Restored(ctx)

@@ -56,11 +56,12 @@ type reconcilers struct {
 	secrets     client.Client // reads Secrets from the cache
 	partial     cache.Cache   // metadata of all Secrets, for cluster resource sets
 	concurrency int
+	external    bool // machines are real
 	pace        *pace
 }
 
-func newReconcilers(ctx context.Context, mgr, gate ctrl.Manager, concurrency int) (*reconcilers, error) {
-	r := &reconcilers{mgr: mgr, gate: gate, concurrency: concurrency, pace: newPace()}
+func newReconcilers(ctx context.Context, mgr, gate ctrl.Manager, o Options) (*reconcilers, error) {
+	r := &reconcilers{mgr: mgr, gate: gate, concurrency: o.Concurrency, external: o.External, pace: newPace()}
 	if err := index.AddDefaultIndexes(ctx, mgr); err != nil {
 		return nil, fmt.Errorf("index the cache: %w", err)
 	}
@@ -109,6 +110,9 @@ func (r *reconcilers) clusterCache(ctx context.Context) (clustercache.ClusterCac
 	if err != nil {
 		return nil, fmt.Errorf("set up the cluster cache: %w", err)
 	}
+	if r.external {
+		return c, nil
+	}
 	retry, ok := c.(interface {
 		SetConnectionCreationRetryInterval(interval time.Duration)
 	})
@@ -128,9 +132,8 @@ type step struct {
 	setup func(context.Context) error
 }
 
-// steps lists all controllers.
-func (r *reconcilers) steps(infra *inmemory.Infrastructure, scheduler simmachines.Scheduler) []step {
-	c, api, o := r.gate.GetClient(), r.gate.GetAPIReader(), r.options()
+// inMemorySteps lists the controllers of the in-memory infrastructure.
+func (r *reconcilers) inMemorySteps(infra *inmemory.Infrastructure, scheduler simmachines.Scheduler) []step {
 	return []step{
 		{"in-memory clusters", func(ctx context.Context) error { return r.devClusters(ctx, infra) }},
 		{"in-memory machines", func(ctx context.Context) error { return r.devMachines(ctx, infra) }},
@@ -141,6 +144,13 @@ func (r *reconcilers) steps(infra *inmemory.Infrastructure, scheduler simmachine
 			}
 			return simmachines.SetupWithManager(ctx, r.mgr, scheduler)
 		}},
+	}
+}
+
+// steps lists the controllers of core and the kubeadm providers.
+func (r *reconcilers) steps() []step {
+	c, api, o := r.gate.GetClient(), r.gate.GetAPIReader(), r.options()
+	return []step{
 		{"clusterclass", func(ctx context.Context) error {
 			return (&clusterclass.Reconciler{Client: c}).SetupWithManager(ctx, r.gate, o)
 		}},

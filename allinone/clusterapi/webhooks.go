@@ -25,18 +25,29 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/pki"
 )
 
-// setupWebhooks registers all providers' admission webhooks. Conversions are not called: see package manifests.
-func setupWebhooks(mgr ctrl.Manager, clusters clustercache.ClusterCache) error {
+type hook interface {
+	SetupWebhookWithManager(mgr ctrl.Manager) error
+}
+
+// coreWebhooks are those of core and the kubeadm providers. Conversions are not called: see package manifests.
+func coreWebhooks(mgr ctrl.Manager, clusters clustercache.ClusterCache) []hook {
 	c, api := mgr.GetClient(), mgr.GetAPIReader()
-	for _, h := range []interface{ SetupWebhookWithManager(ctrl.Manager) error }{
+	return []hook{
 		&coreadmission.ClusterClass{Client: c}, &coreadmission.Cluster{Client: c, ClusterCacheReader: clusters},
 		&coreadmission.Machine{}, &coreadmission.MachineSet{}, &coreadmission.MachineDeployment{}, &coreadmission.MachineDrainRule{},
 		&coreadmission.MachinePool{}, &coreadmission.ClusterResourceSet{}, &coreadmission.ClusterResourceSetBinding{},
 		&coreadmission.MachineHealthCheck{}, &coreadmission.ExtensionConfig{}, &coreadmission.IPAddress{Client: api}, &coreadmission.IPAddressClaim{},
 		&bootstrapadmission.KubeadmConfig{}, &bootstrapadmission.KubeadmConfigTemplate{},
 		&controlplaneadmission.KubeadmControlPlane{}, &controlplaneadmission.ScaleValidator{Client: c}, &controlplaneadmission.KubeadmControlPlaneTemplate{},
-		&infrawebhooks.DevMachine{}, &infrawebhooks.DevMachineTemplate{}, &infrawebhooks.DevCluster{}, &infrawebhooks.DevClusterTemplate{},
-	} {
+	}
+}
+
+func inMemoryWebhooks() []hook {
+	return []hook{&infrawebhooks.DevMachine{}, &infrawebhooks.DevMachineTemplate{}, &infrawebhooks.DevCluster{}, &infrawebhooks.DevClusterTemplate{}}
+}
+
+func setupWebhooks(mgr ctrl.Manager, hooks []hook) error {
+	for _, h := range hooks {
 		if err := h.SetupWebhookWithManager(mgr); err != nil {
 			return fmt.Errorf("set up webhook %T: %w", h, err)
 		}

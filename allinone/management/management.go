@@ -1,17 +1,23 @@
 // Package management lists the components of a management cluster in one process, in the order they start:
 //
-//	etcd -> API server -> garbage collector -> manifests -> Cluster API
+//	etcd -> API server -> garbage collector -> manifests -> Cluster API -> OpenStack provider
+//
+// The last is there only where machines are real. Otherwise they are in memory, and part of Cluster API's step.
 //
 // The all-in-one puts the simulated cloud and Jeroboam's own server on top; tests of the light module start it alone.
 package management
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"time"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 
 	"github.com/jeroboam-cloud/jeroboam/allinone/apiserver"
+	"github.com/jeroboam-cloud/jeroboam/allinone/capo"
 	"github.com/jeroboam-cloud/jeroboam/allinone/clusterapi"
 	"github.com/jeroboam-cloud/jeroboam/allinone/datadir"
 	"github.com/jeroboam-cloud/jeroboam/allinone/etcd"
@@ -31,7 +37,8 @@ type Options struct {
 	CRDDirs    []string // directories of further custom resource definitions
 	Log        io.Writer
 
-	ClusterAPI    bool // run Cluster API and the in-memory infrastructure
+	ClusterAPI    bool           // run Cluster API and the in-memory infrastructure
+	OpenStack     *capo.Provider // run this in place of the in-memory infrastructure; its certificate and kubeconfig are made here
 	WorkloadPorts inmemory.PortRange
 	Scheduler     simmachines.Scheduler
 
@@ -44,6 +51,7 @@ type Cluster struct {
 	opts Options
 	api  *apiserver.Server
 	etcd *etcd.Server
+	capi *clusterapi.Controllers
 }
 
 // New prepares a management cluster in a data directory.
@@ -55,26 +63,52 @@ func New(o Options) (*Cluster, error) {
 	c := &Cluster{opts: o}
 	c.etcd = &etcd.Server{Dir: o.Dir.Path("etcd"), Log: o.Log}
 	c.api = &apiserver.Server{Dir: o.Dir.Path("apiserver"), Endpoint: c.etcd.Endpoint, Port: o.APIPort, Authority: authority, ExtraArgs: o.APIServerArgs}
+	c.capi = clusterapi.New(clusterapi.Options{
+		Client: c.identity("cluster-api"), Authority: authority, External: o.OpenStack != nil,
+		WorkloadPorts: o.WorkloadPorts, Scheduler: o.Scheduler, Concurrency: o.Concurrency, Log: o.Log,
+	})
+	if p := o.OpenStack; p != nil {
+		p.Dir, p.Kubeconfig = o.Dir.Path("capo"), c.providerKubeconfig
+		p.Certificate = func() (certPEM, keyPEM []byte, err error) { return authority.Server(manifests.OpenStack) }
+	}
 	return c, nil
 }
 
-// Steps lists the components.
-func (c *Cluster) Steps() []lifecycle.Step {
-	capi := clusterapi.New(clusterapi.Options{
-		Client: c.identity("cluster-api"), Authority: c.api.Authority,
-		WorkloadPorts: c.opts.WorkloadPorts, Scheduler: c.opts.Scheduler, Concurrency: c.opts.Concurrency, Log: c.opts.Log,
-	})
-	apply := func(ctx context.Context, _ func(error)) error { return c.apply(ctx, capi) }
-	steps := []lifecycle.Step{
+// Steps lists all components.
+func (c *Cluster) Steps() []lifecycle.Step { return append(c.APISteps(), c.ControllerSteps()...) }
+
+// APISteps lists what serves the API with all its kinds.
+func (c *Cluster) APISteps() []lifecycle.Step {
+	return []lifecycle.Step{
 		{Name: "etcd", Component: c.etcd},
 		{Name: "API server", Component: c.api},
 		{Name: "garbage collector", Component: &gc.Controllers{Client: c.identity("garbage-collector")}},
-		{Name: "custom resources", Component: lifecycle.Func{OnStart: apply}},
+		{Name: "custom resources", Component: lifecycle.Func{OnStart: c.apply}},
 	}
+}
+
+// ControllerSteps lists what watches the API and acts.
+func (c *Cluster) ControllerSteps() []lifecycle.Step {
+	var steps []lifecycle.Step
 	if c.opts.ClusterAPI {
-		steps = append(steps, lifecycle.Step{Name: "Cluster API", Component: capi})
+		steps = append(steps, lifecycle.Step{Name: "Cluster API", Component: c.capi})
+	}
+	if c.opts.OpenStack != nil {
+		steps = append(steps, lifecycle.Step{Name: "OpenStack provider", Component: c.opts.OpenStack})
 	}
 	return steps
+}
+
+// providerKubeconfig writes the kubeconfig of the OpenStack provider, whose role is its project's own.
+func (c *Cluster) providerKubeconfig(ctx context.Context, path string) error {
+	cfg, err := c.Client(manifests.OpenStack)
+	if err != nil {
+		return err
+	}
+	if err := AwaitRoles(ctx, cfg); err != nil {
+		return err
+	}
+	return c.Kubeconfig(path, manifests.OpenStack)
 }
 
 // Client is an identity at the API server, good once that has started.
@@ -94,11 +128,15 @@ func (c *Cluster) identity(user string) func() (*rest.Config, error) {
 	return func() (*rest.Config, error) { return c.Client(user, admins) }
 }
 
-func (c *Cluster) apply(ctx context.Context, capi *clusterapi.Controllers) error {
+func (c *Cluster) apply(ctx context.Context, _ func(error)) (err error) {
 	set := &manifests.Set{}
 	if c.opts.ClusterAPI {
-		var err error
-		if set, err = capi.Manifests(); err != nil {
+		if set, err = c.capi.Manifests(); err != nil {
+			return err
+		}
+	}
+	if c.opts.OpenStack != nil {
+		if err := set.AddOpenStack(c.opts.OpenStack.WebhookURL(), c.api.Authority.CertPEM()); err != nil {
 			return err
 		}
 	}
@@ -118,4 +156,26 @@ func (c *Cluster) apply(ctx context.Context, capi *clusterapi.Controllers) error
 		return nil
 	}
 	return c.Kubeconfig(c.opts.Kubeconfig, "admin", admins)
+}
+
+// AwaitRoles returns when an ordinary user may look around. The API server makes the roles that allow it a moment after it
+// serves; only administrators can do without.
+func AwaitRoles(ctx context.Context, cfg *rest.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	d, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	for {
+		_, err := d.ServerGroups()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the management cluster's roles: %w", err)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -40,6 +41,12 @@ func Apply(ctx context.Context, cfg *rest.Config, s *Set) error {
 	for _, o := range s.Validating {
 		g.Go(func() error { return ensure(gctx, c, o) })
 	}
+	for _, o := range s.Roles {
+		g.Go(func() error { return ensure(gctx, c, o) })
+	}
+	for _, o := range s.Bindings {
+		g.Go(func() error { return ensure(gctx, c, o) })
+	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -48,7 +55,7 @@ func Apply(ctx context.Context, cfg *rest.Config, s *Set) error {
 
 func newClient(cfg *rest.Config) (client.Client, error) {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{admissionv1.AddToScheme, apiextensionsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{admissionv1.AddToScheme, apiextensionsv1.AddToScheme, rbacv1.AddToScheme} {
 		if err := add(s); err != nil {
 			return nil, fmt.Errorf("make a scheme: %w", err)
 		}

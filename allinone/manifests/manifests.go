@@ -1,5 +1,5 @@
-// Package manifests holds the custom resource definitions and webhook configurations of Cluster API's providers, and applies
-// them to a management cluster.
+// Package manifests holds the custom resource definitions, webhook configurations and roles of Cluster API's providers, and
+// applies them to a management cluster.
 //
 // The files are made by go generate from the module cache and are not committed; see generated/README.md. Load does what the
 // providers' kustomizations would do: contract labels, and webhooks that point at where we serve them. There are no conversions:
@@ -18,11 +18,12 @@ import (
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-//go:generate go run ./generate generated
+//go:generate go run ./generate generated ../../bundle.lock.yaml
 
 //go:embed all:generated
 var generated embed.FS
@@ -32,35 +33,52 @@ type Set struct {
 	CRDs       []*apiextensionsv1.CustomResourceDefinition
 	Mutating   []*admissionv1.MutatingWebhookConfiguration
 	Validating []*admissionv1.ValidatingWebhookConfiguration
+	Roles      []*rbacv1.ClusterRole
+	Bindings   []*rbacv1.ClusterRoleBinding
 }
 
-// ClusterAPI reads the embedded manifests. Their webhooks are served at webhookURL, by a server that ca vouches for.
-func ClusterAPI(webhookURL string, ca []byte) (*Set, error) {
-	names, err := fs.Glob(generated, "generated/*.json")
-	if err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		return nil, errors.New("this binary was built without Cluster API's manifests: run go generate ./manifests in allinone/ and build again")
-	}
-	s := &Set{}
-	for _, name := range names {
-		b, err := fs.ReadFile(generated, name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		var objects []json.RawMessage
-		if err := json.Unmarshal(b, &objects); err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		provider := strings.TrimSuffix(filepath.Base(name), ".json")
-		for _, raw := range objects {
-			if err := s.add(raw, provider, webhookURL, ca); err != nil {
-				return nil, fmt.Errorf("read %s: %w", name, err)
-			}
+// OpenStack is the name of Cluster API's OpenStack provider, and the user that AddOpenStack gives its role to.
+const OpenStack = "infrastructure-openstack"
+
+// AddClusterAPI adds core and the kubeadm providers. Their webhooks are served at webhookURL, by a server that ca vouches for.
+func (s *Set) AddClusterAPI(webhookURL string, ca []byte) error {
+	for _, provider := range []string{"core", "bootstrap-kubeadm", "controlplane-kubeadm"} {
+		if err := s.addProvider(provider, webhookURL, ca); err != nil {
+			return err
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// AddInMemory adds the in-memory infrastructure, which is part of the same process.
+func (s *Set) AddInMemory(webhookURL string, ca []byte) error {
+	return s.addProvider("infrastructure-dev", webhookURL, ca)
+}
+
+// AddOpenStack adds the OpenStack provider, with its role, and the one kind of the OpenStack resource controller that it
+// watches. Its webhooks are a process of their own.
+func (s *Set) AddOpenStack(webhookURL string, ca []byte) error {
+	return s.addProvider(OpenStack, webhookURL, ca)
+}
+
+func (s *Set) addProvider(provider, webhookURL string, ca []byte) error {
+	name := "generated/" + provider + ".json"
+	b, err := fs.ReadFile(generated, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("this binary was built without Cluster API's manifests: run go generate ./manifests in allinone/ and build again")
+	} else if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	var objects []json.RawMessage
+	if err := json.Unmarshal(b, &objects); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	for _, raw := range objects {
+		if err := s.add(raw, provider, webhookURL, ca); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func (s *Set) add(raw []byte, provider, url string, ca []byte) error {
@@ -78,9 +96,7 @@ func (s *Set) add(raw []byte, provider, url string, ca []byte) error {
 		if err := json.Unmarshal(raw, crd); err != nil {
 			return err
 		}
-		label(crd, "provider", provider)
-		label(crd, "v1beta2", crd.Spec.Versions[0].Name)
-		s.CRDs = append(s.CRDs, crd)
+		s.addDefinition(crd, provider)
 	case "MutatingWebhookConfiguration":
 		w := &admissionv1.MutatingWebhookConfiguration{}
 		if err := json.Unmarshal(raw, w); err != nil {
@@ -101,10 +117,41 @@ func (s *Set) add(raw []byte, provider, url string, ca []byte) error {
 			point(&w.Webhooks[i].ClientConfig)
 		}
 		s.Validating = append(s.Validating, w)
+	case "ClusterRole":
+		r := &rbacv1.ClusterRole{}
+		if err := json.Unmarshal(raw, r); err != nil {
+			return err
+		}
+		s.addRole(r, provider)
 	default:
 		return fmt.Errorf("unexpected kind %q", kind.Kind)
 	}
 	return nil
+}
+
+// addDefinition adds a definition as go generate left it: with the stored version only.
+func (s *Set) addDefinition(crd *apiextensionsv1.CustomResourceDefinition, provider string) {
+	switch {
+	case provider != OpenStack:
+		label(crd, "provider", provider)
+		label(crd, "v1beta2", crd.Spec.Versions[0].Name)
+	case crd.Spec.Group == "infrastructure.cluster.x-k8s.io":
+		label(crd, "provider", provider)
+		label(crd, "v1beta1", "v1beta1") // Cluster API's OpenStack provider 0.13: config/crd/kustomization.yaml
+	}
+	s.CRDs = append(s.CRDs, crd)
+}
+
+// addRole gives a provider that is a process of its own what its project says it needs, and no more.
+func (s *Set) addRole(r *rbacv1.ClusterRole, provider string) {
+	r.Name = "capi-" + provider
+	s.Roles = append(s.Roles, r)
+	b := &rbacv1.ClusterRoleBinding{
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: r.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: provider}},
+	}
+	b.Name = r.Name
+	s.Bindings = append(s.Bindings, b)
 }
 
 // AddDir adds the custom resource definitions in the YAML files of a directory.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -53,31 +52,29 @@ func (p *progress) step(e lifecycle.Event) {
 }
 
 func (p *progress) serving(magnum, keystone, clouds string) {
-	p.say("serving", "magnum", "Magnum API "+magnum, "keystone", "Keystone "+keystone+"/v3", "clouds", clouds)
+	p.say("serving", "magnum", "Magnum API "+magnum, "keystone", "Keystone "+keystone, "clouds", clouds)
 }
 
 // next says what to type.
-func (p *progress) next(stateDir string, first bool) {
+func (p *progress) next(g ground, kubeconfig string, first bool) {
 	if p.json {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clouds, kubeconfig := filepath.Join(stateDir, "clouds.yaml"), filepath.Join(stateDir, "management.kubeconfig")
 	_, _ = fmt.Fprintf(p.out, `
 Now, in another terminal:
 
-  export OS_CLIENT_CONFIG_FILE=%s OS_CLOUD=demo
+  export OS_CLIENT_CONFIG_FILE=%s OS_CLOUD=%s
   openstack coe cluster list
-`, clouds)
+`, g.clouds, g.tenant)
 	if first {
 		_, _ = fmt.Fprintf(p.out, `  openstack coe cluster config %s --dir /tmp --force
   kubectl --kubeconfig /tmp/config get nodes
 `, firstClusterName)
 	}
 	_, _ = fmt.Fprintf(p.out, `
-Other clouds: reader (may only read), other (another project), admin.
-The management cluster: kubectl --kubeconfig %s -n magnum-system get magnum
+%sThe management cluster: kubectl --kubeconfig %s -n magnum-system get magnum
 Ctrl-C ends everything; the next start comes back with the same clusters.
-`, kubeconfig)
+`, g.remark, kubeconfig)
 }

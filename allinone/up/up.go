@@ -1,8 +1,11 @@
-// Package up is "make up": a whole cloud service in one process. It puts the simulated cloud under and Jeroboam's own server
-// on top of a management cluster, makes a first cluster the way a tenant would, and says what to type next.
+// Package up is "make up": a whole cloud service in one process. It puts a cloud under and Jeroboam's own server on top of a
+// management cluster, makes a first cluster the way a tenant would, and says what to type next.
+//
+// The cloud is the simulated one, in the same process, whose machines are in memory; or with --cloud a real OpenStack, in which
+// Cluster API's own OpenStack provider makes real ones. ground.go says what differs.
 //
 // The server is the one of "jeroboam server": it reads a magnum.conf (which this package writes) and connects with a
-// certificate that may do no more than the shipped role allows. It does not know that the cloud is simulated.
+// certificate that may do no more than the shipped role allows. It does not know whether the cloud is simulated.
 package up
 
 import (
@@ -24,7 +27,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/inmemory"
 	"github.com/jeroboam-cloud/jeroboam/allinone/lifecycle"
 	"github.com/jeroboam-cloud/jeroboam/allinone/management"
-	"github.com/jeroboam-cloud/jeroboam/allinone/simcloud"
 	"github.com/jeroboam-cloud/jeroboam/internal/cli"
 )
 
@@ -33,20 +35,24 @@ type Command struct {
 	StateDir              string             `default:".jeroboam" type:"path" help:"Where clouds.yaml and management.kubeconfig are written."`
 	DataDir               string             `type:"path" help:"Where data lives; \"data\" in the state directory if empty."`
 	Fresh                 bool               `help:"Start over: delete what an earlier run left in the data directory."`
+	Address               net.IP             `default:"127.0.0.1" help:"Address that the Magnum API listens on."`
 	MagnumPort            int                `default:"9511" help:"Port of the Magnum API."`
-	KeystonePort          int                `default:"5000" help:"Port of the simulated OpenStack."`
+	KeystonePort          int                `placeholder:"5000" help:"Port of the simulated OpenStack: 5000."`
 	ManagementPort        int                `default:"16443" help:"Port of the management cluster's API server; 0 is any."`
 	AdminPort             int                `default:"9512" help:"Port of /metrics, /healthz and /readyz."`
-	WorkloadPorts         inmemory.PortRange `default:"20000-29999" help:"Ports for the API servers of workload clusters."`
-	Simcloud              string             `type:"existingfile" placeholder:"FILE" help:"What the simulated cloud holds (docs/simcloud.md)."`
+	WorkloadPorts         inmemory.PortRange `default:"20000-29999" help:"Ports for the API servers of simulated workload clusters."`
+	Simcloud              string             `type:"existingfile" placeholder:"FILE" xor:"cloud" help:"What the simulated cloud holds (docs/simcloud.md)."`
 	InfrastructureDelay   time.Duration      `default:"0s" help:"How long a simulated machine takes to come, for demonstrations."`
 	FirstCluster          bool               `default:"true" negatable:"" help:"Make a first cluster."`
 	ExitAfterFirstCluster bool               `help:"End, with status 0, when the first cluster is complete."`
-	FirstClusterTimeout   time.Duration      `default:"10m" help:"How long the first cluster may take."`
+	FirstClusterTimeout   time.Duration      `placeholder:"10m" help:"How long the first cluster may take: 10m, with --cloud 40m."`
 	Concurrency           int                `default:"20" help:"Reconciles at a time of each controller."`
 	LogLevel              string             `enum:"debug,info,warn,error" default:"info" help:"How much Jeroboam logs (into allinone.log): debug, info, warn, error."`
 	Output                string             `enum:"text,json" default:"text" help:"Progress as text or as one JSON object a line."`
 	Debug                 string             `placeholder:"ADDRESS" help:"Serve Go profiles there, for example 127.0.0.1:6060."`
+
+	Real  realFlags  `embed:"" group:"A real OpenStack in place of the simulated one:"`
+	First firstFlags `embed:"" group:"The first cluster:"`
 }
 
 // startGCPercent lets the heap grow while everything starts: it is small then, and collecting it took a quarter of the
@@ -60,7 +66,7 @@ type allinone struct {
 	dir       *datadir.Dir
 	logFile   io.Writer
 	log       *slog.Logger
-	cloud     *simcloud.Cloud
+	ground    ground
 	cluster   *management.Cluster
 	progress  *progress
 	gcPercent int // of the garbage collector, when nothing is being started
@@ -68,8 +74,11 @@ type allinone struct {
 
 // Run runs until ctx ends.
 func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if c.DataDir == "" {
-		c.DataDir = filepath.Join(c.StateDir, "data")
+		c.DataDir = filepath.Join(c.StateDir, c.dataName())
 	}
 	dir, err := datadir.Open(c.DataDir)
 	if err != nil {
@@ -98,6 +107,12 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	a := &allinone{Command: c, dir: dir, logFile: logFile, log: log, progress: newProgress(stdout, c.Output == "json")}
+	if a.ground, err = a.findGround(); err != nil {
+		return err
+	}
+	if err := claim(dir, a.ground.name); err != nil {
+		return err
+	}
 	steps, err := a.steps()
 	if err != nil {
 		return err
@@ -112,48 +127,34 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 }
 
 // steps is the whole of the service, in the order it starts.
-func (a *allinone) steps() ([]lifecycle.Step, error) {
-	seed, err := a.seed()
-	if err != nil {
-		return nil, err
-	}
-	a.cloud, err = simcloud.New(simcloud.Options{
-		Seed: seed, Dir: a.dir.Path("simcloud"), BaseURL: a.keystone(), ContainerInfraURL: a.magnum() + "/v1",
-		Log: a.log.With("component", "simcloud"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	a.cluster, err = management.New(management.Options{
+func (a *allinone) steps() (steps []lifecycle.Step, err error) {
+	o := management.Options{
 		Dir: a.dir, APIPort: a.ManagementPort, Kubeconfig: filepath.Join(a.StateDir, "management.kubeconfig"), Log: a.logFile,
-		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Scheduler: scheduler{cloud: a.cloud, delay: a.InfrastructureDelay},
-		Concurrency: a.Concurrency,
-	})
-	if err != nil {
+		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Concurrency: a.Concurrency,
+	}
+	a.ground.management(&o)
+	if a.cluster, err = management.New(o); err != nil {
 		return nil, err
 	}
-	steps := []lifecycle.Step{{Name: "simulated OpenStack", Component: a.simulatedOpenStack()}}
+	steps = append(steps, a.ground.before...)
 	if a.Debug != "" {
 		steps = append(steps, lifecycle.Step{Name: "profiles", Component: management.Profiles(a.Debug)})
 	}
-	cluster := a.cluster.Steps()
-	steps = append(steps, cluster[:len(cluster)-1]...)
-	return append(steps,
-		lifecycle.Step{Name: "Magnum's records", Component: lifecycle.Func{OnStart: a.installRecords}},
-		cluster[len(cluster)-1], // Cluster API: its controllers and ours are those who watch
-		lifecycle.Step{Name: "Jeroboam", Component: &jeroboam{all: a}},
-	), nil
+	steps = append(steps, a.cluster.APISteps()...)
+	steps = append(steps, lifecycle.Step{Name: "Magnum's records", Component: lifecycle.Func{OnStart: a.installRecords}})
+	steps = append(steps, a.cluster.ControllerSteps()...) // they and ours are those who watch
+	steps = append(steps, lifecycle.Step{Name: "Jeroboam", Component: &jeroboam{all: a}})
+	return append(steps, a.ground.after...), nil
 }
 
-func (a *allinone) seed() (*simcloud.Seed, error) {
-	if a.Simcloud == "" {
-		return simcloud.ParseSeed(nil)
+// magnum is where clients reach the Magnum API.
+func (a *allinone) magnum() string {
+	host := a.Address.String()
+	if a.Address.IsUnspecified() {
+		host = "127.0.0.1"
 	}
-	return simcloud.ReadSeed(a.Simcloud)
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(a.MagnumPort))
 }
-
-func (a *allinone) keystone() string { return "http://" + local(a.KeystonePort) }
-func (a *allinone) magnum() string   { return "http://" + local(a.MagnumPort) }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
@@ -162,18 +163,17 @@ func (a *allinone) identity() (*rest.Config, error) { return a.cluster.Client(je
 
 // main runs once everything serves.
 func (a *allinone) main(ctx context.Context) error {
-	path := filepath.Join(a.StateDir, "clouds.yaml")
-	if err := a.cloud.WriteCloudsYAML(path); err != nil {
+	if err := a.ground.writeClouds(); err != nil {
 		return err
 	}
 	debug.SetGCPercent(a.gcPercent)
-	a.progress.serving(a.magnum(), a.keystone(), path)
+	a.progress.serving(a.magnum(), a.ground.user.AuthURL, a.ground.clouds)
 	if a.FirstCluster {
 		if err := a.firstCluster(ctx); err != nil || a.ExitAfterFirstCluster {
 			return err
 		}
 	}
-	a.progress.next(a.StateDir, a.FirstCluster)
+	a.progress.next(a.ground, filepath.Join(a.StateDir, "management.kubeconfig"), a.FirstCluster)
 	<-ctx.Done()
 	return nil
 }

@@ -7,6 +7,9 @@
 //   - all versions but the stored one: the API server keeps a watch cache for each served version, and fills those of the older
 //     ones by calling the conversion webhook for every change of every object.
 //   - machines in Docker.
+//   - of the OpenStack resource controller everything but images, the one kind that the OpenStack provider watches.
+//
+// The OpenStack provider is not linked, so go.mod does not name it: its version and its sum are the bundle's.
 package main
 
 import (
@@ -22,16 +25,18 @@ import (
 	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 )
 
 func main() {
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string) error {
+func run(out, lockFile string) error {
 	sources := []struct{ provider, module, dir string }{
 		{"core", "sigs.k8s.io/cluster-api", "core/config"},
 		{"bootstrap-kubeadm", "sigs.k8s.io/cluster-api", "bootstrap/kubeadm/config"},
@@ -39,46 +44,91 @@ func run(out string) error {
 		{"infrastructure-dev", "sigs.k8s.io/cluster-api/test", "infrastructure/docker/config"},
 	}
 	for _, s := range sources {
-		root, err := moduleDir(s.module)
+		root, err := moduleDir(&bundle.Module{Path: s.module})
 		if err != nil {
 			return err
 		}
 		dir := filepath.Join(root, s.dir)
-		files, err := filepath.Glob(filepath.Join(dir, "crd", "bases", "*.yaml"))
-		if err != nil {
-			return err
-		}
-		if len(files) == 0 {
-			return fmt.Errorf("no custom resource definitions in %s", dir)
-		}
-		objects, err := read(append(files, filepath.Join(dir, "webhook", "manifests.yaml")))
-		if err != nil {
-			return err
-		}
-		b, err := json.Marshal(objects)
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", s.provider, err)
-		}
-		if err := os.WriteFile(filepath.Join(out, s.provider+".json"), b, 0o644); err != nil {
+		if err := write(out, s.provider, filepath.Join(dir, "crd", "bases", "*.yaml"), filepath.Join(dir, "webhook", "manifests.yaml")); err != nil {
 			return err
 		}
 	}
-	return nil
+	return openStack(out, lockFile)
 }
 
-// moduleDir is where a module of go.mod lies in the module cache. "go list -m" would be silent about one that is not there
-// yet, and on a new machine none is.
-func moduleDir(module string) (string, error) {
-	out, err := exec.CommandContext(context.Background(), "go", "mod", "download", "-json", module).Output()
-	var got struct{ Dir, Error string }
+// openStack writes the manifests of what is built from the bundle's lock.
+func openStack(out, lockFile string) error {
+	lock, err := bundle.ReadLock(lockFile)
+	if err != nil {
+		return err
+	}
+	dirs := map[string]string{}
+	for i := range lock.Modules {
+		m := &lock.Modules[i]
+		if m.Name != "capo" && m.Name != "orc" {
+			continue
+		}
+		if dirs[m.Name], err = moduleDir(m); err != nil {
+			return err
+		}
+	}
+	if len(dirs) != 2 {
+		return fmt.Errorf("%s does not have both modules, capo and orc", lockFile)
+	}
+	config := filepath.Join(dirs["capo"], "config")
+	return write(out, "infrastructure-openstack",
+		filepath.Join(config, "crd", "bases", "*.yaml"), filepath.Join(config, "webhook", "manifests.yaml"), filepath.Join(config, "rbac", "role.yaml"),
+		filepath.Join(dirs["orc"], "config", "crd", "bases", "openstack.k-orc.cloud_images.yaml"))
+}
+
+// write puts the objects of all files that match into the file of a provider.
+func write(out, provider string, patterns ...string) error {
+	var files []string
+	for _, p := range patterns {
+		found, err := filepath.Glob(p)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return fmt.Errorf("%s: no such file", p)
+		}
+		files = append(files, found...)
+	}
+	objects, err := read(files)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(objects)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", provider, err)
+	}
+	return os.WriteFile(filepath.Join(out, provider+".json"), b, 0o644)
+}
+
+// moduleDir is where a module lies in the module cache: the version of go.mod where m names none. "go list -m" would be silent
+// about one that is not there yet, and on a new machine none is.
+func moduleDir(m *bundle.Module) (string, error) {
+	name := m.Path
+	if m.Version != "" {
+		name += "@" + m.Version
+	}
+	cmd := exec.CommandContext(context.Background(), "go", "mod", "download", "-json", name)
+	if m.Private {
+		cmd.Env = append(os.Environ(), "GONOSUMDB="+m.Path) // the lock's sum stands in for the database's
+	}
+	out, err := cmd.Output()
+	var got struct{ Dir, Sum, Error string }
 	if jsonErr := json.Unmarshal(out, &got); jsonErr != nil && err == nil {
 		err = jsonErr
 	}
 	if got.Error != "" {
 		err = errors.New(got.Error)
 	}
+	if err == nil && m.Sum != "" && m.Sum != got.Sum {
+		err = fmt.Errorf("its sum is %s, and must be %s", got.Sum, m.Sum)
+	}
 	if err != nil {
-		return "", fmt.Errorf("download module %s: %w", module, err)
+		return "", fmt.Errorf("download module %s: %w", name, err)
 	}
 	return got.Dir, nil
 }
