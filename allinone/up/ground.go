@@ -120,6 +120,9 @@ func magnumConf(address net.IP, port int, u realcloud.ServiceUser) []byte {
 		[2]string{"project_domain_id", u.ProjectDomainID}, [2]string{"project_domain_name", u.ProjectDomainName},
 		[2]string{"region_name", u.Region}, [2]string{"cafile", u.CAFile}, [2]string{"insecure", insecure})
 	section("capi_client", [2]string{"endpoint_type", u.Interface + "URL"}, [2]string{"ca_file", u.CAFile}, [2]string{"insecure", insecure})
+	for _, service := range []string{"nova", "glance", "neutron", "octavia", "cinder"} { // as the entry's own clients do
+		section(service+"_client", [2]string{"endpoint_type", u.Interface + "URL"})
+	}
 	section("quotas", [2]string{"max_clusters_per_project", "100"})
 	return []byte(b.String())
 }

@@ -80,8 +80,11 @@ func TestMagnumConf(t *testing.T) {
 	}
 	want := openstack.Settings{
 		AuthURL: user.AuthURL, Username: "magnum", Password: user.Password, ProjectName: "service", Region: "RegionOne",
-		UserDomainName: "Default", ProjectDomainID: "default", CAFile: ca, Insecure: true, EndpointType: "internalURL",
-		TokenCacheTime: 300 * time.Second,
+		UserDomainName: "Default", ProjectDomainID: "default", CAFile: ca, Insecure: true,
+		TokenCacheTime: 300 * time.Second, Endpoints: map[string]openstack.Endpoint{},
+	}
+	for _, service := range []string{openstack.Compute, openstack.Images, openstack.Networks, openstack.LoadBalancer, openstack.Volumes} {
+		want.Endpoints[service] = openstack.Endpoint{Type: "internalURL"}
 	}
 	if diff := cmp.Diff(visible(want), visible(c.OpenStack)); diff != "" {
 		t.Error(diff)
