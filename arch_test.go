@@ -28,7 +28,7 @@ func floors() [][]string {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
 			"internal/remote",
 		},
-		3: {"internal/store", "internal/capi", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend"},
+		3: {"internal/store", "internal/capi", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image"},
 		4: {
 			"internal/api", "internal/controller", "internal/controller/cluster",
 			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",

@@ -173,7 +173,7 @@ func (b *builder) makeImage(ctx context.Context, img *Image) error {
 		return err
 	}
 	b.index.Images = append(b.index.Images, IndexImage{
-		Name: img.Name, Version: img.Version, Reference: img.Reference, Digest: digest.String(), Group: img.Group,
+		Name: img.Name, Version: img.Version, Reference: img.Reference, Aliases: img.Aliases, Digest: digest.String(), Group: img.Group,
 	})
 	return nil
 }

@@ -235,6 +235,15 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 			p.problem(p.at("images", i, "reference"), "another image is %s", img.Reference)
 		}
 		seen[img.Reference] = true
+		for j, alias := range img.Aliases {
+			if err := registry.CheckReference(alias); err != nil {
+				p.problem(p.at("images", i, "aliases", j), "not an image's full reference: %v", err)
+			}
+			if seen[alias] {
+				p.problem(p.at("images", i, "aliases", j), "another image is %s", alias)
+			}
+			seen[alias] = true
+		}
 		for at, program := range img.Programs {
 			p.absolute(at, "images", i, "programs", at)
 			p.hasProgram(l, program, used, "images", i, "programs", at)

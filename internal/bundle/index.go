@@ -45,12 +45,13 @@ type IndexFile struct {
 
 // IndexImage is an image of the bundle.
 type IndexImage struct {
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	Reference string `json:"reference"`
-	Digest    string `json:"digest"`
-	Size      int64  `json:"size"`
-	Group     string `json:"group,omitempty"`
+	Name      string   `json:"name"`
+	Version   string   `json:"version"`
+	Reference string   `json:"reference"`
+	Aliases   []string `json:"aliases,omitempty"`
+	Digest    string   `json:"digest"`
+	Size      int64    `json:"size"`
+	Group     string   `json:"group,omitempty"`
 }
 
 // writeIndex completes a bundle.
@@ -114,6 +115,17 @@ func (b *Bundle) File(name string) (path string, entry IndexFile, err error) {
 		}
 	}
 	return "", IndexFile{}, fmt.Errorf("the bundle has no file %q", name)
+}
+
+// CNI are the paths of the bundle's CNI plugins.
+func (b *Bundle) CNI() []string {
+	var out []string
+	for _, f := range b.Index.Files {
+		if f.Kind == "file" && strings.HasPrefix(f.Path, "cni/") {
+			out = append(out, filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path)))
+		}
+	}
+	return out
 }
 
 // Image is the image with that name ("etcd"); the error says that there is none.

@@ -89,6 +89,7 @@ type File struct {
 type Image struct {
 	Artefact   `yaml:",inline"`
 	Reference  string            `yaml:"reference"`
+	Aliases    []string          `yaml:"aliases"`  // further names that nodes ask for it by
 	Programs   map[string]string `yaml:"programs"` // path in the image -> program
 	Packages   []string          `yaml:"packages"` // Debian packages whose files it has
 	Paths      []string          `yaml:"paths"`    // which of their files: path prefixes

@@ -7,7 +7,8 @@ import (
 
 // MagnumName is the name an image must have in the registry that a cluster's label container_infra_prefix names, without the
 // prefix: "registry.k8s.io/kube-apiserver:v1.36.4" is "kube-apiserver:v1.36.4". The rules are those of magnum-cluster-api
-// (image_utils.py); an image of another source has no name there, and a workload cluster cannot use it.
+// (image_utils.py), and metrics-server's, which it does not know; an image of another source has no name there, and a workload
+// cluster cannot use it.
 func MagnumName(reference string) (string, error) {
 	host, rest, _ := strings.Cut(reference, "/")
 	owner, name, nested := strings.Cut(rest, "/")
@@ -17,7 +18,7 @@ func MagnumName(reference string) (string, error) {
 	case host == "quay.io" && owner == "cilium" && nested:
 		return "cilium-" + name, nil
 	case host == "docker.io" && owner == "k8scloudprovider" && nested,
-		host == "registry.k8s.io" && nested && (owner == "provider-os" || owner == "coredns" || owner == "autoscaling"):
+		host == "registry.k8s.io" && nested && (owner == "provider-os" || owner == "coredns" || owner == "autoscaling" || owner == "metrics-server"):
 		return name, nil
 	case (host == "registry.k8s.io" && owner == "sig-storage" || host == "gcr.io" && owner == "k8s-staging-sig-storage") && nested:
 		if strings.HasPrefix(name, "livenessprobe:") {

@@ -32,12 +32,7 @@ func (b *Bundle) Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	images, err := registry.Handler(layout, func(reference string) []string {
-		if name, err := MagnumName(reference); err == nil {
-			return []string{"magnum/" + name}
-		}
-		return nil
-	})
+	images, err := registry.Handler(layout, b.served)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +49,23 @@ func (b *Bundle) Handler() (http.Handler, error) {
 		http.ServeFile(w, r, filepath.Join(b.Dir, indexFile))
 	})
 	return mux, nil
+}
+
+// served are the names that an image has beside its own.
+func (b *Bundle) served(reference string) []string {
+	names := []string{reference}
+	for _, i := range b.Index.Images {
+		if i.Reference == reference {
+			names = append(names, i.Aliases...)
+		}
+	}
+	out := names[1:]
+	for _, n := range names {
+		if name, err := MagnumName(n); err == nil {
+			out = append(out, "magnum/"+name)
+		}
+	}
+	return out
 }
 
 // Serve serves a bundle over TLS until the context ends.

@@ -224,12 +224,14 @@ type mirrored struct {
 func (c *bundleShowCommand) showImages(streams Streams, b *bundle.Bundle) error {
 	var list []mirrored
 	for _, i := range b.Index.Images {
-		m := mirrored{Source: i.Reference, Digest: i.Digest}
-		if name, err := bundle.MagnumName(i.Reference); err == nil && c.Prefix != "" {
-			m.Mirror = c.Prefix + "/" + name
-		}
-		if m.Mirror != "" || c.Prefix == "" {
-			list = append(list, m)
+		for _, ref := range append([]string{i.Reference}, i.Aliases...) {
+			m := mirrored{Source: ref, Digest: i.Digest}
+			if name, err := bundle.MagnumName(ref); err == nil && c.Prefix != "" {
+				m.Mirror = c.Prefix + "/" + name
+			}
+			if m.Mirror != "" || c.Prefix == "" {
+				list = append(list, m)
+			}
 		}
 	}
 	if c.Output == "json" {

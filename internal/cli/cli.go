@@ -27,6 +27,7 @@ type commands struct {
 	Deploy    deployCommand    `cmd:"" help:"Deploy the management cluster and what belongs to it, from an operator's OpenStack-Ansible configuration."`
 	Inventory inventoryCommand `cmd:"" help:"Read an operator's OpenStack-Ansible configuration and show its inventory."`
 	Bundle    bundleCommand    `cmd:"" help:"Make, check and serve what a deployment needs, for hosts without a way out."`
+	Image     imageCommand     `cmd:"" help:"Make images that nodes of workload clusters boot from, and bring them to Glance."`
 	Proxy     proxyCommand     `cmd:"" help:"Reach private workload clusters through Neutron's network namespaces."`
 	Labels    labelsCommand    `cmd:"" help:"List the labels of clusters and node groups that have a meaning here."`
 	Version   versionCommand   `cmd:"" help:"Say which build this is."`
