@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 // rootfs is one root file system, made of Debian packages only and kept as a tar.
@@ -80,17 +82,13 @@ func (l *Lab) makeRootfs(ctx context.Context, r rootfs) error {
 	cmd := exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--components=main",
 		"--include="+strings.Join(r.packages, ","), "bookworm", tmp)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mmdebstrap: %w: %s", err, tail(out))
+		return fmt.Errorf("mmdebstrap: %w: %s", err, machine.Tail(out))
 	}
 	if !r.compress {
 		return os.Rename(tmp, final)
 	}
-	if err := command(ctx, "xz", "-0", "-T2", "-f", tmp); err != nil {
+	if err := machine.Command(ctx, "xz", "-0", "-T2", "-f", tmp); err != nil {
 		return err
 	}
 	return os.Rename(tmp+".xz", final)
-}
-
-func tail(out []byte) string {
-	return strings.TrimSpace(string(out[max(0, len(out)-2000):]))
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 // makeDeployDir writes openstack_deploy, the operator's directory: the files of the document Jeroboam started from with the
@@ -26,7 +28,7 @@ func (l *Lab) makeDeployDir(ctx context.Context) error {
 		return err
 	}
 	files := l.deployFiles()
-	if command(ctx, "unshare", "--net", "ip", "link", "add", "geneve0", "type", "geneve", "external") != nil {
+	if machine.Command(ctx, "unshare", "--net", "ip", "link", "add", "geneve0", "type", "geneve", "external") != nil {
 		files["user_lab.yml"] = "# This machine's kernel has no geneve, which Cilium's nodes reach each other through.\ncilium_helm_values:\n  tunnelProtocol: vxlan\n"
 	}
 	for name, text := range files {

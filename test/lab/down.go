@@ -7,11 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 // Down removes the lab and everything a killed run may have left: processes, cgroups, mounts, the directory. Nothing of it is
@@ -24,22 +25,20 @@ func (l *Lab) Down(ctx context.Context) error {
 		return err
 	}
 	for _, h := range l.Hosts {
-		if l.holder() != 0 {
-			_ = l.inside(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", h.Container, "-k") // it may not run
+		if l.holder().PID() != 0 {
+			_ = l.holder().Run(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", h.Container, "-k") // it may not run
 		}
 	}
-	if pid := l.holder(); pid != 0 {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-	}
-	if err := waitFor(ctx, 30*time.Second, func() error { return l.removeCgroups() }); err != nil {
+	if err := l.holder().Kill(); err != nil {
 		return err
 	}
-	if err := l.restoreSysctls(); err != nil {
+	if err := machine.WaitFor(ctx, 30*time.Second, func() error { return machine.RemoveCgroups(l.containerPrefix()) }); err != nil {
 		return err
 	}
-	_ = os.Remove("/run/jeroboam-lab-cgroup") // an empty directory, where the mount was in the lab's namespace
+	if err := l.sysctls().Restore(l.Err); err != nil {
+		return err
+	}
+	_ = os.Remove(scratch) // an empty directory, where the mount was in the lab's namespace
 	return os.RemoveAll(l.Dir)
 }
 
@@ -61,71 +60,6 @@ func (l *Lab) marked() error {
 	return nil
 }
 
-// removeCgroups removes the empty cgroups of the lab's containers, and kills what is left in the others.
-func (l *Lab) removeCgroups() error {
-	var left []string
-	for _, pattern := range []string{"/sys/fs/cgroup/*/lxc.*." + l.containerPrefix() + "*", "/sys/fs/cgroup/lxc.*." + l.containerPrefix() + "*"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return err
-		}
-		for _, dir := range found {
-			if err := removeCgroup(dir); err != nil {
-				left = append(left, err.Error())
-			}
-		}
-	}
-	pivots, err := filepath.Glob("/sys/fs/cgroup/*/lxc.pivot")
-	if err != nil {
-		return err
-	}
-	for _, dir := range pivots {
-		_ = os.Remove(dir) // LXC's own; it goes when it is empty
-	}
-	if len(left) > 0 {
-		return errors.New(strings.Join(left, "; "))
-	}
-	return nil
-}
-
-func removeCgroup(top string) error {
-	var dirs []string
-	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && d.IsDir() {
-			dirs = append(dirs, path)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	slices.Reverse(dirs) // children first
-	for _, dir := range dirs {
-		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			killAll(dir)
-			return err
-		}
-	}
-	return nil
-}
-
-// killAll kills the processes of one cgroup: they belong to a container of the lab's.
-func killAll(dir string) {
-	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(string(procs)) {
-		var pid int
-		if _, err := fmt.Sscan(line, &pid); err == nil && pid > 1 {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // gone is as good
-		}
-	}
-}
-
 // Power pulls a host's plug or puts it back.
 func (l *Lab) Power(ctx context.Context, name string, on bool) error {
 	if err := l.load(); err != nil {
@@ -138,7 +72,7 @@ func (l *Lab) Power(ctx context.Context, name string, on bool) error {
 	if on {
 		return l.startHost(ctx, l.Hosts[i])
 	}
-	return l.inside(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", l.Hosts[i].Container, "-k")
+	return l.holder().Run(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", l.Hosts[i].Container, "-k")
 }
 
 // Exec runs a command on the deploy host: in the lab's network, with variables that say where things are.
@@ -146,7 +80,7 @@ func (l *Lab) Exec(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("exec -- which command?")
 	}
-	cmd, err := l.enter(ctx, args...)
+	cmd, err := l.holder().Enter(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 // makeHost unpacks a host's root file system and writes what makes it that host.
@@ -20,7 +23,7 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 	if h.Balancer {
 		image = "balancer"
 	}
-	if err := command(ctx, "tar", "-C", root, "-xpf", l.cached(image)); err != nil {
+	if err := machine.Command(ctx, "tar", "-C", root, "-xpf", l.cached(image)); err != nil {
 		return err
 	}
 	public, err := os.ReadFile(l.path("ssh", "id_ed25519.pub"))
@@ -48,32 +51,11 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 
 func (l *Lab) root(h Host) string { return l.path("hosts", h.Container, "rootfs") }
 
-// containerConfig is the LXC container that is the host. proc:mixed keeps the machine's sysctls read-only; those that
-// software on a real host writes are covered by small files of the host's own (shield).
+// containerConfig is the LXC container that is the host.
 func containerConfig(h Host, root string) string {
-	lines := []string{
-		"lxc.uts.name = " + h.Name,
-		"lxc.rootfs.path = dir:" + root,
-		"lxc.apparmor.profile = unconfined",
-		"lxc.mount.auto = proc:mixed sys:rw cgroup:rw:force",
-		"lxc.cap.drop =",
-		"lxc.cgroup.devices.allow = a",
-		"lxc.pty.max = 1024",
-		"lxc.mount.entry = /dev/kmsg dev/kmsg none bind,create=file 0 0",
-		"lxc.net.0.type = veth",
-		"lxc.net.0.link = br-lab",
-		"lxc.net.0.flags = up",
-		"lxc.net.0.veth.pair = " + h.Name,
-		"lxc.net.0.hwaddr = " + mac(h),
-		"lxc.init.cmd = /lib/systemd/systemd",
-		"lxc.signal.halt = SIGRTMIN+4",
-	}
-	for name := range shield() {
-		if _, err := os.Stat(filepath.Join("/proc/sys", name)); err == nil {
-			lines = append(lines, fmt.Sprintf("lxc.mount.entry = %s/etc/lab-sysctl/%s proc/sys/%s none bind 0 0", root, strings.ReplaceAll(name, "/", "."), name))
-		}
-	}
-	return strings.Join(lines, "\n") + "\n"
+	return machine.Container{
+		Hostname: h.Name, Root: root, Bridge: "br-lab", Veth: h.Name, MAC: mac(h), More: []string{"lxc.init.cmd = /lib/systemd/systemd"},
+	}.Config()
 }
 
 func mac(h Host) string {
@@ -81,28 +63,6 @@ func mac(h Host) string {
 	var n int
 	_, _ = fmt.Sscan(last, &n) // an address of ours
 	return fmt.Sprintf("00:16:3e:4c:41:%02x", n)
-}
-
-// shield is the global sysctls that a Kubernetes host writes, with the value a fresh host has. Containers of one kernel
-// share them, so without the shield a lab would change the machine: kubelet did, in the trial.
-func shield() map[string]string {
-	return map[string]string{
-		"kernel/panic":                     "0",
-		"kernel/panic_on_oops":             "0",
-		"kernel/pid_max":                   "4194304",
-		"kernel/keys/root_maxkeys":         "1000000",
-		"kernel/keys/root_maxbytes":        "25000000",
-		"kernel/timer_migration":           "1", // Cilium writes this one and the next, which the kernel never takes back
-		"kernel/unprivileged_bpf_disabled": "2",
-		"vm/overcommit_memory":             "0",
-		"vm/panic_on_oom":                  "0",
-		"vm/swappiness":                    "60",
-		"vm/max_map_count":                 "65530",
-		"fs/inotify/max_queued_events":     "16384",
-		"fs/inotify/max_user_instances":    "128",
-		"fs/inotify/max_user_watches":      "192536",
-		"net/netfilter/nf_conntrack_max":   "262144",
-	}
 }
 
 func hostFiles(h Host, all []Host) map[string]string {
@@ -128,13 +88,8 @@ func hostFiles(h Host, all []Host) map[string]string {
 		"etc/lxc/lxc-openstack.conf": lxcOpenStack,
 		"etc/sysctl.d/99-lab.conf":   "net.ipv4.ip_forward=1\n",
 	}
-	for name, value := range shield() {
-		file := "etc/lab-sysctl/" + strings.ReplaceAll(name, "/", ".")
-		files[file] = value + "\n"
-		if _, err := os.Stat(filepath.Join("/proc/sys", name)); err == nil {
-			nested += "lxc.mount.entry = /" + file + " proc/sys/" + name + " none bind 0 0\n"
-		}
-	}
+	maps.Copy(files, machine.ShieldFiles())
+	nested += strings.Join(machine.ShieldMounts(""), "\n") + "\n"
 	files["usr/share/lxc/config/common.conf.d/90-lab.conf"] = nested
 	return files
 }
@@ -168,17 +123,17 @@ func (l *Lab) hostLinks(ctx context.Context, root string, h Host) error {
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return err
 	}
-	if err := command(ctx, "cp", "--reflink=auto", l.cached("container"), filepath.Join(base, "rootfs.tar.xz")); err != nil {
+	if err := machine.Command(ctx, "cp", "--reflink=auto", l.cached("container"), filepath.Join(base, "rootfs.tar.xz")); err != nil {
 		return err
 	}
 	enable := []string{"systemd-networkd", "ssh", "lxc"}
 	if h.Balancer {
 		enable = append(enable, "haproxy")
 	}
-	if err := command(ctx, "systemctl", append([]string{"--root", root, "--quiet", "enable"}, enable...)...); err != nil {
+	if err := machine.Command(ctx, "systemctl", append([]string{"--root", root, "--quiet", "enable"}, enable...)...); err != nil {
 		return err
 	}
-	return command(ctx, "systemctl", "--root", root, "--quiet", "mask", "lxc-net.service", "systemd-networkd-wait-online.service",
+	return machine.Command(ctx, "systemctl", "--root", root, "--quiet", "mask", "lxc-net.service", "systemd-networkd-wait-online.service",
 		"systemd-udev-settle.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
 }
 
@@ -191,7 +146,7 @@ func (l *Lab) hostKey(ctx context.Context, root string, h Host) error {
 	}
 	key := filepath.Join(root, "etc/ssh/ssh_host_ed25519_key")
 	_, _ = os.Remove(key), os.Remove(key+".pub") // not there is as good
-	if err := command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", h.Name, "-f", key); err != nil {
+	if err := machine.Command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", h.Name, "-f", key); err != nil {
 		return err
 	}
 	public, err := os.ReadFile(key + ".pub")
@@ -227,21 +182,21 @@ func writeFiles(root string, files map[string]string) error {
 }
 
 func (l *Lab) startHost(ctx context.Context, h Host) error {
-	if err := l.inside(ctx, "lxc-start", "-P", l.path("hosts"), "-n", h.Container, "-o", l.path("log", h.Name+".log"), "-l", "WARN"); err != nil {
+	if err := l.holder().Run(ctx, "lxc-start", "-P", l.path("hosts"), "-n", h.Container, "-o", l.path("log", h.Name+".log"), "-l", "WARN"); err != nil {
 		log, _ := os.ReadFile(l.path("log", h.Name+".log")) // says why, if it is there
-		return fmt.Errorf("%w\n%s", err, tail(log))
+		return fmt.Errorf("%w\n%s", err, machine.Tail(log))
 	}
 	return nil
 }
 
 // ssh is a command on a host, as the deployer gives it.
 func (l *Lab) ssh(ctx context.Context, h Host, command string) (*exec.Cmd, error) {
-	return l.enter(ctx, "ssh", "-i", l.path("ssh", "id_ed25519"), "-o", "UserKnownHostsFile="+l.path("ssh", "known_hosts"),
+	return l.holder().Enter(ctx, "ssh", "-i", l.path("ssh", "id_ed25519"), "-o", "UserKnownHostsFile="+l.path("ssh", "known_hosts"),
 		"-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR", "root@"+h.Address, command)
 }
 
 func (l *Lab) waitHost(ctx context.Context, h Host) error {
-	return waitFor(ctx, 3*time.Minute, func() error {
+	return machine.WaitFor(ctx, 3*time.Minute, func() error {
 		cmd, err := l.ssh(ctx, h, "systemctl is-system-running; systemctl --failed --no-legend --plain")
 		if err != nil {
 			return err

@@ -8,11 +8,9 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
-	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 // Addresses of the lab. They are those of the document Jeroboam started from, so that its configuration fits as it is; they
@@ -68,11 +66,6 @@ func layout(hosts int) ([]Host, error) {
 	return nil, fmt.Errorf("a lab has 1 or 3 hosts, not %d", hosts)
 }
 
-type step struct {
-	name string
-	do   func(context.Context) error
-}
-
 // Up makes the lab.
 func (l *Lab) Up(ctx context.Context, hosts int) error {
 	var err error
@@ -82,30 +75,19 @@ func (l *Lab) Up(ctx context.Context, hosts int) error {
 	for i := range l.Hosts {
 		l.Hosts[i].Container = l.containerPrefix() + l.Hosts[i].Name
 	}
-	return l.steps(ctx, []step{
-		{"needed programs", l.checkPrograms},
-		{"root file systems in the cache", l.fillCache},
-		{"remove what an earlier run left", func(ctx context.Context) error { return (&Lab{Dir: l.Dir, Out: l.Out, Err: l.Err}).Down(ctx) }},
-		{"room for the hosts among inotify's instances", l.checkInotify},
-		{"directory, keys and list of hosts", l.makeDir},
-		{"namespaces and the bridge between hosts", l.makeNamespaces},
-		{"hosts on disk", l.eachHost(l.makeHost)},
-		{"hosts started", l.eachHost(l.startHost)},
-		{"hosts answer and have finished booting", l.eachHost(l.waitHost)},
-		{"the operator's configuration", l.makeDeployDir},
-		{"sysctls of the machine are untouched", l.checkSysctls},
+	return machine.Steps(ctx, l.Out, []machine.Step{
+		{Name: "needed programs", Do: l.checkPrograms},
+		{Name: "root file systems in the cache", Do: l.fillCache},
+		{Name: "remove what an earlier run left", Do: func(ctx context.Context) error { return (&Lab{Dir: l.Dir, Out: l.Out, Err: l.Err}).Down(ctx) }},
+		{Name: "room for the hosts among inotify's instances", Do: l.checkInotify},
+		{Name: "directory, keys and list of hosts", Do: l.makeDir},
+		{Name: "namespaces and the bridge between hosts", Do: l.makeNamespaces},
+		{Name: "hosts on disk", Do: l.eachHost(l.makeHost)},
+		{Name: "hosts started", Do: l.eachHost(l.startHost)},
+		{Name: "hosts answer and have finished booting", Do: l.eachHost(l.waitHost)},
+		{Name: "the operator's configuration", Do: l.makeDeployDir},
+		{Name: "sysctls of the machine are untouched", Do: func(context.Context) error { return l.sysctls().Check() }},
 	})
-}
-
-func (l *Lab) steps(ctx context.Context, steps []step) error {
-	began := time.Now()
-	for i, s := range steps {
-		if err := s.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		_, _ = fmt.Fprintf(l.Out, "[%2d/%d %5.1fs] %s\n", i+1, len(steps), time.Since(began).Seconds(), s.name) // progress only
-	}
-	return nil
 }
 
 // eachHost is one host after the other: the work is the disk's, and there is one disk.
@@ -121,20 +103,10 @@ func (l *Lab) eachHost(do func(context.Context, Host) error) func(context.Contex
 }
 
 func (l *Lab) checkPrograms(context.Context) error {
-	var missing []string
-	for program, pkg := range map[string]string{
+	return machine.CheckPrograms(map[string]string{
 		"lxc-start": "lxc", "mmdebstrap": "mmdebstrap", "ssh-keygen": "openssh-client", "nsenter": "util-linux", "ip": "iproute2",
 		"xz": "xz-utils",
-	} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, pkg)
-		}
-	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return fmt.Errorf("not installed: apt-get install --no-install-recommends %s", strings.Join(missing, " "))
-	}
-	return nil
+	})
 }
 
 func (l *Lab) makeDir(ctx context.Context) error {
@@ -146,10 +118,10 @@ func (l *Lab) makeDir(ctx context.Context) error {
 	if err := os.Chmod(l.path("ssh"), 0o700); err != nil {
 		return err
 	}
-	if err := command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "jeroboam-lab", "-f", l.path("ssh", "id_ed25519")); err != nil {
+	if err := machine.Command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "jeroboam-lab", "-f", l.path("ssh", "id_ed25519")); err != nil {
 		return err
 	}
-	if err := l.rememberSysctls(); err != nil {
+	if err := l.sysctls().Remember(); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(l.Hosts, "", "  ")
@@ -169,13 +141,4 @@ func (l *Lab) load() error {
 		return err
 	}
 	return json.Unmarshal(text, &l.Hosts)
-}
-
-// command runs a program and puts what it said into the error.
-func command(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 func TestDownLeavesStrangersAlone(t *testing.T) {
@@ -23,28 +25,6 @@ func TestDownLeavesStrangersAlone(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "thesis.tex")); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestHolder: a process id that was given to another process is not the lab's.
-func TestHolder(t *testing.T) {
-	l := &Lab{Dir: t.TempDir()}
-	for _, c := range []struct {
-		reason, text string
-		want         int
-	}{
-		{"this very process", holderText(os.Getpid()), os.Getpid()},
-		{"the id was used again", strings.Replace(holderText(os.Getpid()), " ", " 1", 1), 0},
-		{"init is nobody's", holderText(1), 0},
-		{"half written", "12", 0},
-		{"nonsense", "a b", 0},
-	} {
-		if err := os.WriteFile(filepath.Join(l.Dir, "holder"), []byte(c.text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if got := l.holder(); got != c.want {
-			t.Errorf("%s: %d, want %d", c.reason, got, c.want)
-		}
 	}
 }
 
@@ -121,7 +101,7 @@ func TestLab(t *testing.T) {
 	if got := onHost("echo 10 > /proc/sys/kernel/panic; cat /proc/sys/kernel/panic"); got != "10" {
 		t.Errorf("a host cannot set its own kernel.panic: %s", got)
 	}
-	if err := l.checkSysctls(t.Context()); err != nil {
+	if err := l.sysctls().Check(); err != nil {
 		t.Error(err)
 	}
 	// The plug is pulled and put back; the disk has kept what was on it.
@@ -135,7 +115,7 @@ func TestLab(t *testing.T) {
 		t.Fatal(err)
 	}
 	onHost("test -e /root/kept")
-	holder := l.holder()
+	holder := l.holder().PID()
 	if err := l.Down(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -145,14 +125,14 @@ func TestLab(t *testing.T) {
 	if left, _ := filepath.Glob("/sys/fs/cgroup/*/lxc.*." + l.containerPrefix() + "*"); len(left) > 0 {
 		t.Errorf("cgroups are left: %v", left)
 	}
-	if err := waitFor(t.Context(), 10*time.Second, func() error { return gone(t.Context(), holder, host.Container) }); err != nil {
+	if err := machine.WaitFor(t.Context(), 10*time.Second, func() error { return gone(t.Context(), holder, host.Container) }); err != nil {
 		t.Error(err)
 	}
 }
 
 // gone is an error while a process of the lab is there.
 func gone(ctx context.Context, holder int, container string) error {
-	if startTime(holder) != "" {
+	if machine.StartTime(holder) != "" {
 		return errors.New("the process that holds the namespaces lives")
 	}
 	out, err := exec.CommandContext(ctx, "ps", "-eo", "args").Output()

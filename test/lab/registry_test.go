@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
 // hostsTOML lets containerd ask the bundle's server in place of a registry, as docs/bundle.md says.
@@ -39,7 +41,7 @@ func TestControlPlaneFromRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := l.path("ssh", "bundle-ca.crt")
-	serve, err := l.enter(t.Context(), jeroboam, "bundle", "serve", bundle, "--listen", gateway+":5443", "--ca-out", ca)
+	serve, err := l.holder().Enter(t.Context(), jeroboam, "bundle", "serve", bundle, "--listen", gateway+":5443", "--ca-out", ca)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func TestControlPlaneFromRegistry(t *testing.T) {
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := waitFor(t.Context(), time.Minute, func() error { _, err := os.Stat(ca); return err }); err != nil {
+	if err := machine.WaitFor(t.Context(), time.Minute, func() error { _, err := os.Stat(ca); return err }); err != nil {
 		t.Fatalf("%v: %s", err, served.String())
 	}
 	authority, err := os.ReadFile(ca)
