@@ -56,6 +56,22 @@ lab-up: ## "physical hosts" on this machine, for jeroboam deploy: make lab-up AR
 lab-down: ## remove them and all their traces
 	@go run ./test/lab down $(ARGS)
 
+.PHONY: cloud-up
+cloud-up: ## a real OpenStack on this machine: Debian's own, in a container (root, Debian 12; docs/cloud.md)
+	@go run ./test/cloud up $(ARGS)
+
+.PHONY: cloud-down
+cloud-down: ## remove it and all its traces
+	@go run ./test/cloud down $(ARGS)
+
+.PHONY: cloud-status
+cloud-status: ## which of its services answers
+	@go run ./test/cloud status $(ARGS)
+
+.PHONY: e2e-cloudhost
+e2e-cloudhost: ## the cloud itself: made, killed half way, made again, a server and a load balancer in it, and nothing left (root, Debian 12)
+	@go test -count=1 -timeout 60m -v ./test/cloud/... $(ARGS)
+
 .PHONY: e2e-lab
 e2e-lab: ## the lab itself: a host is made, interrupted, made again, loses power, and leaves nothing (root, Debian 12)
 	@go test -count=1 -timeout 30m -v ./test/lab
