@@ -79,7 +79,7 @@ func TestConfigurationNamesWhatIsThere(t *testing.T) {
 
 func TestUWSGI(t *testing.T) {
 	const debian = "[uwsgi]\nplugins = python3,apparmor\napparmor-profile = keystone\nprocesses = 8\nthreads = 32\nname = x\n"
-	if diff := cmp.Diff("[uwsgi]\nplugins = python3\nprocesses = 2\nthreads = 4\nname = x\n", uwsgi("keystone", debian)); diff != "" {
+	if diff := cmp.Diff("[uwsgi]\nplugins = python3\nprocesses = 2\nthreads = 4\nname = x\nadd-header = Connection: close\n", uwsgi("keystone", debian)); diff != "" {
 		t.Error(diff)
 	}
 	if got := uwsgi("nova", debian); !strings.Contains(got, "threads = 1\n") {

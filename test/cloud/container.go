@@ -35,8 +35,9 @@ func masked() []string {
 }
 
 // uwsgiRecipe is what is changed in Debian's uwsgi files: few processes, and one thread where there is eventlet
-// (greenlet.error: cannot switch to a different thread). Keystone's plugin ends it where the kernel has no AppArmor.
-const uwsgiRecipe = "1"
+// (greenlet.error: cannot switch to a different thread). Keystone's plugin ends it where the kernel has no AppArmor. uwsgi
+// closes a connection after every answer; it has to say so, or clients send the next request into it and read an EOF.
+const uwsgiRecipe = "2"
 
 func uwsgi(service, text string) string {
 	threads := "1"
@@ -47,6 +48,7 @@ func uwsgi(service, text string) string {
 		text = regexp.MustCompile(`(?m)^`+key+`\s*=.*$`).ReplaceAllString(text, key+" = "+value)
 	}
 	text = strings.ReplaceAll(text, ",apparmor", "")
+	text = strings.TrimRight(text, "\n") + "\nadd-header = Connection: close\n"
 	return regexp.MustCompile(`(?m)^apparmor-profile.*\n`).ReplaceAllString(text, "")
 }
 

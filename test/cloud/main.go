@@ -32,6 +32,7 @@ const usage = `usage: cloud COMMAND [--dir DIR] ...
   status               which service answers
   exec -- COMMAND...   run a command in the cloud's network, with $OS_CLIENT_CONFIG_FILE set to its clouds.yaml
   inside -- COMMAND... run a command in the cloud's own container
+  image                make a small image with cloud-init, if there is none, and say where it is
   packages             fill the cache with the root file system, make nothing
 `
 
@@ -96,6 +97,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return cloud.Down(ctx)
 	case "packages":
 		return cloud.makeRootfs(ctx)
+	case "image":
+		return cloud.Image(ctx)
 	case "exec":
 		return cloud.Exec(ctx, flags.Args())
 	case "inside":
