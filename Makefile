@@ -70,7 +70,7 @@ cloud-status: ## which of its services answers
 
 .PHONY: e2e-cloudhost
 e2e-cloudhost: ## the cloud itself: made, killed half way, made again, a server and a load balancer in it, and nothing left (root, Debian 12)
-	@go test -count=1 -timeout 60m -v ./test/cloud/... $(ARGS)
+	@CLOUD_TEST=1 go test -count=1 -timeout 60m -v ./test/cloud/... $(ARGS)
 
 .PHONY: e2e-lab
 e2e-lab: ## the lab itself: a host is made, interrupted, made again, loses power, and leaves nothing (root, Debian 12)

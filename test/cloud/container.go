@@ -167,6 +167,8 @@ func (c *Cloud) start(ctx context.Context, target string) error {
 		Hostname: "cloud", Root: c.path("root"), Bridge: "br-cloud", Veth: "cloud", MAC: "00:16:3e:4a:43:0a",
 		More: []string{
 			init,
+			// In cgroup v1 a container weighs as much as one process beside it; this one is thirty services and servers besides.
+			"lxc.cgroup.cpu.shares = 16384",
 			// Disks are files of the machine's file system: "down" finds loop devices by them.
 			"lxc.mount.entry = " + c.path("disks", "instances") + " var/lib/nova/instances none bind,create=dir 0 0",
 			"lxc.mount.entry = " + c.path("disks", "volumes") + " var/lib/cinder/volumes none bind,create=dir 0 0",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -22,6 +23,11 @@ func (c *Cloud) makeCredentials(ctx context.Context) error {
 		return err
 	}
 	if err := os.WriteFile(c.path("clouds.yaml"), text, 0o600); err != nil {
+		return err
+	}
+	// For the client in the container: "cloud inside -- openstack --os-cloud demo server list".
+	inside := c.visible("etc", "openstack")
+	if err := errors.Join(os.MkdirAll(inside, 0o755), os.WriteFile(filepath.Join(inside, "clouds.yaml"), text, 0o600)); err != nil {
 		return err
 	}
 	key := c.path("ssh", "id_ed25519")
