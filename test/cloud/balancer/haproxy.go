@@ -30,7 +30,7 @@ func Config(l *LoadBalancer, socket string) string {
 	bad := Unsupported(l)
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("global\n maxconn 20000\n stats socket %s mode 600 level admin", socket)
+	line("global\n maxconn 4000\n stats socket %s mode 600 level admin", socket)
 	line("defaults\n timeout connect 5s\n timeout client 50s\n timeout server 50s\n option redispatch\n retries 3")
 	listening := false
 	for _, one := range l.Listeners {

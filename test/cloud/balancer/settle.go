@@ -96,12 +96,13 @@ func (s *settling) pool(p Pool, whole bool) {
 // active moves what is pending to ACTIVE, and to ERROR what nobody here can do.
 func (s *settling) active(l *LoadBalancer) {
 	bad := Unsupported(l)
-	move := func(table, id string) {
+	move := func(table, id string) error {
 		to := "ACTIVE"
 		if bad[id] != "" {
 			to = "ERROR"
 		}
 		s.do(`UPDATE `+table+` SET provisioning_status = ? WHERE id = ? AND provisioning_status LIKE 'PENDING%'`, to, id)
+		return nil
 	}
 	for _, one := range l.Listeners {
 		s.do(`DELETE r FROM l7rule r JOIN l7policy p ON r.l7policy_id = p.id WHERE p.listener_id = ? AND (p.provisioning_status = 'PENDING_DELETE'
@@ -109,44 +110,41 @@ func (s *settling) active(l *LoadBalancer) {
 		s.do(`DELETE FROM l7policy WHERE listener_id = ? AND provisioning_status = 'PENDING_DELETE'`, one.ID)
 		s.do(`UPDATE l7rule r JOIN l7policy p ON r.l7policy_id = p.id SET r.provisioning_status = 'ERROR' WHERE p.listener_id = ?`, one.ID)
 		s.do(`UPDATE l7policy SET provisioning_status = 'ERROR', operating_status = 'ERROR' WHERE listener_id = ?`, one.ID)
-		move("listener", one.ID)
 	}
-	for _, p := range l.Pools {
-		for _, m := range p.Members {
-			move("member", m.ID)
-		}
-		if p.Monitor != nil {
-			move("health_monitor", p.Monitor.ID)
-		}
-		move("pool", p.ID)
-	}
-	move("load_balancer", l.ID)
+	s.err = errors.Join(s.err, eachObject(l, move))
 }
 
-// fail says that a load balancer could not be made.
+// fail says that a load balancer could not be made as it was asked for.
 func fail(ctx context.Context, db *sql.DB, l *LoadBalancer) error {
-	_, err := db.ExecContext(ctx, `UPDATE load_balancer SET provisioning_status = 'ERROR', operating_status = 'ERROR' WHERE id = ?`, l.ID)
-	return err
+	set := func(table, id string) error {
+		_, err := db.ExecContext(ctx, `UPDATE `+table+` SET provisioning_status = 'ERROR' WHERE id = ? AND provisioning_status LIKE 'PENDING%'`, id)
+		return err
+	}
+	return eachObject(l, set)
+}
+
+// eachObject calls do for the load balancer and all that hangs on it.
+func eachObject(l *LoadBalancer, do func(table, id string) error) error {
+	errs := []error{do("load_balancer", l.ID)}
+	for _, one := range l.Listeners {
+		errs = append(errs, do("listener", one.ID))
+	}
+	for _, p := range l.Pools {
+		errs = append(errs, do("pool", p.ID))
+		if p.Monitor != nil {
+			errs = append(errs, do("health_monitor", p.Monitor.ID))
+		}
+		for _, m := range p.Members {
+			errs = append(errs, do("member", m.ID))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // report writes operating states that have changed.
 func report(ctx context.Context, db *sql.DB, l *LoadBalancer, state State) error {
-	set := func(table, id string) error {
+	return eachObject(l, func(table, id string) error {
 		_, err := db.ExecContext(ctx, `UPDATE `+table+` SET operating_status = ? WHERE id = ? AND operating_status <> ?`, state[id], id, state[id])
 		return err
-	}
-	errs := []error{set("load_balancer", l.ID)}
-	for _, one := range l.Listeners {
-		errs = append(errs, set("listener", one.ID))
-	}
-	for _, p := range l.Pools {
-		errs = append(errs, set("pool", p.ID))
-		if p.Monitor != nil {
-			errs = append(errs, set("health_monitor", p.Monitor.ID))
-		}
-		for _, m := range p.Members {
-			errs = append(errs, set("member", m.ID))
-		}
-	}
-	return errors.Join(errs...)
+	})
 }
