@@ -107,7 +107,7 @@ func (b *builder) makeAddon(ctx context.Context, a *Addon) (addonEntry, error) {
 	if a.Plain != "" {
 		e.File = name + "-" + a.Version + ".yaml"
 		if text, err = os.ReadFile(filepath.Join(src, filepath.FromSlash(a.Plain))); err == nil {
-			e.Images, err = b.lock.imagesIn(text)
+			text, e.Images, err = a.plainImages(text, b.lock)
 		}
 	} else {
 		text, err = a.pack(src)
@@ -141,21 +141,32 @@ func (b *builder) placeText(text []byte, entry IndexFile) error {
 	return b.place(file, entry, 0o644)
 }
 
-// imagesIn finds the images of plain objects; each must be in the lock.
-func (l *Lock) imagesIn(text []byte) ([]string, error) {
-	found := map[string]bool{}
+// plainImages gives the images of plain objects the names they have in the lock, and says which they are.
+func (a *Addon) plainImages(text []byte, l *Lock) ([]byte, []string, error) {
+	found, used := map[string]bool{}, map[string]bool{}
 	var problems []error
-	for _, match := range reImage.FindAllSubmatch(text, -1) {
-		ref := string(match[2])
-		if at := strings.Index(ref, "/"); at < 0 || !strings.ContainsAny(ref[:at], ".:") {
-			ref = "docker.io/" + ref // as every container runtime reads it
+	text = reImage.ReplaceAllFunc(text, func(match []byte) []byte {
+		parts := reImage.FindSubmatch(match)
+		ref := string(parts[2])
+		bare := ref
+		if i := strings.LastIndexByte(bare, ':'); i > strings.LastIndexByte(bare, '/') {
+			bare = bare[:i]
+		}
+		if to, ok := a.Rename[bare]; ok {
+			ref, used[bare] = to, true
 		}
 		if l.image(ref) == nil {
 			problems = append(problems, fmt.Errorf("the objects use the image %s, which the lock does not have", ref))
 		}
 		found[ref] = true
+		return append(slices.Clone(parts[1]), ref...)
+	})
+	for _, from := range slices.Sorted(maps.Keys(a.Rename)) {
+		if !used[from] {
+			problems = append(problems, fmt.Errorf("the objects use no image %s", from))
+		}
 	}
-	return slices.Sorted(maps.Keys(found)), errors.Join(problems...)
+	return text, slices.Sorted(maps.Keys(found)), errors.Join(problems...)
 }
 
 // pack makes a chart's archive. It depends on nothing but the files: they are sorted, without times and owners, and stored as

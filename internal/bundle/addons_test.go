@@ -45,6 +45,7 @@ addons:
     group: workload
     module: hello
     plain: config/addon.yaml
+    rename: {docker.io/staging/hello: registry.k8s.io/pause:v1.0.0}
 `
 
 // addons is a workshop with a catalogue. The manifests section comes last in a workshop's lock, so it is moved.
@@ -177,6 +178,7 @@ func TestBundleHasTheCatalogue(t *testing.T) {
 func TestCatalogueRefuses(t *testing.T) {
 	for _, c := range []struct{ reason, from, to, want string }{
 		{"an image that is not in the lock", "plain: config/addon.yaml", "plain: config/hello.yaml", "the objects use the image example.test/staging/hello:dev"},
+		{"a name that nothing has", "rename: {docker.io/staging/hello:", "rename: {docker.io/staging/helo:", "the objects use no image docker.io/staging/helo"},
 		{"a file that is to be left out and is not there", "except: [README.md, ci]", "except: [README.md, c1]", "c1 is to be left out of the chart, and is not there"},
 		{"a directory that is no chart", "chart: charts/hello", "chart: charts", "the chart has no Chart.yaml"},
 	} {

@@ -38,6 +38,14 @@ func (p *parser) checkChart(l *Lock, i int, a Addon, used map[string]bool) {
 	case a.Plain != "" && len(a.Files)+len(a.Except)+len(a.Set)+len(a.Values)+len(a.Images) > 0:
 		p.problem(p.at("addons", i), "%s is plain objects: they have no files, values or images of their own here", a.Name)
 	}
+	if a.Plain == "" && len(a.Rename) > 0 {
+		p.problem(p.at("addons", i, "rename"), "only images of plain objects can have other names: set the chart's values")
+	}
+	for from, to := range a.Rename {
+		if l.image(to) == nil {
+			p.problem(p.at("addons", i, "rename", from), "there is no image %s", to)
+		}
+	}
 	if a.Module != "" || a.Chart != "" || a.Plain != "" {
 		p.hasModule(l, a.Module, used, "addons", i, "module")
 	}

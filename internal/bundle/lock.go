@@ -150,6 +150,7 @@ type Addon struct {
 	Set        map[string]any    `yaml:"set"`    // fields of Chart.yaml; null takes one away
 	Values     map[string]any    `yaml:"values"`
 	Images     []string          `yaml:"images"` // references in this lock; those of plain objects are found in them
+	Rename     map[string]string `yaml:"rename"` // of plain objects: image without tag -> reference in this lock
 }
 
 // every calls f with each artefact of the chosen groups.
