@@ -212,6 +212,7 @@ func TestServe(t *testing.T) {
 	for _, ref := range []string{
 		"registry.k8s.io/pause:v1.0.0",          // under its full name
 		"magnum/pause:v1.0.0",                   // as a workload cluster asks
+		"magnum/pause:v0.9.0",                   // by a name that only its nodes' configuration has
 		"registry.k8s.io/pause@" + image.Digest, // by digest
 	} {
 		parsed, err := name.ParseReference(host + "/" + ref)

@@ -119,6 +119,7 @@ images:
   - name: hello
     version: v1.0.0
     reference: registry.k8s.io/pause:v1.0.0
+    aliases: [registry.k8s.io/pause:v0.9.0]
     programs:
       /hello: hello
     entrypoint: [/hello]
