@@ -26,12 +26,13 @@ func floors() [][]string {
 		},
 		2: {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
-			"internal/remote",
+			"internal/remote", "internal/workload",
 		},
-		3: {"internal/store", "internal/capi", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image"},
+		3: {"internal/store", "internal/capi", "internal/addon", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image"},
 		4: {
 			"internal/api", "internal/controller", "internal/controller/cluster",
 			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",
+			"internal/controller/addon",
 			"internal/proxy", "internal/proxy/control", "internal/proxy/native", "internal/proxy/haproxy", "internal/bundle",
 			"internal/deploy",
 		},

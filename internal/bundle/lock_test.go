@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -99,7 +100,7 @@ func TestMagnumName(t *testing.T) {
 		{"what a workload cluster does not have", "quay.io/jetstack/cert-manager-webhook:v1.11.5", ""},
 		{"another repository that begins with etcd", "registry.k8s.io/etcdx:1", ""},
 	} {
-		got, err := bundle.MagnumName(c.reference)
+		got, err := registry.MagnumName(c.reference)
 		if got != c.want || (err != nil) != (c.want == "") {
 			t.Errorf("%s: %s is %q, %v; want %q", c.reason, c.reference, got, err, c.want)
 		}

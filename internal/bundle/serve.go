@@ -61,7 +61,7 @@ func (b *Bundle) served(reference string) []string {
 	}
 	out := names[1:]
 	for _, n := range names {
-		if name, err := MagnumName(n); err == nil {
+		if name, err := registry.MagnumName(n); err == nil {
 			out = append(out, "magnum/"+name)
 		}
 	}

@@ -92,12 +92,14 @@ func checkIdentity(c *magnum.Cluster, opts Options, p *problems) {
 	}
 }
 
-// clusterNetwork says where pods and services live, and notes in meta which Calico the addons expect.
+// clusterNetwork says where pods and services live, and notes in meta which Calico was asked for (magnum-cluster-api).
 func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]string, p *problems) clusterv1.ClusterNetwork {
 	pool := label.CalicoPool
 	switch c.Template.NetworkDriver {
 	case "calico", "":
-		meta["cni"] = "calico-" + labels.String(label.CalicoTag)
+		if labels.Has(label.CalicoTag) {
+			meta["cni"] = "calico-" + labels.String(label.CalicoTag)
+		}
 	case "cilium":
 		pool = label.CiliumPool
 	default:

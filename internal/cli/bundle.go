@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 )
 
 type bundleCommand struct {
@@ -226,7 +227,7 @@ func (c *bundleShowCommand) showImages(streams Streams, b *bundle.Bundle) error 
 	for _, i := range b.Index.Images {
 		for _, ref := range append([]string{i.Reference}, i.Aliases...) {
 			m := mirrored{Source: ref, Digest: i.Digest}
-			if name, err := bundle.MagnumName(ref); err == nil && c.Prefix != "" {
+			if name, err := registry.MagnumName(ref); err == nil && c.Prefix != "" {
 				m.Mirror = c.Prefix + "/" + name
 			}
 			if m.Mirror != "" || c.Prefix == "" {

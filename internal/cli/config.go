@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,9 @@ type Config struct {
 	ClientEndpoint  string // [capi_client] endpoint_type, for the clouds.yaml of clusters
 	ClientCA        []byte // [capi_client] ca_file
 	ClientInsecure  bool
-	BootVolumeSize  int // GiB; 0: the flavor's own disk
+	NodeCA          []byte // [drivers] openstack_ca_file: what nodes and addons trust besides the system's authorities
+	NodeInsecure    bool   // [drivers] verify_ca is false
+	BootVolumeSize  int    // GiB; 0: the flavor's own disk
 	BootVolumeType  string
 	NetworkDriver   string
 	NetworkDrivers  []string
@@ -107,8 +110,24 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("[capi_client] ca_file: %w", err))
 		}
+		if err == nil {
+			if err := checkPEM(ca); err != nil {
+				problems = append(problems, fmt.Errorf("[capi_client] ca_file: %w", err))
+			}
+		}
 		c.ClientCA = ca
 	}
+	if file := o.String("drivers", "openstack_ca_file", ""); file != "" {
+		ca, err := os.ReadFile(filepath.Clean(file))
+		if err == nil {
+			err = checkPEM(ca)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("[drivers] openstack_ca_file: %w", err))
+		}
+		c.NodeCA = ca
+	}
+	c.NodeInsecure = !o.Bool("drivers", "verify_ca", true)
 	if c.MaxLimit < 1 {
 		problems = append(problems, errors.New("[api] max_limit must be at least 1"))
 	}
@@ -120,6 +139,14 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		log.Debug("option without a meaning here", "option", u.String())
 	}
 	return c, errors.Join(problems...)
+}
+
+// checkPEM finds out now what every cluster would find out later.
+func checkPEM(text []byte) error {
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return errors.New("the file has no certificate in PEM")
+	}
+	return nil
 }
 
 // endpoints are Magnum's sections for the services that the server calls itself.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/image"
+	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 )
 
 type imageCommand struct {
@@ -84,7 +85,7 @@ func (b nodeBundle) File(name string) (path, version string, err error) {
 func (b nodeBundle) Images() []image.ContainerImage {
 	var out []image.ContainerImage
 	for _, i := range b.Index.Images {
-		if _, err := bundle.MagnumName(i.Reference); err == nil {
+		if _, err := registry.MagnumName(i.Reference); err == nil {
 			out = append(out, image.ContainerImage{Name: i.Name, Reference: i.Reference, Aliases: i.Aliases})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
@@ -42,7 +44,9 @@ type ServeOptions struct {
 	LeaderElection bool   // several servers share the controllers' work; one at a time does it
 	Concurrency    int    // rounds at once, for each controller
 	APIOnly        bool   // run no controllers: other servers do
-	Log            *slog.Logger
+	// Addons is the addon catalogue's directory; nil: nothing is installed into clusters.
+	Addons fs.FS
+	Log    *slog.Logger
 	// Ready is called once, when the API answers from complete records. May be nil.
 	Ready func()
 }
@@ -55,14 +59,15 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		name string
 		run  func(ctx context.Context) error
 	}{
-		{"listen", s.listen},                      // first: a port that is taken should be said at once
-		{"read policy", s.readPolicy},             // Magnum's rules and the operator's
-		{"open OpenStack", s.openStack},           // clients; Keystone may come up later than we do
-		{"open the management cluster", s.manage}, // manager, cache, client
-		{"follow the records", s.follow},          // the view that lists come from
-		{"set up controllers", s.controllers},     // started when this process leads
-		{"set up the API", s.api},                 // started when the view is complete
-		{"set up heartbeats", s.heartbeats},       // "openstack coe service list"
+		{"listen", s.listen},                       // first: a port that is taken should be said at once
+		{"read policy", s.readPolicy},              // Magnum's rules and the operator's
+		{"read the addon catalogue", s.readAddons}, // what clusters get
+		{"open OpenStack", s.openStack},            // clients; Keystone may come up later than we do
+		{"open the management cluster", s.manage},  // manager, cache, client
+		{"follow the records", s.follow},           // the view that lists come from
+		{"set up controllers", s.controllers},      // started when this process leads
+		{"set up the API", s.api},                  // started when the view is complete
+		{"set up heartbeats", s.heartbeats},        // "openstack coe service list"
 	} {
 		if err := step.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -82,7 +87,8 @@ type serving struct {
 	cloud     *openstack.Cloud
 	manager   manager.Manager // of the API; the controllers have their own (lead.go)
 	firstTerm *term
-	direct    client.Client // no cache: writes, and reads that must be fresh
+	direct    client.Client        // no cache: writes, and reads that must be fresh
+	catalogue *catalogue.Catalogue // nil: none
 	view      *store.View
 	store     *store.Store
 }

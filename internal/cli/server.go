@@ -22,6 +22,7 @@ type ServerCommand struct {
 	Listen         string   `help:"host:port of the Magnum API instead of [api] host and port."`
 	AdminListen    string   `default:"127.0.0.1:9512" help:"host:port of /metrics, /healthz and /readyz."`
 	PolicyFile     string   `type:"path" help:"Policy file instead of [oslo_policy] policy_file, by default policy.yaml beside the configuration."`
+	AddonCatalogue string   `type:"existingdir" help:"Directory with the addon catalogue of a bundle (files/addons): what is installed into clusters."`
 	Infrastructure string   `enum:"openstack,inmemory" default:"openstack" help:"What machines are made of: openstack or inmemory."`
 	LeaderElect    bool     `default:"true" negatable:"" help:"Let several servers share the controllers' work."`
 	Concurrency    int      `default:"10" help:"How many clusters each controller works on at once."`
@@ -57,7 +58,12 @@ func (c *ServerCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Infrastructure == "inmemory" {
 		infrastructure = capi.InMemory(0)
 	}
+	var addons fs.FS
+	if c.AddonCatalogue != "" {
+		addons = os.DirFS(c.AddonCatalogue)
+	}
 	return Serve(ctx, ServeOptions{
+		Addons: addons,
 		Config: config, Management: management, Infrastructure: infrastructure,
 		AdminListen: c.AdminListen, LeaderElection: c.LeaderElect, Concurrency: c.Concurrency, Log: log,
 		APIOnly: !c.Controllers,

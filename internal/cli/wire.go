@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/api"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
@@ -60,6 +62,30 @@ func (s *serving) cloudFor(ctx context.Context, cloudsYAML []byte) (cluster.Clou
 		return nil, err
 	}
 	return s.cloud.ForProject(ctx, credential)
+}
+
+// addonCloudFor is cloudFor for what is installed into the cluster.
+func (s *serving) addonCloudFor(ctx context.Context, cloudsYAML []byte) (addon.Cloud, error) {
+	credential, err := openstack.CredentialOf(cloudsYAML)
+	if err != nil {
+		return nil, err
+	}
+	return s.cloud.ForProject(ctx, credential)
+}
+
+// readAddons reads and checks the addon catalogue.
+func (s *serving) readAddons(ctx context.Context) (err error) {
+	if s.Addons == nil {
+		s.Log.WarnContext(ctx, "there is no addon catalogue (--addon-catalogue): nothing is installed into clusters, and real ones never become usable")
+		return nil
+	}
+	if s.catalogue, err = catalogue.Load(s.Addons); err != nil {
+		return err
+	}
+	for _, e := range s.catalogue.Entries() {
+		s.Log.InfoContext(ctx, "addon", "name", e.Name, "version", e.Version, "kubernetes", e.Kubernetes)
+	}
+	return nil
 }
 
 // credentials makes the credential a cluster acts with: an application credential of the user who creates it, named after

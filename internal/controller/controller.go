@@ -11,11 +11,14 @@ import (
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/certificate"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/health"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/nodegroup"
+	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
 // Options are what the controllers need of the world beyond the management cluster.
@@ -29,6 +32,16 @@ type Options struct {
 	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
 	BootVolumeSize int
 	BootVolumeType string
+	Addons         Addons
+}
+
+// Addons are what is installed into workload clusters, and how. Without a catalogue nothing is.
+type Addons struct {
+	Catalogue *catalogue.Catalogue
+	CloudFor  func(ctx context.Context, cloudsYAML []byte) (addon.Cloud, error)
+	Dial      workload.Dial // nil: as usual
+	CA        []byte        // [drivers] openstack_ca_file
+	Insecure  bool          // [drivers] verify_ca is false
 }
 
 // Setup registers all controllers with mgr, whose cache has the indexes of package kube.
@@ -37,7 +50,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	groupCloud := func(ctx context.Context, cloudsYAML []byte) (nodegroup.Cloud, error) {
 		return o.CloudFor(ctx, cloudsYAML)
 	}
-	for _, r := range []interface{ Setup(mgr ctrl.Manager) error }{
+	reconcilers := []interface{ Setup(mgr ctrl.Manager) error }{
 		&certificate.Reconciler{Client: c, Reader: live, Now: o.Now, Rand: rand.Reader},
 		&cluster.Reconciler{
 			Client: c, Reader: live, Class: o.Class, Keystone: o.Keystone, CloudFor: o.CloudFor,
@@ -50,7 +63,15 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType,
 		},
 		&health.Reconciler{Client: c, Recorder: events, Log: o.Log.With("controller", "health"), Concurrency: o.Concurrency},
-	} {
+	}
+	if a := o.Addons; a.Catalogue != nil {
+		reconcilers = append(reconcilers, &addon.Reconciler{
+			Client: c, Reader: live, Catalogue: a.Catalogue, CloudFor: a.CloudFor, Dial: a.Dial, NodeCA: a.CA, Insecure: a.Insecure,
+			// Workload clusters may be slow, or silent until a request's time is over: one of them must not keep others waiting.
+			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "addon"), Concurrency: 4 * o.Concurrency,
+		})
+	}
+	for _, r := range reconcilers {
 		if err := r.Setup(mgr); err != nil {
 			return fmt.Errorf("set up %T: %w", r, err)
 		}

@@ -47,6 +47,7 @@ const (
 	OctaviaAlgorithm             = "octavia_lb_algorithm"
 	KeystoneAuthEnabled          = "keystone_auth_enabled"
 	CalicoTag                    = "calico_tag"
+	AddonsExcluded               = "addons_excluded"
 	sourceDriver                 = "magnum-cluster-api 0.38.1"
 	sourceMagnum                 = "Magnum 1.14"
 	intermediateECDSA            = "TLS_ECDHE_ECDSA_WITH_"
@@ -275,27 +276,34 @@ func loadBalancers() []Label {
 }
 
 func addons() []Label {
-	tag := func(name, def, since, doc string) Label {
-		return Label{Name: name, Type: Tag, Default: def, Since: since, Doc: doc}
+	tag := func(name, since, doc string) Label {
+		return Label{Name: name, Type: Tag, DefaultDoc: "the newest in the addon catalogue that serves " + KubeTag, Since: since, Doc: doc}
+	}
+	sidecar := func(name, doc string) Label {
+		return Label{Name: name, Type: Tag, DefaultDoc: "the one in the Cinder CSI chart", Since: "0.30", Doc: doc}
 	}
 	return complete(Addon, []Label{
-		tag(CalicoTag, "v3.32.1", "0.1", "Version of Calico."),
-		tag("cilium_tag", "v1.15.3", "0.20", "Version of Cilium."),
+		{
+			Name: AddonsExcluded, Type: Name, List: true, Source: "Jeroboam",
+			Doc: "Addons that are not installed, by their names in the catalogue: who names one installs something in its place.",
+		},
+		tag(CalicoTag, "0.1", "Version of Calico."),
+		tag("cilium_tag", "0.20", "Version of Cilium."),
 		{Name: "cilium_hubble_ui_enabled", Type: Bool, Default: "false", Since: "0.35", Doc: "Install Hubble's relay and user interface."},
 		{
 			Name: "cloud_provider_tag", Type: Tag, Since: "0.1", DefaultDoc: "by " + KubeTag,
 			Doc: "Version of the OpenStack cloud controller manager.",
 		},
 		{Name: "cinder_csi_enabled", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
-		tag("cinder_csi_plugin_tag", "v1.32.0", "0.1", "Version of the Cinder CSI driver."),
+		tag("cinder_csi_plugin_tag", "0.1", "Version of the Cinder CSI driver."),
 		{Name: "manila_csi_enabled", Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila CSI driver, if the cloud has Manila."},
-		tag("manila_csi_plugin_tag", "v1.32.0", "0.6", "Version of the Manila CSI driver."),
+		tag("manila_csi_plugin_tag", "0.6", "Version of the Manila CSI driver."),
 		{Name: "manila_csi_share_network_id", Type: UUID, Since: "0.6", DefaultDoc: "no storage classes for shares", Doc: "Share network of Manila shares."},
-		tag("csi_attacher_tag", "v4.7.0", "0.30", "Version of the CSI attacher."),
-		tag("csi_liveness_probe_tag", "v2.14.0", "0.30", "Version of the CSI liveness probe."),
-		tag("csi_node_driver_registrar_tag", "v2.12.0", "0.30", "Version of the CSI node driver registrar."),
-		tag("csi_provisioner_tag", "v5.1.0", "0.30", "Version of the CSI provisioner."),
-		tag("csi_resizer_tag", "v1.12.0", "0.30", "Version of the CSI resizer."),
-		tag("csi_snapshotter_tag", "v8.1.0", "0.30", "Version of the CSI snapshotter."),
+		sidecar("csi_attacher_tag", "Version of the CSI attacher."),
+		sidecar("csi_liveness_probe_tag", "Version of the CSI liveness probe."),
+		sidecar("csi_node_driver_registrar_tag", "Version of the CSI node driver registrar."),
+		sidecar("csi_provisioner_tag", "Version of the CSI provisioner."),
+		sidecar("csi_resizer_tag", "Version of the CSI resizer."),
+		sidecar("csi_snapshotter_tag", "Version of the CSI snapshotter."),
 	})
 }

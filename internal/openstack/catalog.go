@@ -19,6 +19,7 @@ var serviceTypes = map[string][]string{
 	"load-balancer": {"load-balancer"},
 	"identity":      {"identity"},
 	"block-storage": {"block-storage", "volumev3", "volume"},
+	"share":         {"sharev2", "shared-file-system"},
 }
 
 // availability reads an endpoint type the way OpenStack's configuration files write it: publicURL, public, internalURL, ...

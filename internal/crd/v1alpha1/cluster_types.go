@@ -123,7 +123,34 @@ type MagnumClusterStatus struct {
 	COEVersion       string            `json:"coeVersion,omitempty"`
 	ContainerVersion string            `json:"containerVersion,omitempty"`
 	UpdatedAt        *metav1.Time      `json:"updatedAt,omitempty"`
+	// Addons are what is installed into the cluster, in the order of installation.
+	// +listType=map
+	// +listMapKey=name
+	Addons []AddonStatus `json:"addons,omitempty"`
+	// AddonsGeneration is the generation of the spec that Addons speak of.
+	AddonsGeneration int64 `json:"addonsGeneration,omitempty"`
 }
+
+// AddonStatus is what was seen of one addon.
+type AddonStatus struct {
+	Name string `json:"name"`
+	// Version is the catalogue's; empty for what is in no catalogue.
+	Version string `json:"version,omitempty"`
+	// State is Available, Progressing (it was applied and does not run everywhere yet), Failed (it cannot be applied) or Skipped.
+	// +kubebuilder:validation:Enum=Available;Progressing;Failed;Skipped
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// Since is when State last changed.
+	Since *metav1.Time `json:"since,omitempty"`
+}
+
+// The states of an addon.
+const (
+	AddonAvailable   = "Available"
+	AddonProgressing = "Progressing"
+	AddonFailed      = "Failed"
+	AddonSkipped     = "Skipped"
+)
 
 // MagnumClusterList is a list of MagnumCluster.
 //

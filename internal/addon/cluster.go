@@ -1,0 +1,66 @@
+package addon
+
+import (
+	"log/slog"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+)
+
+// Network drivers, as cluster templates name them (Magnum 1.14: network_driver).
+const (
+	Calico = "calico"
+	Cilium = "cilium"
+)
+
+// Cluster is what is known of the cluster that addons are for.
+type Cluster struct {
+	UUID          string
+	Stack         string // name of the Cluster API Cluster
+	ProjectID     string
+	Labels        label.Values
+	NetworkDriver string // calico or cilium
+	Kubernetes    string // "v1.36.4"
+	Masters       int    // nodes of the control plane
+	Cloud         Cloud
+}
+
+// Cloud is how the cluster's own controllers reach the OpenStack it lives in, and what there is.
+type Cloud struct {
+	AuthURL           string // Keystone's, as nodes reach it
+	Region            string
+	ID, Secret        string // application credential
+	CA                []byte // PEM of authorities; empty: the system's
+	Insecure          bool   // certificates are not verified: [drivers] verify_ca
+	ExternalNetworkID string // where floating addresses of Services come from; empty: the only one there is
+	LoadBalancers     bool   // there is an Octavia
+	Volumes           bool   // there is a Cinder
+	VolumeTypes       []VolumeType
+}
+
+// VolumeType is one of Cinder's volume types.
+type VolumeType struct {
+	Name    string
+	Default bool
+}
+
+// String names the credential and not its secret.
+func (c Cloud) String() string {
+	return "cloud at " + c.AuthURL + " with application credential " + c.ID
+}
+
+// GoString is String: %#v must not show the secret either.
+func (c Cloud) GoString() string { return c.String() }
+
+// LogValue is String for log/slog.
+func (c Cloud) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// mirror is the registry path that all images come from; empty: upstream's registries.
+func (c Cluster) mirror() string { return c.Labels.String(label.ContainerInfraPrefix) }
+
+// podRange is the pods' addresses.
+func (c Cluster) podRange() string {
+	if c.NetworkDriver == Cilium {
+		return c.Labels.String(label.CiliumPool)
+	}
+	return c.Labels.String(label.CalicoPool)
+}

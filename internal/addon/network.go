@@ -1,0 +1,53 @@
+package addon
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// ciliumValues: magnum-cluster-api 0.38.1 keeps kube-proxy, and takes the pods' addresses from the label.
+func ciliumValues(c Cluster) m {
+	replicas := 2 // the chart's; two never run on one node
+	if c.Masters < 2 {
+		replicas = 1
+	}
+	return m{
+		"ipam":     m{"mode": "cluster-pool", "operator": m{"clusterPoolIPv4PodCIDRList": []any{c.podRange()}}},
+		"operator": m{"replicas": replicas, "rollOutPods": true},
+		// Pods read their configuration when they start.
+		"rollOutCiliumPods": true,
+		"hubble": m{
+			"relay": m{"enabled": c.Labels.Bool("cilium_hubble_ui_enabled")},
+			"ui":    m{"enabled": c.Labels.Bool("cilium_hubble_ui_enabled")},
+		},
+	}
+}
+
+// calicoPool puts the pods' addresses into Calico's manifest, which has them as a comment: calico-node finds them out from
+// kubeadm otherwise, but only when it makes its pool.
+func calicoPool(c Cluster, objects []*unstructured.Unstructured) {
+	for _, u := range objects {
+		if u.GetKind() != "DaemonSet" || !strings.HasPrefix(u.GetName(), "calico-node") {
+			continue
+		}
+		_ = eachContainer(u, func(container map[string]any) error { // a DaemonSet has containers
+			if container["name"] == "calico-node" {
+				setEnv(container, "CALICO_IPV4POOL_CIDR", c.podRange())
+			}
+			return nil
+		})
+	}
+}
+
+func setEnv(container map[string]any, name, value string) {
+	env, _ := container["env"].([]any) // none is an empty one
+	for _, item := range env {
+		if e, ok := item.(map[string]any); ok && e["name"] == name {
+			e["value"] = value
+			delete(e, "valueFrom")
+			return
+		}
+	}
+	container["env"] = append(env, m{"name": name, "value": value})
+}

@@ -1,0 +1,105 @@
+package addon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/phase"
+)
+
+// apply brings every object that is not as it was applied. An object that is refused fails its own addon; the others go on.
+func (r *Reconciler) apply(ctx context.Context, s *scope) (phase.Outcome, error) {
+	for _, release := range s.releases {
+		for _, u := range release.Objects {
+			err := r.applyOne(ctx, s, u)
+			if err != nil && unreachable(err) {
+				return phase.Done(), err
+			}
+			if err != nil && s.failed[release.Name] == "" {
+				s.failed[release.Name] = short(err)
+			}
+		}
+	}
+	return phase.Done(), nil
+}
+
+func (r *Reconciler) applyOne(ctx context.Context, s *scope, u *unstructured.Unstructured) error {
+	text, err := json.Marshal(u.Object)
+	if err != nil {
+		return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
+	}
+	key, wanted := refOf(u), sha256.Sum256(text)
+	s.session.mu.Lock()
+	was, known := s.session.applied[key]
+	s.session.mu.Unlock()
+	if known && was.wanted == wanted {
+		return nil
+	}
+	out, err := s.session.cluster.Apply(ctx, u, string(kube.FieldOwner))
+	if err != nil {
+		return err
+	}
+	if u.GetKind() == "CustomResourceDefinition" {
+		s.session.cluster.Forget()
+	}
+	s.session.mu.Lock()
+	s.session.applied[key] = applied{wanted: wanted, generation: out.GetGeneration(), version: out.GetResourceVersion()}
+	s.session.mu.Unlock()
+	return nil
+}
+
+// watch follows each kind that was applied.
+func (r *Reconciler) watch(_ context.Context, s *scope) (phase.Outcome, error) {
+	s.session.mu.Lock()
+	defer s.session.mu.Unlock()
+	for key := range s.session.applied {
+		if !s.session.watched[key.kind] {
+			s.session.watched[key.kind] = true
+			go s.session.cluster.Watch(s.session.ctx, key.kind, catalogue.Label, s.session)
+		}
+	}
+	return phase.Done(), nil
+}
+
+// availability reads the workloads of each addon. The watch brings the next change.
+func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome, error) {
+	s.waiting = map[string]string{}
+	for _, release := range s.releases {
+		for _, u := range release.Objects {
+			if !catalogue.Watched(u.GetKind()) {
+				continue
+			}
+			have, err := s.session.cluster.Get(ctx, u.GroupVersionKind(), u.GetNamespace(), u.GetName())
+			if err != nil {
+				return phase.Done(), err
+			}
+			why := u.GetKind() + " " + u.GetName() + " is not there"
+			if have != nil {
+				_, why = catalogue.Available(have)
+			}
+			if why != "" && s.waiting[release.Name] == "" {
+				s.waiting[release.Name] = why
+			}
+		}
+	}
+	if len(s.failed) > 0 { // what was refused may be accepted later, and no event says when
+		return phase.WaitFor(againLast, "some addons cannot be applied"), nil
+	}
+	return phase.Done(), nil
+}
+
+// short bounds an error that a person reads in a status.
+func short(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > 500 {
+		text = text[:500] + " ..."
+	}
+	return text
+}
