@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ func MagnumName(reference string) (string, error) {
 	case host == "quay.io" && owner == "cilium" && nested:
 		return "cilium-" + name, nil
 	case host == "docker.io" && owner == "k8scloudprovider" && nested,
-		host == "registry.k8s.io" && nested && (owner == "provider-os" || owner == "coredns" || owner == "autoscaling" || owner == "metrics-server"):
+		host == "registry.k8s.io" && nested && slices.Contains([]string{"provider-os", "coredns", "autoscaling", "metrics-server"}, owner):
 		return name, nil
 	case (host == "registry.k8s.io" && owner == "sig-storage" || host == "gcr.io" && owner == "k8s-staging-sig-storage") && nested:
 		if strings.HasPrefix(name, "livenessprobe:") {
