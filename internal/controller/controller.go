@@ -55,7 +55,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		&cluster.Reconciler{
 			Client: c, Reader: live, Class: o.Class, Keystone: o.Keystone, CloudFor: o.CloudFor,
 			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "cluster"), Concurrency: o.Concurrency,
-			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType,
+			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType, Addons: o.Addons.Catalogue != nil,
 		},
 		&nodegroup.Reconciler{
 			Client: c, Reader: live, CloudFor: groupCloud,

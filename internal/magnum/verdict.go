@@ -201,12 +201,16 @@ func (w *Found) late() string {
 
 // why is the sentence that says best why the goal is not reached.
 func (w *Found) why(parts sum) string {
-	for _, text := range []string{w.Error, w.Cause, w.Waiting, parts.waiting, w.Addons} {
-		if text != "" {
+	for _, text := range []string{w.Error, w.Cause, w.Waiting, parts.waiting} {
+		switch {
+		case text == "":
+		case w.Addons != "" && text != w.Error: // nodes wait for addons, and know only that they are not ready
+			return text + "; " + w.Addons
+		default:
 			return text
 		}
 	}
-	return ""
+	return w.Addons
 }
 
 // deleting: a deletion has failed when an error, or what Cluster API cannot get over, keeps it where it is.

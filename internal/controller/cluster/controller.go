@@ -60,6 +60,8 @@ type Reconciler struct {
 	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
 	BootVolumeSize int
 	BootVolumeType string
+	// Addons tells that package addon installs what makes a cluster usable: it is complete when all of it is available.
+	Addons bool
 }
 
 // Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what

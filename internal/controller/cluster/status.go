@@ -116,11 +116,23 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 	if f.Found.Waiting == "" && len(s.groups) == 0 {
 		f.Found.Waiting = "waiting for the node groups"
 	}
-	f.Found.Addons = addonsPending(s.record)
+	if r.Addons {
+		f.Found.Addons = addonsPending(s.record)
+	}
 }
 
-// addonsPending says which addon is not available yet. Nobody installs any so far.
-func addonsPending(*v1alpha1.MagnumCluster) string { return "" }
+// addonsPending says which addon is not available yet, as package addon has reported it for this generation of the record.
+func addonsPending(record *v1alpha1.MagnumCluster) string {
+	for _, a := range record.Status.Addons {
+		if a.State != v1alpha1.AddonAvailable && a.State != v1alpha1.AddonSkipped {
+			return fmt.Sprintf("Addon %s: %s", a.Name, a.Reason)
+		}
+	}
+	if record.Status.AddonsGeneration < record.Generation {
+		return "waiting for the addons"
+	}
+	return ""
+}
 
 // going adds what is known of a cluster that goes.
 func (r *Reconciler) going(s *scope, f *magnum.Facts) {
