@@ -15,6 +15,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func Exec(args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, controller := range []string{"systemd", "pids", "unified"} {
+	for _, controller := range controllers() {
 		if err := join(filepath.Join("/sys/fs/cgroup", controller), name); err != nil {
 			return err
 		}
@@ -57,6 +58,9 @@ func Exec(args []string) error {
 	}
 	return syscall.Exec(Real, append([]string{Real}, args...), os.Environ())
 }
+
+// controllers are those in which libvirt makes no cgroup for a server.
+func controllers() []string { return []string{"systemd", "pids", "unified"} }
 
 func domain(args []string) (string, error) {
 	i := slices.Index(args, "--name")
@@ -137,10 +141,20 @@ exec ` + init + `'`
 
 // Hook is called with the domain's name and what happened to it.
 func Hook(args []string) error {
-	if len(args) < 2 || args[1] != "started" {
-		return nil
+	if len(args) < 2 {
+		return fmt.Errorf("a hook has a domain and an operation, not %q", args)
 	}
-	found, err := filepath.Glob("/sys/fs/cgroup/devices/machine/*-" + strings.NewReplacer("-", "?", "\\", "?").Replace(args[0]) + ".libvirt-lxc/devices.allow")
+	switch args[1] {
+	case "started":
+		return allowDevices(args[0])
+	case "release":
+		return leave(args[0])
+	}
+	return nil
+}
+
+func allowDevices(name string) error {
+	found, err := filepath.Glob("/sys/fs/cgroup/devices/machine/lxc-*-" + strings.NewReplacer("-", "?", "\\", "?").Replace(name) + ".libvirt-lxc/devices.allow")
 	if err != nil {
 		return err
 	}
@@ -150,4 +164,24 @@ func Hook(args []string) error {
 		}
 	}
 	return nil
+}
+
+// leave removes the cgroups that join made.
+func leave(name string) error {
+	var errs []error
+	for _, controller := range controllers() {
+		var dirs []string
+		err := filepath.WalkDir(filepath.Join("/sys/fs/cgroup", controller, "machine", name), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil //nolint:nilerr // not there is as good
+		})
+		errs = append(errs, err)
+		slices.Reverse(dirs) // children first
+		for _, dir := range dirs {
+			errs = append(errs, os.Remove(dir))
+		}
+	}
+	return errors.Join(errs...)
 }
