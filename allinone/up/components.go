@@ -3,6 +3,7 @@ package up
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,6 +61,10 @@ func (j *jeroboam) Start(ctx context.Context, died func(error)) error {
 	if err := management.AwaitRoles(ctx, records); err != nil {
 		return err
 	}
+	var addons fs.FS
+	if a.AddonCatalogue != "" {
+		addons = os.DirFS(a.AddonCatalogue)
+	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	j.stop, j.done = stop, make(chan struct{})
@@ -67,7 +72,7 @@ func (j *jeroboam) Start(ctx context.Context, died func(error)) error {
 		defer close(j.done)
 		err := cli.Serve(life, cli.ServeOptions{
 			Config: config, Management: records, Infrastructure: a.ground.infrastructure, AdminListen: local(a.AdminPort),
-			Concurrency: a.Concurrency, Log: a.log, Ready: func() { close(ready) },
+			Concurrency: a.Concurrency, Addons: addons, Log: a.log, Ready: func() { close(ready) },
 		})
 		ended <- err
 		if life.Err() == nil {

@@ -49,6 +49,7 @@ type Command struct {
 	Concurrency           int                `default:"20" help:"Reconciles at a time of each controller."`
 	LogLevel              string             `enum:"debug,info,warn,error" default:"info" help:"How much Jeroboam logs (into allinone.log): debug, info, warn, error."`
 	Output                string             `enum:"text,json" default:"text" help:"Progress as text or as one JSON object a line."`
+	AddonCatalogue        string             `type:"existingdir" placeholder:"DIR" help:"Addon catalogue of a bundle (files/addons): what is installed into clusters."`
 	Debug                 string             `placeholder:"ADDRESS" help:"Serve Go profiles there, for example 127.0.0.1:6060."`
 
 	Real  realFlags  `embed:"" group:"A real OpenStack in place of the simulated one:"`
