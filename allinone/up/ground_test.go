@@ -67,7 +67,7 @@ func TestFlagsThatWouldDoNothingAreRefused(t *testing.T) {
 func TestMagnumConf(t *testing.T) {
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca.pem")
-	write(t, ca, "the authority")
+	write(t, ca, authority)
 	user := realcloud.ServiceUser{
 		AuthURL: "https://keystone.example.org:5000/v3", Username: "magnum", Password: ` p$a${ss} "w'o%(r)d\ #;`, ProjectName: "service",
 		Region: "RegionOne", UserDomainName: "Default", ProjectDomainID: "default", Interface: "internal", CAFile: ca, Insecure: true,
@@ -95,7 +95,7 @@ func TestMagnumConf(t *testing.T) {
 		Quota                int
 	}
 	have := rest{c.Listen, c.ClientEndpoint, string(c.ClientCA), c.ClientInsecure, c.QuotaClusters}
-	if diff := cmp.Diff(rest{"[2001:db8::1]:9511", "internalURL", "the authority", true, 100}, have); diff != "" {
+	if diff := cmp.Diff(rest{"[2001:db8::1]:9511", "internalURL", authority, true, 100}, have); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -147,3 +147,16 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// authority is a certificate; nobody has its key.
+const authority = `-----BEGIN CERTIFICATE-----
+MIIBdjCCARugAwIBAgIUcaQpyavTo7KMkM5KSlzygxsIBrswCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjcyMzUzNDBaGA8yMTI2MTEwMzIzNTM0
+MFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGwF
+jZhNT7XS2xkYe6bpaB6TcxVTXJkCj5yatt+qIbD5W4aVyhAMfd9k4C3oPuITw0JI
+gQnJvm1uNZ/vHDbmDWWjUzBRMB0GA1UdDgQWBBQfARtyq9h5h93SbM1suGh7tzhI
+cTAfBgNVHSMEGDAWgBQfARtyq9h5h93SbM1suGh7tzhIcTAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0kAMEYCIQDuyJCOncVUQR1FoDKf7nuNup7aeL4CZS5D
+a8ubXlWnqgIhAPzRqLD4ENRcI64hhAqGuMiAlsnbXWRkvOUYb5dfr2Og
+-----END CERTIFICATE-----
+`
