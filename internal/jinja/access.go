@@ -4,6 +4,9 @@ package jinja
 func (r *run) attribute(x any, name string) any {
 	switch v := x.(type) {
 	case *Undefined:
+		if v.Blank {
+			r.solid(v)
+		}
 		return v
 	case *namespace:
 		if value, ok := v.dict.Get(name); ok {
@@ -29,6 +32,9 @@ func (r *run) attribute(x any, name string) any {
 func (r *run) item(x, key any) any {
 	switch v := x.(type) {
 	case *Undefined:
+		if v.Blank {
+			r.solid(v)
+		}
 		return v
 	case *Dict:
 		if value, ok := v.Get(key); ok {

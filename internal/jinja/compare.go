@@ -6,7 +6,7 @@ import (
 )
 
 func (r *run) compare(n *compareNode) any {
-	left := r.value(n.first)
+	left := r.eval(n.first) // what is undefined is in no empty list
 	for i, op := range n.ops {
 		right := r.value(n.rest[i])
 		r.pos = n.at()
@@ -43,6 +43,9 @@ func (r *run) holds(op string, x, y any) bool {
 
 // contains is "x in container".
 func (r *run) contains(container, x any) bool {
+	if _, isList := container.(*List); !isList {
+		r.defined(x)
+	}
 	switch c := container.(type) {
 	case string:
 		part, ok := x.(string)
@@ -70,6 +73,9 @@ func (r *run) contains(container, x any) bool {
 		}
 		return false
 	}
+	if isBlank(container) {
+		return false
+	}
 	r.errorf("%s has no elements", kind(container))
 	return false
 }
@@ -81,6 +87,8 @@ func (r *run) equal(x, y any) bool {
 	r.defined(x)
 	r.defined(y)
 	switch a := x.(type) {
+	case *Undefined:
+		return isBlank(y)
 	case string:
 		b, ok := y.(string)
 		return ok && a == b
@@ -128,6 +136,8 @@ func (r *run) equalDicts(a, b *Dict) bool {
 func (r *run) order(x, y any) int {
 	defer r.deeper()()
 	r.spend(1)
+	r.solid(x)
+	r.solid(y)
 	switch a := x.(type) {
 	case string:
 		if b, ok := y.(string); ok {
@@ -182,6 +192,9 @@ func (r *run) length(v any) int {
 		return v.Len()
 	case Mapping:
 		return len(v.Keys())
+	}
+	if isBlank(r.defined(v)) {
+		return 0
 	}
 	r.errorf("%s has no length", kind(v))
 	return 0

@@ -22,15 +22,30 @@ func (r *run) reveal(v any) any {
 	}
 }
 
-// defined insists that a value is more than a name.
+// defined insists that a value is more than a name. The lenient kind of undefined passes: who cannot use it calls solid.
 func (r *run) defined(v any) any {
 	switch v := v.(type) {
 	case *Undefined:
-		r.fail(r.pos, v.failure())
+		if !v.Blank {
+			r.fail(r.pos, v.failure())
+		}
 	case Omit:
 		r.errorf("omit is only of use as a whole value, or as the argument of default()")
 	}
 	return v
+}
+
+// solid insists on a value that has a type.
+func (r *run) solid(v any) any {
+	if u, ok := r.defined(v).(*Undefined); ok {
+		r.fail(r.pos, u.failure())
+	}
+	return v
+}
+
+func isBlank(v any) bool {
+	u, ok := v.(*Undefined)
+	return ok && u.Blank
 }
 
 func (u *Undefined) failure() error {
@@ -209,7 +224,7 @@ func (r *run) list(n *listNode) any {
 	out := &List{Tuple: n.tuple, Items: make([]any, 0, len(n.items))}
 	r.alloc(16 * len(n.items))
 	for _, item := range n.items {
-		out.Items = append(out.Items, r.omissible(item))
+		out.Items = append(out.Items, r.eval(item))
 	}
 	return out
 }
@@ -220,19 +235,9 @@ func (r *run) dict(n *dictNode) any {
 	for i, k := range n.keys {
 		key := r.value(k)
 		r.pos = k.at()
-		r.set(out, key, r.omissible(n.values[i]))
+		r.set(out, key, r.eval(n.values[i]))
 	}
 	return out
-}
-
-// omissible is a defined value, or omit.
-func (r *run) omissible(n node) any {
-	v := r.eval(n)
-	r.pos = n.at()
-	if _, ok := v.(Omit); ok {
-		return v
-	}
-	return r.defined(v)
 }
 
 // set puts a value into a dict, when the key can be one.
@@ -251,7 +256,7 @@ func (r *run) cond(n *condNode) any {
 	if n.other != nil {
 		return r.eval(n.other)
 	}
-	return &Undefined{Err: &UndefinedError{Name: "the value of an if without else"}}
+	return &Undefined{Blank: true, Err: &UndefinedError{Name: "the value of an if without else"}}
 }
 
 func (r *run) call(n *callNode) any {

@@ -63,12 +63,12 @@ func defaultFilter(r *run, in any, a *args) any {
 }
 
 func mandatory(r *run, in any, a *args) any {
-	message := a.text(0, "msg", "")
-	if u, ok := in.(*Undefined); ok {
-		if message != "" {
-			r.errorf("%s", message)
+	message, _ := a.get(0, "msg")
+	if _, ok := in.(*Undefined); ok {
+		if message != nil && r.str(message) != "" {
+			r.errorf("%s", r.str(message))
 		}
-		r.defined(u)
+		r.solid(in)
 	}
 	return in
 }
@@ -91,6 +91,9 @@ func typeDebug(r *run, in any, _ *args) any {
 		}
 		return "list"
 	case *Undefined:
+		if v.Blank {
+			return "Undefined"
+		}
 		return "AnsibleUndefined"
 	}
 	return "dict"

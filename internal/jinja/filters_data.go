@@ -33,7 +33,12 @@ var dataFilters = map[string]filterFunc{
 	"round": roundFilter,
 	"pow":   func(r *run, in any, a *args) any { return r.operate("**", in, a.need(0, "y")) },
 	"ternary": func(r *run, in any, a *args) any {
-		yes, no := a.need(0, "true_val"), a.need(1, "false_val")
+		// The side that is not taken may be undefined.
+		yes, givenYes := a.get(0, "true_val")
+		no, givenNo := a.get(1, "false_val")
+		if !givenYes || !givenNo {
+			r.errorf("ternary: needs a value for true and one for false")
+		}
 		if null, ok := a.get(2, "none_val"); ok && in == nil && null != nil {
 			return null
 		}
@@ -78,14 +83,14 @@ func intFilter(r *run, in any, a *args) any {
 			return int(v)
 		}
 	default:
-		if n, ok := whole(in); ok {
+		if n, ok := whole(r.solid(in)); ok {
 			return n
 		}
 	}
 	return fallback
 }
 
-func floatFilter(_ *run, in any, a *args) any {
+func floatFilter(r *run, in any, a *args) any {
 	var fallback any = 0.0
 	if v, ok := a.get(0, "default"); ok {
 		fallback = v
@@ -97,7 +102,7 @@ func floatFilter(_ *run, in any, a *args) any {
 		}
 		return f
 	}
-	f, ok := numeric(in)
+	f, ok := numeric(r.solid(in))
 	if !ok {
 		return fallback
 	}
@@ -290,7 +295,7 @@ func (r *run) plain(v any) any {
 	defer r.deeper()()
 	r.spend(1)
 	r.alloc(32)
-	switch v := r.defined(v).(type) {
+	switch v := r.solid(v).(type) {
 	case *List:
 		out := make([]any, len(v.Items))
 		for i, item := range v.Items {

@@ -10,6 +10,9 @@ func combineFilter(r *run, in any, a *args) any {
 	for _, s := range a.rest(0) {
 		sources = append(sources, r.defined(s))
 	}
+	for _, s := range sources {
+		r.definedWithin(s)
+	}
 	var all []*Dict
 	for _, s := range sources {
 		if l, ok := s.(*List); ok {
@@ -25,6 +28,25 @@ func combineFilter(r *run, in any, a *args) any {
 		out = r.combine(out, d, recursive, lists)
 	}
 	return out
+}
+
+// definedWithin insists that nothing inside is undefined, as Ansible's combine does. What is lazy is not looked at: a variable
+// is defined, whatever may be wrong with its value.
+func (r *run) definedWithin(v any) {
+	defer r.deeper()()
+	r.spend(1)
+	switch v := v.(type) {
+	case *Undefined:
+		r.solid(v)
+	case *List:
+		for _, item := range v.Items {
+			r.definedWithin(item)
+		}
+	case *Dict:
+		for _, k := range v.keys {
+			r.definedWithin(v.values[slot(k)])
+		}
+	}
 }
 
 func (r *run) combine(low, high *Dict, recursive bool, lists string) *Dict {

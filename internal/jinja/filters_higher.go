@@ -1,6 +1,6 @@
 package jinja
 
-// mapFilter is map('filter', args...) and map(attribute='a.b', default=x).
+// mapFilter is map('filter', args...) and map(attribute='a.b', default=x). Undefined elements go through: a default may follow.
 func mapFilter(r *run, in any, a *args) any {
 	items := r.items(in)
 	out := &List{Items: make([]any, 0, len(items))}
@@ -13,7 +13,7 @@ func mapFilter(r *run, in any, a *args) any {
 			}
 			out.Items = append(out.Items, v)
 		}
-		return r.passOn(out)
+		return out
 	}
 	name := r.wantText(a.need(0, "filter"))
 	rest := a.rest(1)
@@ -22,18 +22,7 @@ func mapFilter(r *run, in any, a *args) any {
 	for _, item := range items {
 		out.Items = append(out.Items, r.applyFilter(name, item, &args{r: r, of: name, positional: rest, named: named.Copy()}))
 	}
-	return r.passOn(out)
-}
-
-// passOn lets undefined elements through, since a default may follow: they fail when they are looked at.
-func (r *run) passOn(l *List) any {
-	for i, item := range l.Items {
-		if u, ok := item.(*Undefined); ok {
-			err := u.failure()
-			l.Items[i] = &Lazy{done: true, err: err}
-		}
-	}
-	return l
+	return out
 }
 
 // selectFilter is select, reject, selectattr and rejectattr.

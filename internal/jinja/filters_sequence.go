@@ -244,7 +244,7 @@ func (r *run) flatten(out *List, in any, levels int, skipNulls bool) {
 		r.errorf("flatten: expected a list, found %s", kind(in))
 	}
 	for _, item := range r.items(l) {
-		text, isText := item.(string)
+		text, isText := r.defined(item).(string)
 		if inner, nested := item.(*List); nested && levels != 0 {
 			r.flatten(out, inner, levels-1, skipNulls)
 		} else if !skipNulls || item != nil && (!isText || text != "None" && text != "null") {
@@ -265,7 +265,7 @@ func zipFilter(r *run, in any, a *args) any {
 	}
 	out := &List{}
 	for i := range shortest {
-		row := &List{Tuple: r.box.Types == Native}
+		row := &List{Tuple: true}
 		for _, l := range lists {
 			row.Items = append(row.Items, l[i])
 		}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
-	"net/url"
 	"path"
 	"regexp"
 	"strings"
@@ -19,7 +18,7 @@ var textFilters = map[string]filterFunc{
 	"lower":      func(r *run, in any, _ *args) any { return lower(r.str(in)) },
 	"upper":      func(r *run, in any, _ *args) any { return upper(r.str(in)) },
 	"capitalize": func(r *run, in any, _ *args) any { return capitalize(r.str(in)) },
-	"title":      func(r *run, in any, _ *args) any { return title(r.str(in)) },
+	"title":      func(r *run, in any, _ *args) any { return titleFilter(r.str(in)) },
 	"string":     func(r *run, in any, _ *args) any { return r.str(in) },
 	"safe":       func(r *run, in any, _ *args) any { return in },
 	"trim": func(r *run, in any, a *args) any {
@@ -64,14 +63,12 @@ var textFilters = map[string]filterFunc{
 		}
 		return string(out)
 	},
-	"urlencode": func(r *run, in any, _ *args) any {
-		return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(r.str(in)), "+", "%20"), "%2F", "/")
-	},
-	"urlsplit": urlSplit,
-	"hash":     func(r *run, in any, a *args) any { return r.digest(r.str(in), a.text(0, "hashtype", "sha1")) },
-	"sha1":     func(r *run, in any, _ *args) any { return r.digest(r.str(in), "sha1") },
-	"checksum": func(r *run, in any, _ *args) any { return r.digest(r.str(in), "sha1") },
-	"md5":      func(r *run, in any, _ *args) any { return r.digest(r.str(in), "md5") },
+	"urlencode": urlEncode,
+	"urlsplit":  urlSplit,
+	"hash":      func(r *run, in any, a *args) any { return r.digest(r.str(in), a.text(0, "hashtype", "sha1")) },
+	"sha1":      func(r *run, in any, _ *args) any { return r.digest(r.str(in), "sha1") },
+	"checksum":  func(r *run, in any, _ *args) any { return r.digest(r.str(in), "sha1") },
+	"md5":       func(r *run, in any, _ *args) any { return r.digest(r.str(in), "md5") },
 	"wordcount": func(r *run, in any, _ *args) any {
 		return len(strings.Fields(r.str(in)))
 	},
@@ -173,33 +170,6 @@ func shellQuote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'"'"'`) + "'"
-}
-
-func urlSplit(r *run, in any, a *args) any {
-	u, err := url.Parse(r.wantText(in))
-	if err != nil {
-		r.errorf("urlsplit: not a URL")
-	}
-	parts := NewDict()
-	parts.Set("fragment", u.Fragment)
-	parts.Set("hostname", u.Hostname())
-	parts.Set("netloc", u.Host)
-	parts.Set("path", u.Path)
-	parts.Set("query", u.RawQuery)
-	parts.Set("scheme", u.Scheme)
-	parts.Set("port", nil)
-	if n, ok := smallInteger(u.Port()); ok {
-		parts.Set("port", n)
-	}
-	which := a.text(0, "query", "")
-	if which == "" {
-		return parts
-	}
-	v, ok := parts.Get(which)
-	if !ok {
-		r.errorf("urlsplit: there is no such part")
-	}
-	return v
 }
 
 // dockerImage is vexxhost.containers' filter: a part of an image reference.

@@ -5,10 +5,13 @@ import (
 	"strings"
 )
 
-var singleVariable = regexp.MustCompile(`^\{\{\s*(\w+)\s*\}\}$`)
+var singleVariable = regexp.MustCompile(`^\{\{\s*(\w+)\s*\}\}\n?$`)
 
 // finish makes the template's value of what it wrote.
 func (r *run) finish(source string, parts []any) any {
+	if len(parts) == 1 && isBlank(parts[0]) {
+		parts[0] = ""
+	}
 	var out any
 	switch {
 	case len(parts) == 1 && (r.box.Types == Native || isOmit(parts[0])):
@@ -41,7 +44,7 @@ func (r *run) check(v any) {
 	r.spend(1)
 	switch v := v.(type) {
 	case *Undefined:
-		r.defined(v)
+		r.solid(v)
 	case *Callable, *namespace:
 		r.errorf("%s is not a value", kind(v))
 	case *Lazy:
@@ -121,9 +124,9 @@ func (r *run) fromText(text string) any {
 	return v
 }
 
-// pythonLiteral reads what Python's ast.literal_eval reads, as far as YAML and JSON can hold it.
+// pythonLiteral reads what Python's ast.literal_eval reads, as far as YAML and JSON can hold it, and JSON's true, false and null.
 func (r *run) pythonLiteral(text string) (v any, ok bool) {
-	inner := &run{box: r.box, text: text, limits: r.limits, steps: r.steps, bytes: r.bytes, depth: r.depth}
+	inner := &run{box: r.box, vars: jsonNames{}, text: text, limits: r.limits, steps: r.steps, bytes: r.bytes, depth: r.depth}
 	defer func() {
 		if f := recover(); f != nil {
 			if _, mine := f.(failure); !mine {
@@ -140,15 +143,18 @@ func (r *run) pythonLiteral(text string) (v any, ok bool) {
 	return inner.eval(n), true
 }
 
-// isPython says whether an expression is made of literals alone, in Python's spelling.
+// jsonNames are the names that JSON has and Jinja2 has not.
+type jsonNames struct{}
+
+func (jsonNames) Get(name string) (any, bool) { return nil, name == "null" }
+
+// isPython says whether an expression is made of literals alone, in Python's or JSON's spelling.
 func isPython(n node, text string) bool {
 	switch n := n.(type) {
 	case *literal:
-		switch n.value.(type) {
-		case nil, bool:
-			return text[n.at()] >= 'A' && text[n.at()] <= 'Z'
-		}
-		return true
+		return n.value != nil || !strings.HasPrefix(text[n.at():], "none")
+	case *nameNode:
+		return n.name == "null"
 	case *listNode:
 		return allPython(n.items, text)
 	case *dictNode:

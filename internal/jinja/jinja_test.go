@@ -96,7 +96,7 @@ func TestExpressions(t *testing.T) {
 		{"{{ [3, 1] | union([1, 2]) }}", "[3, 1, 2]", ""},
 		{"{{ ['b', 'A'] | sort }}{{ ['a', 'a'] | unique }}", `"['A', 'b']['a']"`, ""},
 		{"{{ lookup('vars', 's') }}", "'abc'", ""},
-		{"{{ 1 if n == 4 }}", "", "an if without else is undefined when false"},
+		{"{{ 1 if n == 4 }}", "''", "an if without else is nothing when false"},
 		{"{{ omit }}", "Omit", ""},
 		{"a{{ nope | default(omit) }}", "", "omit has no text"},
 		{"{{ 1 + 'a' }}", "", "gonja says 1a"},
@@ -140,7 +140,11 @@ func TestTextTypes(t *testing.T) {
 		{"{{ '{' }}'a': 1}", "{'a': 1}", ""},
 		{"[{{ s }}]", "'[abc]'", "unless it cannot be read"},
 		{"[true]", "'[true]'", "not a template at all"},
-		{"[{{ 'true' }}]", "'[true]'", "Python does not know true"},
+		{"[{{ 'true' }}, {{ 'null' }}]", "[True, None]", "in JSON's spelling, too"},
+		{"[{{ 'none' }}]", "'[none]'", "but not in Jinja2's"},
+		{"{{ n }}\n", "5", "a block scalar of one variable that was written as a number"},
+		{"{{ n }}\n\n", "'5\\n\\n'", "two newlines are text"},
+		{"{{ s }}\n", "'abc\\n'", ""},
 		{"{{ none }}", "''", ""},
 	} {
 		got, err := (&Box{Types: Text}).Render(c.text, someVars())

@@ -51,7 +51,8 @@ func (r *run) lookup(wantList bool, a *args) any {
 
 // plainTerm is an argument as a lookup gets it: defined, and with nothing lazy in a list.
 func (r *run) plainTerm(v any) any {
-	if l, ok := r.defined(v).(*List); ok {
+	r.definedWithin(r.defined(v))
+	if l, ok := v.(*List); ok {
 		return NewList(r.items(l)...)
 	}
 	return v
@@ -85,7 +86,7 @@ func (r *run) findVars(name string, terms []any, options *Dict) ([]any, error) {
 			if !ok {
 				return nil, u.failure()
 			}
-			v = fallback
+			v = r.defined(fallback)
 		}
 		out = append(out, v)
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
 )
 
 // method binds a method of a string, a list or a dict.
@@ -42,12 +44,12 @@ func checked(a *args, v any) any {
 type stringMethod func(r *run, s string, a *args) any
 
 var stringMethods = map[string]stringMethod{
-	"upper":      func(_ *run, s string, _ *args) any { return strings.ToUpper(s) },
-	"lower":      func(_ *run, s string, _ *args) any { return strings.ToLower(s) },
-	"casefold":   func(_ *run, s string, _ *args) any { return strings.ToLower(s) },
+	"upper":      func(_ *run, s string, _ *args) any { return upper(s) },
+	"lower":      func(_ *run, s string, _ *args) any { return lower(s) },
+	"casefold":   func(_ *run, s string, _ *args) any { return cases.Fold().String(s) },
 	"title":      func(_ *run, s string, _ *args) any { return title(s) },
 	"capitalize": func(_ *run, s string, _ *args) any { return capitalize(s) },
-	"swapcase":   func(_ *run, s string, _ *args) any { return strings.Map(swapCase, s) },
+	"swapcase":   func(_ *run, s string, _ *args) any { return swapCase(s) },
 	"strip":      func(_ *run, s string, a *args) any { return strip(s, a, true, true) },
 	"lstrip":     func(_ *run, s string, a *args) any { return strip(s, a, true, false) },
 	"rstrip":     func(_ *run, s string, a *args) any { return strip(s, a, false, true) },
@@ -105,12 +107,15 @@ var stringMethods = map[string]stringMethod{
 	"isalnum": func(_ *run, s string, _ *args) any {
 		return every(s, func(c rune) bool { return unicode.IsLetter(c) || unicode.IsNumber(c) })
 	},
-	"isupper": func(_ *run, s string, _ *args) any { return s == strings.ToUpper(s) && s != strings.ToLower(s) },
-	"islower": func(_ *run, s string, _ *args) any { return s == strings.ToLower(s) && s != strings.ToUpper(s) },
+	"isupper": func(_ *run, s string, _ *args) any { return s == upper(s) && s != lower(s) },
+	"islower": func(_ *run, s string, _ *args) any { return s == lower(s) && s != upper(s) },
 }
 
 // wantText insists on a string.
 func (r *run) wantText(v any) string {
+	if isBlank(v) {
+		return ""
+	}
 	s, ok := r.defined(v).(string)
 	if !ok {
 		r.errorf("expected a string, found %s", kind(v))
@@ -118,36 +123,8 @@ func (r *run) wantText(v any) string {
 	return s
 }
 
-func swapCase(c rune) rune {
-	if unicode.IsUpper(c) {
-		return unicode.ToLower(c)
-	}
-	return unicode.ToUpper(c)
-}
-
 func every(s string, is func(rune) bool) bool {
 	return s != "" && strings.IndexFunc(s, func(c rune) bool { return !is(c) }) < 0
-}
-
-func capitalize(s string) string {
-	c, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	return string(unicode.ToTitle(c)) + strings.ToLower(s[n:])
-}
-
-// title begins every run of letters with a capital.
-func title(s string) string {
-	inside := false
-	return strings.Map(func(c rune) rune {
-		was := inside
-		inside = unicode.IsLetter(c)
-		if was {
-			return unicode.ToLower(c)
-		}
-		return unicode.ToTitle(c)
-	}, s)
 }
 
 func strip(s string, a *args, left, right bool) string {

@@ -25,6 +25,9 @@ func (r *run) truth(v any) bool {
 		return v.Len() > 0
 	case Mapping:
 		return len(v.Keys()) > 0
+	case *Undefined:
+		r.defined(v)
+		return false
 	}
 	return true
 }
@@ -61,6 +64,7 @@ func (r *run) rawItems(v any) []any {
 		return out
 	case *Undefined:
 		r.defined(v)
+		return nil
 	}
 	r.errorf("%s has no elements", kind(v))
 	return nil
@@ -121,6 +125,7 @@ func (r *run) unary(n *unaryNode) any {
 	if n.op == "not" {
 		return !r.truth(x)
 	}
+	r.solid(x)
 	if f, ok := x.(float64); ok {
 		if n.op == "-" {
 			return -f
@@ -164,6 +169,10 @@ func (r *run) operate(op string, x, y any) any {
 		a, b := r.str(x), r.str(y)
 		r.alloc(len(a) + len(b))
 		return a + b
+	}
+	r.solid(x)
+	r.solid(y)
+	switch op {
 	case "+":
 		if v, ok := r.addition(x, y); ok {
 			return v

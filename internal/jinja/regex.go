@@ -7,9 +7,6 @@ import (
 	"unicode"
 )
 
-func lower(s string) string { return strings.ToLower(s) }
-func upper(s string) string { return strings.ToUpper(s) }
-
 // pattern compiles Python's expression with Go's engine, which cannot loop: looking around and back references are refused.
 func (r *run) pattern(text string, a *args, ignoreCase, multiline bool) *regexp.Regexp {
 	r.alloc(len(text) * 16)

@@ -22,7 +22,16 @@ func testNamed(name string) (test, bool) {
 		return test{undefined: true, call: func(_ *run, in any, _ *args) bool { _, u := in.(*Undefined); return u }}, true
 	}
 	t, ok := tests[name]
-	return test{call: t}, ok
+	return test{undefined: typeTest(name), call: t}, ok
+}
+
+// typeTest says whether a test can answer for an undefined value: most of these ask for a type, and it has none of them.
+func typeTest(name string) bool {
+	switch name {
+	case "none", "string", "boolean", "integer", "float", "number", "callable", "mapping", "sequence", "true", "false", "sameas", "in":
+		return true
+	}
+	return false
 }
 
 // Tests lists the tests by name, for documentation.
@@ -45,7 +54,7 @@ var tests = map[string]testFunc{
 	"callable": func(_ *run, in any, _ *args) bool { _, ok := in.(*Callable); return ok },
 	"mapping":  func(_ *run, in any, _ *args) bool { return isMapping(in) },
 	"sequence": func(_ *run, in any, _ *args) bool { return isSequence(in) },
-	"iterable": func(_ *run, in any, _ *args) bool { return isSequence(in) },
+	"iterable": func(_ *run, in any, _ *args) bool { return isSequence(in) || isBlank(in) },
 	"true":     func(_ *run, in any, _ *args) bool { return in == true },
 	"false":    func(_ *run, in any, _ *args) bool { return in == false },
 	"truthy": func(r *run, in any, a *args) bool {
@@ -73,7 +82,13 @@ var tests = map[string]testFunc{
 	"all": func(r *run, in any, _ *args) bool {
 		return !slices.ContainsFunc(r.items(in), func(v any) bool { return !r.truth(v) })
 	},
-	"sameas": func(r *run, in any, a *args) bool { return r.equal(in, a.need(0, "other")) },
+	"sameas": func(r *run, in any, a *args) bool {
+		other := a.need(0, "other")
+		if _, undefined := in.(*Undefined); undefined {
+			return in == other
+		}
+		return r.equal(in, other)
+	},
 	"match":  func(r *run, in any, a *args) bool { return r.matches(in, a, "match") },
 	"search": func(r *run, in any, a *args) bool { return r.matches(in, a, "search") },
 	"regex":  func(r *run, in any, a *args) bool { return r.matches(in, a, a.text(3, "match_type", "search")) },

@@ -13,6 +13,9 @@ func (r *run) str(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
+	if isBlank(v) {
+		return ""
+	}
 	var out strings.Builder
 	r.repr(&out, v)
 	return out.String()
@@ -23,7 +26,7 @@ func (r *run) repr(out *strings.Builder, v any) {
 	defer r.deeper()()
 	r.spend(1)
 	before := out.Len()
-	switch v := r.defined(v).(type) {
+	switch v := r.solid(v).(type) {
 	case nil:
 		out.WriteString("None")
 	case bool:

@@ -137,10 +137,14 @@ func (l *Lazy) Force() (value any, secret bool, err error) {
 // Omit is Ansible's omit: a value that takes its key or its place in a list with it.
 type Omit struct{}
 
-// Undefined is a name that means nothing. It may be asked about (is defined, default) and fails on any other use.
+// Undefined is a name that means nothing. It may be passed around, be a member of a list that nobody reads, and be asked
+// about (is defined, default); any use of its value is an error.
 type Undefined struct {
 	Name string // what was looked for
 	Err  error  // why it is undefined, when it is the value of something that failed on an undefined name
+	// Blank is the value of "x if false" without else. Jinja2 makes it of its lenient kind: it prints as nothing, is false and
+	// has no elements, and only arithmetic, order and attributes of it are errors.
+	Blank bool
 }
 
 // Callable is a function a template may call: range, lookup, a method.
@@ -176,7 +180,10 @@ func kind(v any) typeName {
 	case *Dict, Mapping:
 		return "a mapping"
 	case *Undefined:
-		return "undefined"
+		if v.Blank {
+			return "an if without else"
+		}
+		return "an undefined value"
 	case *Callable:
 		return "a function"
 	case Omit:
