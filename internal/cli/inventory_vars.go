@@ -44,7 +44,7 @@ func (c *inventoryVarsCommand) Run(streams Streams) error {
 	}
 	all, err := osa.LoadVars(res.Inventory, osa.VarsOptions{
 		Config: c.Config, Tree: c.Environment, Facts: c.Facts, Passwords: passwords,
-		Types: c.types(src.Release), Lookups: osa.Lookups(os.LookupEnv),
+		SafeGroups: !src.Release.DashesMatter, Types: c.types(src.Release), Lookups: osa.Lookups(os.LookupEnv),
 	})
 	if err != nil {
 		return err
@@ -101,6 +101,9 @@ func (c *inventoryVarsCommand) show(streams Streams, host *osa.HostVars) error {
 		if !ok {
 			failed = append(failed, fmt.Errorf("%s has no variable %q", c.Host, name))
 			continue
+		}
+		if _, err := osa.WriteJSON(c.seen(v.Value)); v.Err == nil && err != nil {
+			v.Err = &osa.VarError{Pos: v.Origin.Pos, Name: name, Err: err}
 		}
 		if v.Err != nil {
 			failed = append(failed, v.Err)

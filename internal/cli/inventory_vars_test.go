@@ -37,7 +37,7 @@ func operator(t *testing.T) (config, environment string) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"user_variables.yml": "cilium_ipv4_cidr: 10.200.0.0/16\nbackup_url: \"s3://key:{{ backup_key }}@store\"\nbroken: \"{{ nobody | lower }}\"\n",
+		"user_variables.yml": "cilium_ipv4_cidr: 10.200.0.0/16\nbackup_url: \"s3://key:{{ backup_key }}@store\"\nbroken: \"{{ nobody | lower }}\"\ngone: \"{{ nobody | default(omit) }}\"\n",
 		"user_secrets.yml":   "backup_key: hunter2\n",
 	} {
 		if err := os.WriteFile(filepath.Join(config, name), []byte(text), 0o600); err != nil {
@@ -65,6 +65,8 @@ func TestInventoryVars(t *testing.T) {
 		{args: []string{"--show-secrets", "backup_url"}, want: []string{"s3://key:hunter2@store"}, reason: "unless asked"},
 		{args: []string{"--output", "json", "--why", "haproxy_k8s_service"}, want: []string{`"haproxy_port": 6443`, `"from": "`}, reason: "for programs"},
 		{args: nil, want: []string{"k8s_haproxy_services: [", "broken: (cannot be evaluated)"}, absent: "hunter2", fails: true, reason: "everything that can be told, and an error"},
+		{args: []string{"gone", "cilium_ipv4_cidr"}, want: []string{"gone: (cannot be evaluated)", `cilium_ipv4_cidr: "10.200.0.0/16"`}, fails: true, reason: "omit takes nothing else with it"},
+		{args: []string{"--output", "json", "gone", "cilium_ipv4_cidr"}, want: []string{`"cilium_ipv4_cidr": "10.200.0.0/16"`}, fails: true, reason: "in JSON, too"},
 		{args: []string{"nothing"}, fails: true, reason: "a name that nobody defined"},
 	} {
 		out, err := runVars(t, append(base, c.args...)...)
@@ -80,7 +82,11 @@ func TestInventoryVars(t *testing.T) {
 			t.Errorf("%v tells %s (%s)", c.args, c.absent, c.reason)
 		}
 	}
-	_, err := runVars(t, append(base, "broken")...)
+	_, err := runVars(t, append(base, "gone")...)
+	if err == nil || !strings.Contains(err.Error(), config+`/user_variables.yml:4: gone: its value is omit`) {
+		t.Errorf("omit has a name and a place: %v", err)
+	}
+	_, err = runVars(t, append(base, "broken")...)
 	if err == nil || !strings.Contains(err.Error(), config+`/user_variables.yml:3: broken: {{ nobody | lower }}: "nobody" is undefined`) {
 		t.Errorf("file, line and expression: %v", err)
 	}

@@ -13,9 +13,12 @@ import (
 
 // VarsOptions say where variables come from, beside the inventory.
 type VarsOptions struct {
-	Config string // the operator's directory: group_vars, host_vars, user_*.yml
-	Tree   string // OpenStack-Ansible's inventory directory: group_vars, host_vars
-	Facts  string // Ansible's fact cache; "" is ansible_facts in Config
+	Config string // the operator's directory: inventory.ini, group_vars, host_vars, user_*.yml
+	Tree   string // OpenStack-Ansible's inventory directory: inventory.ini, group_vars, host_vars
+	// SafeGroups gives names of groups underscores for whatever no variable's name may have, as OpenStack-Ansible does from
+	// release 33 on (ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS=always).
+	SafeGroups bool
+	Facts      string // Ansible's fact cache; "" is ansible_facts in Config
 	// RoleDefaults are defaults of roles, by role: they are below everything, and what is evaluated sees them as if the roles
 	// ran. nil is what Ansible sees outside of a role.
 	RoleDefaults *Map
@@ -28,13 +31,16 @@ type VarsOptions struct {
 
 // Variables are the variables of all hosts, as Ansible would see them before a play adds its own.
 //
-// Lowest first: the inventory's groups, the tree's group_vars, the operator's group_vars, the inventory's host, the tree's and
+// Hosts and groups are those of three inventories together: the generated one, the tree's inventory.ini, the operator's.
+//
+// Lowest first: the inventories' groups, the tree's group_vars, the operator's group_vars, the inventories' host, the tree's and
 // the operator's host_vars, cached facts, user_*.yml, and what Ansible itself knows. Within one directory "all" comes first,
 // then groups by depth, priority and name. A value replaces the one below it as a whole.
 type Variables struct {
 	Findings Findings
 
 	inventory *Inventory
+	sources   *hostsAndGroups
 	opts      VarsOptions
 	files     map[string]*varsFile
 	extra     []*varsFile
@@ -56,12 +62,16 @@ func LoadVars(inv *Inventory, opts VarsOptions) (*Variables, error) {
 	if opts.Facts == "" {
 		opts.Facts = filepath.Join(opts.Config, "ansible_facts")
 	}
-	v := &Variables{inventory: inv, opts: opts, files: map[string]*varsFile{}, hosts: map[string]*HostVars{}}
+	v := &Variables{opts: opts, files: map[string]*varsFile{}, hosts: map[string]*HostVars{}}
+	var broken problems
+	var err error
+	v.sources, err = inv.withStatic(opts.Tree, opts.Config, opts.SafeGroups)
+	broken.add(err)
+	v.inventory = v.sources.inventory()
 	names, err := userFiles(opts.Config)
 	if err != nil {
 		return nil, err
 	}
-	var broken problems
 	for _, name := range names {
 		f := v.read(name)
 		broken.add(f.err)
@@ -72,6 +82,9 @@ func LoadVars(inv *Inventory, opts VarsOptions) (*Variables, error) {
 	}
 	return v, nil
 }
+
+// Inventory is the three inventories as one.
+func (v *Variables) Inventory() *Inventory { return v.inventory }
 
 // userFiles are what the openstack-ansible command passes as extra variables, in its order.
 func userFiles(dir string) ([]string, error) {
@@ -96,18 +109,17 @@ func (v *Variables) Host(name string) (*HostVars, error) {
 	if h, ok := v.hosts[name]; ok {
 		return h, h.broken.err()
 	}
-	host, ok := v.inventory.Host(name)
-	if !ok {
+	if _, ok := v.inventory.Host(name); !ok {
 		return nil, fmt.Errorf("there is no host %q in the inventory (jeroboam inventory --graph lists them)", name)
 	}
 	h := &HostVars{vars: v, name: name, definitions: map[string][]Definition{}, values: map[string]any{}}
 	v.hosts[name] = h
-	h.collect(host)
+	h.collect()
 	return h, h.broken.err()
 }
 
 // collect is the order of precedence, lowest first.
-func (h *HostVars) collect(host Host) {
+func (h *HostVars) collect() {
 	groups := h.vars.ancestors(h.name)
 	for _, e := range h.vars.opts.RoleDefaults.Entries() {
 		m, _ := e.Value.(*Map)
@@ -116,7 +128,9 @@ func (h *HostVars) collect(host Host) {
 		}
 	}
 	for _, g := range groups {
-		h.add(h.vars.groupMap(g), "inventory, group "+g, false)
+		for _, layer := range h.vars.sources.groupLayers(g) {
+			h.add(layer, "inventory, group "+g, false)
+		}
 	}
 	var named []string // "all" goes before the rest of every source
 	for _, g := range groups {
@@ -131,7 +145,9 @@ func (h *HostVars) collect(host Host) {
 			}
 		}
 	}
-	h.add(host.Vars, "inventory, host "+h.name, false)
+	for _, layer := range h.vars.sources.hostLayers(h.name) {
+		h.add(layer, "inventory, host "+h.name, false)
+	}
 	for _, dir := range []string{h.vars.opts.Tree, h.vars.opts.Config} {
 		h.addFiles(filepath.Join(dir, "host_vars"), h.name, "host "+h.name)
 	}
@@ -145,16 +161,8 @@ func (h *HostVars) collect(host Host) {
 // ancestors are the groups of a host in the order of their variables: by depth, priority, name.
 func (v *Variables) ancestors(host string) []string {
 	found := v.inventory.Ancestors(host)
-	priority := func(name string) int {
-		if m := v.groupMap(name); m != nil {
-			if n, ok := m.Get("ansible_group_priority").(int64); ok {
-				return int(n)
-			}
-		}
-		return 1
-	}
 	slices.SortStableFunc(found, func(a, b Ancestor) int {
-		return cmp.Or(cmp.Compare(a.Depth, b.Depth), cmp.Compare(priority(a.Name), priority(b.Name)), strings.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Depth, b.Depth), cmp.Compare(v.sources.priority(a.Name), v.sources.priority(b.Name)), strings.Compare(a.Name, b.Name))
 	})
 	out := make([]string, len(found))
 	for i, a := range found {
@@ -163,22 +171,14 @@ func (v *Variables) ancestors(host string) []string {
 	return out
 }
 
-func (v *Variables) groupMap(name string) *Map {
-	g, ok := v.inventory.Group(name)
-	if !ok {
-		return nil
-	}
-	return g.Vars
-}
-
 func (h *HostVars) add(m *Map, level string, secret bool) {
 	if m == nil {
 		return
 	}
 	for _, e := range m.Entries() {
 		name, ok := e.Key.(string)
-		if !ok {
-			continue // Ansible has no use for a variable whose name is a number
+		if !ok || name == groupPriority {
+			continue // Ansible has no use for a variable whose name is a number, and keeps a priority for itself
 		}
 		h.define(name, Definition{Value: e.Value, Pos: e.Pos, Level: level, Secret: secret})
 	}

@@ -1,5 +1,17 @@
 package osa
 
+// ParseINI reads text as a static inventory, and PythonLiteral as a value of one.
+func ParseINI(text string) error {
+	m, err := NewInventory(&Map{}).withStatic("", "", false)
+	if err != nil {
+		return err
+	}
+	return m.parseINI("inventory.ini", text)
+}
+
+// PythonLiteral is pythonLiteral.
+func PythonLiteral(text string) (Value, bool) { return pythonLiteral(text) }
+
 // HasGrandchildren says whether a group has children with children.
 func (v *Variables) HasGrandchildren(name string) bool {
 	g, _ := v.inventory.Group(name)

@@ -29,6 +29,8 @@ type Variable struct {
 	Overrides []Definition
 	// Err tells everything that cannot be evaluated in it: *VarError, several joined.
 	Err error
+	// Omitted says that it is omit: the parameter of a task that it stands for is not given. Err says so too.
+	Omitted bool
 }
 
 // VarError is a value that cannot be evaluated.
@@ -41,6 +43,19 @@ type VarError struct {
 func (e *VarError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Pos, e.Name, e.Err) }
 
 func (e *VarError) Unwrap() error { return e.Err }
+
+// Lowest evaluates a variable as the definition below all others gives it.
+func (h *HostVars) Lowest(name string) (Variable, bool) {
+	all := h.definitions[name]
+	if len(all) == 0 {
+		return Variable{}, false
+	}
+	d := all[0]
+	return evaluated(name, d, h.lazy(d.Value, d, d.Pos, name)), true
+}
+
+// errOmitted says that a variable has no value of its own: it is omit.
+var errOmitted = errors.New("its value is omit, which leaves a parameter of a task out: there is nothing to show")
 
 // Names lists all variables.
 func (h *HostVars) Names() []string {
@@ -79,14 +94,24 @@ func (h *HostVars) Variable(name string) (Variable, bool) {
 		return Variable{}, false
 	}
 	all := h.definitions[name]
-	out := Variable{Name: name, Origin: all[len(all)-1], Overrides: slices.Clone(all[:len(all)-1])}
+	out := evaluated(name, all[len(all)-1], raw)
+	out.Overrides = slices.Clone(all[:len(all)-1])
 	slices.Reverse(out.Overrides)
-	w := &forcer{pos: out.Origin.Pos, budget: 1 << 20}
+	return out, true
+}
+
+// evaluated is a variable with everything within it evaluated.
+func evaluated(name string, d Definition, raw any) Variable {
+	out := Variable{Name: name, Origin: d}
+	w := &forcer{pos: d.Pos, budget: 1 << 20}
 	value := w.force(raw, name, 0)
+	if out.Omitted = value == (omitted{}); out.Omitted {
+		w.fail(name, errOmitted)
+	}
 	if out.Err = errors.Join(w.found...); out.Err == nil {
 		out.Value = value
 	}
-	return out, true
+	return out
 }
 
 // Defined returns the definition that counts, without evaluating it.

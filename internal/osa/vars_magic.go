@@ -18,6 +18,7 @@ const builtin = "Ansible"
 // magic defines what Ansible itself knows of a host. Nothing overrides it.
 func (h *HostVars) magic(groups []string) {
 	short, _, _ := strings.Cut(h.name, ".")
+	dir, file := h.vars.sources.sourceOf(h.name)
 	names := &jinja.List{}
 	sorted := slices.Clone(groups)
 	slices.Sort(sorted)
@@ -32,8 +33,8 @@ func (h *HostVars) magic(groups []string) {
 	}{
 		{"inventory_hostname", h.name},
 		{"inventory_hostname_short", short},
-		{"inventory_dir", h.vars.opts.Tree},
-		{"inventory_file", filepath.Join(h.vars.opts.Tree, "dynamic_inventory.py")},
+		{"inventory_dir", dir},
+		{"inventory_file", file},
 		{"group_names", names},
 		{"groups", jinja.Later(func() (any, bool, error) { return h.vars.groupDict(), false, nil })},
 		{"hostvars", hostvars{h.vars}},
@@ -56,7 +57,6 @@ func (v *Variables) groupDict() *jinja.Dict {
 		hosts.Items = append(hosts.Items, host.Name)
 	}
 	v.groups.Set("all", hosts)
-	v.groups.Set("ungrouped", &jinja.List{})
 	for _, g := range v.inventory.Groups() {
 		if g.Name == "all" {
 			continue

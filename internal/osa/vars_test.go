@@ -155,6 +155,9 @@ raw: !unsafe "{{ not a template }}"
 fact: "{{ ansible_facts['hostname'] | lower }}"
 number: "{{ 5 }}"
 broken: "{{ 1 + }}"
+alone: "{{ nope | default(omit) }}"
+after: "{{ alone }}"
+beside: "{{ alone }}x"
 `})
 	h := loadSmall(t, dir, osa.VarsOptions{})
 	file := filepath.Join(dir, "operator/user_variables.yml")
@@ -165,6 +168,9 @@ broken: "{{ 1 + }}"
 		{"good", file + `:6: good.bad[1]: {{ nope2 }}: "nope2" is undefined`, "the path within the value"},
 		{"part", `2`, "native types look at what they need"},
 		{"om", `{"keep":1}`, "omit takes its key with it"},
+		{"alone", file + ":13: alone: its value is omit", "a variable that is omit has no value, and says where"},
+		{"after", file + ":14: after: its value is omit", ""},
+		{"beside", file + ":15: beside: {{ alone }}: omit is only of use", ""},
 		{"raw", `"{{ not a template }}"`, ""},
 		{"fact", "no facts of h1 in", "why a fact is missing"},
 		{"number", `5`, ""},

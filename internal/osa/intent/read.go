@@ -162,7 +162,7 @@ func drawn(existing *osa.Map, now *osa.Inventory) []string {
 func (r *reader) variables() error {
 	opts := osa.VarsOptions{
 		Config: r.opts.Config, Tree: r.opts.Environment, Facts: r.opts.Facts, HostFacts: r.opts.HostFacts,
-		Passwords: r.opts.Passwords, Types: jinja.Native, Lookups: osa.Lookups(r.opts.Env),
+		Passwords: r.opts.Passwords, SafeGroups: !r.src.Release.DashesMatter, Types: jinja.Native, Lookups: osa.Lookups(r.opts.Env),
 	}
 	if r.src.Release.DashesMatter {
 		opts.Types = jinja.Text // ansible-core before 2.19, which OpenStack-Ansible 33 brought
@@ -171,16 +171,18 @@ func (r *reader) variables() error {
 		opts.Types = *r.opts.Types
 	}
 	var err error
-	if r.vars, err = osa.LoadVars(r.inv, opts); err != nil {
+	generated := r.inv
+	if r.vars, err = osa.LoadVars(generated, opts); err != nil {
 		return err
 	}
+	r.inv = r.vars.Inventory() // with what the two files inventory.ini add
 	if err := r.generation(); err != nil {
 		return err
 	}
 	if opts.RoleDefaults, err = roleDefaults(r.in.Generation); err != nil {
 		return err
 	}
-	r.roles, err = osa.LoadVars(r.inv, opts)
+	r.roles, err = osa.LoadVars(generated, opts)
 	return err
 }
 

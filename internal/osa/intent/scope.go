@@ -40,6 +40,11 @@ func (s *scope) variable(name string) (osa.Variable, bool) {
 	if !ok {
 		return v, false
 	}
+	if v.Omitted { // how one writes that a parameter is not given: the role's default holds, if it has one
+		if v, ok = s.vars.Lowest(name); !ok || v.Omitted || !strings.HasPrefix(v.Origin.Level, roleDefault) {
+			return v, false
+		}
+	}
 	if v.Err != nil {
 		s.r.unreadable(s.host, v)
 		return v, false
