@@ -43,7 +43,7 @@ func (r *run) usedAddresses() {
 		pos := list.PosOf(i)
 		s, ok := item.(string)
 		if !ok {
-			r.found.refuse("used-ips", pos, "put it in quotes", "used_ips has %v, which is %s", item, kind(item))
+			r.found.refuse("used-ips", pos, `write "address" or "first,last", in quotes`, "an entry of used_ips is %s, not a string", kind(item))
 			continue
 		}
 		parts := strings.Split(s, ",")
@@ -56,14 +56,17 @@ func (r *run) usedAddresses() {
 			r.used.add(s)
 			continue
 		}
-		if strings.HasSuffix(parts[0], " ") || strings.HasSuffix(s, " ") { // inet_aton stops at a blank, and newer netaddr refuses it
-			r.found.warn("used-ips", pos, "remove the blanks", "the range %q has blanks, which newer releases refuse", s)
-		}
-		from, err1 := netip.ParseAddr(strings.TrimRight(parts[0], " "))
-		to, err2 := netip.ParseAddr(strings.TrimRight(parts[len(parts)-1], " "))
-		if err1 != nil || err2 != nil || from.BitLen() != to.BitLen() {
+		first, last := parts[0], parts[len(parts)-1]
+		from, ok1 := rangeEnd(first)
+		to, ok2 := rangeEnd(last)
+		if !ok1 || !ok2 || from.BitLen() != to.BitLen() {
 			r.found.refuse("used-ips", pos, `write "first,last" without blanks`, "used_ips has %q, which is no range of addresses", s)
 			continue
+		}
+		if !strict(first) || !strict(last) {
+			r.found.warn("used-ips", pos, fmt.Sprintf("write %q", from.String()+","+to.String()),
+				"the range %q is read as %s to %s, and newer releases refuse it: numbers with a leading zero are octal, what is missing of an address is zero, what follows a blank is left out",
+				s, from, to)
 		}
 		if to.Less(from) {
 			r.found.warn("used-ips", pos, "swap the two", "the range %q ends before it starts, and reserves nothing", s)
@@ -96,28 +99,98 @@ const (
 	maxScan   = 1 << 25
 )
 
-// ParseNetwork reads a network as netaddr does: 10.0.0.0/22, 10.0.0.0/255.255.252.0, 10/8; host bits are dropped.
+// rangeEnd reads an end of a range as netaddr 0.10 and older do, which ask the C library's inet_aton.
+func rangeEnd(s string) (netip.Addr, bool) {
+	if a, ok := inetAton(s); ok {
+		return a, true
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && a.Is6() && a.Zone() == ""
+}
+
+// strict says whether newer releases of netaddr take an address, too.
+func strict(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
+
+// inetAton reads an IPv4 address of one to four numbers, decimal, octal or hexadecimal, of which the last fills what is left.
+// A blank ends it.
+func inetAton(s string) (netip.Addr, bool) {
+	if i := strings.IndexAny(s, " \t\n\v\f\r"); i >= 0 {
+		s = s[:i]
+	}
+	parts := strings.Split(s, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var value uint64
+	for i, p := range parts {
+		if p == "" || p[0] < '0' || p[0] > '9' || strings.ContainsAny(p, "_oObB") && !strings.HasPrefix(strings.ToLower(p), "0x") {
+			return netip.Addr{}, false
+		}
+		n, err := strconv.ParseUint(p, 0, 32)
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (5 - len(parts))
+		}
+		if err != nil || strings.Contains(p, "_") || n >= 1<<bits {
+			return netip.Addr{}, false
+		}
+		value = value<<bits | n
+	}
+	return netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}), true
+}
+
+// ParseNetwork reads a network as netaddr does: 10.0.0.0/22, 10.0.0.0/255.255.252.0, 10/8, with blanks and leading zeros that
+// Python's int() takes; host bits are dropped.
 func ParseNetwork(s string) (netip.Prefix, error) {
 	text, length, ok := strings.Cut(s, "/")
-	if !strings.Contains(text, ":") {
-		if dots := strings.Count(text, "."); ok && dots < 3 {
-			text += strings.Repeat(".0", 3-dots)
-		}
-	}
 	a, err := netip.ParseAddr(text)
+	if err != nil && !strings.Contains(text, ":") {
+		a, err = netip.ParseAddr(partialAddress(text))
+	}
 	if err != nil || a.Zone() != "" {
 		return netip.Prefix{}, fmt.Errorf("%q is no network", s)
 	}
 	n := a.BitLen()
 	if ok {
-		if n, err = strconv.Atoi(length); err != nil {
+		if n, ok = pythonInt(length); !ok {
 			n, err = maskLength(length, a)
 		}
 	}
 	if err != nil || n < 0 || n > a.BitLen() {
-		return netip.Prefix{}, fmt.Errorf("%q is no network: its length is none", s)
+		return netip.Prefix{}, fmt.Errorf("%q is no network: what follows / is neither a length nor a netmask", s)
 	}
 	return netip.PrefixFrom(a, n).Masked(), nil
+}
+
+// partialAddress writes out an IPv4 address of which the end is missing, as netaddr's expand_partial_address does; "" when it
+// is none.
+func partialAddress(s string) string {
+	parts := strings.Split(s, ".")
+	for i, p := range parts {
+		n, ok := pythonInt(p)
+		if !ok {
+			return ""
+		}
+		parts[i] = strconv.Itoa(n)
+	}
+	for len(parts) < 4 {
+		parts = append(parts, "0")
+	}
+	return strings.Join(parts, ".")
+}
+
+// pythonInt is Python's int() of a string: blanks around it, a sign, and underscores between digits are fine.
+func pythonInt(s string) (int, bool) {
+	s = strings.TrimSpace(s)
+	digits := strings.TrimLeft(s, "+-")
+	if len(s)-len(digits) > 1 || strings.HasPrefix(digits, "_") || strings.HasSuffix(digits, "_") || strings.Contains(digits, "__") {
+		return 0, false
+	}
+	n, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
+	return n, err == nil && digits != ""
 }
 
 // maskLength is the prefix length of a netmask or a host mask.

@@ -2,6 +2,7 @@ package osa
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,9 @@ func (r *run) providers() []provider {
 	}
 	pos := r.overrides().PosOf("provider_networks")
 	list, isList := v.(*List)
+	if m, isMap := v.(*Map); v == "" || isMap && m.Len() == 0 {
+		return nil // Python walks through an empty string and an empty mapping as through an empty list
+	}
 	if !isList {
 		r.found.refuse("provider-networks", pos, "write a list of network entries", "provider_networks is %s, not a list", kind(v))
 		return nil
@@ -109,6 +113,16 @@ func (r *run) checkSettings() {
 	cidrs, _ := r.config.Get("cidr_networks").(*Map)
 	for _, p := range r.providers() {
 		queue := p.Get("ip_from_q")
+		switch queue.(type) {
+		case *List, *Map:
+			r.found.refuse("no-queue", p.PosOf("ip_from_q"), "write a name of cidr_networks", "ip_from_q is %s, not a name", kind(queue))
+			continue
+		}
+		if group := p.Get("reference_group"); Truth(group) {
+			if _, isText := group.(string); !isText {
+				r.found.refuse("reference-group", p.PosOf("reference_group"), "name a group that exists", "reference_group is %s, not a name", kind(group))
+			}
+		}
 		if Truth(queue) && !cidrs.Has(queue) {
 			r.found.refuse("no-queue", p.PosOf("ip_from_q"), "add it to cidr_networks, or correct ip_from_q", "can't find %v in cidr_networks", queue)
 		}
@@ -163,7 +177,7 @@ func (r *run) checkHosts() {
 			address, at := settings.Get("ip"), settings.PosOf("ip")
 			if first, known := hostOf[sameKey(address)]; ends && known && !Equal(first.what, h.Key) {
 				r.found.refuse("shared-address", at, "give each host its own address",
-					"Both host:%v (%s) and host:%s have address:%v assigned", first.what, first.pos, name, address)
+					"Both host:%v (%s) and host:%s have address:%q assigned", first.what, first.pos, name, fmt.Sprint(shown(address)))
 			} else if ends && !known {
 				hostOf[sameKey(address)] = seen{h.Key, at}
 			}
@@ -186,6 +200,10 @@ func (r *run) checkHost(group string, h Entry) (name string, settings *Map, ok b
 		r.found.refuse("host-name", h.Pos, "put it in quotes", "the host name %v in %s is %s", h.Key, group, kind(h.Key))
 		return name, nil, false
 	}
+	if name == "" {
+		r.found.refuse("host-name", h.Pos, "give it its name", "a host in %s has an empty name: Ansible would see no host at all", group)
+		return name, nil, false
+	}
 	if settings, ok = r.mapOf(h.Value, h.Pos, fmt.Sprintf("the host %s in %s", name, group), "write ip: <address> below it, indented"); !ok {
 		return name, nil, false
 	}
@@ -197,8 +215,12 @@ func (r *run) checkHost(group string, h Entry) (name string, settings *Map, ok b
 		r.found.refuse("no-ip", h.Pos, "add ip: <address>", "the host %s in %s has no ip", name, group)
 		return name, nil, false
 	}
-	if _, text := settings.Get("ip").(string); !text {
+	text, isText := settings.Get("ip").(string)
+	if !isText && settings.Get("ip") != nil {
 		r.found.warn("ip-type", settings.PosOf("ip"), "put it in quotes", "the ip of %s is %s, %v", name, kind(settings.Get("ip")), settings.Get("ip"))
+	}
+	if settings.Get("ip") == nil || isText && strings.TrimSpace(text) == "" {
+		r.found.warn("ip-empty", settings.PosOf("ip"), "write its address", "the ip of %s in %s is empty: Ansible cannot log in to it", name, group)
 	}
 	if v, set := settings.Lookup("host_vars"); set {
 		_, ok = r.mapOf(v, settings.PosOf("host_vars"), "host_vars of "+name, "write variables below it, or remove it")
@@ -208,10 +230,11 @@ func (r *run) checkHost(group string, h Entry) (name string, settings *Map, ok b
 
 // checkEnvironment checks the shape of env.d.
 func (r *run) checkEnvironment() {
+	var missing []string
 	for _, section := range []string{"physical_skel", "component_skel", "container_skel"} {
 		v, ok := r.env.Lookup(section)
 		if !ok {
-			r.found.refuse("no-environment", Pos{File: r.src.Environment}, "name the directory that holds env.d with --environment", "no file of env.d has %s", section)
+			missing = append(missing, section)
 			continue
 		}
 		groups, ok := r.mapOf(v, r.env.PosOf(section), section, "write groups below it")
@@ -229,6 +252,11 @@ func (r *run) checkEnvironment() {
 			}
 			r.checkGroup(section, name, m, e.Pos)
 		}
+	}
+	if len(missing) > 0 {
+		r.found = slices.DeleteFunc(r.found, func(f Finding) bool { return f.Code == "no-base-environment" }) // says the same
+		r.found.refuse("no-environment", Pos{File: r.src.Environment}, "name the directory that holds env.d with --environment",
+			"no file of env.d has %s", strings.Join(missing, ", "))
 	}
 	for _, e := range r.env.Entries() {
 		if _, ok := e.Value.(*Map); !ok && e.Key != "version" {

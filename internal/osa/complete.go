@@ -1,7 +1,13 @@
 package osa
 
-// lxcHosts makes the group of hosts that run containers, anew at every run. A host that nobody's container is on brings
-// null into it, as in the original.
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// lxcHosts makes the group of hosts that run containers, anew at every run. A host without a component would bring null into it:
+// the original writes that, and Ansible then refuses the whole inventory and sees no host at all.
 func (r *run) lxcHosts() {
 	list := &List{}
 	for _, h := range r.table {
@@ -12,16 +18,40 @@ func (r *run) lxcHosts() {
 		r.set(h, "container_tech", tech, h.vars.Pos)
 		on := h.vars.Get("physical_host")
 		if on != h.name && tech == "lxc" {
-			list.appendIf(on)
 			if on == nil {
-				r.found.note("lxc-hosts-null", h.vars.Pos, "give it a group that has components, or ignore the null",
-					"%s has no component, and null stands in lxc_hosts because of it", h.name)
+				r.noComponent(h)
+				continue
 			}
+			list.appendIf(on)
 		}
 	}
 	group := &Map{}
 	group.Set("hosts", list, Pos{})
 	r.inv.Set("lxc_hosts", group, Pos{})
+}
+
+// noComponent refuses a host that no group of containers and no component has.
+func (r *run) noComponent(h *host) {
+	var groups []string
+	pos := h.vars.Pos
+	for _, e := range r.config.Entries() {
+		if hosts, ok := e.Value.(*Map); ok && hosts.Has(h.name) {
+			groups = append(groups, fmt.Sprint(e.Key))
+			pos = hosts.PosOf(h.name)
+		}
+	}
+	if len(groups) == 0 {
+		r.found.refuse("lxc-hosts-null", pos, "take it out with scripts/inventory-manage.py -r "+h.name,
+			"%s is on no physical host and in no group of the configuration: null would stand in lxc_hosts, and Ansible would see no host at all", h.name)
+		return
+	}
+	fix := "put it into a group whose name env.d has, or correct the name"
+	if known := r.section("physical_skel"); slices.ContainsFunc(groups, func(g string) bool { return known.Has(g) }) {
+		fix = "put it into a group that has containers in env.d too"
+	}
+	r.found.refuse("lxc-hosts-null", pos, fix,
+		"nothing in env.d has a component for %s, which is in %s only: null would stand in lxc_hosts, and Ansible would see no host at all",
+		h.name, strings.Join(groups, ", "))
 }
 
 // complete gives every host the variables that all hosts have.

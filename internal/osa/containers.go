@@ -11,8 +11,8 @@ import (
 // kindOf is one component of one kind of container in one group of containers, the unit in which containers are made.
 type kindOf struct {
 	group      string // the container group, such as k8s_container
-	component  string // what it contains, such as k8s_capi
-	belongsTo  string // the group of containers, such as cluster-api_containers
+	component  named  // what it contains, such as k8s_capi
+	belongsTo  named  // the group of containers, such as cluster-api_containers
 	properties *Map   // shared with the environment, as in the original: what one host changes all later ones see
 	pos        Pos
 }
@@ -50,7 +50,7 @@ func (r *run) containers() {
 		if properties == nil {
 			properties = &Map{}
 		}
-		var parents, components []string
+		var parents, components []named
 		if m.Has("belongs_to") {
 			parents = r.names(m.Get("belongs_to"), m.PosOf("belongs_to"), group+".belongs_to")
 			r.belongsTo(group, m)
@@ -83,7 +83,7 @@ func (r *run) nest(group string, pos Pos) {
 }
 
 func (r *run) addContainers(k kindOf) {
-	physical := r.era(sibling(k.belongsTo, "hosts"))
+	physical := r.era(sibling(k.belongsTo.name, "hosts"))
 	if !r.config.Has(physical) {
 		return
 	}
@@ -91,7 +91,7 @@ func (r *run) addContainers(k kindOf) {
 	if !ok {
 		return
 	}
-	members, hosts := r.group(k.group, "hosts", k.pos), r.group(physical, "hosts", k.pos)
+	members, hosts := r.group(k.group, "hosts", k.pos), r.group(physical, "hosts", k.belongsTo.pos)
 	if members == nil || hosts == nil {
 		return
 	}
@@ -167,7 +167,7 @@ func (r *run) affinity(k kindOf, name string, settings *Map) (int64, bool) {
 		}
 		return n, true
 	}
-	r.found.refuse("affinity", m.PosOf(k.group), "write a number", "affinity of %s on %s is %s, not a number", k.group, name, kind(m.Get(k.group)))
+	r.found.refuse("affinity", m.PosOf(k.group), "write a whole number", "affinity of %s on %s is %s, not a whole number", k.group, name, kind(m.Get(k.group)))
 	return 0, false
 }
 
@@ -254,7 +254,7 @@ func (r *run) describe(h *host, k kindOf, physical, on string, address Value, po
 		r.set(h, "physical_host_addr", r.byName[on].vars.Get("ansible_host"), pos)
 	}
 	r.set(h, "physical_host_group", physical, pos)
-	r.set(h, "component", k.component, pos)
+	r.set(h, "component", k.component.name, pos)
 	if !h.vars.Has("properties") {
 		r.set(h, "properties", k.properties, k.pos)
 	}
@@ -305,11 +305,11 @@ func (r *run) startingWith(name string) []*host {
 
 // join puts containers into their component's group and into the _all group of their physical group.
 func (r *run) join(k kindOf, name, prefix string, settings *Map, mine []*host) {
-	all := r.era(sibling(k.belongsTo, "all"))
+	all := r.era(sibling(k.belongsTo.name, "all"))
 	if !r.inv.Has(all) {
 		r.inv.Set(all, newGroup("hosts"), k.pos)
 	}
-	inAll, inComponent := r.group(all, "hosts", k.pos), r.group(k.component, "hosts", k.pos)
+	inAll, inComponent := r.group(all, "hosts", k.belongsTo.pos), r.group(k.component.name, "hosts", k.component.pos)
 	if inAll == nil || inComponent == nil {
 		return
 	}
@@ -331,7 +331,7 @@ func (r *run) join(k kindOf, name, prefix string, settings *Map, mine []*host) {
 			inComponent.appendIf(h.called)
 			inAll.appendIf(h.called)
 		case Truth(properties.Get("is_metal")):
-			if component == k.component {
+			if component == k.component.name {
 				inComponent.appendIf(h.called)
 			}
 			inAll.appendIf(h.called)

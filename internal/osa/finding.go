@@ -56,10 +56,26 @@ func (f Finding) String() string {
 type Findings []Finding
 
 func (fs *Findings) add(s Severity, code string, pos Pos, fix, format string, args ...any) {
+	for i, arg := range args {
+		args[i] = shown(arg)
+	}
 	f := Finding{Severity: s, Code: code, Pos: pos, Text: fmt.Sprintf(format, args...), Fix: fix}
 	if !slices.Contains(*fs, f) {
 		*fs = append(*fs, f)
 	}
+}
+
+// shown is a value as a sentence can hold it: what has no text of its own is named.
+func shown(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case *Map, *List, *Tagged:
+		return kind(v)
+	case Opaque:
+		return v.Text
+	}
+	return v
 }
 
 func (fs *Findings) refuse(code string, pos Pos, fix, format string, args ...any) {

@@ -3,7 +3,6 @@ package osa
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -222,6 +221,9 @@ func (r *run) items(v Value, pos Pos, what string) []Value {
 		}
 		return out
 	case string:
+		if x == "" {
+			return nil
+		}
 		r.found.warn("letters", pos, "write a list: - "+x, "%s is the string %q, and each of its letters is taken for a name", what, x)
 		var out []Value
 		for _, c := range x {
@@ -233,20 +235,26 @@ func (r *run) items(v Value, pos Pos, what string) []Value {
 	return nil
 }
 
+// named is a name and where it stands.
+type named struct {
+	name string
+	pos  Pos
+}
+
 // names is items that have to be strings.
-func (r *run) names(v Value, pos Pos, what string) []string {
-	var out []string
+func (r *run) names(v Value, pos Pos, what string) []named {
+	var out []named
 	for i, item := range r.items(v, pos, what) {
+		at := pos
+		if l, ok := v.(*List); ok {
+			at = l.PosOf(i)
+		}
 		s, ok := item.(string)
 		if !ok {
-			at := pos
-			if l, ok := v.(*List); ok {
-				at = l.PosOf(i)
-			}
-			r.found.refuse("name", at, "put it in quotes", "%s has %v, which is %s, not a name", what, fmt.Sprint(item), kind(item))
+			r.found.refuse("name", at, "put it in quotes", "%s has %v, which is %s, not a name", what, item, kind(item))
 			continue
 		}
-		out = append(out, s)
+		out = append(out, named{s, at})
 	}
 	return out
 }

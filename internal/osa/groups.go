@@ -112,8 +112,8 @@ func (r *run) groups() {
 				continue
 			}
 			for _, parent := range r.names(m.Get("belongs_to"), m.PosOf("belongs_to"), name+".belongs_to") {
-				if !r.inv.Has(parent) {
-					r.inv.Set(parent, newGroup("children", "hosts"), m.PosOf("belongs_to"))
+				if !r.inv.Has(parent.name) {
+					r.inv.Set(parent.name, newGroup("children", "hosts"), parent.pos)
 				}
 			}
 		}
@@ -151,7 +151,7 @@ func (r *run) belongsTo(key Value, m *Map) {
 	name, _ := key.(string)
 	pos := m.PosOf("belongs_to")
 	for _, parent := range r.names(m.Get("belongs_to"), pos, name+".belongs_to") {
-		if children := r.group(parent, "children", pos); children != nil {
+		if children := r.group(parent.name, "children", parent.pos); children != nil {
 			children.appendIf(name)
 		}
 	}

@@ -34,6 +34,9 @@ func (r *run) networks() {
 			r.found.refuse("cidr", e.Pos, "write it like 172.29.236.0/22", "cidr_networks.%v: %v", e.Key, err)
 			continue
 		}
+		if address, _, _ := strings.Cut(s, "/"); strings.TrimSpace(s) != s || !strict(address) {
+			r.found.warn("cidr-form", e.Pos, fmt.Sprintf("write %q", prefix), "cidr_networks.%v is %q: blanks, short addresses and leading zeros are not taken everywhere", e.Key, s)
+		}
 		name := fmt.Sprint(e.Key)
 		pools[name], masks[name] = r.newPool(prefix), netmask(prefix)
 	}
@@ -54,10 +57,30 @@ func (r *run) networks() {
 			continue
 		}
 		n.reference, _ = p.Get("reference_group").(string)
-		for _, group := range r.names(binds, p.PosOf("group_binds"), "group_binds") {
-			r.bind(&n, r.era(group), nil)
+		for _, group := range r.boundGroups(binds, p.PosOf("group_binds")) {
+			r.bind(&n, r.era(group.name), nil)
 		}
 	}
+}
+
+// boundGroups are the groups a network is bound to. What is no name matches no group up to release 32, and stops 33.
+func (r *run) boundGroups(v Value, pos Pos) []named {
+	list, ok := v.(*List)
+	if !ok || !r.release.DashesMatter {
+		return r.names(v, pos, "group_binds")
+	}
+	var out []named
+	for i, item := range list.Items() {
+		switch item := item.(type) {
+		case string:
+			out = append(out, named{item, list.PosOf(i)})
+		case *List, *Map:
+			r.found.refuse("name", list.PosOf(i), "write the name of a group", "an entry of group_binds is %s, not a name", kind(item))
+		default:
+			r.found.warn("name", list.PosOf(i), "write the name of a group", "group_binds has %v, which is no name and matches no group", item)
+		}
+	}
+	return out
 }
 
 func (r *run) networkKey(n network) string {

@@ -127,7 +127,7 @@ func TestFindings(t *testing.T) {
 		{"a duplicate key", map[string]string{"openstack_user_config.yml": working + "used_ips: []\n"}, []string{"duplicate-key openstack_user_config.yml:17"}},
 		{"an affinity for nothing", map[string]string{"openstack_user_config.yml": working + "    affinity: {k8s_contaner: 0}\n"}, []string{"affinity openstack_user_config.yml:17"}},
 		{"a management_ip that may be drawn", map[string]string{"openstack_user_config.yml": working + "    management_ip: 172.29.237.1\n"}, []string{"not-reserved openstack_user_config.yml:17"}},
-		{"two files say different things", map[string]string{"conf.d/a.yml": "x_hosts: {h: {ip: 172.29.236.31}}", "conf.d/b.yml": "x_hosts: {h: {ip: 172.29.236.32}}"}, []string{"order-of-files conf.d/"}},
+		{"two files say different things", map[string]string{"conf.d/a.yml": "identity_hosts: {h: {ip: 172.29.236.31}}", "conf.d/b.yml": "identity_hosts: {h: {ip: 172.29.236.32}}"}, []string{"order-of-files conf.d/"}},
 		{"a list replaces the release's", map[string]string{"env.d/u.yml": "container_skel: {utility_container: {contains: []}}"}, []string{"replaced-list env.d/u.yml:1"}},
 		{"a letter is no group", map[string]string{"env.d/u.yml": "physical_skel: {x_hosts: {belongs_to: h}}"}, []string{"letters env.d/u.yml:1"}},
 	} {

@@ -103,7 +103,7 @@ func clone(v Value, seen map[any]Value) Value {
 func kind(v Value) string {
 	switch x := v.(type) {
 	case nil:
-		return "nothing"
+		return "empty"
 	case bool:
 		return "a boolean"
 	case int64, *big.Int:

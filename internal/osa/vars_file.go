@@ -48,7 +48,7 @@ func (v *Variables) load(path string, f *varsFile) error {
 			return fmt.Errorf("%s %w", path, err)
 		}
 	}
-	value, found := ReadYAML(path, text, YAMLOptions{KeepTags: []string{"!vault", "!vault-encrypted", "!unsafe"}})
+	value, found := ReadYAML(path, text, YAMLOptions{LibYAML: true, KeepTags: []string{"!vault", "!vault-encrypted", "!unsafe"}})
 	if err := found.Err(); err != nil {
 		if f.secret {
 			return hideText(path, found)

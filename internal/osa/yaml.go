@@ -17,9 +17,9 @@ import (
 type YAMLOptions struct {
 	// KeepTags are local tags that become a Tagged instead of an error, for example "!vault" and "!unsafe".
 	KeepTags []string
-	// Tabs takes a tab for a blank, as libyaml does, with which Ansible reads variable files. PyYAML's own scanner, which
-	// reads the user configuration, refuses it.
-	Tabs bool
+	// LibYAML reads as libyaml does, with which Ansible reads files of variables: a tab is a blank, and an escape of half a
+	// surrogate pair is an error. PyYAML's own scanner, which reads the user configuration, has it the other way round.
+	LibYAML bool
 }
 
 // Limits that keep a small file from becoming a large structure. An operator's largest files are far below them.
@@ -64,6 +64,10 @@ func ReadYAML(file string, text []byte, opts YAMLOptions) (v Value, found Findin
 }
 
 func (c *constructor) parse(text []byte) (*yaml.Node, bool) {
+	hidden := false
+	if !c.opts.LibYAML {
+		text, hidden = hideSurrogates(text)
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
 	if err := dec.Decode(&doc); err != nil {
@@ -83,6 +87,9 @@ func (c *constructor) parse(text []byte) (*yaml.Node, bool) {
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
 		return nil, true
+	}
+	if hidden {
+		showSurrogates(&doc)
 	}
 	return doc.Content[0], c.anchorsOnce(&doc, map[string]int{})
 }

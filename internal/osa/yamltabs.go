@@ -9,7 +9,7 @@ import (
 
 // tabs refuses tabs where PyYAML does and the parser does not: everywhere but in quotes, block scalars and comments.
 func (c *constructor) tabs(root *yaml.Node, text []byte) {
-	if c.opts.Tabs || !bytes.ContainsRune(text, '\t') {
+	if c.opts.LibYAML || !bytes.ContainsRune(text, '\t') {
 		return
 	}
 	lines := strings.SplitAfter(string(text), "\n")
