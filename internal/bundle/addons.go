@@ -19,35 +19,17 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 )
 
 // addonDir is where the catalogue is, below the bundle's files.
-const (
-	addonDir  = "addons"
-	addonFile = "catalogue.yaml"
-)
-
-// addonList is catalogue.yaml: what package addon reads.
-type addonList struct {
-	Version int          `yaml:"version"`
-	Addons  []addonEntry `yaml:"addons"`
-}
-
-// addonEntry is one version of one addon. Its fields are explained there.
-type addonEntry struct {
-	Name       string         `yaml:"name"`
-	Version    string         `yaml:"version"`
-	Kubernetes string         `yaml:"kubernetes"`
-	File       string         `yaml:"file"`
-	Digest     string         `yaml:"digest"`
-	Values     map[string]any `yaml:"values,omitempty"`
-	Images     []string       `yaml:"images,omitempty"`
-}
+const addonDir = "addons"
 
 // makeAddons makes the catalogue of workload clusters' addons: charts and objects of modules, and the list of them. A server
 // renders them for each cluster; here they are only packed, which needs no helm.
 func (b *builder) makeAddons(ctx context.Context) error {
-	var entries []addonEntry
+	var entries []addon.Entry
 	for i := range b.lock.Addons {
 		a := &b.lock.Addons[i]
 		if !chosen(a.Group, b.chosen) {
@@ -69,40 +51,40 @@ func (b *builder) makeAddons(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.placeText(text, IndexFile{Name: addonFile, Kind: "catalogue", Version: "1", Path: addonDir + "/" + addonFile})
+	return b.placeText(text, IndexFile{Name: addon.CatalogueFile, Kind: "catalogue", Version: "1", Path: addonDir + "/" + addon.CatalogueFile})
 }
 
 // unknownAddons refuses values that would have no effect.
-func unknownAddons(values map[string]map[string]any, entries []addonEntry) error {
+func unknownAddons(values map[string]map[string]any, entries []addon.Entry) error {
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !slices.ContainsFunc(entries, func(e addonEntry) bool { return e.Name == name }) {
+		if !slices.ContainsFunc(entries, func(e addon.Entry) bool { return e.Name == name }) {
 			problems = append(problems, fmt.Errorf("there are values for the addon %q, and no such addon in the catalogue", name))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-func catalogueText(entries []addonEntry) ([]byte, error) {
-	slices.SortStableFunc(entries, func(a, b addonEntry) int { return cmp.Compare(a.Name, b.Name) })
+func catalogueText(entries []addon.Entry) ([]byte, error) {
+	slices.SortStableFunc(entries, func(a, b addon.Entry) int { return cmp.Compare(a.Name, b.Name) })
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
-	err := enc.Encode(addonList{Version: 1, Addons: entries})
+	err := enc.Encode(addon.List{Version: 1, Addons: entries})
 	return out.Bytes(), errors.Join(err, enc.Close())
 }
 
-func (b *builder) makeAddon(ctx context.Context, a *Addon) (addonEntry, error) {
+func (b *builder) makeAddon(ctx context.Context, a *Addon) (addon.Entry, error) {
 	began := b.Now()
 	var src string
 	var err error
 	if a.Module != "" {
 		if src, err = b.sources(ctx, b.lock.module(a.Module)); err != nil {
-			return addonEntry{}, err
+			return addon.Entry{}, err
 		}
 	}
 	name := cmp.Or(a.Addon, a.Name)
-	e := addonEntry{Name: name, Version: a.Version, Kubernetes: a.Kubernetes, File: name + "-" + a.Version + ".tgz", Images: slices.Clone(a.Images)}
+	e := addon.Entry{Name: name, Version: a.Version, Kubernetes: a.Kubernetes, File: name + "-" + a.Version + ".tgz", Images: slices.Clone(a.Images)}
 	var text []byte
 	if a.Plain != "" {
 		e.File = name + "-" + a.Version + ".yaml"
@@ -113,14 +95,14 @@ func (b *builder) makeAddon(ctx context.Context, a *Addon) (addonEntry, error) {
 		text, err = a.pack(src)
 	}
 	if err != nil {
-		return addonEntry{}, err
+		return addon.Entry{}, err
 	}
 	slices.Sort(e.Images)
 	e.Values = merged(a.Values, b.Values[name])
 	file := IndexFile{Name: a.Name, Kind: "addon", Version: a.Version, Path: addonDir + "/" + e.File, Group: a.Group}
 	e.Digest = textDigest(text)
 	if err := b.settle("addon", a.Name, a.Version, "packed", a.Digest, e.Digest, began, false); err != nil {
-		return addonEntry{}, err
+		return addon.Entry{}, err
 	}
 	return e, b.placeText(text, file)
 }
@@ -322,8 +304,8 @@ func copyCatalogue(from, to string) error {
 	}
 	keep := map[string]bool{}
 	slices.SortFunc(list, func(a, b fs.DirEntry) int {
-		if (a.Name() == addonFile) != (b.Name() == addonFile) {
-			if a.Name() == addonFile {
+		if (a.Name() == addon.CatalogueFile) != (b.Name() == addon.CatalogueFile) {
+			if a.Name() == addon.CatalogueFile {
 				return 1
 			}
 			return -1
@@ -353,20 +335,8 @@ func (b *Bundle) verifyCatalogue() []error {
 	if !slices.ContainsFunc(b.Index.Files, func(f IndexFile) bool { return f.Kind == "catalogue" }) {
 		return nil
 	}
-	dir := filepath.Join(b.Dir, "files", addonDir)
-	text, err := os.ReadFile(filepath.Join(dir, addonFile))
-	if err != nil {
+	if _, err := addon.Load(os.DirFS(filepath.Join(b.Dir, "files", addonDir))); err != nil {
 		return []error{fmt.Errorf("the catalogue of addons: %w", err)}
 	}
-	var list addonList
-	if err := yaml.Unmarshal(text, &list); err != nil {
-		return []error{fmt.Errorf("the catalogue of addons: %w", err)}
-	}
-	var problems []error
-	for _, e := range list.Addons {
-		if got, _, err := fileDigest(filepath.Join(dir, e.File)); err != nil || got != e.Digest {
-			problems = append(problems, errors.Join(fmt.Errorf("the catalogue of addons: %s must have digest %s and has %s", e.File, e.Digest, got), err))
-		}
-	}
-	return problems
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 )
 
@@ -28,6 +29,7 @@ const addonsOfTheWorkshop = `  - name: storage
     url: docker://registry.k8s.io/sig-storage/storage:v2.0.0
 addons:
   - name: hello
+    addon: cilium
     version: v1.0.0
     kubernetes: ">=1.33.0-0 <1.38.0-0"
     group: workload
@@ -39,7 +41,7 @@ addons:
     values: {image: {tag: v1, pullPolicy: Always}, keep: null}
     images: [registry.k8s.io/sig-storage/storage:v2.0.0, registry.k8s.io/pause:v1.0.0]
   - name: plain-old
-    addon: plain
+    addon: calico
     version: v0.9.0
     kubernetes: "<1.33.0-0"
     group: workload
@@ -76,6 +78,9 @@ func TestCatalogue(t *testing.T) {
 	if err := s.catalogue(t, "a", record); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := addon.Load(os.DirFS(filepath.Join(s.dir, "a"))); err != nil {
+		t.Errorf("who reads it: %v", err)
+	}
 	text := s.read(t, filepath.Join(s.dir, "a", "catalogue.yaml"))
 	golden := filepath.Join("testdata", "catalogue.yaml")
 	if *update {
@@ -85,12 +90,12 @@ func TestCatalogue(t *testing.T) {
 		t.Error(diff)
 	}
 	want := map[string]string{
-		"hello/Chart.yaml":            "appVersion: v1.0.0\nname: hello\nversion: 0.1.0\n",
-		"hello/templates/_common.tpl": `{{- define "common" }}{{ end }}`,
-		"hello/templates/a.yaml":      "kind: ConfigMap\n",
-		"hello/values.yaml":           "image: {tag: \"\"}\n",
+		"cilium/Chart.yaml":            "apiVersion: v2\nappVersion: v1.0.0\nname: hello\nversion: 0.1.0\n",
+		"cilium/templates/_common.tpl": `{{- define "common" }}{{ end }}`,
+		"cilium/templates/a.yaml":      "kind: ConfigMap\n",
+		"cilium/values.yaml":           "image: {tag: \"\"}\n",
 	}
-	if diff := cmp.Diff(want, untar(t, filepath.Join(s.dir, "a", "hello-v1.0.0.tgz"))); diff != "" {
+	if diff := cmp.Diff(want, untar(t, filepath.Join(s.dir, "a", "cilium-v1.0.0.tgz"))); diff != "" {
 		t.Error(diff)
 	}
 	// Again, into a directory with an older catalogue in it: what is not named any more goes, other files stay.
@@ -118,7 +123,7 @@ func TestCatalogueValues(t *testing.T) {
 	over := func(values map[string]map[string]any) func(*bundle.Options) {
 		return func(o *bundle.Options) { o.Record, o.Values = true, values }
 	}
-	if err := s.catalogue(t, "a", over(map[string]map[string]any{"hello": {"image": map[string]any{"tag": "v2"}, "more": true}})); err != nil {
+	if err := s.catalogue(t, "a", over(map[string]map[string]any{"cilium": {"image": map[string]any{"tag": "v2"}, "more": true}})); err != nil {
 		t.Fatal(err)
 	}
 	want := "values:\n      image:\n        pullPolicy: Always\n        tag: v2\n      keep: null\n      more: true\n"
@@ -159,9 +164,9 @@ func TestBundleHasTheCatalogue(t *testing.T) {
 	if diff := cmp.Diff([]string{"image storage"}, b.Index.LeftOut); diff != "" {
 		t.Error(diff)
 	}
-	s.mustWrite(t, filepath.Join(s.dir, "a", "files", "addons", "plain-v0.9.0.yaml"), "kind: Evil\n")
+	s.mustWrite(t, filepath.Join(s.dir, "a", "files", "addons", "calico-v0.9.0.yaml"), "kind: Evil\n")
 	err = b.Verify(lock)
-	for _, want := range []string{"addon plain-old is damaged", "the catalogue of addons: plain-v0.9.0.yaml must have digest"} {
+	for _, want := range []string{"addon plain-old is damaged", "the catalogue of addons: catalogue.yaml: calico v0.9.0: calico-v0.9.0.yaml has the digest"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q in %v", want, err)
 		}

@@ -2,8 +2,12 @@ package bundle
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 )
 
 func (p *parser) checkAddons(l *Lock, used map[string]bool) {
@@ -14,7 +18,9 @@ func (p *parser) checkAddons(l *Lock, used map[string]bool) {
 			p.problem(p.at("addons", i, "url"), "%s is packed from a module, it has no url", a.Name)
 		}
 		name := cmp.Or(a.Addon, a.Name)
-		p.match(reName, name, "not the name of an addon", "addons", i, "addon")
+		if !slices.Contains(addon.Names(), name) {
+			p.problem(p.at("addons", i), "there is no addon %q, the names are %s", name, strings.Join(addon.Names(), ", "))
+		}
 		if seen[name+" "+a.Version] {
 			p.problem(p.at("addons", i), "the catalogue has %s %s already", name, a.Version)
 		}

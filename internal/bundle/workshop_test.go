@@ -29,7 +29,7 @@ func proxy(t *testing.T) string {
 	publish(t, dir, "hello", map[string]string{
 		"go.mod":                        "module example.test/hello\n\ngo 1.26.0\n",
 		"main.go":                       "package main\n\nvar version = \"unset\"\n\nfunc main() { println(\"hello \" + version) }\n",
-		"charts/hello/Chart.yaml":       "name: hello\nversion: 0.1.0\ndependencies: [{name: common}]\n",
+		"charts/hello/Chart.yaml":       "apiVersion: v2\nname: hello\nversion: 0.1.0\ndependencies: [{name: common}]\n",
 		"charts/hello/README.md":        "# not for the archive\n",
 		"charts/hello/values.yaml":      "image: {tag: \"\"}\n",
 		"charts/hello/templates/a.yaml": "kind: ConfigMap\n",
