@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -50,10 +51,31 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
+	if err := s.checkRemoval(ctx, g, ng, nodes, remove); err != nil {
+		return answer{}, err
+	}
 	if err := s.resizeGroup(ctx, g, ng, nodes, remove); err != nil {
 		return answer{}, err
 	}
 	return c.accepted(k.UUID), nil
+}
+
+// checkRemoval holds nodes_to_remove to the nodes there are. Magnum takes anything, and removes another node when a name means nothing.
+func (s *server) checkRemoval(ctx context.Context, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) error {
+	if len(remove) == 0 {
+		return nil
+	}
+	unknown, err := s.NodeGroups.UnknownNodes(ctx, g, ng.ClusterID, ng.UUID, remove)
+	switch {
+	case err != nil:
+		return err
+	case len(unknown) > 0:
+		return magnum.Invalid("Node group %s has no node %s. Name nodes by server id, server name or node name.",
+			ng.Name, short(strings.Join(unknown, ", "), 300))
+	case nodes > ng.NodeCount-len(remove):
+		return magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(remove), nodes)
+	}
+	return nil
 }
 
 func optionalText(f *fields, name string) string {
@@ -76,7 +98,7 @@ func (s *server) resizeGroup(ctx context.Context, g policy.Grant, ng *magnum.Nod
 		if now.Status.Deleting() {
 			return magnum.Conflict("Nodegroup %s is being deleted.", now.Name)
 		}
-		now.NodeCount, now.NodesToRemove = nodes, remove
+		now.AskSize(nodes, remove)
 		return nil
 	})
 	return err
@@ -96,8 +118,8 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	if _, there := f.take("cluster_template"); !given && !there {
 		f.mandatory("cluster_template")
 	}
-	// How many nodes are replaced at once is the machine deployment's matter here. Magnum fails with 500 when it is not given.
-	_, _ = f.integer("max_batch_size", 1, maxCount)
+	// Magnum fails with 500 when it is not given.
+	atOnce, _ := f.integer("max_batch_size", 1, maxCount)
 	groupIdent := optionalText(f, "nodegroup")
 	if err := f.done(); err != nil {
 		return answer{}, err
@@ -125,7 +147,10 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	if err := checkSkew(k.Labels[label.KubeTag], t.Labels[label.KubeTag]); err != nil {
 		return answer{}, err
 	}
-	if err := s.upgrade(ctx, c, g, k, t, ng); err != nil {
+	if err := s.checkLaggards(ctx, g, k, t); err != nil {
+		return answer{}, err
+	}
+	if err := s.upgrade(ctx, c, g, k, t, ng, atOnce); err != nil {
 		return answer{}, err
 	}
 	return c.accepted(k.UUID), nil
@@ -135,7 +160,7 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 // (magnum-cluster-api, driver.py), and its copy of the template moves as a whole. It is one write, which the cluster
 // controller carries to the groups, so that it cannot stop half-way.
 func (s *server) upgrade(
-	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate, only *magnum.NodeGroup,
+	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate, only *magnum.NodeGroup, atOnce int,
 ) error {
 	found, err := s.resolve(ctx, c, resources{image: t.ImageID, externalNetwork: t.ExternalNetworkID})
 	if err != nil {
@@ -143,7 +168,7 @@ func (s *server) upgrade(
 	}
 	tag := t.Labels[label.KubeTag]
 	if !only.IsDefault {
-		return s.upgradeGroup(ctx, g, only, t, found)
+		return s.upgradeGroup(ctx, c, g, k, only, atOnce)
 	}
 	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
 		if !now.Status.AllowsUpdate() { // somebody was faster
@@ -151,6 +176,9 @@ func (s *server) upgrade(
 		}
 		now.Labels = maps.Clone(now.Labels)
 		now.Labels[label.KubeTag] = tag
+		asked := now.Upgrade.Again(atOnce)
+		asked.FromImage, asked.FromImageID = now.Template.ImageID, now.Resolved.ImageID
+		now.Upgrade = asked
 		now.ClusterTemplateID, now.Template, now.OperationRequestID = t.UUID, *t, c.requestID
 		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
 		now.Resolved.HardwareDiskBus, now.Resolved.ExternalNetworkID = found.HardwareDiskBus, found.ExternalNetworkID
@@ -159,17 +187,48 @@ func (s *server) upgrade(
 	return err
 }
 
-// upgradeGroup brings one further group to the image of its cluster's template.
-func (s *server) upgradeGroup(
-	ctx context.Context, g policy.Grant, ng *magnum.NodeGroup, t *magnum.ClusterTemplate, found magnum.Resolved,
-) error {
-	_, err := s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {
-		now.ImageID = t.ImageID
+// upgradeGroup brings one further group to its cluster's version. A group that has the image of the cluster's template, now or before its
+// last upgrade, gets that image as it is now; one with an image of its own gets its own, as it is now.
+func (s *server) upgradeGroup(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, ng *magnum.NodeGroup, atOnce int) error {
+	image := ng.ImageID
+	if image == k.Upgrade.FromImage {
+		image = k.Template.ImageID
+	}
+	found, err := s.resolve(ctx, c, resources{image: image})
+	if err != nil {
+		return err
+	}
+	_, err = s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {
+		now.Upgrade, now.ImageID = now.Upgrade.Again(atOnce), image
+		if _, has := now.Labels[label.KubeTag]; has { // a copy of the cluster's
+			now.Labels[label.KubeTag] = k.Labels[label.KubeTag]
+		}
 		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
 		now.Resolved.HardwareDiskBus = found.HardwareDiskBus
 		return nil
 	})
 	return err
+}
+
+// checkLaggards refuses to go on to the next minor version while a group with an image of its own is still at the one before: Cluster API
+// moves the control plane on only when every group has come to its version.
+func (s *server) checkLaggards(ctx context.Context, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate) error {
+	from, okFrom := parseTag(k.Labels[label.KubeTag])
+	to, okTo := parseTag(t.Labels[label.KubeTag])
+	if !okFrom || !okTo || from[1] == to[1] {
+		return nil
+	}
+	groups, err := s.NodeGroups.NodeGroups(ctx, g, k.UUID)
+	if err != nil {
+		return err
+	}
+	for _, ng := range groups {
+		if tag := ng.Version; tag != "" && tag != k.Labels[label.KubeTag] && ng.Role != magnum.RoleMaster {
+			return magnum.Invalid("Node group %s is still at Kubernetes %s, because it has an image of its own. Upgrade it by name first, to the "+
+				"template that the cluster has now.", ng.Name, tag)
+		}
+	}
+	return nil
 }
 
 var kubeTag = regexp.MustCompile(`^v(\d{1,5})\.(\d{1,5})\.(\d{1,5})(-[0-9A-Za-z.-]+)?$`)

@@ -160,7 +160,14 @@ func TestResizeAndUpgrade(t *testing.T) {
 		status  int
 		detail  string
 	}{
-		"resize":        {reason: "Default workers.", action: "resize", body: `{"node_count":4,"nodes_to_remove":["a"]}`, status: 202},
+		"resize":        {reason: "Default workers.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1"]}`, status: 202},
+		"wrong node":    {reason: "Magnum removes another one.", action: "resize", body: `{"node_count":0,"nodes_to_remove":["node-1","lost"]}`, status: 400, detail: "Node group default-worker has no node lost."},
+		"node, growing": {reason: "Nothing would go, now or ever.", action: "resize", body: `{"node_count":4,"nodes_to_remove":["node-1"]}`, status: 400, detail: "Node group default-worker has 2 nodes: without the 1 named ones it cannot have 4."},
+		"same size":     {reason: "Clients wait for UPDATE_COMPLETE.", action: "resize", body: `{"node_count":2}`, status: 202},
+		"repair":        {reason: "A failed update is repaired by another.", action: "upgrade", body: `{"cluster_template":"NEW"}`, world: state(magnum.UpdateFailed), status: 202},
+		"laggard": {reason: "Cluster API moves on only when every group has come.", action: "upgrade", body: `{"cluster_template":"NEW"}`, world: func(w *world, c *magnum.Cluster) {
+			w.groups[c.UUID] = append(w.groups[c.UUID], &magnum.NodeGroup{Name: "gpu", Role: "gpu", Version: "v1.34.0"})
+		}, status: 400, detail: "Node group gpu is still at Kubernetes v1.34.0, because it has an image of its own."},
 		"strings":       {reason: "Lenient like every POST.", action: "resize", body: `{"node_count":"4","nodegroup":null}`, status: 202},
 		"no count":      {reason: "Mandatory.", action: "resize", body: `{}`, status: 400, detail: "Invalid input for field/attribute node_count."},
 		"no body":       {reason: "Magnum's name for it.", action: "resize", body: ``, status: 400, detail: `Missing argument: "cluster_resize_req"`},
@@ -206,8 +213,17 @@ func TestResizeAndUpgrade(t *testing.T) {
 				c.Resolved.ImageID != "image-2") {
 				t.Errorf("version, template and image move: %+v", c)
 			}
-			if name == "resize" && (s.groups[id][1].NodeCount != 4 || s.groups[id][1].NodesToRemove[0] != "a") {
-				t.Errorf("the default workers are resized: %+v", s.groups[id][1])
+			if name == "batch" && (c.Upgrade != magnum.Upgrade{Generation: 1, MaxBatchSize: 2, FromImage: "ubuntu", FromImageID: "image-1"}) {
+				t.Errorf("the upgrade is asked for: %+v", c.Upgrade)
+			}
+			if name == "same" && c.Upgrade.Generation != 1 {
+				t.Errorf("an upgrade to the same template is an upgrade: %+v", c.Upgrade)
+			}
+			if w := s.groups[id][1]; name == "resize" && (w.NodeCount != 1 || w.NodesToRemove[0] != "node-1" || w.Resize != 1) {
+				t.Errorf("the default workers are resized: %+v", w)
+			}
+			if w := s.groups[id][1]; name == "same size" && w.Resize != 1 {
+				t.Errorf("a resize to the same size is a resize: %+v", w)
 			}
 			for i, r := range s.requestIDs {
 				if r == "" {
@@ -225,6 +241,36 @@ func state(to magnum.Status) func(*world, *magnum.Cluster) {
 func tag(v string) func(*world, *magnum.Cluster) {
 	return func(w *world, c *magnum.Cluster) {
 		w.become(c.UUID, func(c *magnum.Cluster) { c.Labels = map[string]string{"kube_tag": v} })
+	}
+}
+
+// A group with an image of its own keeps it; what is asked for is that group, and nothing of the cluster.
+func TestUpgradeOfOneGroup(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason, image, want string
+	}{
+		"its own image":  {"rebuilt under the same name, perhaps", "ubuntu-2", "image-2"},
+		"the template's": {"", "ubuntu", "image-1"},
+		"the one before": {"it was left behind when the cluster was upgraded", "old", "image-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			id := s.cluster(t, "k")
+			s.become(id, func(c *magnum.Cluster) {
+				c.Labels["kube_tag"], c.Upgrade = "v1.34.1", magnum.Upgrade{Generation: 4, FromImage: "old"}
+			})
+			s.groups[id] = append(s.groups[id], &magnum.NodeGroup{
+				UUID: "a3b4c5d6-0000-4000-8000-000000000001", Name: "gpu", Role: "gpu", ClusterID: id, NodeCount: 1, ImageID: is.image, Labels: map[string]string{"kube_tag": "v1.33.0"},
+			})
+			s.must(t, 202, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"k8s","nodegroup":"gpu","max_batch_size":2}`)
+			g := s.groups[id][2]
+			if g.Resolved.ImageID != is.want || g.Labels["kube_tag"] != "v1.34.1" || g.Upgrade.Generation != 1 || g.Upgrade.MaxBatchSize != 2 {
+				t.Errorf("%+v, want image %s: %s", g, is.want, is.reason)
+			}
+			if s.clusters[0].Upgrade.Generation != 4 {
+				t.Error("the cluster was upgraded too")
+			}
+		})
 	}
 }
 

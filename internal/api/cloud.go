@@ -33,9 +33,10 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			g.Go(func() error { problems[place] = question(); return nil })
 		}
 	}
-	flavor := func(name string, into *string) func() error {
+	flavor := func(name string, into *string, size func(openstack.Flavor)) func() error {
 		return func() error {
 			f, err := cloud.Flavor(ctx, name)
+			size(f)
 			if err == nil && want.needsDisk && f.Disk == 0 {
 				err = magnum.Invalid("Flavor with zero root volume size is not supported when boot_volume_size is zero.")
 			}
@@ -43,9 +44,11 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			return missing(err, "flavor", name, http.StatusBadRequest)
 		}
 	}
-	ask(0, want.flavor, flavor(want.flavor, &out.FlavorName))
+	ask(0, want.flavor, flavor(want.flavor, &out.FlavorName, func(f openstack.Flavor) {
+		out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = f.RAM, f.VCPUs, f.Disk
+	}))
 	if want.masterFlavor != want.flavor {
-		ask(1, want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName))
+		ask(1, want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName, func(openstack.Flavor) {}))
 	}
 	ask(2, want.image, func() error {
 		image, err := cloud.Image(ctx, want.image)

@@ -222,7 +222,22 @@ func (k *creation) checkHidden(context.Context) error {
 
 func (k *creation) settleLabels(context.Context) error {
 	k.cluster.Labels = chooseLabels(k.template.Labels, k.labels, k.merge)
-	return k.checkLabels(label.Cluster, k.cluster.Labels)
+	if err := k.checkLabels(label.Cluster, k.cluster.Labels); err != nil {
+		return err
+	}
+	return k.settleSize()
+}
+
+// settleSize holds the workers' count to the bounds that labels give. With the autoscaler the group begins within them.
+func (k *creation) settleSize() error {
+	workers := magnum.NodeGroup{NodeCount: k.cluster.NodeCount}
+	fewest, most := label.Bounds(k.cluster.Labels)
+	workers.GiveBounds(fewest, most, autoscaled(&k.cluster))
+	for _, f := range magnum.CheckNodeCount(&workers) {
+		return magnum.Invalid("The labels %s and %s do not fit: %s.", label.MinNodeCount, label.MaxNodeCount, f.Why)
+	}
+	k.cluster.NodeCount = workers.NodeCount
+	return nil
 }
 
 func (k *creation) askCloud(ctx context.Context) (err error) {

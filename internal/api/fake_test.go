@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,6 +175,10 @@ func (w *world) CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.N
 	ng.ID, ng.CreatedAt, ng.Status = w.id(), w.now, magnum.CreateInProgress
 	w.groups[ng.ClusterID] = append(slices.Clone(w.groups[ng.ClusterID]), &ng)
 	return &ng, nil
+}
+
+func (w *world) UnknownNodes(_ context.Context, _ policy.Grant, _, _ string, nodes []string) ([]string, error) {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return strings.HasPrefix(n, "node-") }), nil
 }
 
 func (w *world) UpdateNodeGroup(

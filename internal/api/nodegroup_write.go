@@ -3,11 +3,8 @@ package api
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -43,6 +40,11 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	}
 	ng.Labels = chooseLabels(k.Labels, ng.Labels, merge)
 	if err := s.checkLabels(label.NodeGroup, ng.Labels); err != nil {
+		return answer{}, err
+	}
+	fewest, most := label.Bounds(ng.Labels)
+	ng.GiveBounds(fewest, most, autoscaled(k))
+	if err := checkGroup(&ng, autoscaled(k)); err != nil {
 		return answer{}, err
 	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
@@ -140,107 +142,26 @@ func (s *server) checkNewGroup(ctx context.Context, g policy.Grant, k *magnum.Cl
 	if ng.Role == magnum.RoleMaster {
 		return magnum.Invalid("Creating master NodeGroups is currently not supported.")
 	}
-	if !magnum.ValidNodeGroupName(ng.Name) {
-		return groupInvalid("name", short(ng.Name, 100), "a name has at most 63 lower case letters, digits, '-' and '.', "+
-			"and begins and ends with a letter or digit")
-	}
-	if !labelText.MatchString(ng.Role) {
-		return groupInvalid("role", ng.Name, "a role becomes part of node labels: letters, digits, '-', '_' and '.', at most 63")
-	}
-	return checkGroup(ng)
-}
-
-// checkGroup holds a group to itself, whether it is new or was patched.
-func checkGroup(ng *magnum.NodeGroup) error {
-	if most := ng.MaxNodeCount; most != nil {
-		if *most < ng.MinNodeCount {
-			return groupInvalid("min_node_count", ng.Name, fmt.Sprintf("min_node_count (%d) should be less or equal to max_node_count (%d)",
-				ng.MinNodeCount, *most))
-		}
-		if ng.NodeCount > *most {
-			return groupInvalid("node_count", ng.Name, fmt.Sprintf("node_count (%d) should be less or equal to max_node_count (%d)",
-				ng.NodeCount, *most))
-		}
-	}
-	if ng.NodeCount < ng.MinNodeCount {
-		return groupInvalid("node_count", ng.Name, fmt.Sprintf("min_node_count (%d) should be less or equal to node_count (%d)",
-			ng.MinNodeCount, ng.NodeCount))
-	}
-	if ng.Role == magnum.RoleMaster && len(ng.NodeLabels)+len(ng.NodeTaints) > 0 {
-		return groupInvalid("node_labels or node_taints", ng.Name, "masters cannot have them")
-	}
-	for _, k := range slices.Sorted(maps.Keys(ng.NodeLabels)) {
-		if why := nodeLabelProblem(k, ng.NodeLabels[k]); why != "" {
-			return groupInvalid("node_labels", ng.Name, why)
-		}
-	}
-	for _, t := range ng.NodeTaints {
-		if why := taintProblem(t); why != "" {
-			return groupInvalid("node_taints", ng.Name, why)
-		}
+	if at := slices.IndexFunc(groups, func(o *magnum.NodeGroup) bool { return o.DeploymentName() == ng.DeploymentName() }); at >= 0 {
+		return groupInvalid("name", ng.Name, fmt.Sprintf("node group %s has the same name in Kubernetes, %s", groups[at].Name, ng.DeploymentName()))
 	}
 	return nil
 }
 
-var (
-	labelText   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
-	labelPrefix = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-)
-
-func nodeLabelProblem(k, v string) string {
-	if !qualified(k) || v != "" && !labelText.MatchString(v) {
-		return fmt.Sprintf("%q: %q is not a Kubernetes label", short(k, 100), short(v, 100))
+// checkGroup holds a group to itself, whether it is new or was patched: the rules are package magnum's, which whoever writes the group
+// for Cluster API asks too. A group that the autoscaler sizes is brought up to a minimum that it does not have.
+func checkGroup(ng *magnum.NodeGroup, autoscaled bool) error {
+	faults := magnum.CheckNodeGroup(ng)
+	if !autoscaled || ng.NodeCount >= ng.MinNodeCount {
+		faults = append(faults, magnum.CheckNodeCount(ng)...)
 	}
-	if prefix, _, has := strings.Cut(k, "/"); has && reserved(prefix) && !kubeletMaySet(k, prefix) {
-		return fmt.Sprintf("%q is in a namespace that Kubernetes keeps to itself", short(k, 100))
+	if len(faults) == 0 {
+		return nil
 	}
-	return ""
+	return groupInvalid(faults[0].Attribute, short(ng.Name, 100), faults[0].Why)
 }
 
-// qualified tells whether a key is "name" or "domain/name" as Kubernetes wants it.
-func qualified(key string) bool {
-	prefix, name, has := strings.Cut(key, "/")
-	if !has {
-		return labelText.MatchString(key)
-	}
-	return len(prefix) <= 253 && labelPrefix.MatchString(prefix) && labelText.MatchString(name)
-}
-
-func reserved(prefix string) bool {
-	for _, domain := range []string{"kubernetes.io", "k8s.io"} {
-		if prefix == domain || strings.HasSuffix(prefix, "."+domain) {
-			return true
-		}
-	}
-	return false
-}
-
-// kubeletMaySet is the kubelet's own list (k8s.io/kubelet, pkg/apis/well_known_labels.go).
-func kubeletMaySet(key, prefix string) bool {
-	for _, domain := range []string{"kubelet.kubernetes.io", "node.kubernetes.io"} {
-		if prefix == domain || strings.HasSuffix(prefix, "."+domain) {
-			return true
-		}
-	}
-	return slices.Contains([]string{
-		"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch",
-		"beta.kubernetes.io/os", "beta.kubernetes.io/arch", "beta.kubernetes.io/instance-type",
-		"topology.kubernetes.io/zone", "topology.kubernetes.io/region",
-		"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
-	}, key)
-}
-
-func taintProblem(t magnum.Taint) string {
-	switch {
-	case t.Key == "" || !qualified(t.Key):
-		return fmt.Sprintf("%q is not the key of a taint", short(t.Key, 100))
-	case t.Value != "" && !labelText.MatchString(t.Value):
-		return fmt.Sprintf("%q is not the value of a taint", short(t.Value, 100))
-	case !slices.Contains([]string{"NoSchedule", "PreferNoSchedule", "NoExecute"}, t.Effect):
-		return fmt.Sprintf("the effect %q is not one of NoSchedule, PreferNoSchedule, NoExecute", short(t.Effect, 100))
-	}
-	return ""
-}
+func autoscaled(k *magnum.Cluster) bool { return label.Of(k.Labels).Bool(label.AutoScalingEnabled) }
 
 func nodeGroupPatchRules() patchRules {
 	return patchRules{
@@ -301,7 +222,12 @@ func (s *server) patchNodeGroup(ctx context.Context, c *call) (answer, error) {
 		if err := f.done(); err != nil {
 			return err
 		}
-		return checkGroup(now)
+		fewest, most := label.Bounds(now.Labels)
+		if now.MinNodeCount == 0 && now.MaxNodeCount == nil && (fewest > 0 || most != nil) {
+			return groupInvalid("min_node_count", short(now.Name, 100), fmt.Sprintf("without bounds of its own the group has those of its labels %s and %s: "+
+				"give it a max_node_count", label.MinNodeCount, label.MaxNodeCount))
+		}
+		return checkGroup(now, autoscaled(k))
 	})
 	if err != nil {
 		return answer{}, err

@@ -24,12 +24,22 @@ func TestNodeGroups(t *testing.T) {
 		status int
 		detail string
 	}{
-		"create":        {reason: "What python-magnumclient sends, with its slash.", method: "POST", path: "/", body: `{"name":"more","role":"worker","min_node_count":0,"node_count":1}`, status: 202},
-		"all":           {reason: "Everything one can say.", method: "POST", body: `{"name":"more","flavor_id":"large","image_id":"ubuntu-2","node_count":"2","min_node_count":1,"max_node_count":3,"docker_volume_size":10,"labels":{"a":1},"merge_labels":true,"node_labels":{"example.com/tier":"gold","node.kubernetes.io/x":"y"},"node_taints":[{"key":"gpu","effect":"NoSchedule"}]}`, status: 202},
-		"no name":       {reason: "500 in Magnum.", method: "POST", body: `{}`, status: 400},
-		"unknown":       {reason: "Types are 400 here too.", method: "POST", body: `{"name":"more","bogus":1}`, status: 400},
-		"taken":         {reason: "Names are unique in a cluster.", method: "POST", body: `{"name":"default-worker"}`, status: 409, detail: "A node group with name default-worker already exists"},
-		"bad name":      {reason: "It becomes part of object names.", method: "POST", body: `{"name":"More"}`, status: 409},
+		"create":       {reason: "What python-magnumclient sends, with its slash.", method: "POST", path: "/", body: `{"name":"more","role":"worker","min_node_count":0,"node_count":1}`, status: 202},
+		"all":          {reason: "Everything one can say.", method: "POST", body: `{"name":"more","flavor_id":"large","image_id":"ubuntu-2","node_count":"2","min_node_count":1,"max_node_count":3,"docker_volume_size":10,"labels":{"a":1},"merge_labels":true,"node_labels":{"example.com/tier":"gold","node.kubernetes.io/x":"y"},"node_taints":[{"key":"gpu","effect":"NoSchedule"}]}`, status: 202},
+		"no name":      {reason: "500 in Magnum.", method: "POST", body: `{}`, status: 400},
+		"unknown":      {reason: "Types are 400 here too.", method: "POST", body: `{"name":"more","bogus":1}`, status: 400},
+		"taken":        {reason: "Names are unique in a cluster.", method: "POST", body: `{"name":"default-worker"}`, status: 409, detail: "A node group with name default-worker already exists"},
+		"any name":     {reason: "gophercloud: test-ng-GgicFjoZ; Terraform: gpu_pool.", method: "POST", body: `{"name":"test-ng_GgicFjoZ"}`, status: 202},
+		"capital role": {reason: "Terraform: myRole.", method: "POST", body: `{"name":"more","role":"GPU"}`, status: 202},
+		"bad role":     {reason: "It becomes a node label.", method: "POST", body: `{"name":"more","role":"my role"}`, status: 409, detail: "role for more is invalid (a role becomes part of node labels"},
+		"their role":   {reason: "Kubernetes' own.", method: "POST", body: `{"name":"more","role":"control-plane"}`, status: 409},
+		"zone label":   {reason: "The cloud writes over it.", method: "POST", body: `{"name":"more","node_labels":{"topology.kubernetes.io/zone":"a"}}`, status: 409, detail: `node_labels for more is invalid ("topology.kubernetes.io/zone" is different for each node`},
+		"os label":     {reason: "The kubelet writes over it.", method: "POST", body: `{"name":"more","node_labels":{"kubernetes.io/os":"plan9"}}`, status: 409},
+		"label range":  {reason: "One range: the labels' is the group's.", method: "POST", body: `{"name":"more","min_node_count":3,"node_count":3,"labels":{"max_node_count":"2"}}`, status: 409, detail: "min_node_count for more is invalid (min_node_count (3) should be less or equal to max_node_count (2))."},
+		"same name": {reason: "Kubernetes could not tell them apart.", method: "POST", body: `{"name":"A-54f6ea31"}`, world: func(w *world, c *magnum.Cluster) {
+			twin := (&magnum.NodeGroup{Name: "A-54f6ea31"}).DeploymentName()
+			w.groups[c.UUID] = append(w.groups[c.UUID], &magnum.NodeGroup{Name: twin, Role: "worker"})
+		}, status: 409, detail: "name for A-54f6ea31 is invalid (node group a-54f6ea31-"},
 		"master":        {reason: "One group of masters.", method: "POST", body: `{"name":"more","role":"master"}`, status: 400},
 		"bounds":        {reason: "409", method: "POST", body: `{"name":"more","min_node_count":3,"max_node_count":2,"node_count":3}`, status: 409, detail: "min_node_count for more is invalid (min_node_count (3) should be less or equal to max_node_count (2))."},
 		"too many":      {reason: "409", method: "POST", body: `{"name":"more","max_node_count":2,"node_count":3}`, status: 409},

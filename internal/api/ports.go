@@ -23,7 +23,7 @@ type ClusterStore interface {
 	// CreateCluster stores c (UUID and StackID are chosen by the store when empty) if its project has fewer than limit
 	// clusters; 403 otherwise. What it returns is visible to every following read of this process.
 	CreateCluster(ctx context.Context, g policy.Grant, c magnum.Cluster, limit int) (*magnum.Cluster, error)
-	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Health, HealthReason and
+	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, Health, HealthReason and
 	// OperationRequestID are kept.
 	UpdateCluster(ctx context.Context, g policy.Grant, uuid string, change func(*magnum.Cluster) error) (*magnum.Cluster, error)
 	// DeleteCluster asks for the end of a cluster; asking again is fine, and retries a deletion that failed.
@@ -39,8 +39,10 @@ type NodeGroupStore interface {
 	NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error)
 	// CreateNodeGroup stores ng; 409 when the cluster has one of that name.
 	CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.NodeGroup) (*magnum.NodeGroup, error)
-	// UpdateNodeGroup applies change. Only NodeCount, MinNodeCount, MaxNodeCount, NodeLabels, NodeTaints, NodesToRemove,
-	// ImageID, Labels and Resolved are kept.
+	// UnknownNodes returns those of nodes that are no node of the group: neither the id nor the name of a server, nor the name of a node.
+	UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) ([]string, error)
+	// UpdateNodeGroup applies change. Only what AskSize sets, MinNodeCount, MaxNodeCount, NodeLabels, NodeTaints, Upgrade, ImageID,
+	// Labels and Resolved are kept.
 	UpdateNodeGroup(ctx context.Context, g policy.Grant, clusterUUID, uuid string, change func(*magnum.NodeGroup) error) (*magnum.NodeGroup, error)
 	// DeleteNodeGroup asks for the end of a group.
 	DeleteNodeGroup(ctx context.Context, g policy.Grant, clusterUUID, uuid string) error

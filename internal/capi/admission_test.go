@@ -43,7 +43,7 @@ func TestOpenStackObjectsAreAdmitted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Client.Create(ctx, cluster); err != nil {
+		if err := m.Client.Create(ctx, cluster.Cluster); err != nil {
 			t.Errorf("%s (%s): %v", name, tc.reason, err)
 			continue
 		}

@@ -2,6 +2,7 @@ package capi_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -93,11 +94,12 @@ func clusters() map[string]clusterCase {
 		"autoscaling": {
 			"the autoscaler owns the count, and knows what a node would be",
 			func(c *magnum.Cluster, g groups) groups {
-				c.Labels["auto_scaling_enabled"], c.Labels["max_node_count"] = "True", "7"
-				g[1].MinNodeCount = 1
+				c.Labels["auto_scaling_enabled"] = "True"
+				c.Resolved.FlavorMemoryMiB, c.Resolved.FlavorVCPUs, c.Resolved.FlavorDiskGiB = 8192, 4, 80
+				g[1].MinNodeCount, g[1].MaxNodeCount = 1, new(7)
 				return g
 			},
-			capi.Options{Flavors: map[string]capi.Flavor{"m1.large": {MemoryMiB: 8192, VCPUs: 4, DiskGiB: 80}}},
+			capi.Options{},
 		},
 		"no-floating-ip": {
 			"reachable through the proxy only",
@@ -152,7 +154,7 @@ func clusters() map[string]clusterCase {
 				c.Template.HTTPProxy, c.Template.NoProxy = "http://u:p%40ss@proxy.example.org:3128", "10.0.0.0/8,.example.org"
 				return g
 			},
-			capi.Options{VolumeType: "__DEFAULT__"},
+			capi.Options{},
 		},
 		"two-node-groups": {
 			"groups differ in everything a group may differ in; one that goes is left out",
@@ -190,10 +192,10 @@ func TestCluster(t *testing.T) {
 			g = tc.change(c, g)
 			tc.opts.Class = "jeroboam-openstack-0123456789"
 			got, err := capi.Cluster(c, g, tc.opts)
-			if err != nil {
-				t.Fatalf("%s: %v", tc.reason, err)
+			if err != nil || len(got.Faults)+len(got.Warnings) > 0 {
+				t.Fatalf("%s: %v %v %v", tc.reason, err, got.Faults, got.Warnings)
 			}
-			golden(t, "cluster-"+name, got)
+			golden(t, "cluster-"+name, got.Cluster)
 		})
 	}
 }
@@ -216,11 +218,15 @@ func TestClusterSaysAllThatIsWrong(t *testing.T) {
 		},
 		&magnum.NodeGroup{Name: "default-worker", Role: "worker", MinNodeCount: 9, MaxNodeCount: &seven},
 	)
-	_, err := capi.Cluster(c, g, capi.Options{ServerGroups: map[string]string{"default-worker": "group"}})
+	w, err := capi.Cluster(c, g, capi.Options{ServerGroups: map[string]string{"default-worker": "group"}})
 	if err == nil {
 		t.Fatal("a cluster that cannot be is written")
 	}
-	golden(t, "errors", strings.Split(err.Error(), "\n"))
+	told := map[string]any{"cluster": strings.Split(err.Error(), "\n"), "warnings": strings.Split(errors.Join(w.Warnings...).Error(), "\n")}
+	for name, fault := range w.Faults {
+		told["group "+name] = strings.Split(fault.Error(), "\n")
+	}
+	golden(t, "errors", told)
 }
 
 func TestClusterIsDeterministic(t *testing.T) {

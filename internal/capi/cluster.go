@@ -1,6 +1,7 @@
 package capi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,25 +19,20 @@ import (
 // Options is what a Cluster needs besides Magnum's records.
 type Options struct {
 	Class string // name of the ClusterClass
-	// ServerGroups are Nova server groups by node group name; a node group without one is placed freely.
+	// Version is that of the Cluster that exists, for a record whose kube_tag cannot be read.
+	Version string
+	// ServerGroups are Nova server groups by DeploymentName; a node group without one is placed freely.
 	ServerGroups map[string]string
-	// Flavors by name, for the autoscaler to know what a node of an empty group would be. May be incomplete.
-	Flavors map[string]Flavor
-	// Defaults of magnum.conf's [cinder] section, and Cinder's default volume type.
+	// Defaults of magnum.conf's [cinder] section.
 	BootVolumeSize int
 	BootVolumeType string
-	VolumeType     string
 }
-
-// Flavor is what a machine of a flavor has.
-type Flavor struct{ MemoryMiB, VCPUs, DiskGiB int }
 
 var (
 	stackID   = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	uuid      = regexp.MustCompile(patternUUID)
 	plain     = regexp.MustCompile(patternPlain)
 	proxyText = regexp.MustCompile(patternProxy)
-	role      = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
 )
 
 // problems collects all that keeps a Cluster from being written.
@@ -44,13 +40,23 @@ type problems []error
 
 func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Errorf(format, args...)) }
 
+// Wanted is what a Magnum cluster and its node groups ask of Cluster API.
+type Wanted struct {
+	Cluster *clusterv1.Cluster
+	// Faults say, by name, which worker groups cannot be written, and why. They are not in Cluster; the others are.
+	Faults map[string]error
+	// Warnings are labels that a cluster of today could not be made with. They are read as their defaults.
+	Warnings []error
+}
+
 // Cluster writes the Cluster API Cluster of a Magnum cluster and its node groups, those being deleted left out.
-// Equal input gives equal output. The error holds everything that is wrong.
-func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (*clusterv1.Cluster, error) {
+// Equal input gives equal output. The error holds everything that is wrong with the cluster itself; what is wrong with one group of
+// workers is in Wanted and keeps nobody else.
+func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (Wanted, error) {
 	var p problems
-	p = append(p, label.Validate(label.Cluster, c.Labels)...)
 	labels := label.Of(c.Labels)
-	checkIdentity(c, opts, &p)
+	checkIdentity(c, labels, opts, &p)
+	w := Wanted{Faults: map[string]error{}, Warnings: label.Validate(label.Cluster, c.Labels)}
 
 	cluster := &clusterv1.Cluster{
 		TypeMeta: metav1.TypeMeta{APIVersion: clusterAPI(), Kind: clusterv1.ClusterKind},
@@ -58,12 +64,12 @@ func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (*clus
 			Name: c.StackID, Namespace: Namespace, Labels: map[string]string{UUIDLabel: c.UUID},
 		},
 	}
-	cluster.Spec.ClusterNetwork = clusterNetwork(c, labels, cluster.Labels, &p)
+	cluster.Spec.ClusterNetwork = clusterNetwork(c, labels, cluster.Labels, &w, &p)
 	t := &cluster.Spec.Topology
 	t.ClassRef.Name = opts.Class
-	t.Version = labels.KubeTag()
+	t.Version = cmp.Or(labels.KubeTag(), opts.Version)
 
-	masters, workers := split(c, groups, &p)
+	masters, workers := split(c, groups, w.Faults, &p)
 	healing := labels.Bool(label.AutoHealingEnabled)
 	t.ControlPlane = clusterv1.ControlPlaneTopology{
 		Metadata: clusterv1.ObjectMeta{Labels: map[string]string{RoleLabelPrefix + magnum.RoleMaster: ""}},
@@ -72,15 +78,36 @@ func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (*clus
 	t.ControlPlane.HealthCheck.Enabled = &healing
 	t.Variables = clusterVariables(c, masters, labels, opts, &p)
 	for _, g := range workers {
-		t.Workers.MachineDeployments = append(t.Workers.MachineDeployments, machineDeployment(c, g, opts, &p))
+		md, warnings, faults := machineDeployment(c, g, opts)
+		w.Warnings = append(w.Warnings, warnings...)
+		if len(faults) > 0 {
+			w.Faults[g.Name] = errors.Join(append([]error{w.Faults[g.Name]}, faults...)...)
+			continue
+		}
+		t.Workers.MachineDeployments = append(t.Workers.MachineDeployments, md)
 	}
 	if len(p) > 0 {
-		return nil, errors.Join(p...)
+		return w, errors.Join(p...)
 	}
-	return cluster, nil
+	w.Cluster = cluster
+	return w, nil
 }
 
-func checkIdentity(c *magnum.Cluster, opts Options, p *problems) {
+// CheckGroup says what keeps one worker group from being written, as Cluster does, without writing the others.
+func CheckGroup(c *magnum.Cluster, g *magnum.NodeGroup, all []*magnum.NodeGroup, opts Options) error {
+	if g.Role == magnum.RoleMaster {
+		return nil // what is wrong with the control plane is wrong with the cluster
+	}
+	faults := map[string]error{}
+	split(c, all, faults, &problems{})
+	_, _, own := machineDeployment(c, g, opts)
+	return errors.Join(append([]error{faults[g.Name]}, own...)...)
+}
+
+func checkIdentity(c *magnum.Cluster, labels label.Values, opts Options, p *problems) {
+	if labels.KubeTag() == "" && opts.Version == "" {
+		p.add("label %s %q is not a version vX.Y.Z, for example v1.34.1", label.KubeTag, c.Labels[label.KubeTag])
+	}
 	if !stackID.MatchString(c.StackID) {
 		p.add("stack_id %q is not the name of a Cluster API Cluster", c.StackID)
 	}
@@ -93,7 +120,7 @@ func checkIdentity(c *magnum.Cluster, opts Options, p *problems) {
 }
 
 // clusterNetwork says where pods and services live, and notes in meta which Calico was asked for (magnum-cluster-api).
-func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]string, p *problems) clusterv1.ClusterNetwork {
+func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]string, w *Wanted, p *problems) clusterv1.ClusterNetwork {
 	pool := label.CalicoPool
 	switch c.Template.NetworkDriver {
 	case "calico", "":
@@ -110,8 +137,8 @@ func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]stri
 		nodes = labels.String(label.FixedSubnetCIDR) // given ones have been checked with the labels
 	}
 	for _, err := range label.CheckNetworks(pool, pods, services, nodes) {
-		if !slices.ContainsFunc(*p, func(have error) bool { return have.Error() == err.Error() }) {
-			*p = append(*p, err)
+		if !slices.ContainsFunc(w.Warnings, func(have error) bool { return have.Error() == err.Error() }) {
+			w.Warnings = append(w.Warnings, err)
 		}
 	}
 	return clusterv1.ClusterNetwork{
@@ -121,33 +148,24 @@ func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]stri
 	}
 }
 
-const maxNodes = 10000 // of one group; far above what a cluster can hold, far below what a counter can
-
-// split finds the control plane's group and the workers', in the order they were made.
-func split(c *magnum.Cluster, groups []*magnum.NodeGroup, p *problems) (masters *magnum.NodeGroup, workers []*magnum.NodeGroup) {
-	seen := map[string]bool{}
+// split finds the control plane's group and the workers', in the order they were made. Of two groups that Kubernetes cannot tell apart
+// the older one is written.
+func split(c *magnum.Cluster, groups []*magnum.NodeGroup, faults map[string]error, p *problems) (masters *magnum.NodeGroup, workers []*magnum.NodeGroup) {
 	for _, g := range groups {
 		switch {
 		case g.Role == magnum.RoleMaster && masters == nil:
 			masters = g
 		case g.Role == magnum.RoleMaster:
-			p.add("node groups %s and %s both have the role master", masters.Name, g.Name)
+			faults[g.Name] = fmt.Errorf("%s has the role master already", masters.Name)
 		case g.Status.Deleting():
 		default:
 			workers = append(workers, g)
-		}
-		if seen[g.Name] {
-			p.add("two node groups are called %s", g.Name)
-		}
-		seen[g.Name] = true
-		if g.NodeCount < 0 || g.NodeCount > maxNodes {
-			p.add("node group %s: node count %d is not between 0 and %d", g.Name, g.NodeCount, maxNodes)
 		}
 	}
 	if masters == nil {
 		masters = &magnum.NodeGroup{Name: magnum.DefaultMaster, Role: magnum.RoleMaster, NodeCount: c.MasterCount}
 	}
-	if masters.NodeCount < 1 || masters.NodeCount%2 == 0 {
+	if masters.NodeCount < 1 || masters.NodeCount%2 == 0 || masters.NodeCount > magnum.MaxNodes {
 		p.add("master count %d must be odd, because etcd needs a majority", masters.NodeCount)
 	}
 	slices.SortStableFunc(workers, func(a, b *magnum.NodeGroup) int {
@@ -155,6 +173,15 @@ func split(c *magnum.Cluster, groups []*magnum.NodeGroup, p *problems) (masters 
 			return int(min(max(a.ID-b.ID, -1), 1))
 		}
 		return strings.Compare(a.Name, b.Name)
+	})
+	seen := map[string]string{}
+	workers = slices.DeleteFunc(workers, func(g *magnum.NodeGroup) bool {
+		other, taken := seen[g.DeploymentName()]
+		if taken {
+			faults[g.Name] = fmt.Errorf("node group %s has the same name in Kubernetes, %s", other, g.DeploymentName())
+		}
+		seen[g.DeploymentName()] = g.Name
+		return taken
 	})
 	return masters, workers
 }

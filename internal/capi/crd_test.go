@@ -72,10 +72,11 @@ func renderOne(t *testing.T, r *renderer, crds schemas, class capi.Class, name s
 	c, groups := aCluster()
 	groups = change(c, groups)
 	opts.Class = class.Name
-	cluster, err := capi.Cluster(c, groups, opts)
-	if err != nil {
-		t.Fatal(err)
+	wanted, err := capi.Cluster(c, groups, opts)
+	if err != nil || len(wanted.Faults) > 0 {
+		t.Fatal(err, wanted.Faults)
 	}
+	cluster := wanted.Cluster
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(cluster)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	bootstrapv1 "sigs.k8s.io/cluster-api/api/bootstrap/kubeadm/v1beta2"
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
 // Names that existing clusters depend on (magnum-cluster-api 0.38).
@@ -16,7 +18,7 @@ const (
 	// UUIDLabel carries the Magnum UUID on all that belongs to a cluster.
 	UUIDLabel = "cluster-uuid"
 	// NodeGroupLabel is set on nodes, with the node group's name.
-	NodeGroupLabel = clusterv1.ManagedNodeLabelDomain + "/nodegroup"
+	NodeGroupLabel = magnum.NodeGroupLabel
 	// RoleLabelPrefix with the node group's role is set on nodes.
 	RoleLabelPrefix = clusterv1.NodeRoleLabelPrefix + "/"
 	// WorkerClass is the one class of machine deployments in a ClusterClass.
@@ -31,6 +33,11 @@ const (
 	// FlavorAnnotation and ImageAnnotation tell the simulator of machines what was asked for.
 	FlavorAnnotation = "jeroboam.cloud/flavor"
 	ImageAnnotation  = "jeroboam.cloud/image"
+	// AskedAnnotation is on a Cluster and says which requests it carries (Asked).
+	AskedAnnotation = "magnum.jeroboam.cloud/asked"
+	// ResizeAnnotation is on the machine deployment of a group that the autoscaler sizes, and says which of its owner's requests for a
+	// size was carried out last.
+	ResizeAnnotation = "magnum.jeroboam.cloud/resize"
 	// ManagedByLabel is on classes and their templates.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	ManagedBy      = "jeroboam"

@@ -24,7 +24,7 @@ type Observed struct {
 	Wrote int64
 }
 
-// MachineDeployment finds a worker node group's.
+// MachineDeployment finds a worker node group's, by DeploymentName.
 func (o Observed) MachineDeployment(group string) *clusterv1.MachineDeployment {
 	for _, md := range o.MachineDeployments {
 		if md.Labels[clusterv1.ClusterTopologyMachineDeploymentNameLabel] == group {
@@ -36,7 +36,7 @@ func (o Observed) MachineDeployment(group string) *clusterv1.MachineDeployment {
 
 // GroupMachines are the machines of a node group, by name.
 func (o Observed) GroupMachines(g *magnum.NodeGroup) []*clusterv1.Machine {
-	name := g.Name
+	name := g.DeploymentName()
 	if g.Role == magnum.RoleMaster {
 		name = magnum.DefaultMaster
 	}
@@ -105,16 +105,6 @@ func (o Observed) Health() (magnum.Health, map[string]string) {
 		reasons[key] = value
 	}
 	return health, reasons
-}
-
-// MatchesNode tells whether a node that a user named is this machine: by the server's UUID, which is the last part of
-// the provider ID, or by the node's or the machine's name.
-func MatchesNode(m *clusterv1.Machine, node string) bool {
-	if node == "" {
-		return false
-	}
-	server := m.Spec.ProviderID[strings.LastIndex(m.Spec.ProviderID, "/")+1:]
-	return strings.EqualFold(node, server) || node == m.Name || node == m.Status.NodeRef.Name
 }
 
 func condition(cs []metav1.Condition, kind string) *metav1.Condition {

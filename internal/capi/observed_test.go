@@ -379,19 +379,6 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestMatchesNode(t *testing.T) {
-	m := aMachine("w-1", magnum.DefaultWorker)
-	for node, want := range map[string]bool{"0f5d-w-1": true, "0F5D-W-1": true, "w-1": true, "node-w-1": true, "": false, "w": false, "openstack:///0f5d-w-1": false} {
-		if got := capi.MatchesNode(m, node); got != want {
-			t.Errorf("%q matches: %v, want %v", node, got, want)
-		}
-	}
-	m.Spec.ProviderID, m.Status.NodeRef.Name = "", ""
-	if capi.MatchesNode(m, "") || !capi.MatchesNode(m, "w-1") {
-		t.Error("a machine without a server is matched wrongly")
-	}
-}
-
 func TestSecrets(t *testing.T) {
 	c, _ := aCluster()
 	var all []any

@@ -2,6 +2,7 @@ package capi
 
 import (
 	"fmt"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -32,6 +33,9 @@ type group struct {
 	want                                 int32
 	topologyReplicas                     *int32
 	exists, inTopology, autoscaled, gone bool
+	deferred                             bool // it stays at its version until it is asked for by name
+	fewest                               int32
+	sized                                bool // the autoscaled group has been given the size that was asked for
 }
 
 // NodeGroupProgress tells how far a node group is on its way to the count in its record and a version of Kubernetes. A
@@ -45,14 +49,15 @@ func (o Observed) NodeGroupProgress(g *magnum.NodeGroup, version string) Progres
 			break
 		}
 	}
-	waiting := o.topologyWaits(version)
+	view := o.view(g)
+	waiting := o.topologyWaits(version, view.deferred)
 	if waiting == "" {
-		waiting = o.view(g).waits(version)
+		waiting = view.waits(version)
 	}
 	if waiting == "" {
-		waiting = machinesWait(machines, o.view(g).want, version)
+		waiting = machinesWait(machines, view.want, version)
 	}
-	p.Left = 1 + machinesLeft(machines, o.view(g).want, version)
+	p.Left = 1 + machinesLeft(machines, view.want, version)
 	switch {
 	case waiting == "":
 		return Progress{Done: true}
@@ -63,14 +68,14 @@ func (o Observed) NodeGroupProgress(g *magnum.NodeGroup, version string) Progres
 }
 
 // topologyWaits tells what keeps the topology controller from having acted on the Cluster as it was last written.
-func (o Observed) topologyWaits(version string) string {
+func (o Observed) topologyWaits(version string, deferred bool) string {
 	c := o.Cluster
 	switch {
 	case c == nil:
 		return "the Cluster does not exist yet"
 	case c.Generation < o.Wrote:
 		return "the change has not been seen yet"
-	case c.Spec.Topology.Version != version:
+	case c.Spec.Topology.Version != version && !deferred:
 		return "the Cluster does not ask for " + version + " yet"
 	}
 	r := condition(c.Status.Conditions, clusterv1.ClusterTopologyReconciledCondition)
@@ -95,7 +100,7 @@ func (o Observed) Settled() bool {
 
 // view brings a group's control plane or machine deployment into one shape.
 func (o Observed) view(g *magnum.NodeGroup) group {
-	v := group{want: int32(min(max(g.NodeCount, 0), maxNodes))} //nolint:gosec // G115: bounded on this line.
+	v := group{want: int32(min(max(g.NodeCount, 0), magnum.MaxNodes))} //nolint:gosec // G115: bounded on this line.
 	if g.Role == magnum.RoleMaster {
 		if o.Cluster != nil {
 			v.topologyReplicas, v.inTopology = o.Cluster.Spec.Topology.ControlPlane.Replicas, true
@@ -111,22 +116,62 @@ func (o Observed) view(g *magnum.NodeGroup) group {
 	}
 	if o.Cluster != nil {
 		for _, t := range o.Cluster.Spec.Topology.Workers.MachineDeployments {
-			if t.Name == g.Name {
+			if t.Name == g.DeploymentName() {
 				v.topologyReplicas, v.inTopology, v.autoscaled = t.Replicas, true, t.Replicas == nil
+				_, v.deferred = t.Metadata.Annotations[clusterv1.ClusterTopologyDeferUpgradeAnnotation]
 			}
 		}
 	}
-	if md := o.MachineDeployment(g.Name); md != nil {
+	if md := o.MachineDeployment(g.DeploymentName()); md != nil {
 		v.exists, v.generation, v.observed, v.conditions = true, md.Generation, md.Status.ObservedGeneration, md.Status.Conditions
 		v.spec, v.version, v.replicas = "machine deployment", md.Spec.Template.Spec.Version, md.Spec.Replicas
 		v.current, v.ready = n(md.Status.Replicas), n(md.Status.ReadyReplicas)
 		v.available, v.upToDate = n(md.Status.AvailableReplicas), n(md.Status.UpToDateReplicas)
 		v.gone = md.DeletionTimestamp != nil
 		if v.autoscaled {
-			v.want = n(md.Spec.Replicas)
+			v.want, v.fewest = n(md.Spec.Replicas), int32(min(g.MinNodeCount, magnum.MaxNodes)) //nolint:gosec // G115: bounded on this line.
+			v.sized = !NeedsSize(md, g)
 		}
 	}
 	return v
+}
+
+// DeferredVersion is the version at which a group stays until it is upgraded by name; "" when it goes along with its cluster.
+func (o Observed) DeferredVersion(g *magnum.NodeGroup) string {
+	md := o.MachineDeployment(g.DeploymentName())
+	if g.Role == magnum.RoleMaster || md == nil || !o.view(g).deferred {
+		return ""
+	}
+	return md.Spec.Template.Spec.Version
+}
+
+// AutoscaledSize is how many machines a group has that the autoscaler sizes; nil for others.
+func (o Observed) AutoscaledSize(g *magnum.NodeGroup) *int {
+	md := o.MachineDeployment(g.DeploymentName())
+	if g.Role == magnum.RoleMaster || md == nil || !o.view(g).autoscaled {
+		return nil
+	}
+	return new(int(n(md.Spec.Replicas)))
+}
+
+// NeedsSize tells whether the owner of a group that the autoscaler sizes has asked for a size that its machine deployment was not
+// given yet: the one it begins with, or the one of a resize.
+func NeedsSize(md *clusterv1.MachineDeployment, g *magnum.NodeGroup) bool {
+	given, ok := md.Annotations[ResizeAnnotation]
+	if !ok && g.Resize == 0 {
+		return g.Status == magnum.CreateInProgress
+	}
+	return given != strconv.FormatInt(g.Resize, 10)
+}
+
+// Size is how many machines the machine deployment of a group that the autoscaler sizes should have now: what its owner asked for last, and
+// else what it has, but never fewer than its minimum. The autoscaler itself brings no group up to a minimum.
+func Size(md *clusterv1.MachineDeployment, g *magnum.NodeGroup) int32 {
+	size := int(n(md.Spec.Replicas))
+	if NeedsSize(md, g) {
+		size = g.Asked
+	}
+	return int32(min(max(size, g.MinNodeCount), magnum.MaxNodes)) //nolint:gosec // G115: bounded on this line.
 }
 
 func n(p *int32) int32 {
@@ -145,6 +190,10 @@ func (v group) waits(version string) string {
 		return fmt.Sprintf("the Cluster does not ask for %s yet", magnum.Count(int(v.want), "machine"))
 	case !v.exists:
 		return "not created yet"
+	case v.autoscaled && !v.sized:
+		return "the group has not been given its size yet"
+	case v.autoscaled && v.want < v.fewest:
+		return fmt.Sprintf("the group has %s of at least %d", magnum.Count(int(v.want), "node"), v.fewest)
 	case v.gone:
 		return "the " + v.spec + " is being deleted"
 	case v.version != version:

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +27,9 @@ func (v *values) set(name string, value any) {
 func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label.Values, opts Options, p *problems) []clusterv1.ClusterVariable {
 	var v values
 	networkVariables(&v, c, labels, p)
-	m := machine(c, masters, opts, p)
+	var own problems
+	m := machine(c, masters, opts, &own)
+	*p = append(*p, groupErrors(masters, own)...)
 	v.set(varControlPlaneFlavor, m.flavor)
 	v.set(varFlavor, cmp.Or(c.Resolved.FlavorName, m.flavor))
 	v.set(varImage, m.image)
@@ -38,7 +39,7 @@ func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label
 	v.set(varDifferentFailureDomain, labels.Bool(label.DifferentFailureDomain))
 	v.set(varBootVolume, m.bootVolume)
 	v.set(varBootVolumeZone, cmp.Or(labels.String(label.BootVolumeZone), labels.String(label.AvailabilityZone)))
-	v.set(varEtcdVolume, volumeOf(labels.Int(label.EtcdVolumeSize), cmp.Or(labels.String(label.EtcdVolumeType), opts.VolumeType)))
+	v.set(varEtcdVolume, volumeOf(labels.Int(label.EtcdVolumeSize), labels.String(label.EtcdVolumeType)))
 	v.set(varDockerVolume, m.dockerVolume)
 	v.set(varZone, labels.String(label.AvailabilityZone))
 	if !plain.MatchString(c.Keypair) || int64(len(c.Keypair)) > maxName {
@@ -124,6 +125,7 @@ func proxy(c *magnum.Cluster, p *problems) map[string]any {
 // machineValues are what the machines of one group are made of.
 type machineValues struct {
 	flavor, image, diskBus, serverGroup string
+	memory, cpus, disk                  int // of the flavor: MiB, GiB; 0 is not known
 	bootVolume, dockerVolume            map[string]any
 }
 
@@ -141,7 +143,8 @@ func groupLabels(c *magnum.Cluster, g *magnum.NodeGroup) label.Values {
 func machine(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) machineValues {
 	labels := groupLabels(c, g)
 	m := machineValues{
-		flavor: g.Resolved.FlavorName, image: g.Resolved.ImageID, diskBus: g.Resolved.HardwareDiskBus, serverGroup: opts.ServerGroups[g.Name],
+		flavor: g.Resolved.FlavorName, memory: g.Resolved.FlavorMemoryMiB, cpus: g.Resolved.FlavorVCPUs, disk: g.Resolved.FlavorDiskGiB,
+		image: g.Resolved.ImageID, diskBus: g.Resolved.HardwareDiskBus, serverGroup: opts.ServerGroups[g.DeploymentName()],
 	}
 	clusterFlavor, clusterFlavorID := c.Resolved.FlavorName, c.FlavorID
 	if g.Role == magnum.RoleMaster {
@@ -150,25 +153,26 @@ func machine(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) 
 	}
 	if m.flavor == "" && (g.FlavorID == "" || g.FlavorID == clusterFlavorID) {
 		m.flavor = clusterFlavor
+		m.memory, m.cpus, m.disk = c.Resolved.FlavorMemoryMiB, c.Resolved.FlavorVCPUs, c.Resolved.FlavorDiskGiB
 	}
 	if m.image == "" && (g.ImageID == "" || g.ImageID == c.Template.ImageID) {
 		m.image, m.diskBus = c.Resolved.ImageID, c.Resolved.HardwareDiskBus
 	}
 	if m.flavor == "" || !plain.MatchString(m.flavor) || int64(len(m.flavor)) > maxName {
-		p.add("node group %s: flavor %.64q is not known", g.Name, cmp.Or(m.flavor, g.FlavorID))
+		p.add("flavor %.64q is not known", cmp.Or(m.flavor, g.FlavorID))
 	}
 	if !uuid.MatchString(m.image) {
-		p.add("node group %s: image %.64q is not known", g.Name, cmp.Or(m.image, g.ImageID))
+		p.add("image %.64q is not known", cmp.Or(m.image, g.ImageID))
 	}
 	if m.serverGroup != "" && !uuid.MatchString(m.serverGroup) {
-		p.add("node group %s: server group %.64q is not a UUID", g.Name, m.serverGroup)
+		p.add("server group %.64q is not a UUID", m.serverGroup)
 	}
 	size := opts.BootVolumeSize
 	if labels.Has(label.BootVolumeSize) {
 		size = labels.Int(label.BootVolumeSize)
 	}
-	m.bootVolume = volumeOf(size, cmp.Or(labels.String(label.BootVolumeType), opts.BootVolumeType, opts.VolumeType))
-	m.dockerVolume = volumeOf(cmp.Or(g.DockerVolumeSize, c.DockerVolumeSize), cmp.Or(labels.String(label.DockerVolumeType), opts.VolumeType))
+	m.bootVolume = volumeOf(size, cmp.Or(labels.String(label.BootVolumeType), opts.BootVolumeType))
+	m.dockerVolume = volumeOf(cmp.Or(g.DockerVolumeSize, c.DockerVolumeSize), labels.String(label.DockerVolumeType))
 	return m
 }
 
@@ -176,17 +180,21 @@ func volumeOf(size int, kind string) map[string]any {
 	return map[string]any{"size": size, "type": kind}
 }
 
-// machineDeployment is a worker node group's entry in the topology.
-func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) clusterv1.MachineDeploymentTopology {
-	*p = append(*p, groupErrors(g, label.Validate(label.NodeGroup, g.Labels))...)
-	labels := groupLabels(c, g)
-	m := machine(c, g, opts, p)
-	if !magnum.ValidNodeGroupName(g.Name) || !role.MatchString(g.Role) {
-		p.add("node group %.64q with the role %.64q: both must be names in lower case", g.Name, g.Role)
+// machineDeployment is a worker node group's entry in the topology, or what keeps it from being written.
+func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options) (md clusterv1.MachineDeploymentTopology, warnings, faults []error) {
+	var p problems
+	warnings = groupErrors(g, label.Validate(label.NodeGroup, g.Labels))
+	for _, f := range magnum.CheckNodeGroup(g) {
+		p.add("%s is invalid (%s)", f.Attribute, f.Why)
 	}
-	own, kubelet := nodeLabels(g, p)
-	md := clusterv1.MachineDeploymentTopology{
-		Class: WorkerClass, Name: g.Name, Replicas: new(int32(g.NodeCount)), //nolint:gosec // G115: split has bounded it.
+	labels := groupLabels(c, g)
+	m := machine(c, g, opts, &p)
+	if len(p) > 0 {
+		return md, warnings, p
+	}
+	own, kubelet := nodeLabels(g)
+	md = clusterv1.MachineDeploymentTopology{
+		Class: WorkerClass, Name: g.DeploymentName(), Replicas: new(int32(g.NodeCount)), //nolint:gosec // G115: CheckNodeGroup has bounded it.
 		FailureDomain: label.Of(g.Labels).String(label.AvailabilityZone),
 		Metadata:      clusterv1.ObjectMeta{Labels: own},
 	}
@@ -194,7 +202,7 @@ func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *
 	md.Deletion.NodeVolumeDetachTimeoutSeconds = new(int32(detachSeconds))
 	if label.Of(c.Labels).Bool(label.AutoScalingEnabled) {
 		md.Replicas = nil
-		md.Metadata.Annotations = autoscaling(g, labels, m, opts, own, kubelet, p)
+		md.Metadata.Annotations = autoscaling(g, m, own, kubelet)
 	}
 	var v values
 	v.set(varBootVolume, m.bootVolume)
@@ -209,10 +217,10 @@ func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *
 		v.set(varNodeLabels, kubelet)
 	}
 	if len(g.NodeTaints) > 0 {
-		v.set(varNodeTaints, taints(g, p))
+		v.set(varNodeTaints, g.NodeTaints)
 	}
 	md.Variables.Overrides = v
-	return md
+	return md, warnings, nil
 }
 
 func groupErrors(g *magnum.NodeGroup, errs []error) []error {
@@ -224,30 +232,33 @@ func groupErrors(g *magnum.NodeGroup, errs []error) []error {
 
 const capacity = "capacity.cluster-autoscaler.kubernetes.io/"
 
+// autoscalerAnnotations are the ones that say what the autoscaler is told.
+func autoscalerAnnotations() []string {
+	return []string{
+		clusterv1.AutoscalerMinSizeAnnotation, clusterv1.AutoscalerMaxSizeAnnotation, capacity + "memory", capacity + "cpu",
+		capacity + "ephemeral-disk", capacity + "labels", capacity + "taints",
+	}
+}
+
 // autoscaling tells the cluster autoscaler the group's bounds, and what a node would be when there is none yet.
-func autoscaling(g *magnum.NodeGroup, labels label.Values, m machineValues, opts Options, own map[string]string, kubelet string, p *problems) map[string]string {
-	lo := cmp.Or(g.MinNodeCount, labels.Int(label.MinNodeCount))
-	hi := cmp.Or(labels.Int(label.MaxNodeCount), lo+1)
+func autoscaling(g *magnum.NodeGroup, m machineValues, own map[string]string, kubelet string) map[string]string {
+	hi := magnum.AutoscaledMost(g.MinNodeCount, g.Asked)
 	if g.MaxNodeCount != nil {
 		hi = *g.MaxNodeCount
 	}
-	if lo < 0 || lo > hi || hi > maxNodes {
-		p.add("node group %s: between %d and %d nodes is no range", g.Name, lo, hi)
-	}
 	a := map[string]string{
-		clusterv1.AutoscalerMinSizeAnnotation: strconv.Itoa(lo),
+		clusterv1.AutoscalerMinSizeAnnotation: strconv.Itoa(g.MinNodeCount),
 		clusterv1.AutoscalerMaxSizeAnnotation: strconv.Itoa(hi),
 	}
-	f, known := opts.Flavors[m.flavor]
-	if !known {
-		return a
+	if m.cpus == 0 {
+		return a // a group from before flavors were measured: it is not scaled from zero
 	}
-	disk := f.DiskGiB
+	disk := m.disk
 	if size, ok := m.bootVolume["size"].(int); ok && size > 0 {
 		disk = size
 	}
-	a[capacity+"memory"] = strconv.Itoa((f.MemoryMiB+1023)/1024) + "G"
-	a[capacity+"cpu"] = strconv.Itoa(f.VCPUs)
+	a[capacity+"memory"] = strconv.Itoa((m.memory+1023)/1024) + "G"
+	a[capacity+"cpu"] = strconv.Itoa(m.cpus)
 	a[capacity+"ephemeral-disk"] = strconv.Itoa(disk) + "Gi"
 	a[capacity+"labels"] = strings.Trim(join(own)+","+kubelet, ",")
 	if len(g.NodeTaints) > 0 {
@@ -268,47 +279,19 @@ func join(labels map[string]string) string {
 	return strings.Join(kv, ",")
 }
 
-var (
-	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
-)
-
 // nodeLabels divides a group's labels into those Cluster API carries from Machines to nodes, which may change while the
 // nodes run, and those kubelets register with.
-func nodeLabels(g *magnum.NodeGroup, p *problems) (own map[string]string, kubelet string) {
-	own = map[string]string{RoleLabelPrefix + g.Role: "", NodeGroupLabel: g.Name}
+func nodeLabels(g *magnum.NodeGroup) (own map[string]string, kubelet string) {
+	own = map[string]string{g.RoleLabel(): "", NodeGroupLabel: g.DeploymentName()}
 	rest := map[string]string{}
-	for _, k := range slices.Sorted(maps.Keys(g.NodeLabels)) {
-		v := g.NodeLabels[k]
-		domain, _, _ := strings.Cut(k, "/")
-		switch {
-		case !labelKey.MatchString(k) || len(k) > 316 || !labelValue.MatchString(v):
-			p.add("node group %s: %.64q=%.64q is not a label for nodes", g.Name, k, v)
-		case own[k] != "" || k == RoleLabelPrefix+g.Role:
-			p.add("node group %s: node label %s is set by the service", g.Name, k)
-		case domain == clusterv1.NodeRoleLabelPrefix || within(domain, clusterv1.NodeRestrictionLabelDomain) || within(domain, clusterv1.ManagedNodeLabelDomain):
+	for k, v := range g.NodeLabels {
+		if magnum.CarriedByClusterAPI(k) {
 			own[k] = v
-		case within(domain, "kubernetes.io") && !within(domain, "node.kubernetes.io") && !within(domain, "kubelet.kubernetes.io"), within(domain, "k8s.io"):
-			p.add("node group %s: node label %s is Kubernetes' own; a kubelet may not set it", g.Name, k)
-		default:
+		} else {
 			rest[k] = v
 		}
 	}
 	return own, join(rest)
-}
-
-func within(domain, parent string) bool {
-	return domain == parent || strings.HasSuffix(domain, "."+parent)
-}
-
-func taints(g *magnum.NodeGroup, p *problems) []magnum.Taint {
-	for _, t := range g.NodeTaints {
-		known := slices.Contains([]string{"NoSchedule", "PreferNoSchedule", "NoExecute"}, t.Effect)
-		if !labelKey.MatchString(t.Key) || len(t.Key) > 253 || !labelValue.MatchString(t.Value) || !known {
-			p.add("node group %s: %.64q=%.64q:%.64q is not a taint", g.Name, t.Key, t.Value, t.Effect)
-		}
-	}
-	return g.NodeTaints
 }
 
 func varsByName(vs []clusterv1.ClusterVariable) map[string]apiextensionsv1.JSON {

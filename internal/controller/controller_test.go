@@ -73,6 +73,7 @@ func TestTheLifeOfACluster(t *testing.T) {
 
 	t.Log("upgrade rolls every machine")
 	_, err := w.store.UpdateCluster(t.Context(), system, c.UUID, func(c *magnum.Cluster) error {
+		c.Upgrade = c.Upgrade.Again(1)
 		c.Labels[label.KubeTag] = "v1.35.1"
 		c.Template.ImageID, c.Resolved.ImageID = "ubuntu-35", "7f3c9d9e-4b1c-4a43-9d6a-333333333333"
 		return nil

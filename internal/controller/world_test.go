@@ -88,6 +88,7 @@ type world struct {
 	t     *testing.T
 	cloud *owner
 	store *store.Store
+	class capi.Class
 	stop  func()
 }
 
@@ -120,7 +121,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	err = controller.Setup(mgr, controller.Options{
-		Class: capi.ClusterClass(capi.InMemory(0)), Keystone: w.cloud, Log: log, Now: time.Now, Concurrency: 10,
+		Class: w.class, Keystone: w.cloud, Log: log, Now: time.Now, Concurrency: 10,
 		CloudFor: func(context.Context, []byte) (cluster.Cloud, error) { return w.cloud, nil },
 	})
 	if err != nil {
@@ -137,7 +138,7 @@ func (w *world) start() {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, cloud: newOwner()}
+	w := &world{t: t, cloud: newOwner(), class: capi.ClusterClass(capi.InMemory(0))}
 	w.start()
 	t.Cleanup(func() { w.stop() })
 	return w

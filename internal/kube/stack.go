@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
@@ -106,4 +107,14 @@ func readStack(ctx context.Context, r client.Reader, name string, members client
 		s.Machines = append(s.Machines, &machines.Items[i])
 	}
 	return s, nil
+}
+
+// NamesMachine tells whether a node that a user named is this machine: by the server's UUID, which is the last part of
+// the provider ID, or by the node's or the machine's name.
+func NamesMachine(m *clusterv1.Machine, node string) bool {
+	if node == "" {
+		return false
+	}
+	server := m.Spec.ProviderID[strings.LastIndex(m.Spec.ProviderID, "/")+1:]
+	return strings.EqualFold(node, server) || node == m.Name || node == m.Status.NodeRef.Name
 }

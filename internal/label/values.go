@@ -56,5 +56,14 @@ func (v Values) Int(name string) int {
 // CSV is a label's list; nil when it is empty.
 func (v Values) CSV(name string) []string { return split(v.String(name)) }
 
+// Bounds are the fewest and the most nodes that labels give a node group; nil is no bound.
+func Bounds(labels map[string]string) (fewest int, most *int) {
+	v := Of(labels)
+	if v.Has(MaxNodeCount) {
+		most = new(v.Int(MaxNodeCount))
+	}
+	return v.Int(MinNodeCount), most
+}
+
 // KubeTag is the version of Kubernetes, "" when it is missing.
 func (v Values) KubeTag() string { return v.String(KubeTag) }

@@ -44,6 +44,8 @@ type Cluster struct {
 
 	// Resolved is what names meant in the owner's cloud when they were last checked with the owner's token.
 	Resolved Resolved
+	// Upgrade is the last upgrade that was asked for.
+	Upgrade Upgrade
 
 	Status             Status
 	StatusReason       string
@@ -61,14 +63,31 @@ type Cluster struct {
 	OperationRequestID string // the x-openstack-request-id of the last request that changed the record
 }
 
+// Upgrade is a request to make machines anew.
+type Upgrade struct {
+	Generation   int64 // counts the requests
+	MaxBatchSize int   // how many nodes of a group are replaced at once; 0: not said
+	// FromImage and FromImageID are the image of the template before: groups that have it follow a cluster's upgrade.
+	FromImage, FromImageID string
+}
+
+// Again asks once more.
+func (u Upgrade) Again(maxBatchSize int) Upgrade {
+	return Upgrade{Generation: u.Generation + 1, MaxBatchSize: maxBatchSize}
+}
+
 // Resolved holds identifiers looked up in the owner's cloud with the owner's own token, so that no controller ever
 // needs a credential that sees more than the owner does. Empty fields were not asked for.
 type Resolved struct {
-	ImageID           string
-	ImageOSDistro     string
-	HardwareDiskBus   string
-	FlavorName        string
-	MasterFlavorName  string
+	ImageID          string
+	ImageOSDistro    string
+	HardwareDiskBus  string
+	FlavorName       string
+	MasterFlavorName string
+	// What a machine of FlavorName has. The autoscaler must know it while there is no such machine.
+	FlavorMemoryMiB   int
+	FlavorVCPUs       int
+	FlavorDiskGiB     int
 	ExternalNetworkID string
 	FixedNetworkID    string
 	FixedSubnetID     string
@@ -91,9 +110,13 @@ type NodeGroup struct {
 	ProjectID string
 	StackID   string
 
-	Role             string
-	IsDefault        bool
-	NodeCount        int
+	Role      string
+	IsDefault bool
+	// NodeCount is how many nodes the group is to have; of a group that the autoscaler sizes, how many it has.
+	NodeCount int
+	// Asked is how many its owner asked for last, Resize counts such requests.
+	Asked            int
+	Resize           int64
 	MinNodeCount     int
 	MaxNodeCount     *int // nil: no bound
 	FlavorID         string
@@ -106,6 +129,11 @@ type NodeGroup struct {
 	NodesToRemove []string
 	Version       string
 	Resolved      Resolved
+	// Upgrade is the last upgrade of the group by name; ClusterUpgrade is the generation of the cluster's in which it took part.
+	Upgrade        Upgrade
+	ClusterUpgrade int64
+	// Resized and Upgraded are the generations of Resize and Upgrade that were reached.
+	Resized, Upgraded int64
 
 	Status        Status
 	StatusReason  string

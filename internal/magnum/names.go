@@ -40,15 +40,8 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-var (
-	clusterName   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)
-	nodeGroupName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-)
+var clusterName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)
 
 // ValidClusterName tells whether a cluster may have this name (Magnum 1.14: a letter, then letters, digits, "_", "." or
 // "-", at most 242 characters).
 func ValidClusterName(s string) bool { return clusterName.MatchString(s) }
-
-// ValidNodeGroupName tells whether a node group may have this name: it becomes part of Kubernetes object names, so it
-// must be an RFC 1123 name (magnum-cluster-api), here at most 63 characters because it is also a label value.
-func ValidNodeGroupName(s string) bool { return len(s) <= 63 && nodeGroupName.MatchString(s) }

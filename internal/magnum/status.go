@@ -31,13 +31,14 @@ func (s Status) Failed() bool { return strings.HasSuffix(string(s), "_FAILED") }
 func (s Status) Deleting() bool { return strings.HasPrefix(string(s), "DELETE_") }
 
 // AllowsUpdate tells whether a cluster in this state may be updated, upgraded or have its certificates rotated
-// (Magnum 1.14, conductor: only after something completed, and never while being deleted).
-func (s Status) AllowsUpdate() bool { return s.Complete() && !s.Deleting() }
+// (Magnum 1.14, conductor: only after something completed, and never while being deleted). Here an update that failed may be followed
+// by another too: that is how it is repaired.
+func (s Status) AllowsUpdate() bool { return s.Complete() && !s.Deleting() || s == UpdateFailed }
 
 // AllowsResize tells whether a cluster in this state may be resized or have its node groups changed
 // (Magnum 1.14, conductor: like an update, and also from a failed or unfinished update).
 func (s Status) AllowsResize() bool {
-	return s.AllowsUpdate() || s == UpdateFailed || s == UpdateInProgress
+	return s.AllowsUpdate() || s == UpdateInProgress
 }
 
 // Health is what is known of a running cluster's health.

@@ -20,8 +20,8 @@ import (
 type Facts struct {
 	// What the record says.
 	Shown   Status // as last written; empty: nobody has looked yet
-	Reason  string        // written with Shown
-	Newer   bool          // the record was changed after Shown was written
+	Reason  string // written with Shown
+	Newer   bool   // the record was changed after Shown was written
 	Created time.Time
 	Deleted time.Time // when its end was asked for; zero: it was not
 	Began   time.Time // when the operation of Shown began; zero: not known

@@ -142,6 +142,7 @@ func (s *Store) UpdateCluster(ctx context.Context, g policy.Grant, id string, ch
 		}
 		r.Spec.Labels, r.Spec.ClusterTemplateID = after.Labels, after.ClusterTemplateID
 		r.Spec.Template, r.Spec.Resolved = templateSpec(&after.Template), v1alpha1.Resolved(after.Resolved)
+		r.Spec.Upgrade = v1alpha1.Upgrade(after.Upgrade)
 		return nil
 	}
 	if err := s.update(ctx, kindCluster, r, id, apply); err != nil {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
@@ -22,10 +23,10 @@ func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum
 		DockerVolumeSize: s.DockerVolumeSize, Labels: s.Labels, MasterFlavorID: s.MasterFlavorID, FlavorID: s.FlavorID,
 		CreateTimeout: s.CreateTimeout, DiscoveryURL: s.DiscoveryURL, FixedNetwork: s.FixedNetwork,
 		FixedSubnet: s.FixedSubnet, FloatingIPEnabled: s.FloatingIPEnabled, MasterLBEnabled: s.MasterLBEnabled,
-		Resolved: magnum.Resolved(s.Resolved), StatusReason: st.StatusReason, Health: magnum.Health(st.Health),
+		Resolved: magnum.Resolved(s.Resolved), Upgrade: magnum.Upgrade(s.Upgrade), StatusReason: st.StatusReason, Health: magnum.Health(st.Health),
 		HealthReason: st.HealthReason, APIAddress: st.APIAddress, COEVersion: st.COEVersion,
 		ContainerVersion: st.ContainerVersion,
-		CreatedAt: r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, st.UpdatedAt),
+		CreatedAt:        r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, st.UpdatedAt),
 		DeletionRequested: r.DeletionTimestamp != nil, OperationRequestID: r.Annotations[v1alpha1.AnnotationRequestID],
 	}
 	if c.Labels == nil {
@@ -70,7 +71,7 @@ func ClusterRecord(c *magnum.Cluster) *v1alpha1.MagnumCluster {
 			MasterFlavorID: c.MasterFlavorID, FlavorID: c.FlavorID, CreateTimeout: c.CreateTimeout,
 			DiscoveryURL: c.DiscoveryURL, FixedNetwork: c.FixedNetwork, FixedSubnet: c.FixedSubnet,
 			FloatingIPEnabled: c.FloatingIPEnabled, MasterLBEnabled: c.MasterLBEnabled,
-			MasterCount: c.MasterCount, NodeCount: c.NodeCount, Resolved: v1alpha1.Resolved(c.Resolved),
+			MasterCount: c.MasterCount, NodeCount: c.NodeCount, Resolved: v1alpha1.Resolved(c.Resolved), Upgrade: v1alpha1.Upgrade(c.Upgrade),
 		},
 	}
 }
@@ -83,6 +84,8 @@ func NodeGroupWords(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
 		Role: s.Role, IsDefault: s.IsDefault, NodeCount: s.NodeCount, MinNodeCount: s.MinNodeCount,
 		MaxNodeCount: s.MaxNodeCount, FlavorID: s.FlavorID, ImageID: s.ImageID, DockerVolumeSize: s.DockerVolumeSize,
 		Labels: s.Labels, NodeLabels: s.NodeLabels, NodesToRemove: s.NodesToRemove, Resolved: magnum.Resolved(s.Resolved),
+		Asked: s.NodeCount, Resize: s.Resize, Resized: st.Resized,
+		Upgrade: magnum.Upgrade(s.Upgrade), Upgraded: st.Upgraded, ClusterUpgrade: s.ClusterUpgrade,
 		Status: magnum.StatusOf(NodeGroupFacts(r)).Status, StatusReason: st.StatusReason, NodeAddresses: st.NodeAddresses, Version: st.Version,
 		CreatedAt: r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, st.UpdatedAt),
 	}
@@ -91,6 +94,12 @@ func NodeGroupWords(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
 	}
 	for _, t := range s.NodeTaints {
 		g.NodeTaints = append(g.NodeTaints, magnum.Taint(t))
+	}
+	if st.Nodes != nil { // the autoscaler's
+		g.NodeCount = *st.Nodes
+	}
+	if s.Role != magnum.RoleMaster && s.MinNodeCount == 0 && s.MaxNodeCount == nil { // a record from before labels were carried over
+		g.MinNodeCount, g.MaxNodeCount = label.Bounds(s.Labels)
 	}
 	return g
 }
@@ -108,16 +117,19 @@ func nodeGroupRecord(g *magnum.NodeGroup, c *v1alpha1.MagnumCluster) *v1alpha1.M
 		Spec: v1alpha1.MagnumNodeGroupSpec{
 			Name: g.Name, ClusterID: c.Name, ProjectID: c.Spec.ProjectID, StackID: c.Spec.StackID, Role: g.Role,
 			IsDefault: g.IsDefault, Resolved: v1alpha1.Resolved(g.Resolved), DockerVolumeSize: g.DockerVolumeSize,
-			FlavorID: g.FlavorID,
+			FlavorID: g.FlavorID, ClusterUpgrade: c.Spec.Upgrade.Generation,
 		},
 	}
-	changeNodeGroup(&r.Spec, g)
+	made := *g
+	made.Asked, made.ClusterUpgrade = g.NodeCount, c.Spec.Upgrade.Generation
+	changeNodeGroup(&r.Spec, &made)
 	return r
 }
 
 // changeNodeGroup carries over what may change in the life of a node group.
 func changeNodeGroup(s *v1alpha1.MagnumNodeGroupSpec, g *magnum.NodeGroup) {
-	s.NodeCount, s.MinNodeCount, s.MaxNodeCount = g.NodeCount, g.MinNodeCount, g.MaxNodeCount
+	s.NodeCount, s.MinNodeCount, s.MaxNodeCount = g.Asked, g.MinNodeCount, g.MaxNodeCount
+	s.Resize, s.Upgrade, s.ClusterUpgrade = g.Resize, v1alpha1.Upgrade(g.Upgrade), g.ClusterUpgrade
 	s.NodeLabels, s.NodesToRemove = g.NodeLabels, g.NodesToRemove
 	s.ImageID, s.Labels, s.Resolved = g.ImageID, g.Labels, v1alpha1.Resolved(g.Resolved)
 	s.NodeTaints = nil
@@ -133,11 +145,16 @@ func DefaultNodeGroups(c *v1alpha1.MagnumCluster) []*v1alpha1.MagnumNodeGroup {
 	group := func(name, role, flavorID, flavorName string, count, minimum int) *v1alpha1.MagnumNodeGroup {
 		res := magnum.Resolved(s.Resolved)
 		res.FlavorName = flavorName
-		g := nodeGroupRecord(&magnum.NodeGroup{
+		words := &magnum.NodeGroup{
 			UUID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(c.Name+"/"+name)).String(), Name: name, Role: role, IsDefault: true,
 			NodeCount: count, MinNodeCount: minimum, FlavorID: flavorID, ImageID: s.Template.ImageID,
 			DockerVolumeSize: s.DockerVolumeSize, Labels: maps.Clone(s.Labels), Resolved: res,
-		}, c)
+		}
+		if role != magnum.RoleMaster {
+			fewest, most := label.Bounds(s.Labels)
+			words.GiveBounds(fewest, most, label.Of(s.Labels).Bool(label.AutoScalingEnabled))
+		}
+		g := nodeGroupRecord(words, c)
 		g.CreationTimestamp = c.CreationTimestamp
 		return g
 	}

@@ -8,8 +8,11 @@ import (
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 )
@@ -90,8 +93,12 @@ func (s *Store) UpdateNodeGroup(
 		}
 		ng := NodeGroupWords(r.DeepCopy())
 		ng.Labels = maps.Clone(ng.Labels)
+		shown, asked := ng.NodeCount, ng.Resize
 		if err := change(ng); err != nil {
 			return err
+		}
+		if ng.NodeCount != shown && ng.Resize == asked {
+			ng.AskSize(ng.NodeCount, ng.NodesToRemove)
 		}
 		changeNodeGroup(&r.Spec, ng)
 		return nil
@@ -103,6 +110,25 @@ func (s *Store) UpdateNodeGroup(
 		return nil, err
 	}
 	return NodeGroupWords(r), nil
+}
+
+// UnknownNodes returns those of nodes that are no node of the group. It asks the API server: a node may have come a moment ago.
+func (s *Store) UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, id string, nodes []string) ([]string, error) {
+	ng, err := s.NodeGroup(ctx, g, clusterUUID, id)
+	if err != nil {
+		return nil, err
+	}
+	of := client.MatchingLabels{clusterv1.ClusterNameLabel: ng.StackID, clusterv1.ClusterTopologyMachineDeploymentNameLabel: ng.DeploymentName()}
+	if ng.Role == magnum.RoleMaster {
+		of = client.MatchingLabels{clusterv1.ClusterNameLabel: ng.StackID, clusterv1.MachineControlPlaneLabel: ""}
+	}
+	machines := &clusterv1.MachineList{}
+	if err := s.client.List(ctx, machines, client.InNamespace(v1alpha1.Namespace), of); err != nil {
+		return nil, refusal(err, "read")
+	}
+	return slices.DeleteFunc(slices.Clone(nodes), func(node string) bool {
+		return slices.ContainsFunc(machines.Items, func(m clusterv1.Machine) bool { return kube.NamesMachine(&m, node) })
+	}), nil
 }
 
 // DeleteNodeGroup asks for the end of a group.

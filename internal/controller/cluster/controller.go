@@ -123,7 +123,7 @@ type scope struct {
 	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
 	balancers      int
 	deadCredential bool
-	log     *slog.Logger
+	log            *slog.Logger
 }
 
 // Reconcile runs one round.

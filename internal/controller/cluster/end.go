@@ -16,8 +16,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
-	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 

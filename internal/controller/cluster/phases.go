@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
@@ -33,11 +36,12 @@ func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 		{Name: "default node groups", Run: r.defaultGroups}, // the two groups every cluster has
 		{Name: "cloud credential", Run: r.awaitCredential},  // stored by the API, with the owner's token
 		{Name: "certificates", Run: r.awaitCertificates},    // made by package certificate
-		{Name: "upgrade node groups", Run: r.upgradeGroups}, // after an upgrade: version and image
+		{Name: "upgrade node groups", Run: r.upgradeGroups}, // those that follow the cluster: version and image
 		{Name: "server groups", Run: r.serverGroups},        // Nova keeps the nodes of a group apart
 		{Name: "machines to remove", Run: r.markMachines},   // before the group shrinks
 		{Name: "cluster class", Run: r.clusterClass},        // one for each release, never changed
 		{Name: "cluster", Run: r.cluster},                   // what Cluster API works from
+		{Name: "sizes", Run: r.sizes},                       // of groups that the autoscaler sizes
 	}
 }
 
@@ -120,24 +124,23 @@ func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) (phase.Out
 	return phase.Done(), nil
 }
 
-// upgradeGroups carries the cluster's version and image over to its groups: an upgrade changes the cluster's record only,
-// in one write, so that it cannot stop half-way (Magnum 1.8: upgrade takes image and kube_tag from the new template).
+// upgradeGroups carries the cluster's version and image over to the groups that follow its upgrade: an upgrade changes the cluster's
+// record only, in one write, so that it cannot stop half-way (Magnum 1.8: upgrade takes image and kube_tag from the new template).
+// A group with an image of its own keeps image and version until it is upgraded by name.
 func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
-	tag := s.record.Spec.Labels[label.KubeTag]
-	changed := false
+	asked, changed := s.record.Spec.Upgrade, false
 	for i := range s.groups {
 		g := &s.groups[i]
-		want := s.record.Spec.Resolved
-		sameImage := !g.Spec.IsDefault || g.Spec.ImageID == s.record.Spec.Template.ImageID
-		if g.DeletionTimestamp != nil || g.Spec.Labels[label.KubeTag] == tag && sameImage {
+		if g.DeletionTimestamp != nil || g.Spec.ClusterUpgrade >= asked.Generation || !follows(&g.Spec, asked) {
 			continue
 		}
 		base := g.DeepCopy()
-		g.Spec.Labels = maps.Clone(g.Spec.Labels)
-		if g.Spec.Labels == nil {
-			g.Spec.Labels = map[string]string{}
+		want := s.record.Spec.Resolved
+		g.Spec.ClusterUpgrade = asked.Generation
+		if _, has := g.Spec.Labels[label.KubeTag]; has { // a copy of the cluster's
+			g.Spec.Labels = maps.Clone(g.Spec.Labels)
+			g.Spec.Labels[label.KubeTag] = s.record.Spec.Labels[label.KubeTag]
 		}
-		g.Spec.Labels[label.KubeTag] = tag
 		g.Spec.ImageID = s.record.Spec.Template.ImageID
 		g.Spec.Resolved.ImageID, g.Spec.Resolved.ImageOSDistro = want.ImageID, want.ImageOSDistro
 		g.Spec.Resolved.HardwareDiskBus = want.HardwareDiskBus
@@ -150,6 +153,11 @@ func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome
 		s.refresh()
 	}
 	return phase.Done(), nil
+}
+
+// follows tells whether a group goes along when its cluster is upgraded.
+func follows(g *v1alpha1.MagnumNodeGroupSpec, asked v1alpha1.Upgrade) bool {
+	return g.IsDefault || g.ImageID == "" || g.ImageID == asked.FromImage || g.Resolved.ImageID != "" && g.Resolved.ImageID == asked.FromImageID
 }
 
 // open opens the owner's cloud, once a round; nil when the cluster has no credential.
@@ -172,8 +180,8 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (Cloud, error) {
 func (r *Reconciler) serverGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
 	known := capi.ServerGroups(s.stack.Cluster)
 	for _, g := range s.members {
-		if id := known[g.Name]; id != "" {
-			s.servers[g.Name] = id
+		if id := known[g.DeploymentName()]; id != "" {
+			s.servers[g.DeploymentName()] = id
 			continue
 		}
 		cloud, err := r.open(ctx, s)
@@ -187,22 +195,28 @@ func (r *Reconciler) serverGroups(ctx context.Context, s *scope) (phase.Outcome,
 		if err != nil {
 			return phase.Done(), err
 		}
-		s.servers[g.Name] = id
+		s.servers[g.DeploymentName()] = id
 	}
 	return phase.Done(), nil
 }
 
-// markMachines tells Cluster API which machines a shrinking group gives up first.
+// markMachines tells Cluster API which machines a shrinking group gives up first. A mark lives as long as the request it belongs to: a
+// machine that was named once must not go when the group shrinks for another reason.
 func (r *Reconciler) markMachines(ctx context.Context, s *scope) (phase.Outcome, error) {
 	for _, g := range s.members {
 		for _, m := range s.seen.GroupMachines(g) {
-			wanted := slices.ContainsFunc(g.NodesToRemove, func(node string) bool { return capi.MatchesNode(m, node) })
-			if _, marked := m.Annotations[capi.DeleteMachineAnnotation]; !wanted || marked {
+			wanted := g.Resize > g.Resized && slices.ContainsFunc(g.NodesToRemove, func(node string) bool { return kube.NamesMachine(m, node) })
+			mark, marked := m.Annotations[capi.DeleteMachineAnnotation]
+			if wanted == marked || marked && mark != capi.DeleteMachineValue { // the autoscaler has marks of its own
 				continue
 			}
 			base := m.DeepCopy()
-			metav1.SetMetaDataAnnotation(&m.ObjectMeta, capi.DeleteMachineAnnotation, capi.DeleteMachineValue)
-			if err := r.Client.Patch(ctx, m, client.MergeFrom(base), kube.FieldOwner); err != nil {
+			if wanted {
+				metav1.SetMetaDataAnnotation(&m.ObjectMeta, capi.DeleteMachineAnnotation, capi.DeleteMachineValue)
+			} else {
+				delete(m.Annotations, capi.DeleteMachineAnnotation)
+			}
+			if err := r.Client.Patch(ctx, m, client.MergeFrom(base), kube.FieldOwner); client.IgnoreNotFound(err) != nil {
 				return phase.Done(), fmt.Errorf("mark machine %s: %w", m.Name, err)
 			}
 		}
@@ -236,38 +250,117 @@ func (r *Reconciler) hasClass(ctx context.Context) bool {
 }
 
 func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, error) {
+	live := s.stack.Cluster
 	want, err := capi.Cluster(s.words, s.members, r.options(s))
+	if live == nil && err == nil {
+		err = errors.Join(want.Warnings...) // what exists goes on with labels that a new cluster may not have
+	}
 	if err != nil {
 		return phase.Fail("%s", strings.ReplaceAll(err.Error(), "\n", "; ")), nil
 	}
-	if s.stack.Cluster == nil {
-		if err := r.Client.Create(ctx, want, kube.FieldOwner); err != nil {
+	if live == nil {
+		capi.Apply(want.Cluster, capi.Change{Annotations: map[string]string{capi.AskedAnnotation: r.request(s, want).Note(want.Cluster)}})
+		if err := r.Client.Create(ctx, want.Cluster, kube.FieldOwner); err != nil {
 			if apierrors.IsAlreadyExists(err) {
 				return phase.Wait("reading the cluster"), nil
 			}
 			return refused(err)
 		}
-		r.event(s, "Created", "created Cluster API cluster %s of class %s", want.Name, r.Class.Name)
-		s.stack.Cluster = want
+		r.event(s, "Created", "created Cluster API cluster %s of class %s", want.Cluster.Name, r.Class.Name)
+		s.stack.Cluster = want.Cluster
 		return phase.Done(), nil
 	}
-	base := s.stack.Cluster.DeepCopy()
-	if !capi.Merge(s.stack.Cluster, want, capi.NeedsUpgrade(base, want)) {
+	ch := capi.Plan(live, want.Cluster, r.request(s, want))
+	if ch.Empty() {
 		return phase.Done(), nil
 	}
-	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Patch(ctx, s.stack.Cluster, patch, kube.FieldOwner); err != nil {
+	next := live.DeepCopy()
+	capi.Apply(next, ch)
+	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, next, patch, kube.FieldOwner); err != nil {
 		if apierrors.IsConflict(err) {
 			return phase.Done(), err
 		}
 		return refused(err)
 	}
-	r.event(s, "Changed", "changed Cluster API cluster %s", want.Name)
+	s.stack.Cluster, s.seen.Cluster = next, next
+	if what := ch.String(); what != "" {
+		r.event(s, "Changed", "changed Cluster API cluster %s: %s", next.Name, what)
+	}
+	for _, w := range want.Warnings {
+		r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "Labels", "Labels", "%s; it is read as its default", sentence(w))
+	}
+	return phase.Done(), nil
+}
+
+// request compares what the records ask for with what the Cluster carries.
+func (r *Reconciler) request(s *scope, want capi.Wanted) capi.Request {
+	carries := capi.AskedOf(s.stack.Cluster)
+	req := capi.Request{
+		Upgrade: s.record.Spec.Upgrade.Generation > carries.Upgrade, Machines: map[string]int{},
+		Asked: capi.Asked{Upgrade: s.record.Spec.Upgrade.Generation, Groups: map[string]capi.AskedGroup{}},
+	}
+	for i := range s.groups {
+		g := &s.groups[i]
+		if g.DeletionTimestamp != nil {
+			continue
+		}
+		was, name := carries.Groups[g.Spec.Name], store.NodeGroupWords(g).DeploymentName()
+		if want.Faults[g.Spec.Name] != nil {
+			req.Keep = append(req.Keep, name)
+			if _, there := carries.Groups[g.Spec.Name]; there {
+				req.Asked.Groups[g.Spec.Name] = was
+			}
+			continue
+		}
+		switch {
+		case g.Spec.Upgrade.Generation > was.Upgrade:
+			req.Machines[name] = g.Spec.Upgrade.MaxBatchSize
+		case g.Spec.ClusterUpgrade > was.ClusterUpgrade:
+			req.Machines[name] = s.record.Spec.Upgrade.MaxBatchSize
+		}
+		req.Asked.Groups[g.Spec.Name] = capi.AskedGroup{
+			Record: g.Generation, Upgrade: g.Spec.Upgrade.Generation, ClusterUpgrade: g.Spec.ClusterUpgrade, Labels: was.Labels,
+		}
+	}
+	return req
+}
+
+// sizes gives the groups that the autoscaler sizes what their owner asked for, and their minimum.
+func (r *Reconciler) sizes(ctx context.Context, s *scope) (phase.Outcome, error) {
+	for _, t := range s.stack.Cluster.Spec.Topology.Workers.MachineDeployments {
+		md := s.seen.MachineDeployment(t.Name)
+		at := slices.IndexFunc(s.members, func(g *magnum.NodeGroup) bool { return g.DeploymentName() == t.Name && g.Role != magnum.RoleMaster })
+		if t.Replicas != nil || md == nil || at < 0 {
+			continue
+		}
+		g := s.members[at]
+		size := capi.Size(md, g)
+		if !capi.NeedsSize(md, g) && md.Spec.Replicas != nil && *md.Spec.Replicas == size {
+			continue
+		}
+		base := md.DeepCopy()
+		next := md.DeepCopy()
+		next.Spec.Replicas = &size
+		metav1.SetMetaDataAnnotation(&next.ObjectMeta, capi.ResizeAnnotation, strconv.FormatInt(g.Resize, 10))
+		patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+		if err := r.Client.Patch(ctx, next, patch, kube.FieldOwner); err != nil {
+			if apierrors.IsConflict(err) {
+				return phase.Done(), err
+			}
+			return phase.Done(), fmt.Errorf("set the size of node group %s: %w", g.Name, err)
+		}
+		r.event(s, "Sized", "node group %s has %s now", g.Name, magnum.Count(int(size), "node"))
+	}
 	return phase.Done(), nil
 }
 
 func (r *Reconciler) options(s *scope) capi.Options {
-	return capi.Options{Class: r.Class.Name, ServerGroups: s.servers, BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType}
+	o := capi.Options{Class: r.Class.Name, ServerGroups: s.servers, BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType}
+	if s.stack.Cluster != nil {
+		o.Version = s.stack.Cluster.Spec.Topology.Version
+	}
+	return o
 }
 
 // refused tells what Cluster API's webhooks will never accept from what may pass.

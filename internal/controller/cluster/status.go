@@ -12,7 +12,6 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
-	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
@@ -89,8 +88,8 @@ func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Dur
 		r.going(s, &f)
 	}
 	v := magnum.StatusOf(f)
-	if settled := !v.Status.InProgress(); settled && f.Deleted.IsZero() {
-		st.Progress = nil
+	if v.Status.Complete() {
+		st.Upgraded = s.record.Spec.Upgrade.Generation
 	}
 	st.ObservedGeneration, st.Status, st.StatusReason = s.record.Generation, string(v.Status), v.Reason
 	if !v.Began.IsZero() {
@@ -174,7 +173,10 @@ func (r *Reconciler) observe(s *scope) {
 	if a := s.seen.APIAddress(); a != "" {
 		st.APIAddress = a
 	}
-	st.COEVersion = s.record.Spec.Labels[label.KubeTag]
+	if k := s.stack.ControlPlane; k != nil && k.Status.Version != "" {
+		st.COEVersion = k.Status.Version // what was reached, not what was asked for
+	}
+	st.ClassName = s.stack.Cluster.Spec.Topology.ClassRef.Name
 }
 
 func (r *Reconciler) event(s *scope, reason, format string, args ...any) {

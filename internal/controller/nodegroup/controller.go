@@ -102,7 +102,7 @@ func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []rec
 	for i := range list.Items {
 		groups := r.groups(ctx, list.Items[i].Name)
 		for j := range groups {
-			if deployment == "" || groups[j].Spec.Name == deployment {
+			if deployment == "" || store.NodeGroupWords(&groups[j]).DeploymentName() == deployment {
 				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&groups[j])})
 			}
 		}
@@ -202,7 +202,7 @@ func observed(stack *kube.Stack) capi.Observed {
 func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 	group := store.NodeGroupWords(s.record)
 	machines := s.seen.GroupMachines(group)
-	if s.seen.MachineDeployment(group.Name) != nil || len(machines) > 0 {
+	if s.seen.MachineDeployment(group.DeploymentName()) != nil || len(machines) > 0 {
 		st := &s.record.Status
 		st.Status, st.ObservedGeneration = string(magnum.DeleteInProgress), s.record.Generation
 		st.StatusReason = "still to be deleted: " + magnum.Count(len(machines), "machine")

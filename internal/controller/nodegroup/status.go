@@ -1,11 +1,11 @@
 package nodegroup
 
 import (
-	"slices"
+	"cmp"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -40,8 +40,10 @@ func (r *Reconciler) observe(s *scope) time.Duration {
 	}
 	st.NodeAddresses = s.seen.Addresses(s.group) // of a group at rest too: healing gives nodes other ones
 	if p.Done {
-		st.Version = p.Version
+		st.Version = r.version(s)
+		st.Resized, st.Upgraded = s.record.Spec.Resize, s.record.Spec.Upgrade.Generation
 	}
+	st.Nodes = s.seen.AutoscaledSize(s.group)
 	if v.Deadline.IsZero() {
 		return 0
 	}
@@ -50,46 +52,38 @@ func (r *Reconciler) observe(s *scope) time.Duration {
 
 // progress is what the group has come to.
 type progress struct {
-	Asked      bool // the Cluster carries what the record wishes
 	Done       bool
 	Impossible string // why it can never be
 	Reason     string // what is missing; empty when done
 	Left       int    // how many steps are missing
-	Version    string
 }
 
+// progress compares what the Cluster carries with what the record asks for, and looks at what Cluster API has made of it.
 func (r *Reconciler) progress(s *scope) progress {
 	live := s.seen.Cluster
-	if live == nil {
-		return progress{Reason: "waiting for the cluster"}
+	if capi.AskedOf(live).Groups[s.group.Name].Record < s.record.Generation {
+		if err := r.check(s); err != nil {
+			return progress{Impossible: strings.ReplaceAll(err.Error(), "\n", "; ")}
+		}
+		if live == nil {
+			return progress{Reason: "waiting for the cluster", Left: 1 << 16}
+		}
+		return progress{Reason: "waiting until the cluster is changed", Left: 1 << 16}
 	}
-	words := store.ClusterWords(s.cluster, s.members)
-	want, err := capi.Cluster(words, s.members, capi.Options{
-		Class: live.Spec.Topology.ClassRef.Name, ServerGroups: capi.ServerGroups(live),
-		BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType,
-	})
-	if err != nil {
-		return progress{Reason: err.Error()}
-	}
-	tag := words.Labels[label.KubeTag]
-	group := s.group
-	own := live.DeepCopy()
-	for _, c := range []*clusterv1.Cluster{own, want} {
-		keepGroup(c, group.Name)
-	}
-	if capi.NeedsUpgrade(own, want) || group.Labels[label.KubeTag] != tag || capi.Merge(own, want, false) {
-		return progress{Reason: "waiting until the cluster is changed"}
-	}
-	p := s.seen.NodeGroupProgress(group, tag)
-	out := progress{Asked: true, Done: p.Done, Reason: p.Reason, Left: p.Left}
-	if p.Done {
-		out.Version = tag
-	}
-	return out
+	p := s.seen.NodeGroupProgress(s.group, r.version(s))
+	return progress{Done: p.Done, Reason: p.Reason, Left: p.Left}
 }
 
-// keepGroup drops the other worker groups from a Cluster: what is still to be done to them leaves this one where it is.
-func keepGroup(c *clusterv1.Cluster, name string) {
-	w := &c.Spec.Topology.Workers
-	w.MachineDeployments = slices.DeleteFunc(w.MachineDeployments, func(t clusterv1.MachineDeploymentTopology) bool { return t.Name != name })
+// check asks the rules that whoever writes the group for Cluster API asks too.
+func (r *Reconciler) check(s *scope) error {
+	o := capi.Options{BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType, ServerGroups: capi.ServerGroups(s.seen.Cluster)}
+	return capi.CheckGroup(store.ClusterWords(s.cluster, nil), s.group, s.members, o)
+}
+
+// version is the version of Kubernetes that the group is to have: its cluster's, unless it stays behind until it is upgraded by name.
+func (r *Reconciler) version(s *scope) string {
+	if v := s.seen.DeferredVersion(s.group); v != "" {
+		return v
+	}
+	return cmp.Or(label.Of(s.cluster.Spec.Labels).KubeTag(), s.seen.Cluster.Spec.Topology.Version)
 }

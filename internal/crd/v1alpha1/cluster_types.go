@@ -78,6 +78,10 @@ type Upgrade struct {
 	// MaxBatchSize is how many nodes of a group are replaced at once; 0 leaves it to Cluster API.
 	// +kubebuilder:validation:Minimum=0
 	MaxBatchSize int `json:"maxBatchSize,omitempty"`
+	// FromImage and FromImageID are the image of the cluster template before: groups that have it follow a cluster's upgrade, those with an
+	// image of their own do not.
+	FromImage   string `json:"fromImage,omitempty"`
+	FromImageID string `json:"fromImageID,omitempty"`
 }
 
 // Progress is how near an operation has come to its goal.
@@ -90,11 +94,15 @@ type Progress struct {
 
 // Resolved is what names meant in the owner's cloud, looked up with the owner's token.
 type Resolved struct {
-	ImageID           string `json:"imageID,omitempty"`
-	ImageOSDistro     string `json:"imageOSDistro,omitempty"`
-	HardwareDiskBus   string `json:"hardwareDiskBus,omitempty"`
-	FlavorName        string `json:"flavorName,omitempty"`
-	MasterFlavorName  string `json:"masterFlavorName,omitempty"`
+	ImageID          string `json:"imageID,omitempty"`
+	ImageOSDistro    string `json:"imageOSDistro,omitempty"`
+	HardwareDiskBus  string `json:"hardwareDiskBus,omitempty"`
+	FlavorName       string `json:"flavorName,omitempty"`
+	MasterFlavorName string `json:"masterFlavorName,omitempty"`
+	// What a machine of FlavorName has.
+	FlavorMemoryMiB   int    `json:"flavorMemoryMiB,omitempty"`
+	FlavorVCPUs       int    `json:"flavorVCPUs,omitempty"`
+	FlavorDiskGiB     int    `json:"flavorDiskGiB,omitempty"`
 	ExternalNetworkID string `json:"externalNetworkID,omitempty"`
 	FixedNetworkID    string `json:"fixedNetworkID,omitempty"`
 	FixedSubnetID     string `json:"fixedSubnetID,omitempty"`
