@@ -47,7 +47,7 @@ type definition struct {
 	tag     string                                      // label that names the version; "" if there is none
 	skip    func(Cluster) string                        // why the cluster does not have it; "" if it does
 	values  func(Cluster) m                             // of the chart; nil if there is nothing to say
-	more    func(Cluster) []m                           // objects besides the chart's
+	more    func(c Cluster, image string) []m           // objects besides the chart's; image is the entry's first
 	fit     func(Cluster, []*unstructured.Unstructured) // changes that no value of the chart makes
 	lenient bool                                        // by default; without it in the catalogue the cluster is usable all the same
 }
@@ -62,7 +62,9 @@ func definitions() []definition {
 			name: CinderCSI, release: "cinder-csi", skip: noCinder, values: cinderValues, more: storageClasses, fit: restartWithCredential,
 			lenient: true,
 		},
-		{name: Metrics, release: "metrics-server", lenient: true},
+		{name: KeystoneAuth, skip: noKeystone, more: keystoneObjects, fit: restartWithCredential, lenient: true},
+		// Kubelets of kubeadm have certificates of their own making.
+		{name: Metrics, release: "metrics-server", values: func(Cluster) m { return m{"args": []any{"--kubelet-insecure-tls"}} }, lenient: true},
 	}
 }
 
@@ -135,7 +137,11 @@ func build(e *entry, d definition, cluster Cluster) ([]*unstructured.Unstructure
 		return nil, err
 	}
 	if d.more != nil {
-		for _, o := range d.more(cluster) {
+		image := ""
+		if len(e.Images) > 0 {
+			image = e.Images[0]
+		}
+		for _, o := range d.more(cluster, image) {
 			objects = append(objects, &unstructured.Unstructured{Object: o})
 		}
 	}

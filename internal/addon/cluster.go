@@ -22,6 +22,8 @@ type Cluster struct {
 	Kubernetes    string // "v1.36.4"
 	Masters       int    // nodes of the control plane
 	Cloud         Cloud
+	// KeystonePolicy is the operator's policy of Keystone's webhook, JSON in which $PROJECT_ID stands for the project; empty: ours.
+	KeystonePolicy string
 }
 
 // Cloud is how the cluster's own controllers reach the OpenStack it lives in, and what there is.

@@ -26,6 +26,7 @@ func kubeadmPatches() []clusterv1.ClusterClassPatch {
 		auditLogPatch(),
 		openIDConnectPatch(),
 		keystonePatch(),
+		keystoneAuthorizationPatch(),
 		imageRepositoryPatch(),
 		containerdPatch(),
 		containerdProxyPatch(),
@@ -97,18 +98,54 @@ func openIDConnectPatch() clusterv1.ClusterClassPatch {
 	))
 }
 
-// keystonePatch sends unknown tokens, and what RBAC does not allow, to the webhook that the k8s-keystone-auth addon runs
-// on every control plane machine. RBAC comes first, so the control plane comes up before the webhook does.
+// keystonePatch lets the API server ask the webhook that the k8s-keystone-auth addon runs on its own host about tokens it does not
+// know, and about what RBAC does not allow. Without the webhook, before the addon is there or when it is down, a token of Keystone's
+// is refused with 401, and what RBAC does not allow with 403: a webhook named with --authorization-webhook-config-file would make
+// a 500 of every refusal. Kubernetes before 1.32 cannot be told so; there RBAC alone decides what a user may do.
 func keystonePatch() clusterv1.ClusterClassPatch {
-	return patch("keystoneAuth", "Keystone tokens and permissions.", ".enableKeystoneAuth", onControlPlane(
+	return patch("keystoneAuth", "Keystone tokens.", ".enableKeystoneAuth", onControlPlane(
 		addValue(kubeadmPath+"/files/-", map[string]any{
 			"path": webhookFile, "owner": "root:root", "permissions": "0644", "content": keystoneWebhook,
 		}),
 		addValue(apiServerPath+"/extraArgs/-", arg("authentication-token-webhook-config-file", webhookFile)),
-		addValue(apiServerPath+"/extraArgs/-", arg("authorization-webhook-config-file", webhookFile)),
-		addValue(apiServerPath+"/extraArgs/-", arg("authorization-mode", "Node,RBAC,Webhook")),
 	))
 }
+
+func keystoneAuthorizationPatch() clusterv1.ClusterClassPatch {
+	const enabled = `and .enableKeystoneAuth (semverCompare ">=1.32.0-0" .builtin.controlPlane.version)`
+	return patch("keystoneAuthorization", "Keystone permissions.", enabled, onControlPlane(
+		addValue(kubeadmPath+"/files/-", map[string]any{
+			"path": authorizationFile, "owner": "root:root", "permissions": "0644", "content": keystoneAuthorization,
+		}),
+		addValue(apiServerPath+"/extraArgs/-", arg("authorization-config", authorizationFile)),
+	))
+}
+
+// authorizationFile is in the directory of the webhook's configuration, which the API server's pod mounts.
+const authorizationFile = webhookDir + "/authorization.yaml"
+
+const keystoneAuthorization = `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers:
+- type: Node
+  name: node
+- type: RBAC
+  name: rbac
+- type: Webhook
+  name: keystone
+  webhook:
+    timeout: 3s
+    authorizedTTL: 30s
+    unauthorizedTTL: 30s
+    subjectAccessReviewVersion: v1
+    matchConditionSubjectAccessReviewVersion: v1
+    failurePolicy: NoOpinion
+    connectionInfo:
+      type: KubeConfigFile
+      kubeConfigFile: ` + webhookFile + `
+    matchConditions:
+    - expression: "!request.user.startsWith('system:')"
+`
 
 const keystoneWebhook = `apiVersion: v1
 kind: Config
@@ -117,7 +154,9 @@ clusters:
 - name: webhook
   cluster:
     server: https://127.0.0.1:8443/webhook
-    insecure-skip-tls-verify: true
+    # The webhook shows the API server's own certificate.
+    certificate-authority: /etc/kubernetes/pki/ca.crt
+    tls-server-name: kubernetes
 users:
 - name: webhook
 contexts:

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
@@ -30,6 +31,7 @@ type Config struct {
 	ClientInsecure  bool
 	NodeCA          []byte // [drivers] openstack_ca_file: what nodes and addons trust besides the system's authorities
 	NodeInsecure    bool   // [drivers] verify_ca is false
+	KeystonePolicy  string // [kubernetes] keystone_auth_default_policy; empty: there is no such file
 	BootVolumeSize  int    // GiB; 0: the flavor's own disk
 	BootVolumeType  string
 	NetworkDriver   string
@@ -127,6 +129,17 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		}
 		c.NodeCA = ca
 	}
+	file := o.String("kubernetes", "keystone_auth_default_policy", "/etc/magnum/keystone_auth_default_policy.json")
+	policy, err := os.ReadFile(filepath.Clean(file))
+	if errors.Is(err, os.ErrNotExist) && !o.Has("kubernetes", "keystone_auth_default_policy") {
+		err = nil // Magnum's default file need not exist
+	} else if err == nil {
+		err = addon.CheckKeystonePolicy(policy)
+	}
+	if err != nil {
+		problems = append(problems, fmt.Errorf("[kubernetes] keystone_auth_default_policy: %s: %w", file, err))
+	}
+	c.KeystonePolicy = string(policy)
 	c.NodeInsecure = !o.Bool("drivers", "verify_ca", true)
 	if c.MaxLimit < 1 {
 		problems = append(problems, errors.New("[api] max_limit must be at least 1"))

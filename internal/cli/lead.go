@@ -84,6 +84,7 @@ func (s *serving) newTerm() (*term, error) {
 		Keystone: s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
 		Addons: controller.Addons{
 			Catalogue: s.catalogue, CloudFor: s.addonCloudFor, CA: s.Config.NodeCA, Insecure: s.Config.NodeInsecure,
+			Policy: s.Config.KeystonePolicy,
 		},
 	})
 	return &term{mgr, lent}, err

@@ -62,11 +62,13 @@ type Reconciler struct {
 	// NodeCA are authorities that nodes and addons trust besides the system's: [drivers] openstack_ca_file, PEM.
 	NodeCA []byte
 	// Insecure: [drivers] verify_ca is false.
-	Insecure    bool
-	Recorder    events.EventRecorder
-	Now         func() time.Time
-	Log         *slog.Logger
-	Concurrency int
+	Insecure bool
+	// KeystonePolicy is [kubernetes] keystone_auth_default_policy's text; empty: the addon's own.
+	KeystonePolicy string
+	Recorder       events.EventRecorder
+	Now            func() time.Time
+	Log            *slog.Logger
+	Concurrency    int
 
 	sessions *sessions
 	woken    chan event.GenericEvent

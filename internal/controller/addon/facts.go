@@ -59,6 +59,7 @@ func (r *Reconciler) cluster(record *v1alpha1.MagnumCluster, cloud catalogue.Clo
 	return catalogue.Cluster{
 		UUID: record.Name, Stack: record.Spec.StackID, ProjectID: record.Spec.ProjectID, Labels: labels,
 		NetworkDriver: driver, Kubernetes: labels.KubeTag(), Masters: record.Spec.MasterCount, Cloud: cloud,
+		KeystonePolicy: r.KeystonePolicy,
 	}
 }
 
