@@ -47,7 +47,7 @@ type definition struct {
 	tag     string                                      // label that names the version; "" if there is none
 	skip    func(Cluster) string                        // why the cluster does not have it; "" if it does
 	values  func(Cluster) m                             // of the chart; nil if there is nothing to say
-	more    func(c Cluster, image string) []m           // objects besides the chart's; image is the entry's first
+	more    func(Cluster) []m                           // objects besides the chart's
 	fit     func(Cluster, []*unstructured.Unstructured) // changes that no value of the chart makes
 	lenient bool                                        // by default; without it in the catalogue the cluster is usable all the same
 }
@@ -62,7 +62,7 @@ func definitions() []definition {
 			name: CinderCSI, release: "cinder-csi", skip: noCinder, values: cinderValues, more: storageClasses, fit: restartWithCredential,
 			lenient: true,
 		},
-		{name: KeystoneAuth, skip: noKeystone, more: keystoneObjects, fit: restartWithCredential, lenient: true},
+		{name: KeystoneAuth, release: "k8s-keystone-auth", skip: noKeystone, values: keystoneValues, lenient: true},
 		// Kubelets of kubeadm have certificates of their own making.
 		{name: Metrics, release: "metrics-server", values: func(Cluster) m { return m{"args": []any{"--kubelet-insecure-tls"}} }, lenient: true},
 	}
@@ -137,11 +137,7 @@ func build(e *entry, d definition, cluster Cluster) ([]*unstructured.Unstructure
 		return nil, err
 	}
 	if d.more != nil {
-		image := ""
-		if len(e.Images) > 0 {
-			image = e.Images[0]
-		}
-		for _, o := range d.more(cluster, image) {
+		for _, o := range d.more(cluster) {
 			objects = append(objects, &unstructured.Unstructured{Object: o})
 		}
 	}

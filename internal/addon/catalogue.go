@@ -32,8 +32,8 @@ type Entry struct {
 	Version string `yaml:"version"` // what labels such as cilium_tag name
 	// Kubernetes is a constraint on the version of clusters it serves: ">=1.33.0-0 <1.38.0-0" (Masterminds/semver).
 	Kubernetes string `yaml:"kubernetes"`
-	File       string `yaml:"file,omitempty"`   // a chart (.tgz) or plain objects (.yaml), beside catalogue.yaml; k8s-keystone-auth has none
-	Digest     string `yaml:"digest,omitempty"` // "sha256:..." of the file
+	File       string `yaml:"file"`   // a chart (.tgz) or plain objects (.yaml), beside catalogue.yaml
+	Digest     string `yaml:"digest"` // "sha256:..." of the file
 	// Values are values of the chart that belong to these images. They take the place of the chart's own, and what a cluster
 	// needs takes the place of them.
 	Values map[string]any `yaml:"values,omitempty"`
@@ -102,12 +102,6 @@ func loadEntry(files fs.FS, e Entry) (entry, error) {
 	var err error
 	if out.serves, err = semver.NewConstraint(e.Kubernetes); err != nil {
 		problem("kubernetes: %q is no constraint on versions", e.Kubernetes)
-	}
-	if e.Name == KeystoneAuth && e.File == "" { // its objects are in keystone.go: upstream has an example, and no chart
-		if len(e.Images) != 1 {
-			problem("images: there must be one")
-		}
-		return out, errors.Join(problems...)
 	}
 	if !fs.ValidPath(e.File) || path.Dir(e.File) != "." {
 		problem("file: %q is no file beside %s", e.File, CatalogueFile)

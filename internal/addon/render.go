@@ -25,9 +25,6 @@ const Label = "magnum.jeroboam.cloud/addon"
 // render makes an entry's objects. Rendering is a function of its arguments: a chart that asks a cluster something ("lookup")
 // gets no answer, as with "helm template".
 func (e *entry) render(release, kubernetes string, values map[string]any) ([]*unstructured.Unstructured, error) {
-	if e.File == "" {
-		return nil, nil
-	}
 	if e.chart == nil {
 		return documents(e.File, e.plain)
 	}

@@ -38,7 +38,7 @@ func cinderValues(c Cluster) m {
 
 // storageClasses are one for each volume type, with magnum-cluster-api's names: block-NAME. Cinder's default type is the
 // default class, also when it is the one that Cinder makes itself (__DEFAULT__): a cloud without types of its own has volumes.
-func storageClasses(c Cluster, _ string) []m {
+func storageClasses(c Cluster) []m {
 	var out []m
 	for _, t := range c.Cloud.VolumeTypes {
 		class := m{

@@ -112,7 +112,7 @@ func keystonePatch() clusterv1.ClusterClassPatch {
 }
 
 func keystoneAuthorizationPatch() clusterv1.ClusterClassPatch {
-	const enabled = `and .enableKeystoneAuth (semverCompare ">=1.32.0-0" .builtin.controlPlane.version)`
+	const enabled = `and .enableKeystoneAuth .builtin.controlPlane (semverCompare ">=1.32.0-0" .builtin.controlPlane.version)`
 	return patch("keystoneAuthorization", "Keystone permissions.", enabled, onControlPlane(
 		addValue(kubeadmPath+"/files/-", map[string]any{
 			"path": authorizationFile, "owner": "root:root", "permissions": "0644", "content": keystoneAuthorization,

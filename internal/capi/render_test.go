@@ -9,6 +9,7 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/Masterminds/semver/v3"
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -87,6 +88,13 @@ func (r *renderer) render(t *testing.T, whom string, ref clusterv1.ClusterClassT
 	if err != nil {
 		t.Fatal(err)
 	}
+	vars = maps.Clone(vars)
+	if whom == "control plane" { // only its templates know its version
+		builtin, _ := vars["builtin"].(map[string]any)
+		builtin = maps.Clone(builtin)
+		builtin["controlPlane"] = map[string]any{"version": "v1.34.1"}
+		vars["builtin"] = builtin
+	}
 	for _, p := range r.class.Spec.Patches {
 		if p.EnabledIf != "" && string(execute(t, p.EnabledIf, vars)) != "true" {
 			continue
@@ -159,7 +167,15 @@ func apply(t *testing.T, name string, ops []clusterv1.JSONPatch, vars map[string
 func execute(t *testing.T, text string, vars map[string]any) []byte {
 	t.Helper()
 	tpl, err := template.New("").Funcs(template.FuncMap{
-		"toJson":  func(v any) string { b, _ := json.Marshal(v); return string(b) },
+		"toJson": func(v any) string { b, _ := json.Marshal(v); return string(b) },
+		"semverCompare": func(constraint, version string) (bool, error) {
+			c, err := semver.NewConstraint(constraint)
+			if err != nil {
+				return false, err
+			}
+			v, err := semver.NewVersion(version)
+			return err == nil && c.Check(v), err
+		},
 		"hasKey":  func(m map[string]any, k string) bool { _, ok := m[k]; return ok },
 		"replace": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
 	}).Parse(text)
