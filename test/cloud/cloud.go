@@ -47,12 +47,11 @@ func (c *Cloud) sysctls() machine.Sysctls { return machine.Sysctls{File: c.path(
 
 // Up makes the cloud.
 func (c *Cloud) Up(ctx context.Context) error {
-	unlock, err := c.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return machine.Steps(ctx, c.Out, []machine.Step{
+	return c.withCache(ctx, func(ctx context.Context) error { return machine.Steps(ctx, c.Out, c.upSteps()) })
+}
+
+func (c *Cloud) upSteps() []machine.Step {
+	return []machine.Step{
 		{Name: "needed programs", Do: c.checkPrograms},
 		{Name: "root file system in the cache", Do: c.makeRootfs},
 		{Name: "remove what an earlier run left", Do: c.Down},
@@ -64,14 +63,24 @@ func (c *Cloud) Up(ctx context.Context) error {
 		{Name: "services answer", Do: c.waitReady},
 		{Name: "clouds.yaml and key pairs", Do: c.makeCredentials},
 		{Name: "sysctls of the machine are untouched", Do: func(context.Context) error { return c.sysctls().Check() }},
-	})
+	}
 }
 
 // watches is how many inotify instances the container takes, some servers in it included.
 const watches = 30
 
-// lock keeps two runs from filling the cache at once.
-func (c *Cloud) lock() (func(), error) {
+// withCache does what fills or reads the cache.
+func (c *Cloud) withCache(ctx context.Context, do func(context.Context) error) error {
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return do(ctx)
+}
+
+// lock lets one run after the other fill the cache.
+func (c *Cloud) lock(ctx context.Context) (func(), error) {
 	if err := os.MkdirAll(c.Cache, 0o700); err != nil {
 		return nil, err
 	}
@@ -79,9 +88,17 @@ func (c *Cloud) lock() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // nothing was written
-		return nil, fmt.Errorf("another cloud is being made with the cache %s: wait for it", c.Cache)
+	told := false
+	err = machine.WaitFor(ctx, time.Hour, func() error {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != nil && !told {
+			told = true
+			_, _ = fmt.Fprintf(c.Out, "  another cloud is being made with the cache %s: waiting for it\n", c.Cache) // progress only
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return func() { _ = f.Close() }, nil // closing unlocks
 }

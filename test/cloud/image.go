@@ -46,14 +46,12 @@ func (c *Cloud) makeImage(ctx context.Context) (string, error) {
 	if err != nil || exists(final) {
 		return final, err
 	}
-	if err := os.MkdirAll(c.Cache, 0o700); err != nil {
+	dir, err := c.fresh("image")
+	if err != nil {
 		return "", err
 	}
-	root, disk := filepath.Join(c.Cache, "new-image"), filepath.Join(c.Cache, "new-image.raw")
-	defer func() { _ = errors.Join(os.RemoveAll(root), os.RemoveAll(disk)) }() // what is left is removed next time
-	if err := errors.Join(os.RemoveAll(root), os.RemoveAll(disk)); err != nil {
-		return "", err
-	}
+	defer func() { _ = os.RemoveAll(dir) }() // what is left is removed next time
+	root, disk := filepath.Join(dir, "root"), filepath.Join(dir, "raw")
 	err = machine.Command(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--components=main", "--dpkgopt=force-unsafe-io",
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--include="+strings.Join(imagePackages(), ","), "bookworm", root)

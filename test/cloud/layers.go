@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
@@ -62,18 +64,36 @@ func (c *Cloud) makeRootfs(ctx context.Context) error {
 		return nil
 	}
 	_, _ = fmt.Fprintf(c.Out, "  making the root file system of %d packages and what they need: some minutes\n", len(packages())) // progress only
-	fresh := filepath.Join(c.Cache, "new-root")
-	if err := os.RemoveAll(fresh); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.Cache, 0o700); err != nil {
+	fresh, err := c.fresh("root")
+	if err != nil {
 		return err
 	}
 	args := append(debstrap(), "--include="+strings.Join(packages(), ","), "bookworm", fresh)
-	if out, err := exec.CommandContext(ctx, "mmdebstrap", args...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(ctx, "mmdebstrap", args...)
+	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(syscall.SIGTERM) }, 10*time.Second // it tidies up
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w: %s", err, machine.Tail(out))
 	}
 	return os.Rename(fresh, c.rootfs())
+}
+
+// fresh is a new directory for what becomes a part of the cache by being renamed. What killed runs left is removed; a process
+// of theirs that still writes finds its directory gone.
+func (c *Cloud) fresh(what string) (string, error) {
+	stale, err := filepath.Glob(filepath.Join(c.Cache, "new-"+what+"-*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range stale {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+	}
+	dir, err := os.MkdirTemp(c.Cache, "new-"+what+"-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
 }
 
 func exists(path string) bool {
@@ -104,11 +124,13 @@ func (c *Cloud) makeConfigured(ctx context.Context) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(c.Out, "  making configuration and databases: some minutes") // progress only
-	fresh, work := filepath.Join(c.Cache, "new-configured"), filepath.Join(c.Cache, "new-work")
-	for _, dir := range []string{fresh, work} {
-		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-			return err
-		}
+	fresh, err := c.fresh("configured")
+	if err != nil {
+		return err
+	}
+	work, err := c.fresh("work")
+	if err != nil {
+		return err
 	}
 	err = machine.Steps(ctx, indent{c.Out}, append([]machine.Step{
 		{Name: "root file system mounted", Do: func(ctx context.Context) error { return c.mount(ctx, fresh, work, c.rootfs()) }},

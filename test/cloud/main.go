@@ -96,9 +96,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	case "down":
 		return cloud.Down(ctx)
 	case "packages":
-		return cloud.makeRootfs(ctx)
+		return cloud.withCache(ctx, cloud.makeRootfs)
 	case "image":
-		return cloud.Image(ctx)
+		return cloud.withCache(ctx, cloud.Image)
 	case "exec":
 		return cloud.Exec(ctx, flags.Args())
 	case "inside":

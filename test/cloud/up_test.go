@@ -61,6 +61,9 @@ func TestCloud(t *testing.T) {
 	if diff := cmp.Diff(before, o.everything()); diff != "" {
 		t.Errorf("something is left:\n%s", diff)
 	}
+	// Taken away in the middle of its work.
+	o.network()
+	o.server()
 	holder := c.holder().PID()
 	if err := c.Down(t.Context()); err != nil {
 		t.Fatal(err)
