@@ -17,6 +17,15 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
+// TestMain: a cloud runs copies of the program that made it, here of this test, under names of their own.
+func TestMain(m *testing.M) {
+	if !strings.HasSuffix(os.Args[0], ".test") {
+		main()
+		return
+	}
+	m.Run()
+}
+
 // TestCloud makes the cloud, kills it in the middle, makes it again, has it run a server and a load balancer, and takes it away.
 func TestCloud(t *testing.T) {
 	if os.Getenv("CLOUD_TEST") == "" {
