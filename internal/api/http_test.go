@@ -74,7 +74,12 @@ func TestRules(t *testing.T) {
 		"no project":     {reason: "A token without a project has no clusters.", token: "nobody", method: "GET", path: "/v1/clusters", status: 403},
 		"federations":    {reason: "A feature nobody finished: there are none.", token: "reader", method: "GET", path: "/v1/federations", status: 200, want: `{"federations":[]}`},
 		"one federation": {reason: "So none is found.", token: "reader", method: "GET", path: "/v1/federations/x", status: 404},
-		"new federation": {reason: "And none is made.", token: "member", method: "POST", path: "/v1/federations", body: "{}", status: 405},
+		"new federation": {reason: "Magnum asks for a host cluster.", token: "member", method: "POST", path: "/v1/federations", body: "{}", status: 400},
+		"lost host":      {reason: "It is part of the input.", token: "member", method: "POST", path: "/v1/federations", body: `{"hostcluster_id":"x"}`, status: 400},
+		"by a reader":    {reason: "Policy comes first.", token: "reader", method: "POST", path: "/v1/federations", body: "{}", status: 403},
+		"odd federation": {reason: "Types come before policy.", token: "reader", method: "POST", path: "/v1/federations", body: `{"bogus":1}`, status: 400},
+		"patched":        {reason: "None is found.", token: "member", method: "PATCH", path: "/v1/federations/x", body: `[]`, status: 404},
+		"deleted":        {reason: "None is found.", token: "member", method: "DELETE", path: "/v1/federations/x", status: 404},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

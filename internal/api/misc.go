@@ -66,22 +66,6 @@ func (s *server) listServices(ctx context.Context, c *call) (answer, error) {
 	}), nil
 }
 
-// Federations are a feature that Magnum never finished and no client offers: there are none.
-func (s *server) listFederations(_ context.Context, c *call) (answer, error) {
-	rule := "federation:get_all"
-	if strings.HasSuffix(c.route, "/detail") {
-		rule = "federation:detail"
-	}
-	if _, err := s.Policy.Authorize(c.caller, rule, c.self()); err != nil {
-		return answer{}, err
-	}
-	return answer{status: http.StatusOK, body: []byte(`{"federations":[]}`)}, nil
-}
-
-func (s *server) getFederation(_ context.Context, c *call) (answer, error) {
-	return answer{}, magnum.NotFound("Federation %s could not be found.", c.r.PathValue("federation"))
-}
-
 // healthcheck says that the process serves, as oslo.middleware does.
 func (s *server) healthcheck(_ context.Context, c *call) (answer, error) {
 	if c.r.Method == http.MethodHead {

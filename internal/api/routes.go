@@ -57,7 +57,10 @@ func (s *server) routes() []route {
 		{"GET", "/v1/mservices", 1, "", s.listServices},
 		{"GET", "/v1/federations", 1, listArgs, s.listFederations},
 		{"GET", "/v1/federations/detail", 1, listArgs, s.listFederations},
-		{"GET", "/v1/federations/{federation}", 1, "", s.getFederation},
+		{"POST", "/v1/federations", 1, "", s.createFederation},
+		{"GET", "/v1/federations/{federation}", 1, "", s.noFederation},
+		{"PATCH", "/v1/federations/{federation}", 1, "rollback", s.noFederation},
+		{"DELETE", "/v1/federations/{federation}", 1, "", s.noFederation},
 	}
 }
 

@@ -101,7 +101,7 @@ func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err := s.resolve(ctx, c, templateResources(&t)); err != nil {
+	if _, err := s.resolve(ctx, c, s.templateResources(&t)); err != nil {
 		return answer{}, err
 	}
 	if t.Public || t.Hidden {
@@ -135,9 +135,10 @@ func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTempla
 
 // templateResources are what a template names besides its image, which readImage has looked at, and its key pair, which Magnum
 // does not check before a cluster uses it.
-func templateResources(t *magnum.ClusterTemplate) resources {
+func (s *server) templateResources(t *magnum.ClusterTemplate) resources {
 	return resources{
-		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID,
+		needsDisk: !s.bootsFromVolume(t.Labels),
+		flavor:    t.FlavorID, masterFlavor: t.MasterFlavorID,
 		externalNetwork: t.ExternalNetworkID, fixedNetwork: t.FixedNetwork, fixedSubnet: t.FixedSubnet,
 	}
 }
@@ -215,7 +216,7 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 			return wanted, err
 		}
 	}
-	was, is := templateResources(t), templateResources(&wanted)
+	was, is := s.templateResources(t), s.templateResources(&wanted)
 	if was != is {
 		if _, err := s.resolve(ctx, c, is); err != nil {
 			return wanted, err

@@ -1,12 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,6 +21,37 @@ import (
 
 // serviceLabel marks the leases by which our processes say that they are alive; its value is Magnum's binary name.
 const serviceLabel = "magnum.jeroboam.cloud/service"
+
+// serviceNumber is the annotation with a process's number. Magnum's are a table's row numbers, and clients show them: small, the
+// first one 1, and the same as long as the lease lives.
+const serviceNumber = "magnum.jeroboam.cloud/service-number"
+
+func numberOf(l *coordinationv1.Lease) int64 {
+	n, _ := strconv.ParseInt(l.Annotations[serviceNumber], 10, 32) // 0: it has none yet
+	return max(n, 0)
+}
+
+// number finds the number for lease among all: its own, unless an older lease has the same, which two processes that started at once
+// can bring about; else the next one after the greatest.
+func number(lease *coordinationv1.Lease, all []coordinationv1.Lease) int64 {
+	own, greatest := numberOf(lease), int64(0)
+	for i := range all {
+		other := &all[i]
+		n := numberOf(other)
+		greatest = max(greatest, n)
+		if other.Name != lease.Name && n == own && before(other, lease) {
+			own = 0
+		}
+	}
+	if own == 0 {
+		return greatest + 1
+	}
+	return own
+}
+
+func before(a, b *coordinationv1.Lease) bool {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name)) < 0
+}
 
 // Services lists our processes, for those who may see all projects.
 func (s *Store) Services(ctx context.Context, g policy.Grant) ([]magnum.Service, error) {
@@ -31,7 +65,7 @@ func (s *Store) Services(ctx context.Context, g policy.Grant) ([]magnum.Service,
 	out := []magnum.Service{}
 	for i := range leases.Items {
 		l := &leases.Items[i]
-		svc := magnum.Service{ID: recordID(l), Binary: l.Labels[serviceLabel], CreatedAt: l.CreationTimestamp.UTC()}
+		svc := magnum.Service{ID: numberOf(l), Binary: l.Labels[serviceLabel], CreatedAt: l.CreationTimestamp.UTC()}
 		if l.Spec.HolderIdentity != nil {
 			svc.Host = *l.Spec.HolderIdentity
 		}
@@ -43,36 +77,42 @@ func (s *Store) Services(ctx context.Context, g policy.Grant) ([]magnum.Service,
 		}
 		out = append(out, svc)
 	}
+	slices.SortFunc(out, func(a, b magnum.Service) int { return cmp.Or(cmp.Compare(a.ID, b.ID), strings.Compare(a.Host, b.Host)) })
 	return out, nil
 }
 
 // Heartbeat says once that the process binary on host is alive. Whoever runs it repeats it well within the
 // service_down_time (180 s).
 func (s *Store) Heartbeat(ctx context.Context, host, binary string) error {
+	all := &coordinationv1.LeaseList{}
+	if err := s.client.List(ctx, all, client.InNamespace(v1alpha1.Namespace), client.HasLabels{serviceLabel}); err != nil {
+		return fmt.Errorf("read heartbeats: %w", err)
+	}
 	name := "magnum-service." + binary + "." + labelValue(host)
-	now := metav1.NewMicroTime(s.now())
-	lease := &coordinationv1.Lease{}
-	err := s.client.Get(ctx, key(name), lease)
-	if apierrors.IsNotFound(err) {
-		count := int32(1)
-		lease = &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: v1alpha1.Namespace, Labels: map[string]string{serviceLabel: binary}},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &host, RenewTime: &now, LeaseTransitions: &count},
-		}
-		if err := s.client.Create(ctx, lease, kube.FieldOwner); err != nil {
-			return fmt.Errorf("first heartbeat of %s: %w", binary, err)
-		}
-		return nil
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: v1alpha1.Namespace, Labels: map[string]string{serviceLabel: binary}},
 	}
-	if err != nil {
-		return fmt.Errorf("read heartbeat of %s: %w", binary, err)
+	at := slices.IndexFunc(all.Items, func(l coordinationv1.Lease) bool { return l.Name == name })
+	if at >= 0 {
+		lease = &all.Items[at]
 	}
+	if lease.Annotations == nil {
+		lease.Annotations = map[string]string{}
+	}
+	lease.Annotations[serviceNumber] = strconv.FormatInt(number(lease, all.Items), 10)
 	count := int32(1)
 	if lease.Spec.LeaseTransitions != nil {
 		count += *lease.Spec.LeaseTransitions
 	}
-	lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseTransitions = &host, &now, &count
-	if err := s.client.Update(ctx, lease, kube.FieldOwner); err != nil {
+	lease.Spec.HolderIdentity, lease.Spec.RenewTime = &host, new(metav1.NewMicroTime(s.now()))
+	lease.Spec.LeaseTransitions = &count
+	var err error
+	if at < 0 {
+		err = s.client.Create(ctx, lease, kube.FieldOwner)
+	} else {
+		err = s.client.Update(ctx, lease, kube.FieldOwner)
+	}
+	if err != nil {
 		return fmt.Errorf("heartbeat of %s: %w", binary, err)
 	}
 	return nil

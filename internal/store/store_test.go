@@ -370,6 +370,22 @@ func TestTemplatesQuotasAndServices(t *testing.T) {
 	if err != nil || len(services) != 1 || services[0].ReportCount != 2 {
 		t.Errorf("services: %+v %v", services, err)
 	}
+	for _, host := range []string{"host-c", "host-b", "host-a"} {
+		if err := s.Heartbeat(ctx, host, "magnum-conductor"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	services, err = s.Services(ctx, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := map[string]int64{}
+	for _, svc := range services {
+		numbers[svc.Host] = svc.ID
+	}
+	if diff := cmp.Diff(map[string]int64{"host-a": 1, "host-c": 2, "host-b": 3}, numbers); diff != "" {
+		t.Error("services are numbered from 1 in the order they came, and keep their numbers: " + diff)
+	}
 	if services, _ := s.Services(ctx, g); len(services) != 0 {
 		t.Error("members do not see services")
 	}
