@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -144,6 +143,12 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	if !k.Status.AllowsUpdate() {
 		return answer{}, magnum.Invalid("Upgrading a cluster when status is %q is not supported.", k.Status)
 	}
+	wanted := *t
+	wanted.Labels = chooseLabels(t.Labels, nil, false)
+	if err := s.tagFromImage(ctx, c, wanted.Labels, t.ImageID); err != nil {
+		return answer{}, err
+	}
+	t = &wanted
 	if err := checkSkew(k.Labels[label.KubeTag], t.Labels[label.KubeTag]); err != nil {
 		return answer{}, err
 	}
@@ -162,7 +167,7 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 func (s *server) upgrade(
 	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate, only *magnum.NodeGroup, atOnce int,
 ) error {
-	found, err := s.resolve(ctx, c, resources{image: t.ImageID, externalNetwork: t.ExternalNetworkID})
+	found, err := s.resolve(ctx, c, resources{image: t.ImageID, externalNetwork: t.ExternalNetworkID, kubeTag: t.Labels[label.KubeTag]})
 	if err != nil {
 		return err
 	}
@@ -229,38 +234,4 @@ func (s *server) checkLaggards(ctx context.Context, g policy.Grant, k *magnum.Cl
 		}
 	}
 	return nil
-}
-
-var kubeTag = regexp.MustCompile(`^v(\d{1,5})\.(\d{1,5})\.(\d{1,5})(-[0-9A-Za-z.-]+)?$`)
-
-// checkSkew refuses what Kubernetes cannot do: going back, and leaving a minor version out (kubeadm's version skew policy). Magnum
-// does not check; Cluster API would refuse some of it later, where no client sees it.
-func checkSkew(from, to string) error {
-	if to == "" {
-		return magnum.Invalid("The cluster template for the upgrade has no label %s. Give it one, for example v1.34.1.", label.KubeTag)
-	}
-	now, okNow := parseTag(from)
-	then, ok := parseTag(to)
-	switch {
-	case !ok:
-		return magnum.Invalid("The label %s of the cluster template is %q, which is not of the form vX.Y.Z.", label.KubeTag, short(to, 64))
-	case !okNow: // an adopted cluster may have none; nothing can be said about it
-		return nil
-	case then[0] < now[0], then[0] == now[0] && (then[1] < now[1] || then[1] == now[1] && then[2] < now[2]):
-		return magnum.Invalid("Kubernetes cannot go back from %s to %s.", from, to)
-	case then[0] > now[0], then[1] > now[1]+1:
-		return magnum.Invalid("Kubernetes cannot leave out minor versions. From %s the next is v%d.%d.", from, now[0], now[1]+1)
-	}
-	return nil
-}
-
-func parseTag(tag string) (v [3]int, ok bool) {
-	m := kubeTag.FindStringSubmatch(tag)
-	if m == nil {
-		return v, false
-	}
-	for i := range v {
-		v[i], _ = strconv.Atoi(m[i+1]) // five digits at most
-	}
-	return v, true
 }

@@ -18,19 +18,21 @@ type resources struct {
 	image, flavor, masterFlavor                string
 	externalNetwork, fixedNetwork, fixedSubnet string
 	keypair                                    string
-	needsDisk                                  bool // flavors must have a disk, because no volume is booted from
+	needsDisk                                  bool              // flavors must have a disk, because no volume is booted from
+	networkDriver                              string            // says which label has the addresses of pods
+	labels                                     map[string]string // may name things of the cloud
+	kubeTag                                    string            // the version of Kubernetes that the image must hold
 }
 
 // resolve asks the caller's cloud for everything at once. Of several problems the one that Magnum would have met first is told
-// (A7): flavors, image, networks, subnet, key pair.
+// (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
 func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.Resolved, error) {
 	cloud := s.CloudFor(c.token, c.identity)
 	var out magnum.Resolved
-	problems := make([]error, 7)
-	var g errgroup.Group // not cancelled by the first error: an earlier one may follow
-	ask := func(place int, name string, question func() error) {
+	var questions []func() error // each writes fields of out that no other one writes
+	ask := func(name string, question func() error) {
 		if name != "" {
-			g.Go(func() error { problems[place] = question(); return nil })
+			questions = append(questions, question)
 		}
 	}
 	flavor := func(name string, into *string, size func(openstack.Flavor)) func() error {
@@ -44,48 +46,62 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			return missing(err, "flavor", name, http.StatusBadRequest)
 		}
 	}
-	ask(0, want.flavor, flavor(want.flavor, &out.FlavorName, func(f openstack.Flavor) {
+	ask(want.flavor, flavor(want.flavor, &out.FlavorName, func(f openstack.Flavor) {
 		out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = f.RAM, f.VCPUs, f.Disk
 	}))
 	if want.masterFlavor != want.flavor {
-		ask(1, want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName, func(openstack.Flavor) {}))
+		ask(want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName, func(openstack.Flavor) {}))
 	}
-	ask(2, want.image, func() error {
+	ask(want.image, func() error {
 		image, err := cloud.Image(ctx, want.image)
 		if err != nil {
 			return missing(err, "image", want.image, http.StatusBadRequest)
 		}
 		out.ImageID, out.ImageOSDistro, out.HardwareDiskBus = image.ID, image.OSDistro, image.HWDiskBus
-		return checkDistro(image, want.image)
-	})
-	network := func(name string, external bool, kind string, into *string) func() error {
-		return func() error {
-			n, err := cloud.Network(ctx, name, external)
-			*into = n.ID
-			return missing(err, kind, name, http.StatusBadRequest)
+		if err := checkDistro(image, want.image); err != nil {
+			return err
 		}
-	}
-	ask(3, want.externalNetwork, network(want.externalNetwork, true, "external network", &out.ExternalNetworkID))
-	ask(4, want.fixedNetwork, network(want.fixedNetwork, false, "network", &out.FixedNetworkID))
-	ask(5, want.fixedSubnet, func() error {
-		n, err := cloud.Subnet(ctx, want.fixedSubnet)
-		out.FixedSubnetID = n.ID
-		return missing(err, "fixed subnet", want.fixedSubnet, http.StatusBadRequest)
+		return checkImageTag(image, want.image, want.kubeTag)
 	})
-	ask(6, want.keypair, func() error {
+	ask(want.externalNetwork, func() error {
+		n, err := cloud.Network(ctx, want.externalNetwork, true)
+		out.ExternalNetworkID = n.ID
+		return missing(err, "external network", want.externalNetwork, http.StatusBadRequest)
+	})
+	ask(want.fixedNetwork+want.fixedSubnet, func() (err error) {
+		out.FixedNetworkID, out.FixedSubnetID, err = fixedNetwork(ctx, cloud, want)
+		return err
+	})
+	for _, p := range places(cloud, want.labels) {
+		ask(p.what, func() error { return p.check(ctx, want.labels) })
+	}
+	ask(want.keypair, func() error {
 		_, err := cloud.Keypair(ctx, want.keypair)
 		return missing(err, "keypair", want.keypair, http.StatusNotFound)
 	})
-	_ = g.Wait() // the questions keep their own errors
-	for _, err := range problems {
-		if err != nil {
-			return magnum.Resolved{}, err
-		}
+	if err := firstOf(questions); err != nil {
+		return magnum.Resolved{}, err
 	}
 	if want.masterFlavor == want.flavor {
 		out.MasterFlavorName = out.FlavorName
 	}
 	return out, nil
+}
+
+// firstOf asks all questions at once and returns the error of the first one that has any.
+func firstOf(questions []func() error) error {
+	problems := make([]error, len(questions))
+	var g errgroup.Group // not cancelled by the first error: an earlier one may follow
+	for i, question := range questions {
+		g.Go(func() error { problems[i] = question(); return nil })
+	}
+	_ = g.Wait() // the questions keep their own errors
+	for _, err := range problems {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkDistro(image openstack.Image, name string) error {

@@ -156,8 +156,10 @@ func (k *creation) findTemplate(ctx context.Context, ident string) (*magnum.Clus
 }
 
 func (k *creation) checkDriver(context.Context) error {
-	_, err := driverFor(k.template.ServerType, k.template.ClusterDistro, k.template.COE)
-	return err
+	if _, err := driverFor(k.template.ServerType, k.template.ClusterDistro, k.template.COE); err != nil {
+		return err
+	}
+	return checkMachines(k.template)
 }
 
 func (k *creation) checkVolume(context.Context) error {
@@ -220,9 +222,15 @@ func (k *creation) checkHidden(context.Context) error {
 	return nil
 }
 
-func (k *creation) settleLabels(context.Context) error {
+func (k *creation) settleLabels(ctx context.Context) error {
 	k.cluster.Labels = chooseLabels(k.template.Labels, k.labels, k.merge)
+	if err := k.tagFromImage(ctx, k.call, k.cluster.Labels, k.template.ImageID); err != nil {
+		return err
+	}
 	if err := k.checkLabels(label.Cluster, k.cluster.Labels); err != nil {
+		return err
+	}
+	if err := checkAge(k.cluster.Labels); err != nil {
 		return err
 	}
 	return k.settleSize()
@@ -249,7 +257,8 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 	c.Resolved, err = k.resolve(ctx, k.call, resources{
 		image: k.template.ImageID, flavor: c.FlavorID, masterFlavor: c.MasterFlavorID,
 		externalNetwork: k.template.ExternalNetworkID, fixedNetwork: c.FixedNetwork, fixedSubnet: c.FixedSubnet, keypair: c.Keypair,
-		needsDisk: !k.bootsFromVolume(c.Labels),
+		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
+		kubeTag: c.Labels[label.KubeTag],
 	})
 	return err
 }
@@ -264,6 +273,10 @@ func (s *server) bootsFromVolume(labels map[string]string) bool {
 }
 
 func (k *creation) checkLoadBalancer(context.Context) error {
+	if !k.cluster.MasterLBEnabled && !label.Of(k.cluster.Labels).Bool(label.FloatingIPEnabled) {
+		return magnum.Invalid("Nothing would hold the API server's address, because master_lb_enabled is False and label %s too. "+
+			"Set one of them to true.", label.FloatingIPEnabled)
+	}
 	return checkLoadBalancer(k.cluster.MasterCount, k.cluster.MasterLBEnabled)
 }
 

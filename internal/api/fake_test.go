@@ -31,6 +31,8 @@ type world struct {
 
 	keystone    error // what Keystone answers to everything
 	cloud       error // what the cloud answers to everything
+	zones       error // what Nova answers about availability zones
+	cinder      error // what Cinder answers to everything
 	credential  error // what making an application credential answers
 	put         error // what storing it answers
 	storeFails  error // what reading clusters answers

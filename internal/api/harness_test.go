@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +66,7 @@ func (c tenant) look(kind, name string, known ...string) error {
 }
 
 func (c tenant) Image(_ context.Context, name string) (openstack.Image, error) {
-	if err := c.look("image", name, "ubuntu", "ubuntu-2", "cirros", "bare", "driven"); err != nil {
+	if err := c.look("image", name, "ubuntu", "ubuntu-2", "cirros", "bare", "driven", "kube-34", "kube-odd"); err != nil {
 		return openstack.Image{}, err
 	}
 	return map[string]openstack.Image{
@@ -72,6 +74,8 @@ func (c tenant) Image(_ context.Context, name string) (openstack.Image, error) {
 		"ubuntu-2": {ID: "image-2", Name: "ubuntu-2", OSDistro: "ubuntu"},
 		"cirros":   {ID: "image-3", Name: "cirros", OSDistro: "cirros"},
 		"bare":     {ID: "image-4", Name: "bare"},
+		"kube-34":  {ID: "image-6", Name: "kube-34", OSDistro: "ubuntu", Properties: map[string]string{"kube_version": "1.34.2"}},
+		"kube-odd": {ID: "image-7", Name: "kube-odd", OSDistro: "ubuntu", Properties: map[string]string{"kube_version": "latest"}},
 		"driven":   {ID: "image-5", Name: "driven", OSDistro: "ubuntu", Properties: map[string]string{"magnum_driver": "k8s_cluster_api_debian"}},
 	}[name], nil
 }
@@ -87,16 +91,55 @@ func (c tenant) Flavor(_ context.Context, name string) (openstack.Flavor, error)
 	return openstack.Flavor{ID: "id-of-" + name, Name: name, Disk: disk}, nil
 }
 
-func (c tenant) Network(_ context.Context, name string, external bool) (openstack.Network, error) {
-	known := "private"
-	if external {
-		known = "public"
+// tenantSubnets are the subnets of the cloud, by name.
+func tenantSubnets() []openstack.Subnet {
+	return []openstack.Subnet{
+		{ID: "id-of-subnet", Name: "subnet", NetworkID: "id-of-private", CIDR: "10.20.0.0/24", IPVersion: 4},
+		{ID: "id-of-blue", Name: "blue", NetworkID: "id-of-blue-net", CIDR: "10.30.0.0/24", IPVersion: 4},
+		{ID: "id-of-outside", Name: "outside", NetworkID: "id-of-public", CIDR: "203.0.113.0/24", IPVersion: 4},
+		{ID: "id-of-six", Name: "six", NetworkID: "id-of-six-net", CIDR: "fd00:1::/64", IPVersion: 6},
+		{ID: "id-of-pods", Name: "pods", NetworkID: "id-of-pods-net", CIDR: "10.100.7.0/24", IPVersion: 4},
+		{ID: "id-of-services", Name: "services", NetworkID: "id-of-services-net", CIDR: "10.0.0.0/8", IPVersion: 4},
+		{ID: "id-of-m1", Name: "m1", NetworkID: "id-of-many-net", CIDR: "10.41.0.0/24", IPVersion: 4},
+		{ID: "id-of-m2", Name: "m2", NetworkID: "id-of-many-net", CIDR: "10.42.0.0/24", IPVersion: 4},
+		{ID: "id-of-m3", Name: "m3", NetworkID: "id-of-many-net", CIDR: "10.43.0.0/24", IPVersion: 4},
 	}
-	return openstack.Network{ID: "id-of-" + name, Name: name}, c.look("network", name, known)
+}
+
+func (c tenant) Network(_ context.Context, name string, external bool) (openstack.Network, error) {
+	known := []string{"private", "blue-net", "six-net", "pods-net", "services-net", "many-net", "empty-net"}
+	if external {
+		known = []string{"public"}
+	}
+	for _, k := range known {
+		known = append(known, "id-of-"+k)
+	}
+	return openstack.Network{ID: "id-of-" + strings.TrimPrefix(name, "id-of-"), Name: name}, c.look("network", name, known...)
 }
 
 func (c tenant) Subnet(_ context.Context, name string) (openstack.Subnet, error) {
-	return openstack.Subnet{ID: "id-of-" + name}, c.look("subnet", name, "subnet")
+	for _, s := range tenantSubnets() {
+		if s.Name == name {
+			return s, c.cloud
+		}
+	}
+	return openstack.Subnet{}, c.look("subnet", name)
+}
+
+func (c tenant) Subnets(_ context.Context, id string) ([]openstack.Subnet, error) {
+	return slices.DeleteFunc(tenantSubnets(), func(s openstack.Subnet) bool { return s.NetworkID != id }), c.cloud
+}
+
+func (c tenant) Zones(context.Context) ([]string, error) {
+	return []string{"nova", "az one"}, cmp.Or(c.cloud, c.zones)
+}
+
+func (c tenant) VolumeZones(context.Context) ([]string, error) {
+	return []string{"nova", "cinder"}, cmp.Or(c.cloud, c.cinder)
+}
+
+func (c tenant) VolumeTypes(context.Context) ([]string, error) {
+	return []string{"__DEFAULT__", "6d7a2ef5-0a0c-4a7e-9a3e-0c7a4cf5f2a1", "SSD (gold)"}, cmp.Or(c.cloud, c.cinder)
 }
 
 func (c tenant) Keypair(_ context.Context, name string) (openstack.Keypair, error) {

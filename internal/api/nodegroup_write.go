@@ -49,6 +49,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
+		labels: ng.Labels, kubeTag: k.Labels[label.KubeTag],
 	})
 	if err != nil {
 		return answer{}, err

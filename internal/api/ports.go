@@ -95,6 +95,11 @@ type Cloud interface {
 	Flavor(ctx context.Context, nameOrID string) (openstack.Flavor, error)
 	Network(ctx context.Context, nameOrID string, external bool) (openstack.Network, error)
 	Subnet(ctx context.Context, nameOrID string) (openstack.Subnet, error)
+	Subnets(ctx context.Context, networkID string) ([]openstack.Subnet, error)
+	// Zones, VolumeZones and VolumeTypes list names; openstack.ErrNotFound when the cloud has no such service.
+	Zones(ctx context.Context) ([]string, error)
+	VolumeZones(ctx context.Context) ([]string, error)
+	VolumeTypes(ctx context.Context) ([]string, error)
 	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
 }
 

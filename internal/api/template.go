@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -129,16 +130,18 @@ func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTempla
 		return err
 	}
 	t.ClusterDistro = image.OSDistro
-	t.Driver, err = s.chooseDriver(t.Driver, image, t.ServerType, t.COE)
-	return err
+	if t.Driver, err = s.chooseDriver(t.Driver, image, t.ServerType, t.COE); err != nil {
+		return err
+	}
+	return checkImageTag(image, t.ImageID, t.Labels[label.KubeTag])
 }
 
 // templateResources are what a template names besides its image, which readImage has looked at, and its key pair, which Magnum
 // does not check before a cluster uses it.
 func (s *server) templateResources(t *magnum.ClusterTemplate) resources {
 	return resources{
-		needsDisk: !s.bootsFromVolume(t.Labels),
-		flavor:    t.FlavorID, masterFlavor: t.MasterFlavorID,
+		needsDisk: !s.bootsFromVolume(t.Labels), networkDriver: t.NetworkDriver, labels: t.Labels,
+		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID,
 		externalNetwork: t.ExternalNetworkID, fixedNetwork: t.FixedNetwork, fixedSubnet: t.FixedSubnet,
 	}
 }
@@ -211,13 +214,14 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 			return wanted, err
 		}
 	}
-	if wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType {
+	if wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType ||
+		wanted.Labels[label.KubeTag] != t.Labels[label.KubeTag] {
 		if err := s.readImage(ctx, c, &wanted); err != nil {
 			return wanted, err
 		}
 	}
 	was, is := s.templateResources(t), s.templateResources(&wanted)
-	if was != is {
+	if !reflect.DeepEqual(was, is) {
 		if _, err := s.resolve(ctx, c, is); err != nil {
 			return wanted, err
 		}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 
@@ -148,27 +147,6 @@ func (f *fields) addresses(name string) (string, bool) {
 		}
 	}
 	return list, true
-}
-
-// checkTemplate holds a template to what clusters can be made from, in Magnum's order (A7).
-func (s *server) checkTemplate(t *magnum.ClusterTemplate) error {
-	if t.COE != "kubernetes" {
-		if t.COE == "" {
-			t.COE = "Unset" // Magnum's own odd sentence
-		}
-		return magnum.Invalid("Requested COE type %s is not supported.", short(t.COE, 100))
-	}
-	if t.NetworkDriver == "" {
-		t.NetworkDriver = s.Config.DefaultNetworkDriver
-	}
-	if !slices.Contains(s.Config.AllowedNetworkDrivers, t.NetworkDriver) {
-		return magnum.Invalid("Network driver type %s is not supported, expecting a %s network driver.",
-			short(t.NetworkDriver, 100), strings.Join(s.Config.AllowedNetworkDrivers, " or "))
-	}
-	if t.VolumeDriver != "" && t.VolumeDriver != "cinder" {
-		return magnum.Invalid("Volume driver type %s is not supported, expecting a cinder volume driver.", short(t.VolumeDriver, 100))
-	}
-	return checkVolumeSize(t.DockerVolumeSize, t.DockerStorageDriver)
 }
 
 // templateDocument is a template as patches see it.

@@ -70,7 +70,7 @@ func infrastructureVariables() []clusterv1.ClusterClassVariable {
 			"enabled":          boolean("Whether there is one.", true),
 			"provider":         text("Octavia provider; absent: Octavia's default.", patternWord, nil),
 			"flavor":           text("Octavia flavor.", patternPlain, nil),
-			"availabilityZone": text("Octavia availability zone.", patternWord, nil),
+			"availabilityZone": text("Octavia availability zone.", patternPlain, nil),
 		}), map[string]any{"enabled": true})),
 		optional(varAPIServerFloatingIP, text("Floating IP of the API server; empty: a new one.", patternAddress, "")),
 		optional(varDisableFloatingIP, schema{Type: "boolean", Description: "Whether the API server has no floating IP; absent: left to the provider."}),
@@ -79,7 +79,7 @@ func infrastructureVariables() []clusterv1.ClusterClassVariable {
 		optional(varFixedSubnet, text("Existing subnet of the machines, in the existing network.", patternUUIDOrNone, "")),
 		optional(varNodeCIDR, text("Addresses of machines in a network that is made.", `^[0-9./]+$`, defaultOf(label.FixedSubnetCIDR))),
 		optional(varDNSNameservers, list("Name servers of a subnet that is made.", schema{Type: "string", Pattern: `^[0-9A-Fa-f.:]+$`})),
-		optional(varControlPlaneZones, list("Availability zones of control plane machines; empty: all.", schema{Type: "string", Pattern: patternWord})),
+		optional(varControlPlaneZones, list("Availability zones of control plane machines; empty: all.", schema{Type: "string", Pattern: patternPlain})),
 		required(varControlPlaneFlavor, name("Flavor of control plane machines.")),
 		required(varFlavor, name("Flavor of worker machines.")),
 		required(varImage, schema{Type: "string", Description: "Image that machines boot.", Pattern: patternUUID}),
@@ -87,10 +87,10 @@ func infrastructureVariables() []clusterv1.ClusterClassVariable {
 		optional(varServerGroup, text("Server group of the machines.", patternUUIDOrNone, "")),
 		optional(varDifferentFailureDomain, boolean("Whether the scheduler is asked for different failure domains.", false)),
 		optional(varBootVolume, volume("Volume that machines boot from; size 0: none.")),
-		optional(varBootVolumeZone, text("Availability zone of boot volumes.", patternWord, "")),
+		optional(varBootVolumeZone, text("Availability zone of boot volumes.", patternPlain, "")),
 		optional(varEtcdVolume, volume("Volume for etcd on control plane machines; size 0: none.")),
 		optional(varDockerVolume, volume("Volume for containers; size 0: none.")),
-		optional(varZone, text("Availability zone of volumes for etcd and containers.", patternWord, "")),
+		optional(varZone, text("Availability zone of volumes for etcd and containers.", patternPlain, "")),
 	}
 }
 

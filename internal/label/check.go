@@ -11,17 +11,17 @@ import (
 	"sync"
 )
 
-// None of these lets a newline, a quote, a backslash, a brace or the beginning of a YAML construct through.
+// None of these lets a newline through, and only rePrinted lets a quote, a backslash, a brace or the beginning of a YAML construct:
+// it is for names that the cloud has given, which go into Cluster API's objects as JSON and nowhere else.
 //
 // They are compiled when first asked: bounded repeats make them large, and most commands never look at a label.
 var (
-	reText     = lazy(`^[A-Za-z0-9]([A-Za-z0-9._/+ -]{0,253}[A-Za-z0-9._/+-])?$`)
+	rePrinted  = lazy(`^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]{0,253}[^\x00-\x20\x7f])?$`)
 	reClaim    = lazy(`^[A-Za-z0-9:/._-][A-Za-z0-9:/._@-]{0,511}$`)
 	reInt      = lazy(`^[0-9]{1,9}$`)
 	reVersion  = lazy(`^v(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})(-(0|[1-9][0-9]{0,8}|[0-9]{0,9}[A-Za-z-][0-9A-Za-z-]{0,31})(\.(0|[1-9][0-9]{0,8}|[0-9]{0,9}[A-Za-z-][0-9A-Za-z-]{0,31})){0,4})?$`)
 	reTag      = lazy(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	reURL      = lazy(`^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/%+:@-]*)?$`)
-	reZone     = lazy(`^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$`)
 	reUUID     = lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	reDomain   = lazy(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 	reHost     = lazy(`^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
@@ -52,7 +52,7 @@ func cipherSuites() []string {
 // wanted says in words what a value of the label must be.
 func (l Label) wanted() string {
 	w := map[Type]string{
-		Text:    "letters, digits, spaces inside and . _ - / +, at most 255 characters",
+		Text:    "a name as the cloud has it: printable characters without blanks at its ends, at most 255",
 		Claim:   "letters, digits and : / . _ @ -, at most 512 characters",
 		Bool:    "true or false (also 1, t, on, y, yes; 0, f, off, n, no)",
 		Int:     fmt.Sprintf("a number from %d to %d", l.Min, l.Max),
@@ -62,7 +62,7 @@ func (l Label) wanted() string {
 		Version: "a version vX.Y.Z, for example v1.34.1",
 		Tag:     "an image tag: letters, digits and . _ -",
 		URL:     "an https URL without user, query and fragment",
-		Zone:    "letters, digits and . _ -, at most 255 characters",
+		Zone:    "the name of an availability zone: printable characters without blanks at its ends, at most 255",
 		UUID:    "a UUID",
 		Domain:  "a DNS name in lower case",
 		Host:    "a DNS name in lower case or an IP address",
@@ -128,7 +128,7 @@ func (l Label) okItem(v string) bool {
 		return len(v) <= 190 && reDomain().MatchString(v)
 	default:
 		re := map[Type]func() *regexp.Regexp{
-			Text: reText, Claim: reClaim, Version: reVersion, Tag: reTag, Zone: reZone, UUID: reUUID,
+			Text: rePrinted, Claim: reClaim, Version: reVersion, Tag: reTag, Zone: rePrinted, UUID: reUUID,
 			Path: reRegistry, Plugin: rePlugin, Name: reName,
 		}[l.Type]
 		return re != nil && re().MatchString(v)

@@ -5,7 +5,7 @@ type Type string
 
 // The types. Each has its check in check.go.
 const (
-	Text     Type = "string"            // letters, digits, spaces inside and ". _ - / +"
+	Text     Type = "string"            // a name that the cloud has given: whatever can be printed
 	Claim    Type = "claim"             // as an OpenID Connect claim or prefix: no spaces, with ":" and "@"
 	Bool     Type = "bool"              // as oslo.utils' strict bool_from_string
 	Int      Type = "int"               // decimal, within Min and Max
@@ -15,7 +15,7 @@ const (
 	Version  Type = "version"           // vX.Y.Z with an optional pre-release
 	Tag      Type = "image tag"         // as in a container image reference
 	URL      Type = "URL"               // https, without user, query and fragment
-	Zone     Type = "availability zone" // letters, digits and ". _ -"
+	Zone     Type = "availability zone" // as Text
 	UUID     Type = "UUID"
 	Domain   Type = "domain"           // a DNS name
 	Host     Type = "DNS name or IP"   // a subject alternative name; a DNS name may begin with "*."

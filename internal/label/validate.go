@@ -67,6 +67,9 @@ func across(labels map[string]string) []error {
 	if lo, hi := v.Int(MinNodeCount), v.Int(MaxNodeCount); v.Has(MinNodeCount) && v.Has(MaxNodeCount) && lo > hi {
 		errs = append(errs, &Error{MinNodeCount, v.String(MinNodeCount), "at most " + MaxNodeCount + ", which is " + strconv.Itoa(hi)})
 	}
+	if v.Has(APIServerFloatingIP) && v.Has(FloatingIPEnabled) && !v.Bool(FloatingIPEnabled) {
+		errs = append(errs, &Error{APIServerFloatingIP, v.String(APIServerFloatingIP), "left out, because " + FloatingIPEnabled + " is false"})
+	}
 	if v.String(OIDCIssuerURL) != "" && v.String(OIDCClientID) == "" {
 		errs = append(errs, &Error{OIDCClientID, "", "given together with " + OIDCIssuerURL})
 	}

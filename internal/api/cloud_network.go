@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+)
+
+// fixedNetwork finds the network and the subnet that machines are put into. A subnet alone names its network; Magnum and the Python
+// driver ignore such a subnet and make a new network. What Cluster API could not use, or would use for addresses that pods or services
+// have, is refused here (cluster-api-provider-openstack 0.13: one subnet, or at most two when only the network is named).
+func fixedNetwork(ctx context.Context, cloud Cloud, want resources) (network, subnet string, err error) {
+	var named openstack.Network
+	if want.fixedNetwork != "" {
+		if named, err = cloud.Network(ctx, want.fixedNetwork, false); err != nil {
+			return "", "", missing(err, "network", want.fixedNetwork, http.StatusBadRequest)
+		}
+	}
+	if want.fixedSubnet == "" {
+		return named.ID, "", subnetsFit(ctx, cloud, named, want)
+	}
+	s, err := cloud.Subnet(ctx, want.fixedSubnet)
+	switch {
+	case err != nil:
+		return "", "", missing(err, "fixed subnet", want.fixedSubnet, http.StatusBadRequest)
+	case named.ID != "" && named.ID != s.NetworkID:
+		return "", "", magnum.Invalid("Fixed subnet %s is not on network %s. Name a subnet of that network, or leave fixed_network out.",
+			want.fixedSubnet, want.fixedNetwork)
+	case s.IPVersion == 6:
+		return "", "", magnum.Invalid("Fixed subnet %s has IPv6 addresses only. Nodes need IPv4 addresses.", want.fixedSubnet)
+	}
+	if named.ID == "" {
+		named, err = cloud.Network(ctx, s.NetworkID, false)
+		if errors.Is(err, openstack.ErrNotFound) {
+			return "", "", magnum.Invalid("The network of fixed subnet %s is external, or not yours to use. Machines are put into a network of "+
+				"your project.", want.fixedSubnet)
+		}
+		if err != nil {
+			return "", "", missing(err, "network", s.NetworkID, http.StatusBadRequest)
+		}
+	}
+	return named.ID, s.ID, apart(s, want)
+}
+
+// subnetsFit judges a network without a named subnet by the subnets that Cluster API would find there.
+func subnetsFit(ctx context.Context, cloud Cloud, n openstack.Network, want resources) error {
+	list, err := cloud.Subnets(ctx, n.ID)
+	if err != nil {
+		return missing(err, "network", want.fixedNetwork, http.StatusBadRequest)
+	}
+	ipv4 := 0
+	for _, s := range list {
+		if s.IPVersion == 6 {
+			continue
+		}
+		ipv4++
+		if err := apart(s, want); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return magnum.Invalid("Network %s has no subnet. Nodes would get no address there.", want.fixedNetwork)
+	case ipv4 == 0:
+		return magnum.Invalid("Network %s has IPv6 addresses only. Nodes need IPv4 addresses.", want.fixedNetwork)
+	case len(list) > 2:
+		return magnum.Invalid("Network %s has %d subnets. Choose one with fixed_subnet.", want.fixedNetwork, len(list))
+	}
+	return nil
+}
+
+// apart refuses a subnet whose addresses pods or services have too: nodes could not be told from them.
+func apart(s openstack.Subnet, want resources) error {
+	nodes, err := netip.ParsePrefix(s.CIDR)
+	if err != nil {
+		return nil //nolint:nilerr // Neutron's own text is not ours to judge.
+	}
+	pool := label.CalicoPool
+	if want.networkDriver == "cilium" {
+		pool = label.CiliumPool
+	}
+	labels := label.Of(want.labels)
+	for _, other := range []struct{ name, of string }{{pool, "pods"}, {label.ServiceRange, "services"}} {
+		text := labels.String(other.name)
+		if taken, err := netip.ParsePrefix(text); err == nil && taken.Overlaps(nodes) {
+			return magnum.Invalid("Subnet %s has the addresses %s, which overlap those of %s, %s. Choose others with label %s.",
+				textOr(s.Name, s.ID), s.CIDR, other.of, text, other.name)
+		}
+	}
+	return nil
+}

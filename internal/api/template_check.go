@@ -1,0 +1,69 @@
+package api
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// checkTemplate holds a template to what clusters can be made from, in Magnum's order (A7).
+func (s *server) checkTemplate(t *magnum.ClusterTemplate) error {
+	if t.COE != "kubernetes" {
+		if t.COE == "" {
+			t.COE = "Unset" // Magnum's own odd sentence
+		}
+		return magnum.Invalid("Requested COE type %s is not supported.", short(t.COE, 100))
+	}
+	if t.NetworkDriver == "" {
+		t.NetworkDriver = s.Config.DefaultNetworkDriver
+	}
+	if !slices.Contains(s.Config.AllowedNetworkDrivers, t.NetworkDriver) {
+		return magnum.Invalid("Network driver type %s is not supported, expecting a %s network driver.",
+			short(t.NetworkDriver, 100), strings.Join(s.Config.AllowedNetworkDrivers, " or "))
+	}
+	if t.VolumeDriver != "" && t.VolumeDriver != "cinder" {
+		return magnum.Invalid("Volume driver type %s is not supported, expecting a cinder volume driver.", short(t.VolumeDriver, 100))
+	}
+	if err := checkVolumeSize(t.DockerVolumeSize, t.DockerStorageDriver); err != nil {
+		return err
+	}
+	if err := checkMachines(t); err != nil {
+		return err
+	}
+	return checkAge(t.Labels)
+}
+
+// What may stand in the files that proxies are written to on machines; the cluster class has the same pattern.
+var (
+	proxyAddress = regexp.MustCompile(`^[A-Za-z0-9:/._@%~\[\]-]+$`)
+	proxyHosts   = regexp.MustCompile(`^[A-Za-z0-9:/._@%~,*\[\]-]+$`)
+)
+
+// checkMachines refuses what no machine can be made with. It is asked of new templates, and of old ones before a cluster is made. The
+// texts leave the values out: an address may hold a password, and refusals are logged.
+func checkMachines(t *magnum.ClusterTemplate) error {
+	var problems []string
+	if t.TLSDisabled {
+		problems = append(problems, "A cluster without TLS (tls_disabled True) is not supported. A Kubernetes API server always speaks TLS.")
+	}
+	for _, f := range []struct{ name, text string }{{"http_proxy", t.HTTPProxy}, {"https_proxy", t.HTTPSProxy}} {
+		if f.text == "" {
+			continue
+		}
+		u, err := url.Parse(f.text)
+		if err != nil || !proxyAddress.MatchString(f.text) || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			problems = append(problems, "The value of "+f.name+" is not the URL of a proxy, for example http://proxy.example.org:3128. "+
+				"Write special characters of a password as %XX.")
+		}
+	}
+	if t.NoProxy != "" && !proxyHosts.MatchString(t.NoProxy) {
+		problems = append(problems, "The value of no_proxy is not a list of hosts and networks, separated by commas without blanks.")
+	}
+	if len(problems) > 0 {
+		return magnum.Invalid("%s", sentences(problems))
+	}
+	return nil
+}
