@@ -215,6 +215,10 @@ func holds(t interface{ Fatalf(string, ...any) }, l label.Label, value string) {
 		}
 	}
 	forbidden := "\n\r\t\x00\"'`{}[]$#&!|>\\<;()=^?"
+	if l.Type == label.Text || l.Type == label.Zone {
+		holdsName(t, l, value, valid)
+		return
+	}
 	if l.Type != label.URL {
 		forbidden += "%" // a path may be percent-encoded
 	}
@@ -228,6 +232,18 @@ func holds(t interface{ Fatalf(string, ...any) }, l label.Label, value string) {
 	_, _, _ = v.Bool(l.Name), v.Int(l.Name), v.CSV(l.Name)
 	if got := v.String(l.Name); strings.ContainsAny(got, forbidden) {
 		t.Fatalf("%s reads %q as %q", l.Name, value, got)
+	}
+}
+
+// holdsName: names of the cloud may hold anything that prints. That they go into Cluster API's objects as JSON is capi's test
+// TestNamesOfTheCloud.
+func holdsName(t interface{ Fatalf(string, ...any) }, l label.Label, value string, valid bool) {
+	got := label.Of(map[string]string{l.Name: value}).String(l.Name)
+	for _, v := range []string{value, got} {
+		control := strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f })
+		if (valid || v == got) && (control || !l.List && strings.Trim(v, " ") != v || len(v) > 4096) {
+			t.Fatalf("%s takes %q and reads %q", l.Name, value, got)
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func basics() []Label {
 	return machines([]Label{
 		{
 			Name: KubeTag, Type: Version, Required: true, Since: "0.1",
-			Doc: "Version of Kubernetes. The image must hold this version. Changed by an upgrade only.",
+			Doc: "Version of Kubernetes, v1.22.0 or later. Not given: the image's property `kube_version`, if it has one; an image whose property names another version is refused. Changed by an upgrade only.",
 		},
 		{
 			Name: ContainerInfraPrefix, Type: Path, Scope: Both, Since: "0.1",
