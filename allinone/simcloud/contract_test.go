@@ -400,3 +400,32 @@ func TestContractProjectExists(t *testing.T) {
 		}
 	}
 }
+
+// TestListsOfNames: what labels may name is there to be looked up, as the caller sees it.
+func TestListsOfNames(t *testing.T) {
+	r := start(t)
+	cloud := cloudOf(t, r)
+	demo, _ := userOf(t, r, cloud, "demo")
+	types, err := demo.VolumeTypes(t.Context())
+	if err != nil || !slices.Contains(types, "__DEFAULT__") || !slices.Contains(types, "lvmdriver-1") {
+		t.Errorf("volume types: %v %v", types, err)
+	}
+	for what, list := range map[string]func(context.Context) ([]string, error){"Nova": demo.Zones, "Cinder": demo.VolumeZones} {
+		zones, err := list(t.Context())
+		if diff := cmp.Diff([]string{"nova"}, zones); diff != "" || err != nil {
+			t.Errorf("zones of %s: %v %s", what, err, diff)
+		}
+	}
+	network, err := demo.Network(t.Context(), "blue", false)
+	if err != nil || len(network.Subnets) != 1 {
+		t.Fatalf("a network shows its subnets: %+v %v", network, err)
+	}
+	subnets, err := demo.Subnets(t.Context(), network.ID)
+	if err != nil || len(subnets) != 1 || subnets[0].Name != "blue-subnet" || subnets[0].IPVersion != 4 || subnets[0].NetworkID != network.ID {
+		t.Errorf("subnets: %+v %v", subnets, err)
+	}
+	other, _ := userOf(t, r, cloud, "other")
+	if subnets, err := other.Subnets(t.Context(), network.ID); err != nil || len(subnets) != 0 {
+		t.Errorf("another project sees none of them: %+v %v", subnets, err)
+	}
+}

@@ -12,7 +12,7 @@ func TestRefusals(t *testing.T) {
 	all := shared(t)
 	user := all.as(t, "demo")
 	good := user.template(t, "refusals", "v1.34.2", nil)
-	untagged := user.template(t, "refusals-untagged", "v1.34.2", object{"labels": object{}})
+	untagged := user.template(t, "refusals-untagged", "v1.34.2", object{"labels": object{}, "image_id": "ubuntu-2204"})
 	cluster := func(more object) object {
 		body := object{"name": "refused", "cluster_template_id": good}
 		for k, v := range more {
@@ -53,6 +53,19 @@ func TestRefusals(t *testing.T) {
 			reason: "Magnum 1.10 made a 404 of it", version: "1.9",
 			body: cluster(object{"cluster_template_id": "nonsense"}), status: 400, words: []string{"nonsense"},
 		},
+		"subnet of another network": {body: cluster(object{"fixed_network": "private", "fixed_subnet": "blue-subnet"}), status: 400, words: []string{"blue-subnet", "private"}},
+		"volume type that is not there": {
+			body: cluster(object{"labels": object{"boot_volume_type": "gold"}, "merge_labels": true}), status: 400, words: []string{"gold", "__DEFAULT__", "lvmdriver-1"},
+		},
+		"zone that is not there": {body: cluster(object{"labels": object{"availability_zone": "mars"}, "merge_labels": true}), status: 400, words: []string{"mars", "nova"}},
+		"image of another version": {
+			body: cluster(object{"labels": object{"kube_tag": "v1.34.1"}, "merge_labels": true}), status: 400, words: []string{"v1.34.1", "v1.34.2", "kube_version"},
+		},
+		"template without TLS": {
+			path:   "/clustertemplates",
+			body:   object{"name": "refused", "coe": "kubernetes", "image_id": "ubuntu-2204", "tls_disabled": true},
+			status: 400, words: []string{"tls_disabled"},
+		},
 		"unknown key pair": {body: cluster(object{"keypair": "lost"}), status: 404, words: []string{"lost"}},
 		"several bad labels": {
 			reason: "a user should not have to ask twice",
@@ -88,8 +101,8 @@ func TestRefusals(t *testing.T) {
 	}
 	t.Run("the client shows the words", func(t *testing.T) {
 		demo := all.client("demo")
-		// Of a name with a dot in it only the part before would be seen: Magnum's title ends there, and the client shows the title.
-		demo.refused(t, "Unable to find flavor nonsense", "coe", "cluster", "create", "refused", "--cluster-template", "refusals", "--flavor", "nonsense")
+		// The client shows the title: Magnum's ends at the first dot, also in the middle of a name or a version.
+		demo.refused(t, "Unable to find flavor m1.nonsense", "coe", "cluster", "create", "refused", "--cluster-template", "refusals", "--flavor", "m1.nonsense")
 		demo.refused(t, "even number", "coe", "cluster", "create", "refused", "--cluster-template", "refusals", "--master-count", "2")
 	})
 	if a := user.ask(t, latest, "GET", "/clusters/refused", nil); a.status != http.StatusNotFound {
@@ -105,7 +118,7 @@ func TestRefusedChanges(t *testing.T) {
 	for name, version := range map[string]string{"steady-33": "v1.33.1", "steady-34": "v1.34.2", "steady-35": "v1.35.1"} {
 		user.template(t, name, version, nil)
 	}
-	user.template(t, "steady-none", "v1.34.2", object{"labels": object{}})
+	user.template(t, "steady-none", "v1.34.2", object{"labels": object{}, "image_id": "ubuntu-2204"})
 	first := user.start(t, "steady", "steady-33", nil)
 	second := user.start(t, "steady-newer", "steady-34", nil)
 	user.reaches(t, first, "CREATE_COMPLETE")
