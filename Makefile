@@ -88,6 +88,10 @@ e2e-backup: build ## a control plane is lost and made anew from a backup: make l
 	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
 		go test -count=1 -timeout 60m -v -run '^TestBackupAndRestore$$' ./test/e2e/deploy
 
+.PHONY: e2e-image
+e2e-image: ## an image of nodes boots in qemu, by BIOS and UEFI, without hardware's help (IMAGE=FILE; Debian's qemu-system-x86, ovmf, mtools)
+	@IMAGE=$$(realpath $${IMAGE:-node.raw}) go test -count=1 -timeout 90m -v ./test/e2e/image $(ARGS)
+
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml
 	@$(TOOL) golangci-lint run ./...

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -119,13 +120,13 @@ func writeParents(w *tar.Writer, file string, done map[string]bool) error {
 	if dir == "/tmp" {
 		mode = 0o1777
 	}
-	return w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(dir, "/") + "/", Mode: mode, Typeflag: tar.TypeDir, Format: tar.FormatUSTAR})
+	return w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(dir, "/") + "/", Mode: mode, Typeflag: tar.TypeDir, Format: formatFor(dir)})
 }
 
 func writeFile(w *tar.Writer, f File) error {
 	name := strings.TrimPrefix(f.Path, "/")
 	if f.Link != "" {
-		return w.WriteHeader(&tar.Header{Name: name, Linkname: f.Link, Mode: 0o777, Typeflag: tar.TypeSymlink, Format: tar.FormatUSTAR})
+		return w.WriteHeader(&tar.Header{Name: name, Linkname: f.Link, Mode: 0o777, Typeflag: tar.TypeSymlink, Format: formatFor(name + f.Link)})
 	}
 	in, err := os.Open(f.Source)
 	if err != nil {
@@ -136,10 +137,19 @@ func writeFile(w *tar.Writer, f File) error {
 	if err != nil {
 		return err
 	}
-	header := &tar.Header{Name: name, Mode: int64(f.Mode.Perm()), Size: info.Size(), Typeflag: tar.TypeReg, Format: tar.FormatUSTAR}
+	header := &tar.Header{Name: name, Mode: int64(f.Mode.Perm()), Size: info.Size(), Typeflag: tar.TypeReg, Format: formatFor(name)}
 	if err := w.WriteHeader(header); err != nil {
 		return err
 	}
 	_, err = io.Copy(w, in)
 	return err
+}
+
+// formatFor is the oldest format that can have a name: what has once been built stays as it is. Debian's ca-certificates has
+// names that are not ASCII.
+func formatFor(name string) tar.Format {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return tar.FormatPAX
+	}
+	return tar.FormatUSTAR
 }

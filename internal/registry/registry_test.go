@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"archive/tar"
 	"bytes"
 	"os"
 	"path/filepath"
@@ -98,4 +99,33 @@ func FuzzParsePath(f *testing.F) {
 			t.Errorf("%q gave %+v", path, r)
 		}
 	})
+}
+
+// TestNamesOfFiles: a certificate of Debian's is called so, and a layer without such names must stay the bytes that it was.
+func TestNamesOfFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]tar.Format{"/certs/Főtanúsítvány.crt": tar.FormatPAX, "/certs/plain.crt": tar.FormatUSTAR} {
+		layer := filepath.Join(t.TempDir(), "layer")
+		if _, err := Build(Spec{Files: []File{{Path: name, Source: file, Mode: 0o644}}, Platform: "linux/amd64"}, layer); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		text, err := os.ReadFile(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := tar.NewReader(bytes.NewReader(text))
+		var h *tar.Header
+		for h == nil || h.Typeflag == tar.TypeDir {
+			if h, err = r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if "/"+h.Name != name || h.Format != want {
+			t.Errorf("%s is in the layer as %s, %s", name, h.Name, h.Format)
+		}
+	}
 }
