@@ -283,6 +283,19 @@ func serverGroups(t *testing.T, project *openstack.Project) {
 			t.Errorf("deleting is idempotent: %v", err)
 		}
 	}
+	for _, name := range []string{"kube-abcde", "kube-abcde-workers", "kube-abcdef", "theirs"} {
+		if _, err := project.EnsureServerGroup(ctx, name, "affinity"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := project.DeleteServerGroups(ctx, "kube-abcde"); err != nil {
+		t.Errorf("a whole stack's: %v", err)
+	}
+	for name, there := range map[string]bool{"kube-abcde": false, "kube-abcde-workers": false, "kube-abcdef": true, "theirs": true} {
+		if _, err := project.FindServerGroup(ctx, name); (err == nil) != there {
+			t.Errorf("%s is there: %v", name, err)
+		}
+	}
 }
 
 func loadBalancers(t *testing.T, r *running, project *openstack.Project, uuid string) {
@@ -291,9 +304,23 @@ func loadBalancers(t *testing.T, r *running, project *openstack.Project, uuid st
 	clean := func(want int, fails bool, reason string) {
 		t.Helper()
 		got, err := project.DeleteLoadBalancers(ctx, uuid)
-		if got != want || (err != nil) != fails {
-			t.Fatalf("%s: want %d, got %d, %v", reason, want, got, err)
+		if len(got) != want || (err != nil) != fails {
+			t.Fatalf("%s: want %d, got %q, %v", reason, want, got, err)
 		}
+	}
+	// The tenant reserved an address and gave it to a Service (loadBalancerIP, keep-floatingip).
+	var port, reserved string
+	admin := r.login("admin")
+	for _, lb := range r.want(200, admin, "GET", balancersAt, "").body["loadbalancers"].([]any) { //nolint:forcetypeassert // the test ends
+		if lb := lb.(map[string]any); lb["name"] == "b" { //nolint:forcetypeassert // the test ends
+			port = lb["vip_port_id"].(string) //nolint:forcetypeassert // the test ends
+		}
+	}
+	for _, ip := range r.want(200, admin, "GET", floatingAt, "").body["floatingips"].([]any) { //nolint:forcetypeassert // the test ends
+		net := ip.(map[string]any)["floating_network_id"] //nolint:forcetypeassert // the test ends
+		made := r.want(201, r.login("demo"), "POST", floatingAt, fmt.Sprintf(`{"floatingip": {"floating_network_id": %q, "port_id": %q, "description": "my web site"}}`, net, port))
+		reserved = made.body["floatingip"].(map[string]any)["id"].(string) //nolint:forcetypeassert // the test ends
+		break
 	}
 	if err := r.SetFaults(Faults{Requests: []RequestFault{{Service: "octavia", Method: "DELETE", Status: 500, Count: 2}}}); err != nil {
 		t.Fatal(err)
@@ -304,15 +331,15 @@ func loadBalancers(t *testing.T, r *running, project *openstack.Project, uuid st
 	r.clock.Add(time.Second)
 	clean(0, false, "gone")
 	clean(0, false, "and stays so")
-	admin := r.login("admin")
 	names := r.want(200, admin, "GET", balancersAt, "").names("loadbalancers")
 	slices.Sort(names)
 	if diff := cmp.Diff([]string{"c", "d", "e"}, names); diff != "" {
 		t.Errorf("what is not the cluster's stays: %s", diff)
 	}
-	if ips, _ := r.want(200, admin, "GET", floatingAt, "").body["floatingips"].([]any); len(ips) != 1 {
-		t.Errorf("the cluster's floating IP goes, the other stays: %d", len(ips))
+	if ips, _ := r.want(200, admin, "GET", floatingAt, "").body["floatingips"].([]any); len(ips) != 2 {
+		t.Errorf("the cluster's floating IP goes, the others stay: %d", len(ips))
 	}
+	r.want(200, admin, "GET", floatingAt+"/"+reserved, "")
 }
 
 func TestContractRestrictedCredential(t *testing.T) {

@@ -181,6 +181,9 @@ func (s *serving) heartbeats(context.Context) error {
 			if err := s.store.Heartbeat(ctx, host, "magnum-conductor"); err != nil && ctx.Err() == nil {
 				s.Log.WarnContext(ctx, "heartbeat failed", "error", err)
 			}
+			if err := s.store.Tidy(ctx); err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "what gone processes left could not be taken away", "error", err)
+			}
 			select {
 			case <-tick.C:
 			case <-ctx.Done():

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,14 +68,21 @@ func (o *owner) DeleteServerGroup(_ context.Context, name string) error {
 	return nil
 }
 
+func (o *owner) DeleteServerGroups(_ context.Context, stack string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	maps.DeleteFunc(o.groups, func(name, _ string) bool { return name == stack || strings.HasPrefix(name, stack+"-") })
+	return nil
+}
+
 // DeleteLoadBalancers takes one away at each call, so that a caller has to come back.
-func (o *owner) DeleteLoadBalancers(_ context.Context, uuid string) (int, error) {
+func (o *owner) DeleteLoadBalancers(_ context.Context, uuid string) ([]string, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.balancers[uuid] > 0 {
 		o.balancers[uuid]--
 	}
-	return o.balancers[uuid], nil
+	return slices.Repeat([]string{"lb"}, o.balancers[uuid]), nil
 }
 
 func (o *owner) DeleteApplicationCredential(_ context.Context, _, name string) error {

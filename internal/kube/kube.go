@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -187,4 +188,24 @@ func EnsureNamespace(ctx context.Context, c client.Client, name string) error {
 		return fmt.Errorf("create namespace %s: %w", name, err)
 	}
 	return nil
+}
+
+// Refusal is what an API server finds wrong with an object, for people: without the lines that only say that others were not looked at.
+func Refusal(err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return err.Error()
+	}
+	var out []string
+	for _, c := range status.Status().Details.Causes {
+		if strings.Contains(c.Message, "some validation rules were not checked") {
+			continue
+		}
+		field := strings.TrimPrefix(c.Field, "<nil>")
+		out = append(out, strings.TrimPrefix(field+": "+c.Message, ": "))
+	}
+	if len(out) == 0 {
+		return err.Error()
+	}
+	return strings.Join(out, "; ")
 }

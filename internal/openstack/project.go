@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -94,8 +96,8 @@ const serverGroupMicroversion = "2.64"
 const serverGroupPage = 1000 // Nova's own osapi_max_limit
 
 // EnsureServerGroup returns the id of the server group with this name, which it makes if there is none. A group that exists is left
-// as it is, whatever its policy: a policy cannot be changed and the id is in the machines (Magnum driver 11, 14).
-// ErrAmbiguous when there are several.
+// as it is, whatever its policy: a policy cannot be changed and the id is in the machines (Magnum driver 11, 14). Of several, which two
+// processes made at the same moment, it is always the same one; the others go with the cluster.
 func (p *Project) EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error) {
 	id, err = p.FindServerGroup(ctx, name)
 	if !errors.Is(err, ErrNotFound) {
@@ -113,27 +115,37 @@ func (p *Project) EnsureServerGroup(ctx context.Context, name, policy string) (i
 	return made.ID, nil
 }
 
-// FindServerGroup returns the id of the server group with this name, ErrNotFound or ErrAmbiguous.
+// FindServerGroup returns the id of the server group with this name or ErrNotFound.
 func (p *Project) FindServerGroup(ctx context.Context, name string) (id string, err error) {
-	ids, err := p.serverGroups(ctx, name)
+	ids, err := p.serverGroups(ctx, called(name))
 	switch {
 	case err != nil:
 		return "", err
 	case len(ids) == 0:
 		return "", fmt.Errorf("find server group %q: %w", name, ErrNotFound)
-	case len(ids) > 1:
-		return "", fmt.Errorf("find server group %q: %w", name, ErrAmbiguous)
 	}
-	return ids[0], nil
+	return slices.Min(ids), nil
 }
 
 // DeleteServerGroup deletes every server group with this name; none is fine.
 func (p *Project) DeleteServerGroup(ctx context.Context, name string) error {
-	ids, err := p.serverGroups(ctx, name)
+	return p.deleteServerGroups(ctx, fmt.Sprintf("delete server group %q", name), called(name))
+}
+
+// DeleteServerGroups deletes every server group of a stack: its own and those of its node groups.
+func (p *Project) DeleteServerGroups(ctx context.Context, stack string) error {
+	return p.deleteServerGroups(ctx, fmt.Sprintf("delete the server groups of %s", stack), func(n string) bool {
+		return n == stack || strings.HasPrefix(n, stack+"-")
+	})
+}
+
+func called(name string) func(string) bool { return func(n string) bool { return n == name } }
+
+func (p *Project) deleteServerGroups(ctx context.Context, doing string, match func(name string) bool) error {
+	ids, err := p.serverGroups(ctx, match)
 	if err != nil {
 		return err
 	}
-	doing := fmt.Sprintf("delete server group %q", name)
 	client, err := p.compute()
 	if err != nil {
 		return p.explain(doing, err)
@@ -147,8 +159,8 @@ func (p *Project) DeleteServerGroup(ctx context.Context, name string) error {
 	return nil
 }
 
-func (p *Project) serverGroups(ctx context.Context, name string) (ids []string, err error) {
-	doing := fmt.Sprintf("find server group %q", name)
+func (p *Project) serverGroups(ctx context.Context, match func(name string) bool) (ids []string, err error) {
+	const doing = "list server groups"
 	client, err := p.compute()
 	if err != nil {
 		return nil, p.explain(doing, err)
@@ -163,7 +175,7 @@ func (p *Project) serverGroups(ctx context.Context, name string) (ids []string, 
 			return nil, p.explain(doing, err)
 		}
 		for _, g := range groups {
-			if g.Name == name {
+			if match(g.Name) {
 				ids = append(ids, g.ID)
 			}
 		}
@@ -174,23 +186,23 @@ func (p *Project) serverGroups(ctx context.Context, name string) (ids []string, 
 }
 
 // DeleteLoadBalancers asks for the deletion of every load balancer that the cluster's cloud controller manager made for a Service,
-// with its floating IP, and tells how many are still there. It does not wait: come back until remaining is 0.
-func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining int, err error) {
+// with its floating IP, and names those that are still there. It does not wait: come back until there are none.
+func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error) {
 	doing := "delete the load balancers of cluster " + clusterUUID
 	client, err := p.client(LoadBalancer)
 	if errors.Is(err, ErrNotFound) {
-		return 0, nil // No Octavia, no load balancers.
+		return nil, nil // No Octavia, no load balancers.
 	}
 	if err != nil {
-		return 0, p.explain(doing, err)
+		return nil, p.explain(doing, err)
 	}
 	pages, err := loadbalancers.List(client, loadbalancers.ListOpts{ProjectID: p.session.projectID}).AllPages(ctx)
 	if err != nil {
-		return 0, p.explain(doing, err)
+		return nil, p.explain(doing, err)
 	}
 	all, err := loadbalancers.ExtractLoadBalancers(pages)
 	if err != nil {
-		return 0, p.explain(doing, err)
+		return nil, p.explain(doing, err)
 	}
 	// Magnum driver 1.7: OCCM describes its load balancers so.
 	ours := regexp.MustCompile(`^Kubernetes .+ from cluster ` + regexp.QuoteMeta(clusterUUID) + `\b`)
@@ -199,8 +211,8 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 		if lb.ProvisioningStatus == "DELETED" || !ours.MatchString(lb.Description) {
 			continue
 		}
-		remaining++
-		if err := p.deleteLoadBalancer(ctx, client, lb); err != nil {
+		remaining = append(remaining, fmt.Sprintf("%s %s (%s)", lb.Name, lb.ID, lb.ProvisioningStatus))
+		if err := p.deleteLoadBalancer(ctx, client, lb, clusterUUID); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -208,9 +220,9 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 }
 
 // deleteLoadBalancer lets the floating IP go first: the load balancer is what leads us to it.
-func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.ServiceClient, lb loadbalancers.LoadBalancer) error {
+func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.ServiceClient, lb loadbalancers.LoadBalancer, clusterUUID string) error {
 	doing := fmt.Sprintf("delete load balancer %s (%q)", lb.ID, lb.Name)
-	if err := p.deleteFloatingIPs(ctx, lb.VipPortID); err != nil {
+	if err := p.deleteFloatingIPs(ctx, lb.VipPortID, clusterUUID); err != nil {
 		return p.explain(doing, err)
 	}
 	if lb.ProvisioningStatus == "PENDING_DELETE" {
@@ -224,7 +236,9 @@ func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.Se
 	return nil
 }
 
-func (p *Project) deleteFloatingIPs(ctx context.Context, portID string) error {
+// deleteFloatingIPs deletes the addresses that the cloud controller manager made for the cluster. One that its owner reserved, for a
+// Service with keep-floatingip or loadBalancerIP, is theirs: it only comes off.
+func (p *Project) deleteFloatingIPs(ctx context.Context, portID, clusterUUID string) error {
 	if portID == "" {
 		return nil
 	}
@@ -241,6 +255,10 @@ func (p *Project) deleteFloatingIPs(ctx context.Context, portID string) error {
 		return err
 	}
 	for _, ip := range list {
+		// cloud-provider-openstack: "Floating IP for Kubernetes external service NAMESPACE/NAME from cluster NAME".
+		if !strings.HasPrefix(ip.Description, "Floating IP for Kubernetes ") || !strings.Contains(ip.Description, " from cluster "+clusterUUID) {
+			continue
+		}
 		err := floatingips.Delete(ctx, client, ip.ID).ExtractErr()
 		if err != nil && !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
 			return err

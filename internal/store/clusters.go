@@ -96,30 +96,21 @@ func (s *Store) CreateCluster(ctx context.Context, g policy.Grant, c magnum.Clus
 		c.UUID = id
 	}
 	if c.StackID == "" {
-		c.StackID = s.freeStackID()
+		name, err := s.reserveStack(ctx, c.UUID)
+		if err != nil {
+			return nil, err
+		}
+		c.StackID = name
 	}
 	r := ClusterRecord(&c)
 	if err := s.create(ctx, kindCluster, r); err != nil {
+		s.releaseStack(ctx, c.StackID)
 		return nil, err
 	}
 	if seen, _ := s.view.entry(c.UUID); seen != nil {
 		return seen, nil
 	}
 	return ClusterWords(r, nil), nil
-}
-
-func (s *Store) freeStackID() string {
-	taken := map[string]bool{}
-	for _, c := range s.view.list("") {
-		taken[c.StackID] = true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		if id := magnum.RandomStackID(s.rand); !taken[id] {
-			return id
-		}
-	}
 }
 
 // UpdateCluster applies change to a copy of the cluster and keeps what may change.

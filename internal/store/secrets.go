@@ -65,12 +65,18 @@ func (s *Store) PutCloudConfig(ctx context.Context, g policy.Grant, clusterUUID 
 				APIVersion: v1alpha1.GroupVersion().String(), Kind: "MagnumCluster", Name: r.Name, UID: r.UID,
 			}},
 		},
-		Data: map[string][]byte{"clouds.yaml": cloudsYAML, "cacert": cacert},
+		Data: map[string][]byte{"clouds.yaml": cloudsYAML},
+	}
+	if len(cacert) > 0 { // an empty one would hide the authorities that CAPO itself trusts
+		secret.Data["cacert"] = cacert
 	}
 	err = s.client.Create(ctx, secret, kube.FieldOwner)
 	if apierrors.IsAlreadyExists(err) {
 		have := &corev1.Secret{}
 		if err = s.client.Get(ctx, client.ObjectKeyFromObject(secret), have); err == nil {
+			if !kube.Belongs(have, clusterUUID) {
+				return fmt.Errorf("the secret %s belongs to another cluster than %s", secret.Name, clusterUUID)
+			}
 			have.Data = secret.Data
 			err = s.client.Update(ctx, have, kube.FieldOwner)
 		}

@@ -120,3 +120,47 @@ func (s *Store) Heartbeat(ctx context.Context, host, binary string) error {
 
 // HeartbeatEvery is how often a process should say that it is alive: Magnum's report interval.
 const HeartbeatEvery = time.Minute
+
+// What nobody needs any more is taken away after these: services that do not answer, and names whose record was never stored.
+const (
+	forgetServiceAfter = time.Hour
+	forgetNameAfter    = 10 * time.Minute
+)
+
+// Tidy takes away what processes that are gone have left: heartbeats, which would be shown as services that are down for ever, and
+// reserved names without a cluster.
+func (s *Store) Tidy(ctx context.Context) error {
+	leases := &coordinationv1.LeaseList{}
+	if err := s.client.List(ctx, leases, client.InNamespace(v1alpha1.Namespace)); err != nil {
+		return fmt.Errorf("list leases: %w", err)
+	}
+	for i := range leases.Items {
+		l := &leases.Items[i]
+		if gone, err := s.forgotten(ctx, l); err != nil || !gone {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		// Only as it was seen: its process may have come back.
+		err := s.client.Delete(ctx, l, client.Preconditions{UID: &l.UID, ResourceVersion: &l.ResourceVersion})
+		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+			return fmt.Errorf("take away lease %s: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) forgotten(ctx context.Context, l *coordinationv1.Lease) (bool, error) {
+	if _, service := l.Labels[serviceLabel]; service {
+		return l.Spec.RenewTime != nil && s.now().Sub(l.Spec.RenewTime.Time) > forgetServiceAfter, nil
+	}
+	if _, name := l.Labels[nameLabel]; !name || s.now().Sub(l.CreationTimestamp.Time) <= forgetNameAfter {
+		return false, nil
+	}
+	err := s.client.Get(ctx, key(l.Labels[v1alpha1.LabelClusterUUID]), &v1alpha1.MagnumCluster{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return false, client.IgnoreNotFound(err)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -83,7 +84,7 @@ func (s *Store) settle(ctx context.Context, k kind, o client.Object) {
 
 // update reads o afresh, lets change work on it and writes it back, again when somebody else was faster.
 func (s *Store) update(ctx context.Context, k kind, o client.Object, name string, change func() error) error {
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	err := retry.RetryOnConflict(untilSettled(), func() error {
 		if err := s.client.Get(ctx, key(name), o); err != nil {
 			return err
 		}
@@ -98,6 +99,12 @@ func (s *Store) update(ctx context.Context, k kind, o client.Object, name string
 	}
 	s.settle(ctx, k, o)
 	return nil
+}
+
+// untilSettled is how often a change is tried again that somebody else was faster than: a dozen writers of one record at once are many,
+// and none of them needs to hear of the others.
+func untilSettled() wait.Backoff {
+	return wait.Backoff{Steps: 30, Duration: 5 * time.Millisecond, Factor: 1.2, Jitter: 1, Cap: 200 * time.Millisecond}
 }
 
 // remove asks for the end of o and waits until the view knows: either it is gone or its deletion timestamp shows.
@@ -119,7 +126,7 @@ func refusal(err error, doing string) error {
 	case errors.As(err, &told):
 		return err
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return magnum.Invalid("The management cluster refuses this: %v", err)
+		return magnum.Invalid("The management cluster refuses this: %s", kube.Refusal(err))
 	case apierrors.IsConflict(err):
 		return magnum.Conflict("The record was changed by somebody else at the same time; try again.")
 	case apierrors.IsRequestEntityTooLargeError(err):

@@ -171,7 +171,7 @@ func unreachable(err error) bool {
 }
 
 func (r *Reconciler) controlPlane(ctx context.Context, s *scope) (phase.Outcome, error) {
-	stack, err := kube.ReadStack(ctx, r.Client, s.record.Spec.StackID)
+	stack, err := kube.ReadStack(ctx, r.Client, s.record.Spec.StackID, s.record.Name)
 	if err != nil {
 		return phase.Done(), err
 	}

@@ -68,7 +68,7 @@ func (r *Reconciler) ensure(ctx context.Context, record *v1alpha1.MagnumCluster,
 	key := client.ObjectKey{Namespace: v1alpha1.Namespace, Name: capi.KeyPairSecretName(c.StackID, p)}
 	err := r.Reader.Get(ctx, key, &corev1.Secret{})
 	if !apierrors.IsNotFound(err) {
-		return err
+		return err // whose it is is looked at by package cluster, before anything is made with it
 	}
 	pair, err := r.make(c, p)
 	if err != nil {

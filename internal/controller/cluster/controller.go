@@ -36,8 +36,10 @@ import (
 type Cloud interface {
 	EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error)
 	DeleteServerGroup(ctx context.Context, name string) error
-	// DeleteLoadBalancers asks for the end of what the cluster's Services made and returns how many are still there.
-	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining int, err error)
+	// DeleteServerGroups deletes those of a whole stack.
+	DeleteServerGroups(ctx context.Context, stack string) error
+	// DeleteLoadBalancers asks for the end of what the cluster's Services made and names those that are still there.
+	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error)
 }
 
 // Keystone takes a cluster's application credential back, as the service's own user.
@@ -123,6 +125,7 @@ type scope struct {
 	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
 	balancers      int
 	deadCredential bool
+	refused        string // what could not be cleaned up, and why
 	log            *slog.Logger
 }
 
@@ -161,7 +164,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	}
 	s.groups = list.Items
 	s.refresh()
-	if s.stack, err = kube.ReadStack(ctx, r.Client, s.record.Spec.StackID); err != nil {
+	if s.stack, err = kube.ReadStack(ctx, r.Client, s.record.Spec.StackID, s.record.Name); err != nil {
 		return nil, err
 	}
 	s.seen = capi.Observed{

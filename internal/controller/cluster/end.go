@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -19,10 +20,51 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
+	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
 // lookAgain is how often a deletion in the cloud is asked after: OpenStack sends no events.
 const lookAgain = 2 * time.Second
+
+// letGoAfter is how long a clean-up in the cloud may be refused, or not come to its end, before the deletion goes on without it. What it
+// leaves belongs to the owner's project, where they see it; a cluster that cannot be deleted helps nobody.
+const letGoAfter = 10 * time.Minute
+
+// errorAgain is how often a clean-up that was refused is tried again.
+const errorAgain = 10 * time.Second
+
+// bounded runs a clean-up that a deletion must not hang on. clean says what is still there.
+func (r *Reconciler) bounded(ctx context.Context, s *scope, what string, clean func() (left []string, err error)) (phase.Outcome, error) {
+	if _, gone := s.record.Status.LeftBehind[what]; gone {
+		return phase.Done(), nil
+	}
+	left, err := clean()
+	if err == nil && len(left) == 0 {
+		return phase.Done(), nil
+	}
+	text := strings.Join(left, ", ")
+	if err != nil {
+		text = strings.TrimPrefix(text+": "+sentence(err), ": ")
+	}
+	since := s.record.DeletionTimestamp.Time
+	if p := s.record.Status.Progress; p != nil && p.At.After(since) {
+		since = p.At.Time
+	}
+	if rest := letGoAfter - r.Now().Sub(since); rest > 0 {
+		if err != nil {
+			s.refused = what + ": " + text
+			return phase.WaitFor(min(errorAgain, rest), "%s: %s", what, text), nil
+		}
+		return phase.WaitFor(lookAgain, "waiting until %s are gone: %s", what, text), nil
+	}
+	if s.record.Status.LeftBehind == nil {
+		s.record.Status.LeftBehind = map[string]string{}
+	}
+	s.record.Status.LeftBehind[what] = text
+	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "LeftBehind", "LeftBehind", "the deletion goes on without %s: %s", what, text)
+	s.log.WarnContext(ctx, "a deletion leaves something behind in the cloud", "what", what, "left", text)
+	return phase.Done(), nil
+}
 
 func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Outcome, error) {
 	cloud, err := r.open(ctx, s)
@@ -31,17 +73,17 @@ func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Out
 		r.event(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there")
 		return phase.Done(), nil // nobody can act for the owner any more; the deletion must not hang on it
 	}
-	if err != nil || cloud == nil {
-		return phase.Done(), err // no credential: the cluster never acted in the cloud
+	if err == nil && cloud == nil {
+		return phase.Done(), nil // no credential: the cluster never acted in the cloud
 	}
-	remaining, err := cloud.DeleteLoadBalancers(ctx, s.record.Name)
-	if err != nil {
-		return phase.Done(), err
-	}
-	if s.balancers = remaining; remaining > 0 {
-		return phase.WaitFor(lookAgain, "waiting until %d load balancers of the cluster's services are gone", remaining), nil
-	}
-	return phase.Done(), nil
+	return r.bounded(ctx, s, "load balancers", func() ([]string, error) {
+		if err != nil {
+			return nil, err
+		}
+		left, err := cloud.DeleteLoadBalancers(ctx, s.record.Name)
+		s.balancers = len(left)
+		return left, err
+	})
 }
 
 // settleWithin bounds how long a deletion waits until Cluster API has made all of a cluster it has only just begun with.
@@ -51,9 +93,12 @@ const settleWithin = 30 * time.Second
 // machine deployments then: what it makes after the Cluster is gone has a finalizer that nobody removes any more.
 func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, error) {
 	c := s.stack.Cluster
+	if s.stack.Foreign {
+		return phase.Done(), nil
+	}
 	if c == nil {
 		var err error
-		if c, err = r.liveCluster(ctx, s.record.Spec.StackID); err != nil || c == nil {
+		if c, err = r.liveCluster(ctx, s.record.Spec.StackID, s.record.Name); err != nil || c == nil {
 			return phase.Done(), err
 		}
 	}
@@ -70,7 +115,7 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 }
 
 // liveCluster asks the API server: a cache may not have heard yet of a Cluster that an earlier process made.
-func (r *Reconciler) liveCluster(ctx context.Context, name string) (*clusterv1.Cluster, error) {
+func (r *Reconciler) liveCluster(ctx context.Context, name, uuid string) (*clusterv1.Cluster, error) {
 	c := &clusterv1.Cluster{}
 	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: name}, c)
 	if apierrors.IsNotFound(err) {
@@ -78,6 +123,9 @@ func (r *Reconciler) liveCluster(ctx context.Context, name string) (*clusterv1.C
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read cluster %s: %w", name, err)
+	}
+	if !kube.Belongs(c, uuid) {
+		return nil, nil // somebody else's
 	}
 	return c, nil
 }
@@ -97,23 +145,27 @@ func (r *Reconciler) dropGroups(ctx context.Context, s *scope) (phase.Outcome, e
 	return phase.Done(), nil
 }
 
-// dropServerGroups takes away the masters' group; those of workers went with their node groups.
+// dropServerGroups takes away the masters' group, and those of workers that did not go with their node groups.
 func (r *Reconciler) dropServerGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
 	cloud, err := r.open(ctx, s)
-	if errors.Is(err, openstack.ErrUnauthorized) {
-		return phase.Done(), nil // said by dropLoadBalancers
+	if errors.Is(err, openstack.ErrUnauthorized) || err == nil && cloud == nil {
+		return phase.Done(), nil // the former was said by dropLoadBalancers
 	}
-	if err != nil || cloud == nil {
-		return phase.Done(), err
-	}
-	return phase.Done(), cloud.DeleteServerGroup(ctx, s.record.Spec.StackID)
+	return r.bounded(ctx, s, "server groups", func() ([]string, error) {
+		if err != nil {
+			return nil, err
+		}
+		return nil, cloud.DeleteServerGroups(ctx, s.record.Spec.StackID)
+	})
 }
 
 func (r *Reconciler) dropCredential(ctx context.Context, s *scope) (phase.Outcome, error) {
 	if s.record.Spec.UserID == "" {
 		return phase.Done(), nil
 	}
-	return phase.Done(), r.Keystone.DeleteApplicationCredential(ctx, s.record.Spec.UserID, s.record.Name)
+	return r.bounded(ctx, s, "application credential", func() ([]string, error) {
+		return nil, r.Keystone.DeleteApplicationCredential(ctx, s.record.Spec.UserID, s.record.Name)
+	})
 }
 
 func (r *Reconciler) dropSecrets(ctx context.Context, s *scope) (phase.Outcome, error) {
@@ -123,12 +175,36 @@ func (r *Reconciler) dropSecrets(ctx context.Context, s *scope) (phase.Outcome, 
 		names = append(names, capi.KeyPairSecretName(stack, p))
 	}
 	for _, name := range names {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v1alpha1.Namespace, Name: name}}
+		secret, err := r.secret(ctx, name)
+		if err != nil {
+			return phase.Done(), err
+		}
+		if secret == nil || !s.owns(secret) {
+			continue
+		}
 		if err := r.Client.Delete(ctx, secret); client.IgnoreNotFound(err) != nil {
 			return phase.Done(), fmt.Errorf("delete %s: %w", name, err)
 		}
 	}
 	return phase.Done(), nil
+}
+
+// owns tells whether a Secret with a name of the cluster's is the cluster's. Those that the Python driver and Cluster API make do not say
+// so; they are, if the Cluster was.
+func (s *scope) owns(secret *corev1.Secret) bool {
+	if whose, said := secret.Labels[v1alpha1.LabelClusterUUID]; said {
+		return whose == s.record.Name
+	}
+	return !s.stack.Foreign && s.record.Status.APIAddress != ""
+}
+
+func (r *Reconciler) dropName(ctx context.Context, s *scope) (phase.Outcome, error) {
+	name := &coordinationv1.Lease{}
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: store.StackReservation(s.record.Spec.StackID)}, name)
+	if err != nil || !kube.Belongs(name, s.record.Name) {
+		return phase.Done(), client.IgnoreNotFound(err)
+	}
+	return phase.Done(), client.IgnoreNotFound(r.Client.Delete(ctx, name))
 }
 
 func (r *Reconciler) dropRecord(ctx context.Context, s *scope) (phase.Outcome, error) {

@@ -33,6 +33,7 @@ const credentialWithin = 2 * time.Minute
 // reconcilePhases are what a cluster goes through as long as it is wanted.
 func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 	return []phase.Phase[*scope]{
+		{Name: "name", Run: r.ownName},                      // nobody else's cluster has it
 		{Name: "default node groups", Run: r.defaultGroups}, // the two groups every cluster has
 		{Name: "cloud credential", Run: r.awaitCredential},  // stored by the API, with the owner's token
 		{Name: "certificates", Run: r.awaitCertificates},    // made by package certificate
@@ -55,8 +56,18 @@ func (r *Reconciler) deletePhases() []phase.Phase[*scope] {
 		{Name: "server groups", Run: r.dropServerGroups},   // empty by now
 		{Name: "cloud credential", Run: r.dropCredential},  // nothing acts in the cloud any more
 		{Name: "secrets", Run: r.dropSecrets},              // authorities and credential
+		{Name: "name", Run: r.dropName},                    // somebody else may have it
 		{Name: "record", Run: r.dropRecord},                // and the cluster is gone
 	}
+}
+
+// ownName refuses to work on somebody else's cluster: the store reserves names, but who makes clusters beside us may take one.
+func (r *Reconciler) ownName(_ context.Context, s *scope) (phase.Outcome, error) {
+	if s.stack.Foreign {
+		return phase.Fail("Cluster API has a cluster %s that does not belong to this one. Delete this cluster and create it again: it gets "+
+			"another name.", s.record.Spec.StackID), nil
+	}
+	return phase.Done(), nil
 }
 
 func (r *Reconciler) defaultGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
@@ -120,6 +131,10 @@ func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) (phase.Out
 		if secret == nil {
 			return phase.Wait("making certificate authorities"), nil
 		}
+		if !kube.Belongs(secret, s.record.Name) {
+			return phase.Fail("The Secret %s belongs to another cluster. Delete this cluster and create it again: it gets another name.",
+				secret.Name), nil
+		}
 	}
 	return phase.Done(), nil
 }
@@ -166,7 +181,7 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (Cloud, error) {
 		return s.cloud, nil
 	}
 	secret, err := r.secret(ctx, capi.CloudConfigSecretName(s.record.Spec.StackID))
-	if err != nil || secret == nil {
+	if err != nil || secret == nil || !kube.Belongs(secret, s.record.Name) {
 		return nil, err
 	}
 	s.cloud, err = r.CloudFor(ctx, secret.Data["clouds.yaml"])
@@ -210,13 +225,13 @@ func (r *Reconciler) markMachines(ctx context.Context, s *scope) (phase.Outcome,
 			if wanted == marked || marked && mark != capi.DeleteMachineValue { // the autoscaler has marks of its own
 				continue
 			}
-			base := m.DeepCopy()
+			next := m.DeepCopy()
 			if wanted {
-				metav1.SetMetaDataAnnotation(&m.ObjectMeta, capi.DeleteMachineAnnotation, capi.DeleteMachineValue)
+				metav1.SetMetaDataAnnotation(&next.ObjectMeta, capi.DeleteMachineAnnotation, capi.DeleteMachineValue)
 			} else {
-				delete(m.Annotations, capi.DeleteMachineAnnotation)
+				delete(next.Annotations, capi.DeleteMachineAnnotation)
 			}
-			if err := r.Client.Patch(ctx, m, client.MergeFrom(base), kube.FieldOwner); client.IgnoreNotFound(err) != nil {
+			if err := r.Client.Patch(ctx, next, client.MergeFrom(m), kube.FieldOwner); client.IgnoreNotFound(err) != nil {
 				return phase.Done(), fmt.Errorf("mark machine %s: %w", m.Name, err)
 			}
 		}
@@ -339,11 +354,10 @@ func (r *Reconciler) sizes(ctx context.Context, s *scope) (phase.Outcome, error)
 		if !capi.NeedsSize(md, g) && md.Spec.Replicas != nil && *md.Spec.Replicas == size {
 			continue
 		}
-		base := md.DeepCopy()
 		next := md.DeepCopy()
 		next.Spec.Replicas = &size
 		metav1.SetMetaDataAnnotation(&next.ObjectMeta, capi.ResizeAnnotation, strconv.FormatInt(g.Resize, 10))
-		patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+		patch := client.MergeFromWithOptions(md, client.MergeFromWithOptimisticLock{})
 		if err := r.Client.Patch(ctx, next, patch, kube.FieldOwner); err != nil {
 			if apierrors.IsConflict(err) {
 				return phase.Done(), err
@@ -366,7 +380,7 @@ func (r *Reconciler) options(s *scope) capi.Options {
 // refused tells what Cluster API's webhooks will never accept from what may pass.
 func refused(err error) (phase.Outcome, error) {
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		return phase.Fail("Cluster API refuses the cluster: %v", err), nil
+		return phase.Fail("Cluster API refuses the cluster: %s", kube.Refusal(err)), nil
 	}
 	return phase.Done(), err
 }

@@ -146,6 +146,9 @@ func (r *Reconciler) going(s *scope, f *magnum.Facts) {
 	if s.stack.Cluster != nil && s.stack.Cluster.DeletionTimestamp != nil {
 		f.Found.Cause = s.seen.DeletionReason()
 	}
+	if s.refused != "" {
+		f.Found.Error = s.refused
+	}
 	if s.deadCredential && len(s.stack.Machines) > 0 {
 		f.Found.Cause = fmt.Sprintf("The cluster's application credential no longer works, so its %d machines cannot be deleted. "+
 			"Give the cluster a new one with PATCH /v1/credentials/%s.", len(s.stack.Machines), s.record.Name)

@@ -70,7 +70,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !known || c.Status.APIAddress == "" || reportsItself(c.Spec.Labels) {
 		return ctrl.Result{}, nil
 	}
-	stack, err := kube.ReadStack(ctx, r.Client, c.Spec.StackID)
+	stack, err := kube.ReadStack(ctx, r.Client, c.Spec.StackID, c.Name)
 	if err != nil || stack.ControlPlane == nil {
 		return ctrl.Result{}, err
 	}

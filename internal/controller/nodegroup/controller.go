@@ -121,6 +121,14 @@ type scope struct {
 	log            *slog.Logger
 }
 
+// deployment is the name of the group's machine deployment; masters have none.
+func (s *scope) deployment() string {
+	if s.group.Role == magnum.RoleMaster {
+		return ""
+	}
+	return s.group.DeploymentName()
+}
+
 // Reconcile runs one round.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	s, err := r.read(ctx, req)
@@ -167,7 +175,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 		}
 	}
 	store.SortNodeGroups(s.members)
-	stack, err := kube.ReadStack(ctx, r.Client, s.record.Spec.StackID)
+	stack, err := kube.ReadGroup(ctx, r.Client, s.record.Spec.StackID, id, s.deployment())
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +192,7 @@ func becameComplete(s *scope) bool {
 
 // look reads what Cluster API has made of the cluster from the API server itself.
 func (r *Reconciler) look(ctx context.Context, s *scope) error {
-	stack, err := kube.ReadStackLive(ctx, r.Reader, s.record.Spec.StackID)
+	stack, err := kube.ReadStackLive(ctx, r.Reader, s.record.Spec.StackID, s.record.Spec.ClusterID)
 	if err != nil {
 		return err
 	}

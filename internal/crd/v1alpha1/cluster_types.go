@@ -120,6 +120,8 @@ type MagnumClusterStatus struct {
 	OperationStartedAt *metav1.Time `json:"operationStartedAt,omitempty"`
 	// Progress is when the operation last came nearer to its goal.
 	Progress *Progress `json:"progress,omitempty"`
+	// LeftBehind names what a deletion could not clean up and went on without.
+	LeftBehind map[string]string `json:"leftBehind,omitempty"`
 	// Upgraded is the generation of spec.upgrade that was reached last.
 	Upgraded int64 `json:"upgraded,omitempty"`
 	// ClassName is the cluster class that the cluster is of.

@@ -123,6 +123,13 @@ func (in *MagnumClusterStatus) DeepCopyInto(out *MagnumClusterStatus) {
 		*out = new(Progress)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.LeftBehind != nil {
+		in, out := &in.LeftBehind, &out.LeftBehind
+		*out = make(map[string]string, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
+	}
 	if in.HealthReason != nil {
 		in, out := &in.HealthReason, &out.HealthReason
 		*out = make(map[string]string, len(*in))

@@ -1,0 +1,98 @@
+package cluster
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// A deletion insists on what is ours. What the cloud's owner refuses is told, tried for a while, and then let go with its name.
+func TestADeletionHangsOnNothingThatIsNotOurs(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	forbidden := errors.New("delete application credential: forbidden")
+	for name, is := range map[string]struct {
+		reason   string
+		after    time.Duration
+		progress time.Duration // when something last went
+		left     []string
+		err      error
+		done     bool
+		status   magnum.Status
+		says     string
+	}{
+		"done":                     {"", time.Second, 0, nil, nil, true, magnum.DeleteInProgress, ""},
+		"it is on its way":         {"", time.Minute, 0, []string{"web 1 (PENDING_DELETE)"}, nil, false, magnum.DeleteInProgress, "web 1 (PENDING_DELETE)"},
+		"refused a moment ago":     {"it may be a moment's", time.Minute, 0, nil, forbidden, false, magnum.DeleteInProgress, "forbidden"},
+		"refused for a while":      {"the owner should know", 3 * time.Minute, 0, nil, forbidden, false, magnum.DeleteFailed, "application credential: "},
+		"something went meanwhile": {"its time counts from there", 11 * time.Minute, 10 * time.Minute, nil, forbidden, false, magnum.DeleteInProgress, "forbidden"},
+		"refused for good":         {"403 of Keystone's owner", 10 * time.Minute, 0, nil, forbidden, true, magnum.DeleteInProgress, ""},
+		"pending for ever":         {"a load balancer that Octavia has lost", 10 * time.Minute, 0, []string{"web 1 (PENDING_UPDATE)"}, nil, true, magnum.DeleteInProgress, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			recorder := events.NewFakeRecorder(10)
+			r := &Reconciler{Now: func() time.Time { return start.Add(is.after) }, Recorder: recorder}
+			record := &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{Name: "7a8f", DeletionTimestamp: &metav1.Time{Time: start}}}
+			record.Status.Status = string(magnum.DeleteInProgress)
+			record.Status.Progress = &v1alpha1.Progress{Left: 0, At: metav1.NewTime(start.Add(is.progress))}
+			s := &scope{record: record, stack: &kube.Stack{}, log: slog.New(slog.DiscardHandler)}
+			out, err := r.bounded(t.Context(), s, "application credential", func() ([]string, error) { return is.left, is.err })
+			if err != nil || (out.Waiting == "") != is.done {
+				t.Fatalf("%+v, %v (%s)", out, err, is.reason)
+			}
+			if !is.done && out.After == 0 {
+				t.Error("nobody would look again: OpenStack sends no events")
+			}
+			r.judge(s, out, nil)
+			if got := record.Status; got.Status != string(is.status) || !strings.Contains(got.StatusReason, is.says) {
+				t.Errorf("%s %q, want %s %q (%s)", got.Status, got.StatusReason, is.status, is.says, is.reason)
+			}
+			if letGo := is.done && name != "done"; letGo {
+				if said := <-recorder.Events; !strings.Contains(said, "goes on without application credential") {
+					t.Errorf("the event says %q", said)
+				}
+				if again, _ := r.bounded(t.Context(), s, "application credential", func() ([]string, error) { panic("it was let go") }); again.Waiting != "" {
+					t.Error("it is asked for again")
+				}
+			}
+		})
+	}
+}
+
+// A name is no proof: the Python driver, or another replica, may have made a cluster of the same name.
+func TestOnlyOurOwnIsTakenAway(t *testing.T) {
+	ours := map[string]string{v1alpha1.LabelClusterUUID: "7a8f"}
+	theirs := map[string]string{v1alpha1.LabelClusterUUID: "other"}
+	silent := map[string]string{clusterv1.ClusterNameLabel: "kube-abcde"}
+	for name, is := range map[string]struct {
+		reason  string
+		labels  map[string]string
+		foreign bool
+		address string
+		want    bool
+	}{
+		"ours":                      {"", ours, false, "", true},
+		"another cluster's":         {"", theirs, false, "https://a:6443", false},
+		"Cluster API's, of ours":    {"the kubeconfig", silent, false, "https://a:6443", true},
+		"the Python driver's":       {"our cluster never came to have a Cluster", silent, false, "", false},
+		"of a Cluster of that name": {"", silent, true, "https://a:6443", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &scope{record: &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{Name: "7a8f"}}, stack: &kube.Stack{Foreign: is.foreign}}
+			s.record.Status.APIAddress = is.address
+			if got := s.owns(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: is.labels}}); got != is.want {
+				t.Errorf("taken away is %v: %s", got, is.reason)
+			}
+		})
+	}
+}
