@@ -86,6 +86,10 @@ func cloudManagerValues(c Cluster) m {
 			m{"name": "k8s-certs", "mountPath": "/etc/kubernetes/pki", "readOnly": true},
 			m{"name": "ssl-certs", "mountPath": "/etc/ssl/certs", "readOnly": true},
 		},
+		// kube-proxy waits until nodes have addresses, which is what this program gives them.
+		"extraEnv": []any{
+			m{"name": "KUBERNETES_SERVICE_HOST", "value": c.APIHost}, m{"name": "KUBERNETES_SERVICE_PORT", "value": fmt.Sprint(c.APIPort)},
+		},
 		// It runs before there is a network of pods, and so before there is a cluster DNS.
 		"dnsPolicy":   "Default",
 		"tolerations": anywhere(),

@@ -21,7 +21,10 @@ type Cluster struct {
 	NetworkDriver string // calico or cilium
 	Kubernetes    string // "v1.36.4"
 	Masters       int    // nodes of the control plane
-	Cloud         Cloud
+	// APIHost and APIPort are the API server as nodes reach it. What makes nodes usable must not wait for kube-proxy, which waits for it.
+	APIHost string
+	APIPort int32
+	Cloud   Cloud
 	// KeystonePolicy is the operator's policy of Keystone's webhook, JSON in which $PROJECT_ID stands for the project; empty: ours.
 	KeystonePolicy string
 }

@@ -115,7 +115,7 @@ func cluster(labels map[string]string) addon.Cluster {
 	maps.Copy(all, labels)
 	return addon.Cluster{
 		UUID: "0b5b0e4c-6d5a-4a3b-9d53-3f5a4f9f1a00", Stack: "kube-abcde", ProjectID: "p", Labels: label.Of(all),
-		NetworkDriver: addon.Cilium, Kubernetes: all[label.KubeTag], Masters: 1,
+		NetworkDriver: addon.Cilium, Kubernetes: all[label.KubeTag], Masters: 1, APIHost: "192.0.2.1", APIPort: 6443,
 		Cloud: addon.Cloud{
 			AuthURL: "https://keystone.example.com/v3", Region: "RegionOne", ID: "id", Secret: `se"cr\et`, CA: []byte("PEM"),
 			ExternalNetworkID: "7f3c9d9e-4b1c-4a43-9d6a-333333333333", LoadBalancers: true, Volumes: true,

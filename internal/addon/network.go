@@ -13,6 +13,7 @@ func ciliumValues(c Cluster) m {
 		replicas = 1
 	}
 	return m{
+		"k8sServiceHost": c.APIHost, "k8sServicePort": int64(c.APIPort),
 		"ipam":     m{"mode": "cluster-pool", "operator": m{"clusterPoolIPv4PodCIDRList": []any{c.podRange()}}},
 		"operator": m{"replicas": replicas, "rollOutPods": true},
 		// Pods read their configuration when they start.

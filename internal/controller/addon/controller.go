@@ -123,6 +123,7 @@ type scope struct {
 	before   *v1alpha1.MagnumCluster
 	session  *session
 	secret   *corev1.Secret // the owner's cloud
+	endpoint clusterv1.APIEndpoint
 	releases []catalogue.Release
 	failed   map[string]string // addon -> why it could not be applied
 	waiting  map[string]string // addon -> why it is not available; nil until the round has come to its end
@@ -175,9 +176,10 @@ func (r *Reconciler) controlPlane(ctx context.Context, s *scope) (phase.Outcome,
 	if err != nil {
 		return phase.Done(), err
 	}
-	if stack.ControlPlane == nil || !hasInitialized(stack.ControlPlane) {
+	if stack.Cluster == nil || stack.ControlPlane == nil || !hasInitialized(stack.ControlPlane) {
 		return phase.Wait("waiting for the control plane"), nil
 	}
+	s.endpoint = stack.Cluster.Spec.ControlPlaneEndpoint
 	return phase.Done(), nil
 }
 

@@ -30,6 +30,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (phase.Outcome, error
 		return phase.Done(), err
 	}
 	in := r.cluster(s.record, s.session.facts.cloud)
+	in.APIHost, in.APIPort = s.endpoint.Host, s.endpoint.Port
 	inputs, err := json.Marshal(struct {
 		Cluster   catalogue.Cluster
 		Labels    map[string]string
