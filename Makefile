@@ -31,7 +31,7 @@ capo: build ## bin/capo-manager, Cluster API's OpenStack provider, for make up A
 .PHONY: test
 test: allinone build ## every test that needs no root: units with the race detector, then against a real API server
 	@CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /test/)
-	@CGO_ENABLED=1 go test -race -skip '^(TestLab|TestControlPlaneFromRegistry)$$' ./test/lab
+	@CGO_ENABLED=1 go test -race -skip '^(TestLab|TestControlPlaneFromRegistry)$$' ./test/lab ./test/cloud/... ./test/internal/...
 	@cd allinone && go test -short ./...
 	@command -v haproxy >/dev/null || echo "haproxy is not installed (apt-get install haproxy): its fragments are compared, but not checked by haproxy itself"
 

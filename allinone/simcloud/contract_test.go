@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/test/contract"
 )
 
 // These tests hold the two sides together: what internal/openstack says through gophercloud is what the simulated cloud answers.
@@ -29,6 +30,17 @@ func cloudOf(t *testing.T, r *running) *openstack.Cloud {
 	}
 	t.Cleanup(cloud.Close)
 	return cloud
+}
+
+// TestContractShared is what the real cloud is held to as well.
+func TestContractShared(t *testing.T) {
+	r := start(t)
+	contract.Run(t, contract.Cloud{
+		Service: openstack.Settings{
+			AuthURL: r.url, Username: "magnum", Password: "magnum", ProjectName: "service", Region: "RegionOne", Now: r.clock.Now,
+		},
+		Login: func(_ *testing.T, user string) string { return r.login(user) },
+	})
 }
 
 func userOf(t *testing.T, r *running, cloud *openstack.Cloud, name string) (*openstack.User, openstack.Identity) {

@@ -172,7 +172,11 @@ func (c *Cloud) Exec(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("exec -- which command?")
 	}
-	cmd, err := c.holder().Enter(ctx, args...)
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	cmd, err := c.holder().Enter(ctx, append([]string{"env", "-C", here}, args...)...) // nsenter begins in the root
 	if err != nil {
 		return err
 	}

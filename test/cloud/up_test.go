@@ -60,6 +60,7 @@ func TestCloud(t *testing.T) {
 	if err := c.Status(t.Context()); err != nil {
 		t.Error(err)
 	}
+	c.contract(t)
 	o := &openstackClient{t: t, cloud: c}
 	before := o.everything()
 	o.network()
@@ -83,6 +84,22 @@ func TestCloud(t *testing.T) {
 type writer func([]byte)
 
 func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
+
+// contract runs what Jeroboam relies on, which the simulated cloud is held to as well.
+func (c *Cloud) contract(t *testing.T) {
+	t.Helper()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := c.holder().Enter(t.Context(), "env", "-C", here, "CLOUD="+c.Dir, "OS_CLIENT_CONFIG_FILE="+c.path("clouds.yaml"), "go", "test", "-count=1", "../contract")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the contract: %v: %s", err, out)
+	}
+}
 
 // gone is an error for everything that is left of a cloud.
 func (c *Cloud) gone(t *testing.T, holder int, loops []string) {

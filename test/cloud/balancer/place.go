@@ -36,7 +36,7 @@ func (d *Daemon) plug(ctx context.Context, l *LoadBalancer) error {
 		}
 	}
 	// haproxy keeps out who is not allowed in; Neutron's filter would keep out everybody.
-	_, err := d.Network.Put(ctx, d.Network.ServiceURL("ports", l.VIP.Port), map[string]any{"port": map[string]any{ //nolint:bodyclose // gophercloud reads it to its end
+	_, err := d.Network.Put(ctx, d.Network.ServiceURL("ports", l.VIP.Port), map[string]any{"port": map[string]any{
 		"binding:host_id": d.Host, "admin_state_up": true, "port_security_enabled": false, "security_groups": []string{},
 	}}, &bound, &gophercloud.RequestOpts{OkCodes: []int{200}})
 	if err != nil {
@@ -51,7 +51,7 @@ func (d *Daemon) plug(ctx context.Context, l *LoadBalancer) error {
 		return err
 	}
 	var network struct{ Network struct{ MTU int } }
-	_, err = d.Network.Get(ctx, d.Network.ServiceURL("networks", subnet.NetworkID), &network, nil) //nolint:bodyclose // gophercloud reads it to its end
+	_, err = d.Network.Get(ctx, d.Network.ServiceURL("networks", subnet.NetworkID), &network, nil)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func copyConsole(tty, file string) error {
 			return err
 		}
 		if err != nil {
-			return nil //nolint:nilerr // EIO: the server has gone
+			return nil // EIO: the server has gone
 		}
 	}
 }

@@ -175,7 +175,7 @@ func leave(name string) error {
 			if err == nil && d.IsDir() {
 				dirs = append(dirs, path)
 			}
-			return nil //nolint:nilerr // not there is as good
+			return nil // not there is as good
 		})
 		errs = append(errs, err)
 		slices.Reverse(dirs) // children first
