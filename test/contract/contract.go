@@ -188,8 +188,8 @@ func (s *session) credential(t *testing.T) {
 		t.Errorf("a wrong secret: %v", err)
 	}
 	serverGroups(t, project, "kube-"+id[24:])
-	if left, err := project.DeleteLoadBalancers(ctx, id); left != 0 || err != nil {
-		t.Errorf("a cluster without load balancers: %d, %v", left, err)
+	if left, err := project.DeleteLoadBalancers(ctx, id); len(left) != 0 || err != nil {
+		t.Errorf("a cluster without load balancers: %v, %v", left, err)
 	}
 	if types, err := project.VolumeTypes(ctx); err != nil || len(types) == 0 {
 		t.Errorf("volume types with the credential: %v, %v", types, err)
