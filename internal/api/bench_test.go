@@ -87,3 +87,16 @@ func BenchmarkListClustersDetail100of1000(b *testing.B) {
 func BenchmarkGetCluster(b *testing.B) {
 	thousand(b).bench(b, "/v1/clusters/018f3c1e-0000-7000-8000-000000000500")
 }
+
+// BenchmarkListTemplates: templates are written by the table of their fields.
+func BenchmarkListTemplates(b *testing.B) {
+	s := thousand(b)
+	s.clusters = nil
+	s.template(b)
+	for i := range 99 {
+		more := *s.templates[0]
+		more.ID, more.UUID = int64(i+2), fmt.Sprintf("018f3c1e-0000-7000-8000-%012d", i)
+		s.templates = append(s.templates, &more)
+	}
+	s.bench(b, "/v1/clustertemplates")
+}

@@ -24,6 +24,7 @@ type world struct {
 	templates []*magnum.ClusterTemplate
 	quotas    []*magnum.Quota
 	services  []magnum.Service
+	events    []magnum.Event
 	cas       map[string][2][]byte // by cluster UUID
 	clouds    map[string]string    // clouds.yaml by cluster UUID
 	takenBack map[string]string    // whose credential, by cluster UUID
@@ -333,6 +334,13 @@ func (w *world) DeleteQuota(ctx context.Context, g policy.Grant, project, resour
 	defer w.mu.Unlock()
 	w.quotas = slices.DeleteFunc(slices.Clone(w.quotas), func(x *magnum.Quota) bool { return x == q })
 	return nil
+}
+
+func (w *world) Events(ctx context.Context, g policy.Grant, id string) ([]magnum.Event, error) {
+	if _, err := w.Cluster(ctx, g, id); err != nil {
+		return nil, err
+	}
+	return w.events, nil
 }
 
 func (w *world) Services(context.Context, policy.Grant) ([]magnum.Service, error) {

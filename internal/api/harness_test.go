@@ -166,7 +166,7 @@ func newService(tb testing.TB, change ...func(*api.Options)) *service {
 	}
 	s := &service{world: w, log: &bytes.Buffer{}, metrics: prometheus.NewRegistry()}
 	o := api.Options{
-		Clusters: w, NodeGroups: w, Templates: w, Quotas: w, Secrets: w, Services: w, Tokens: w, Credentials: w, Projects: w,
+		Clusters: w, NodeGroups: w, Templates: w, Quotas: w, Secrets: w, Services: w, Events: w, Tokens: w, Credentials: w, Projects: w,
 		CloudFor: func(string, openstack.Identity) api.Cloud { return tenant{w} },
 		Policy:   enforcer, Logger: slog.New(slog.NewJSONHandler(s.log, nil)), Metrics: s.metrics,
 		Now: func() time.Time { return w.now }, Rand: rand.NewPCG(1, 2),

@@ -94,10 +94,11 @@ func (s *server) versionDocument(_ context.Context, c *call) (answer, error) {
 		`"type":"text/html"}],`)
 	for _, name := range []string{
 		"clustertemplates", "clusters", "quotas", "certificates", "mservices", "stats", "federations", "nodegroups", "credentials",
+		"events", // Jeroboam's own
 	} {
 		path := name + "/"
-		if name == "nodegroups" {
-			path = "clusters/{cluster_id}/nodegroups" // literally, for clients to fill in
+		if name == "nodegroups" || name == "events" {
+			path = "clusters/{cluster_id}/" + name // literally, for clients to fill in
 		}
 		o.key(name)
 		o.raw(`[{"href":`)

@@ -27,6 +27,7 @@ type Options struct {
 	Quotas     QuotaStore
 	Secrets    SecretStore
 	Services   ServiceStore
+	Events     EventStore
 
 	Tokens      TokenValidator
 	CloudFor    func(token string, id openstack.Identity) Cloud // a client that acts with the caller's own token

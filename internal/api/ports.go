@@ -84,6 +84,12 @@ type ServiceStore interface {
 	Services(ctx context.Context, g policy.Grant) ([]magnum.Service, error)
 }
 
+// EventStore tells what happened.
+type EventStore interface {
+	// Events returns what happened to a cluster and its node groups, oldest first.
+	Events(ctx context.Context, g policy.Grant, clusterUUID string) ([]magnum.Event, error)
+}
+
 // TokenValidator turns a token into who sent it (openstack.ErrUnauthorized, openstack.ErrUnavailable).
 type TokenValidator interface {
 	Validate(ctx context.Context, token string) (openstack.Identity, error)

@@ -26,6 +26,7 @@ func (s *server) routes() []route {
 		{"GET", "/v1/clusters/{cluster}", 1, "", s.getCluster},
 		{"PATCH", "/v1/clusters/{cluster}", 1, "rollback", s.patchCluster},
 		{"DELETE", "/v1/clusters/{cluster}", 1, "", s.deleteCluster},
+		{"GET", "/v1/clusters/{cluster}/events", 1, "limit", s.listEvents},
 		{"POST", "/v1/clusters/{cluster}/actions/resize", 7, "", s.resizeCluster},
 		{"POST", "/v1/clusters/{cluster}/actions/upgrade", 7, "", s.upgradeCluster},
 

@@ -19,7 +19,7 @@ type enforcer = *policy.Enforcer
 func (s *serving) api(context.Context) error {
 	admin := s.cloud.Admin()
 	handler := api.New(api.Options{
-		Clusters: s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store,
+		Clusters: s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store, Events: s.store,
 		Tokens:      s.cloud.Validator(),
 		CloudFor:    func(token string, id openstack.Identity) api.Cloud { return s.cloud.ForUser(token, id) },
 		Credentials: credentials{cloud: s.cloud, config: s.Config},

@@ -209,6 +209,17 @@ type Quota struct {
 // QuotaCluster is the one resource that has a quota.
 const QuotaCluster = "Cluster"
 
+// Event is something that happened to a cluster or, when NodeGroup is not empty, to one of its node groups.
+type Event struct {
+	Type      string // Normal or Warning
+	Reason    string // one word
+	Message   string
+	NodeGroup string // its name
+	Count     int
+	FirstSeen time.Time
+	LastSeen  time.Time
+}
+
 // Service is one process that does work for Magnum's API, as "openstack coe service list" shows it.
 type Service struct {
 	ID          int64
