@@ -90,7 +90,12 @@ e2e-backup: build ## a control plane is lost and made anew from a backup: make l
 
 .PHONY: e2e-image
 e2e-image: ## an image of nodes boots in qemu, by BIOS and UEFI, without hardware's help (IMAGE=FILE; Debian's qemu-system-x86, ovmf, mtools)
-	@IMAGE=$$(realpath $${IMAGE:-node.raw}) go test -count=1 -timeout 90m -v ./test/e2e/image $(ARGS)
+	@IMAGE=$$(realpath $${IMAGE:-node.raw}) go test -count=1 -timeout 90m -v -run TestBoots ./test/e2e/image $(ARGS)
+
+.PHONY: e2e-registry
+e2e-registry: build ## a node's containerd pulls all that a workload cluster needs from "bundle serve" (root; BUNDLE=DIR, NODE=FILE of the kind container)
+	@NODE=$$(realpath $${NODE:-node.raw}) BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
+		go test -count=1 -timeout 20m -v -run TestPullsFromBundle ./test/e2e/image
 
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml

@@ -232,7 +232,9 @@ func (b *builder) clean(context.Context) error {
 	for _, pattern := range []string{
 		"etc/ssh/ssh_host_*", "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed",
 		"etc/systemd/system/timers.target.wants/e2scrub*", "etc/systemd/system/default.target.wants/e2scrub*", "etc/hostname", "etc/resolv.conf", "var/lib/containerd/io.containerd.grpc.v1.introspection",
-		"etc/systemd/system/timers.target.wants/apt-daily*", "preload.*", "tmp/*", "run/*", "usr/share/man/*", "usr/share/locale/*", "var/cache/debconf/*-old",
+		"etc/systemd/system/timers.target.wants/apt-daily*",
+		// mount.nfs starts it for the shares that need it; a node does not offer it to its network.
+		"etc/systemd/system/multi-user.target.wants/rpcbind.service", "etc/systemd/system/sockets.target.wants/rpcbind.socket", "preload.*", "tmp/*", "run/*", "usr/share/man/*", "usr/share/locale/*", "var/cache/debconf/*-old",
 	} {
 		found, err := filepath.Glob(filepath.Join(b.root, pattern))
 		if err != nil {
