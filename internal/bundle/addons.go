@@ -51,7 +51,46 @@ func (b *builder) makeAddons(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.placeText(text, IndexFile{Name: addon.CatalogueFile, Kind: "catalogue", Version: "1", Path: addonDir + "/" + addon.CatalogueFile})
+	err = b.placeText(text, IndexFile{Name: addon.CatalogueFile, Kind: "catalogue", Version: "1", Path: addonDir + "/" + addon.CatalogueFile})
+	if err != nil {
+		return err
+	}
+	return b.lock.rendersAll(os.DirFS(b.files(addonDir)))
+}
+
+// rendersAll reads a catalogue as a server does and renders its addons for a cluster with each network driver. A template that the
+// chart lacks, or an image that the lock does not name, is found here and not when the first cluster is made.
+func (l *Lock) rendersAll(files fs.FS) error {
+	catalogue, err := addon.Load(files)
+	if err != nil {
+		return err
+	}
+	kubernetes := ""
+	for _, f := range l.Files {
+		if f.Name == "kubelet" {
+			kubernetes = f.Version
+		}
+	}
+	if kubernetes == "" {
+		return nil // a lock without nodes
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(catalogue.Entries(), func(e addon.Entry) bool { return e.Name == name })
+	}
+	var problems []error
+	for _, driver := range []string{addon.Calico, addon.Cilium} {
+		for _, r := range catalogue.Releases(addon.Cluster{
+			UUID: "00000000-0000-0000-0000-000000000000", Stack: "kube-abc12", NetworkDriver: driver, Kubernetes: kubernetes, Masters: 1,
+			Cloud: addon.Cloud{
+				AuthURL: "https://keystone.invalid/v3", Region: "RegionOne", LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "fast"}},
+			},
+		}) {
+			if r.Problem != "" && has(r.Name) {
+				problems = append(problems, fmt.Errorf("%s for Kubernetes %s: %s", r.Name, kubernetes, r.Problem))
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // unknownAddons refuses values that would have no effect.
@@ -283,7 +322,6 @@ func Catalogue(ctx context.Context, o Options) (*Index, error) {
 	o.Dir, o.FromSource = work, true
 	b := &builder{Options: o, lock: lock, text: text, digests: map[string]string{}}
 	b.chosen = lock.chosenGroups(lock.groups(), o.Without)
-	b.lock.Files, b.lock.Images, b.lock.Manifests = nil, lock.Images, nil
 	for _, step := range []func(context.Context) error{b.makeAddons, b.record} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("catalogue: %w", err)

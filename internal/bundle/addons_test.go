@@ -197,6 +197,27 @@ func TestCatalogueRefuses(t *testing.T) {
 	}
 }
 
+// TestCatalogueIsRendered: what a server could not render, or has images that no mirror was told of, is found when it is made.
+func TestCatalogueIsRendered(t *testing.T) {
+	for _, c := range []struct{ reason, template, want string }{
+		{"a template that the chart lacks", `kind: {{ include \"of.a.library\" . }}`, "of.a.library"},
+		{"an image that the lock does not name", `{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: \"quay.io/other/image:v1\"}]}}`,
+			"does not name the image quay.io/other/image:v1"},
+		{"all is well", `{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: \"registry.k8s.io/pause:v1.0.0\"}]}}`, ""},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			s := addons(t)
+			text := strings.Replace(s.read(t, s.lock), "files: {templates/_common.tpl:", `files: {templates/a.yaml: "`+c.template+`", templates/_common.tpl:`, 1)
+			text = strings.Replace(text, `"<1.33.0-0"`, `"<1.38.0-0"`, 1)
+			s.write(t, strings.Replace(text, "images:\n", "  - {name: kubelet, version: v1.36.4, path: bin/kubelet, program: hello}\nimages:\n", 1))
+			err := s.catalogue(t, "a", record)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("want %q, have %v", c.want, err)
+			}
+		})
+	}
+}
+
 // TestCatalogueChanged: a chart that comes out different stops everything, and no catalogue is left behind.
 func TestCatalogueChanged(t *testing.T) {
 	s := addons(t)

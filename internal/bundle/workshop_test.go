@@ -34,7 +34,7 @@ func proxy(t *testing.T) string {
 		"charts/hello/values.yaml":      "image: {tag: \"\"}\n",
 		"charts/hello/templates/a.yaml": "kind: ConfigMap\n",
 		"charts/hello/ci/values.yaml":   "a: b\n",
-		"config/addon.yaml":             "kind: Pod\nspec:\n  containers:\n  - name: a\n    image: \"docker.io/staging/hello:v0\"\n",
+		"config/addon.yaml":             "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: a\n    image: \"docker.io/staging/hello:v0\"\n",
 		"config/hello.yaml":             "kind: Deployment\nspec:\n  image: example.test/staging/hello:dev\n  imagePullPolicy: Always\n  args: [\"--topology=${TOPOLOGY:=false}\", \"--port=${PORT:=8080}\"]\n",
 	})
 	publish(t, dir, "greet", map[string]string{
