@@ -26,11 +26,16 @@ import (
 type Options struct {
 	Client        func() (*rest.Config, error) // asked for at start
 	Authority     *pki.Authority               // signs the webhooks' serving certificate
+	Etcd          func() string                // address of etcd, asked for at start
 	WorkloadPorts inmemory.PortRange
 	Scheduler     simmachines.Scheduler // says what becomes of each machine; nil lets all come at once
 	External      bool                  // the infrastructure provider is another process: nothing is in memory
-	Concurrency   int                   // reconciles at a time of each controller; 0 is 20
-	Log           io.Writer             // what goes wrong on connections
+
+	// NodesNeedAddons keeps nodes not Ready until a network and a cloud controller manager were applied to their cluster.
+	NodesNeedAddons bool
+
+	Concurrency int       // reconciles at a time of each controller; 0 is 20
+	Log         io.Writer // what goes wrong on connections
 
 	// RestoreTimeout bounds the wait for the machines of an earlier run; 0 is 30 s.
 	RestoreTimeout time.Duration
@@ -129,10 +134,7 @@ func (c *Controllers) setup(ctx context.Context, cfg *rest.Config) (open chan st
 	hooksOf := coreWebhooks(c.manager, r.clusters)
 	steps := r.steps()
 	if !c.opts.External {
-		if c.infra, err = inmemory.New(ctx, r.secrets, c.opts.WorkloadPorts, c.opts.Log); err != nil {
-			return nil, err
-		}
-		if err := c.infra.Restore(ctx, c.manager.GetAPIReader()); err != nil {
+		if err := c.simulate(ctx, r); err != nil {
 			return nil, err
 		}
 		steps = append(r.inMemorySteps(c.infra, c.opts.Scheduler), steps...)
@@ -144,6 +146,21 @@ func (c *Controllers) setup(ctx context.Context, cfg *rest.Config) (open chan st
 		}
 	}
 	return open, setupWebhooks(c.manager, hooksOf)
+}
+
+// simulate makes the in-memory infrastructure, and brings back what an earlier run had.
+func (c *Controllers) simulate(ctx context.Context, r *reconcilers) (err error) {
+	c.infra, err = inmemory.New(ctx, inmemory.Options{
+		Secrets: r.secrets, Ports: c.opts.WorkloadPorts, Etcd: c.opts.Etcd(), Log: c.opts.Log, NodesNeedAddons: c.opts.NodesNeedAddons,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.infra.Restore(ctx, c.manager.GetAPIReader()); err != nil {
+		return err
+	}
+	c.infra.Act(ctx)
+	return nil
 }
 
 func (c *Controllers) waitRestored(ctx context.Context, ended <-chan error) error {

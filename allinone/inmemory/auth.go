@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	inmemoryserver "sigs.k8s.io/cluster-api/test/infrastructure/inmemory/pkg/server"
+
+	"github.com/jeroboam-cloud/jeroboam/allinone/workload"
 )
 
 // authenticator lets in who shows a client certificate of the cluster whose port the request arrived on: signed by the cluster's
@@ -24,7 +26,8 @@ import (
 //
 // A verdict is kept with the connection and holds as long as the authority's Secret is the same.
 type authenticator struct {
-	next     http.Handler
+	etcd     http.Handler // Cluster API's: etcd, and port forwards to it
+	api      http.Handler // everything else, for a request of [workload.Identify]
 	clusters *inmemoryserver.WorkloadClustersMux
 	secrets  client.Reader
 	now      func() time.Time
@@ -47,11 +50,17 @@ func (a *authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// (In etcd requests it is the member, and the mux finds the cluster by the port as we do.)
 		r.Host = local.String()
 	}
-	if err := a.authenticate(r, local.Port, purpose); err != nil {
+	cluster, err := a.authenticate(r, local.Port, purpose)
+	if err != nil {
 		refuse(w, grpc)
 		return
 	}
-	a.next.ServeHTTP(w, r)
+	if grpc || strings.HasSuffix(r.URL.Path, "/portforward") {
+		a.etcd.ServeHTTP(w, r)
+		return
+	}
+	subject := r.TLS.PeerCertificates[0].Subject
+	a.api.ServeHTTP(w, workload.Identify(r, cluster.String(), subject.CommonName, subject.Organization...))
 }
 
 // verdicts are what a connection was allowed: the version of the authority's Secret that its certificate was checked against.
@@ -67,18 +76,17 @@ func (a *authenticator) remember(ctx context.Context, _ net.Conn) context.Contex
 	return context.WithValue(ctx, verdictsKey{}, &verdicts{by: map[secret.Purpose]string{}})
 }
 
-func (a *authenticator) authenticate(r *http.Request, port int, purpose secret.Purpose) error {
+func (a *authenticator) authenticate(r *http.Request, port int, purpose secret.Purpose) (cluster types.NamespacedName, err error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return errors.New("no client certificate")
+		return cluster, errors.New("no client certificate")
 	}
-	cluster, err := a.cluster(port)
-	if err != nil {
-		return err
+	if cluster, err = a.cluster(port); err != nil {
+		return cluster, err
 	}
 	ca := &corev1.Secret{}
 	key := types.NamespacedName{Namespace: cluster.Namespace, Name: secret.Name(cluster.Name, purpose)}
 	if err := a.secrets.Get(r.Context(), key, ca); err != nil {
-		return fmt.Errorf("read the authority of cluster %s: %w", cluster, err)
+		return cluster, fmt.Errorf("read the authority of cluster %s: %w", cluster, err)
 	}
 	version := string(ca.UID) + "/" + ca.ResourceVersion
 	known, _ := r.Context().Value(verdictsKey{}).(*verdicts)
@@ -86,16 +94,16 @@ func (a *authenticator) authenticate(r *http.Request, port int, purpose secret.P
 		known.mu.Lock()
 		defer known.mu.Unlock()
 		if known.by[purpose] == version {
-			return nil
+			return cluster, nil
 		}
 	}
 	if err := verify(r.TLS.PeerCertificates, ca.Data[secret.TLSCrtDataName], a.now()); err != nil {
-		return err
+		return cluster, err
 	}
 	if known != nil {
 		known.by[purpose] = version
 	}
-	return nil
+	return cluster, nil
 }
 
 func verify(chain []*x509.Certificate, authority []byte, now time.Time) error {
@@ -111,15 +119,6 @@ func verify(chain []*x509.Certificate, authority []byte, now time.Time) error {
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	return err
-}
-
-// served is the cluster whose port a request arrived on.
-func (a *authenticator) served(r *http.Request) (types.NamespacedName, error) {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	if !ok {
-		return types.NamespacedName{}, errors.New("not a TCP connection")
-	}
-	return a.cluster(local.Port)
 }
 
 // cluster finds the cluster that is served on a port. The mux calls them namespace/name.

@@ -1,19 +1,23 @@
 // Package inmemory is where the simulated machines live: Cluster API's in-memory infrastructure with what a service on a real
 // laptop needs on top.
 //
-//	who may connect   loopback peers with a client certificate of that very cluster (auth.go, mux.go)
-//	what they see     nodes as a table, as kubectl asks for (tables.go)
-//	which port        chosen when a cluster is created, kept for its life, never one that someone else uses (ports.go)
-//	after a restart   everything that was there is there again before any other controller looks (restore.go)
+//	what clusters are  Kubernetes' own API server (package workload) in place of the provider's, and what acts in it (package
+//	                   simkube); the provider writes into it what kubeadm and kubelets would (manager.go, kubeadm.go)
+//	who may connect    loopback peers with a client certificate of that very cluster (auth.go, mux.go)
+//	which port         chosen when a cluster is created, kept for its life, never one that someone else uses (ports.go)
+//	after a restart    everything that was there is there again before any other controller looks (restore.go)
 //
-// Workload clusters are served by one process on one port each. What tenants put into them lives in memory and ends with the
-// process; what Cluster API put there (nodes, control plane pods, kubeadm's objects) comes back.
+// Workload clusters are served by one process on one port each. What is in them is kept in etcd; machines of the cloud are kept
+// in memory, and made again from Cluster API's objects.
 package inmemory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,10 +31,25 @@ import (
 	cloudv1 "sigs.k8s.io/cluster-api/test/infrastructure/inmemory/pkg/cloud/api/v1alpha1"
 	inmemoryruntime "sigs.k8s.io/cluster-api/test/infrastructure/inmemory/pkg/runtime"
 	inmemoryserver "sigs.k8s.io/cluster-api/test/infrastructure/inmemory/pkg/server"
+
+	"github.com/jeroboam-cloud/jeroboam/allinone/simkube"
+	"github.com/jeroboam-cloud/jeroboam/allinone/workload"
 )
 
 // host is where workload clusters are served.
 const host = "127.0.0.1"
+
+// Options describe a simulation.
+type Options struct {
+	Secrets client.Reader // authorities of clusters
+	Ports   PortRange
+	Etcd    string    // address of the etcd that keeps what is in clusters
+	Log     io.Writer // what goes wrong on connections
+
+	// NodesNeedAddons keeps nodes as kubeadm leaves them, not Ready and tainted, until a network and a cloud controller manager were
+	// applied to their cluster.
+	NodesNeedAddons bool
+}
 
 // Infrastructure is the running simulation.
 type Infrastructure struct {
@@ -38,13 +57,16 @@ type Infrastructure struct {
 	Mux     *inmemoryserver.WorkloadClustersMux
 	Ports   *Ports
 
-	servers  servers
-	restored []machine
+	server     *workload.Server
+	simulation *simkube.Simulation
+	stop       context.CancelFunc
+	acting     sync.WaitGroup
+	servers    servers
+	restored   []machine
 }
 
-// New starts the simulation, empty. ctx is its life. secrets are read to find the authorities of clusters; what goes wrong on
-// connections goes to log.
-func New(ctx context.Context, secrets client.Reader, ports PortRange, log io.Writer) (*Infrastructure, error) {
+// New starts the simulation. ctx is its life.
+func New(ctx context.Context, o Options) (*Infrastructure, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		cloudv1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, rbacv1.AddToScheme,
@@ -54,16 +76,40 @@ func New(ctx context.Context, secrets client.Reader, ports PortRange, log io.Wri
 			return nil, fmt.Errorf("make a scheme: %w", err)
 		}
 	}
-	manager := inmemoryruntime.NewManager(scheme)
-	if err := manager.Start(ctx); err != nil {
+	machines := inmemoryruntime.NewManager(scheme)
+	if err := machines.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start the in-memory cloud: %w", err)
 	}
-	mux, servers, err := newMux(manager, ports, secrets, log)
+	log := slog.New(slog.NewTextHandler(o.Log, nil))
+	i := &Infrastructure{Ports: NewPorts(o.Ports), simulation: simkube.New(o.NodesNeedAddons, log)}
+	var m *manager
+	server, err := workload.New(workload.Options{
+		Etcd: o.Etcd, Changed: i.simulation.Changed,
+		Version: func(ctx context.Context, cluster string) string { return m.version(ctx, cluster) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Infrastructure{Manager: manager, Mux: mux, Ports: NewPorts(ports), servers: servers}, nil
+	m = newManager(machines, server, i.simulation, log)
+	i.server, i.Manager = server, m
+	if i.Mux, i.servers, err = newMux(m, server, o); err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	return i, nil
+}
+
+// Act lets the clusters' controllers, schedulers and kubelets act until ctx or the simulation ends. It is called once.
+func (i *Infrastructure) Act(ctx context.Context) {
+	ctx, i.stop = context.WithCancel(ctx)
+	i.acting.Go(func() { i.simulation.Run(ctx, i.server) })
 }
 
 // Close ends all workload API servers at once.
-func (i *Infrastructure) Close() error { return i.servers.workload.Close() }
+func (i *Infrastructure) Close() error {
+	err := i.servers.workload.Close()
+	if i.stop != nil {
+		i.stop()
+		i.acting.Wait()
+	}
+	return errors.Join(err, i.server.Close())
+}

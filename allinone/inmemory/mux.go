@@ -3,14 +3,11 @@ package inmemory
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"net/http"
 	"reflect"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	inmemoryruntime "sigs.k8s.io/cluster-api/test/infrastructure/inmemory/pkg/runtime"
 	inmemoryserver "sigs.k8s.io/cluster-api/test/infrastructure/inmemory/pkg/server"
@@ -22,8 +19,10 @@ type servers struct{ workload, debug *http.Server }
 // newMux makes Cluster API's mux and closes what it leaves open: it listens on all interfaces, serves whoever comes, and has a
 // debug server that shows every cluster's objects. It has no options for these, so its servers are changed before they serve;
 // docs/decisions/0005 weighs that.
-func newMux(manager inmemoryruntime.Manager, ports PortRange, secrets client.Reader, logTo io.Writer) (*inmemoryserver.WorkloadClustersMux, servers, error) {
-	mux, err := inmemoryserver.NewWorkloadClustersMux(manager, host, inmemoryserver.CustomPorts{MinPort: ports.Min, MaxPort: ports.Max})
+//
+// Of what it serves, etcd and the way to it through the API server remain; all else is server's.
+func newMux(manager inmemoryruntime.Manager, server http.Handler, o Options) (*inmemoryserver.WorkloadClustersMux, servers, error) {
+	mux, err := inmemoryserver.NewWorkloadClustersMux(manager, host, inmemoryserver.CustomPorts{MinPort: o.Ports.Min, MaxPort: o.Ports.Max})
 	if err != nil {
 		return nil, servers{}, fmt.Errorf("make the workload API servers: %w", err)
 	}
@@ -34,10 +33,8 @@ func newMux(manager inmemoryruntime.Manager, ports PortRange, secrets client.Rea
 	if err := s.debug.Close(); err != nil {
 		return nil, servers{}, fmt.Errorf("close the debug server: %w", err)
 	}
-	a := &authenticator{clusters: mux, secrets: secrets, now: time.Now}
-	a.next = &nodeTables{next: s.workload.Handler, served: a.served, manager: manager, now: time.Now}
-	guard(s.workload, a)
-	s.workload.ErrorLog = log.New(logTo, "workload API server: ", log.LstdFlags)
+	guard(s.workload, &authenticator{clusters: mux, secrets: o.Secrets, now: time.Now, etcd: s.workload.Handler, api: server})
+	s.workload.ErrorLog = log.New(o.Log, "workload API server: ", log.LstdFlags)
 	return mux, s, nil
 }
 

@@ -29,8 +29,9 @@ type machine struct {
 // Restore brings back what must be there before any controller runs, from the management cluster's objects: the port of every
 // cluster, its resource group and listener, and its etcd members.
 //
-// The members are made here, and not by the provider's reconciler like the rest, because that one reads the members there are
-// and then adds one; for three machines at once after a restart, each would found an etcd cluster of its own.
+// What is in the clusters was kept, so that members are there unless an older version made them, which kept nothing. Then they are
+// made here, and not by the provider's reconciler, because that one reads the members there are and then adds one; for three machines
+// at once after a restart, each would found an etcd cluster of its own.
 //
 // The rest comes when the DevMachines are reconciled. Until Restored says so, nobody else may look: a health check that finds
 // an API server without a machine's node has the machine replaced.
@@ -45,6 +46,9 @@ func (i *Infrastructure) Restore(ctx context.Context, c client.Reader) error {
 	}
 	paused, err := pausedClusters(ctx, c)
 	if err != nil {
+		return err
+	}
+	if err := i.sweep(ctx, clusters.Items); err != nil {
 		return err
 	}
 	for n := range clusters.Items {
@@ -62,6 +66,33 @@ func (i *Infrastructure) Restore(ctx context.Context, c client.Reader) error {
 		}
 	}
 	return nil
+}
+
+// sweep drops what is left of clusters that are gone: their end was cut short.
+func (i *Infrastructure) sweep(ctx context.Context, clusters []infrav1.DevCluster) error {
+	left, err := i.server.Clusters(ctx)
+	if err != nil {
+		return err
+	}
+	for n := range clusters {
+		left = slices.DeleteFunc(left, func(name string) bool { return name == clusterName(&clusters[n]) })
+	}
+	for _, name := range left {
+		if err := i.server.Drop(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clusterName is what the mux calls the cluster of a DevCluster; empty if it has none yet.
+func clusterName(c *infrav1.DevCluster) string {
+	for _, owner := range c.OwnerReferences {
+		if owner.Kind == "Cluster" {
+			return c.Namespace + "/" + owner.Name
+		}
+	}
+	return ""
 }
 
 func pausedClusters(ctx context.Context, c client.Reader) (map[types.NamespacedName]bool, error) {
@@ -82,18 +113,16 @@ func (i *Infrastructure) restoreCluster(c *infrav1.DevCluster) error {
 		return nil
 	}
 	i.Ports.Reserve(port)
-	for _, owner := range c.OwnerReferences {
-		if owner.Kind != "Cluster" {
-			continue
-		}
-		name := c.Namespace + "/" + owner.Name
-		i.Manager.AddResourceGroup(name)
-		if _, err := i.Mux.InitWorkloadClusterListener(name, port); err != nil {
-			return fmt.Errorf("restore the port of cluster %s: %w", name, err)
-		}
-		if err := i.Mux.RegisterResourceGroup(name, name); err != nil {
-			return fmt.Errorf("restore the resources of cluster %s: %w", name, err)
-		}
+	name := clusterName(c)
+	if name == "" {
+		return nil
+	}
+	i.Manager.AddResourceGroup(name)
+	if _, err := i.Mux.InitWorkloadClusterListener(name, port); err != nil {
+		return fmt.Errorf("restore the port of cluster %s: %w", name, err)
+	}
+	if err := i.Mux.RegisterResourceGroup(name, name); err != nil {
+		return fmt.Errorf("restore the resources of cluster %s: %w", name, err)
 	}
 	return nil
 }
@@ -122,6 +151,9 @@ func (i *Infrastructure) addEtcdMember(ctx context.Context, cluster, machine str
 	members := &corev1.PodList{}
 	if err := c.List(ctx, members, client.InNamespace(metav1.NamespaceSystem), client.MatchingLabels(labels)); err != nil {
 		return fmt.Errorf("list the etcd members: %w", err)
+	}
+	if slices.ContainsFunc(members.Items, func(p corev1.Pod) bool { return p.Name == "etcd-"+machine }) {
+		return nil
 	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "etcd-" + machine, Labels: labels, Annotations: map[string]string{

@@ -42,6 +42,8 @@ type Options struct {
 	WorkloadPorts inmemory.PortRange
 	Scheduler     simmachines.Scheduler
 
+	NodesNeedAddons bool // nodes are not Ready until a network and a cloud controller manager were applied to their cluster
+
 	APIServerArgs []string
 	Concurrency   int
 }
@@ -64,7 +66,7 @@ func New(o Options) (*Cluster, error) {
 	c.etcd = &etcd.Server{Dir: o.Dir.Path("etcd"), Log: o.Log}
 	c.api = &apiserver.Server{Dir: o.Dir.Path("apiserver"), Endpoint: c.etcd.Endpoint, Port: o.APIPort, Authority: authority, ExtraArgs: o.APIServerArgs}
 	c.capi = clusterapi.New(clusterapi.Options{
-		Client: c.identity("cluster-api"), Authority: authority, External: o.OpenStack != nil,
+		Client: c.identity("cluster-api"), Authority: authority, External: o.OpenStack != nil, Etcd: c.etcd.Endpoint, NodesNeedAddons: o.NodesNeedAddons,
 		WorkloadPorts: o.WorkloadPorts, Scheduler: o.Scheduler, Concurrency: o.Concurrency, Log: o.Log,
 	})
 	if p := o.OpenStack; p != nil {

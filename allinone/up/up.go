@@ -42,6 +42,7 @@ type Command struct {
 	AdminPort             int                `default:"9512" help:"Port of /metrics, /healthz and /readyz."`
 	WorkloadPorts         inmemory.PortRange `default:"20000-29999" help:"Ports for the API servers of simulated workload clusters."`
 	Simcloud              string             `type:"existingfile" placeholder:"FILE" xor:"cloud" help:"What the simulated cloud holds (docs/simcloud.md)."`
+	NodesNeedAddons       bool               `help:"Nodes of simulated workload clusters are not Ready until a network and a cloud controller manager were applied to them."`
 	InfrastructureDelay   time.Duration      `default:"0s" help:"How long a simulated machine takes to come, for demonstrations."`
 	FirstCluster          bool               `default:"true" negatable:"" help:"Make a first cluster."`
 	ExitAfterFirstCluster bool               `help:"End, with status 0, when the first cluster is complete."`
@@ -131,7 +132,7 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 func (a *allinone) steps() (steps []lifecycle.Step, err error) {
 	o := management.Options{
 		Dir: a.dir, APIPort: a.ManagementPort, Kubeconfig: filepath.Join(a.StateDir, "management.kubeconfig"), Log: a.logFile,
-		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Concurrency: a.Concurrency,
+		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Concurrency: a.Concurrency, NodesNeedAddons: a.NodesNeedAddons,
 	}
 	a.ground.management(&o)
 	if a.cluster, err = management.New(o); err != nil {

@@ -49,6 +49,7 @@ func newCustomResources(s *Server, models map[string]*spec.Schema) (*customResou
 type definitions struct {
 	byName map[string]*definition
 	id     string // all that they say
+	ending []string
 }
 
 // definition is a custom resource definition as any cluster may have it.
@@ -129,6 +130,9 @@ func (c *customResources) intern(list *apiextensions.CustomResourceDefinitionLis
 			}
 		}
 		set.byName[crd.Name] = c.known[key]
+		if list.Items[i].DeletionTimestamp != nil {
+			set.ending = append(set.ending, crd.Name)
+		}
 	}
 	set.id = hex.EncodeToString(all.Sum(nil))
 	return set, nil

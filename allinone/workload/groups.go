@@ -110,13 +110,13 @@ type registries struct {
 
 	namespaces rest.Getter
 	crds       *customresourcedefinition.REST
-	all        map[schema.GroupResource]rest.StandardStorage
+	groups     []string // that are served
 }
 
 func newRegistries(b *backend) *registries {
 	enabled := controlplane.DefaultAPIResourceConfigSource()
 	return &registries{
-		backend: b, enabled: enabled, all: map[schema.GroupResource]rest.StandardStorage{},
+		backend: b, enabled: enabled,
 		encoding: serverstorage.NewDefaultStorageFactory(storagebackend.Config{}, "application/vnd.kubernetes.protobuf", legacyscheme.Codecs,
 			serverstorage.NewDefaultResourceEncodingConfig(legacyscheme.Scheme), enabled, nil),
 	}
@@ -174,20 +174,9 @@ func (r *registries) install(s *genericapiserver.GenericAPIServer) (*genericapis
 		return nil, fmt.Errorf("custom resource definitions: %w", err)
 	}
 	for _, g := range append(groups, core, &services, custom) {
-		r.remember(g)
+		r.groups = append(r.groups, g.PrioritizedVersions[0].Group)
 	}
 	return custom, nil
-}
-
-// remember keeps the registries for who deletes all of a namespace.
-func (r *registries) remember(g *genericapiserver.APIGroupInfo) {
-	for _, version := range g.VersionedResourcesStorageMap {
-		for name, s := range version {
-			if s, ok := s.(rest.StandardStorage); ok {
-				r.all[schema.GroupResource{Group: g.PrioritizedVersions[0].Group, Resource: name}] = s
-			}
-		}
-	}
 }
 
 // withVersion enables one more API version.

@@ -93,6 +93,15 @@ func (s *Server) Drop(ctx context.Context, cluster string) error {
 	return s.backend.drop(ctx, cluster)
 }
 
+// EndingDefinitions are a cluster's custom resource definitions that are being deleted.
+func (s *Server) EndingDefinitions(ctx context.Context, cluster string) ([]string, error) {
+	set, err := s.custom.of(WithCluster(ctx, cluster))
+	if err != nil {
+		return nil, err
+	}
+	return set.ending, nil
+}
+
 // changed is told of every write.
 func (s *Server) changed(cluster string, resource schema.GroupResource) {
 	if resource == (schema.GroupResource{Group: apiextensions.GroupName, Resource: "customresourcedefinitions"}) {
@@ -130,11 +139,8 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
-	for resource := range s.registries.all {
-		s.native[resource.Group] = true
-	}
-	for _, group := range []string{"authentication.k8s.io", "authorization.k8s.io"} { // nothing is stored in them
-		s.native[group] = true
+	for _, name := range s.registries.groups {
+		s.native[name] = true
 	}
 	if s.custom, err = newCustomResources(s, group.StaticOpenAPISpec); err != nil {
 		return err
