@@ -1,7 +1,6 @@
 package inmemory
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -21,6 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/jeroboam-cloud/jeroboam/allinone/etcd"
 )
 
 // authority is a cluster's certificate authority, and a client certificate of it.
@@ -65,11 +66,28 @@ func (a authority) secret(name string) *corev1.Secret {
 
 func newInfrastructure(t *testing.T, secrets client.Reader, ports PortRange) *Infrastructure {
 	t.Helper()
-	i, err := New(t.Context(), secrets, ports, &bytes.Buffer{})
+	return startInfrastructure(t, Options{Secrets: secrets, Ports: ports, Etcd: startEtcd(t)})
+}
+
+func startEtcd(t *testing.T) (endpoint string) {
+	t.Helper()
+	e := &etcd.Server{Dir: t.TempDir(), Log: io.Discard}
+	if err := e.Start(t.Context(), func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Stop(context.Background()) })
+	return e.Endpoint()
+}
+
+func startInfrastructure(t *testing.T, o Options) *Infrastructure {
+	t.Helper()
+	o.Log = t.Output()
+	i, err := New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = i.Close() })
+	i.Act(context.Background())
 	return i
 }
 

@@ -42,6 +42,8 @@ func (s *Server) route(native http.Handler) http.Handler {
 			s.serveCustom(w, r, info)
 		case !info.IsResourceRequest && (r.URL.Path == "/apis" || strings.HasPrefix(r.URL.Path, "/apis/")):
 			s.serveDiscovery(native, w, r)
+		case strings.HasPrefix(r.URL.Path, "/openapi/"):
+			s.models.serve(native, w, r)
 		case info.Path == "/version":
 			s.serveVersion(w, r)
 		case info.Path == "/healthz" || info.Path == "/livez" || info.Path == "/readyz":

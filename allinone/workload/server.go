@@ -23,7 +23,6 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
-	apiextensionsopenapi "k8s.io/apiextensions-apiserver/pkg/generated/openapi"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -34,11 +33,8 @@ import (
 	policyclient "k8s.io/client-go/kubernetes/typed/policy/v1"
 	"k8s.io/client-go/rest"
 	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
-	aggregatoropenapi "k8s.io/kube-aggregator/pkg/generated/openapi"
-	openapicommon "k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/capabilities"
-	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 )
 
 // Options say what a server serves.
@@ -57,6 +53,7 @@ type Server struct {
 	registries *registries
 	generic    *genericapiserver.GenericAPIServer
 	custom     *customResources
+	models     *openAPI
 	native     map[string]bool // API groups that every cluster has
 }
 
@@ -124,9 +121,10 @@ func (s *Server) build() error {
 	c.MergedResourceConfig = s.registries.enabled
 	c.EnableProfiling, c.EnableMetrics = false, false
 	c.StorageObjectCountTracker = nil
-	// kubectl asks for the models of the third version only, which are made when they are asked for.
-	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(models, openapinamer.NewDefinitionNamer(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme))
-	c.OpenAPIV3Config.Info.Title = "Kubernetes"
+	names := openapinamer.NewDefinitionNamer(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
+	c.OpenAPIConfig, c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIConfig(models, names), genericapiserver.DefaultOpenAPIV3Config(models, names)
+	c.OpenAPIConfig.Info.Title, c.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
+	c.SkipOpenAPIInstallation = true // see models.go
 	c.Authorization.Authorizer = authorizerfactory.NewAlwaysAllowAuthorizer()
 	c.AdmissionControl = namespaceLifecycle{s.registries}
 	c.BuildHandlerChainFunc = s.chain
@@ -145,20 +143,9 @@ func (s *Server) build() error {
 	if s.custom, err = newCustomResources(s, group.StaticOpenAPISpec); err != nil {
 		return err
 	}
+	s.models = &openAPI{server: s.generic, v2: c.OpenAPIConfig, v3: c.OpenAPIV3Config}
 	s.generic.PrepareRun()
 	return nil
-}
-
-func models(ref openapicommon.ReferenceCallback) map[string]openapicommon.OpenAPIDefinition {
-	all := generatedopenapi.GetOpenAPIDefinitions(ref)
-	for _, more := range []openapicommon.GetOpenAPIDefinitions{apiextensionsopenapi.GetOpenAPIDefinitions, aggregatoropenapi.GetOpenAPIDefinitions} {
-		for name, d := range more(ref) {
-			if _, ok := all[name]; !ok {
-				all[name] = d
-			}
-		}
-	}
-	return all
 }
 
 // versionOf is what /version answers for a cluster.
