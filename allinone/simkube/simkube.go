@@ -51,7 +51,7 @@ type Simulation struct {
 }
 
 // settle is how long a change waits for others. An addon is dozens of objects in a row, and a pass looks at all of them.
-const settle = 20 * time.Millisecond
+const settle = 50 * time.Millisecond
 
 // workers is how many clusters are looked at at the same time.
 const workers = 2
