@@ -3,6 +3,7 @@ package emulator
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -75,6 +76,9 @@ const most = 4 << 20
 
 func copyConsole(tty, file string) error {
 	in, err := os.OpenFile(tty, os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // the server has gone, its description not yet
+	}
 	if err != nil {
 		return err
 	}
