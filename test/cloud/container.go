@@ -35,13 +35,13 @@ func masked() []string {
 }
 
 // uwsgiRecipe is what is changed in Debian's uwsgi files: few processes, and one thread where there is eventlet
-// (greenlet.error: cannot switch to a different thread). Keystone's plugin ends it where the kernel has no AppArmor. uwsgi
+// (greenlet.error: cannot switch to a different thread, or a worker that never answers again: Placement's). Keystone's plugin ends it where the kernel has no AppArmor. uwsgi
 // closes a connection after every answer; it has to say so, or clients send the next request into it and read an EOF.
-const uwsgiRecipe = "2"
+const uwsgiRecipe = "3"
 
 func uwsgi(service, text string) string {
 	threads := "1"
-	if service == "keystone" || service == "placement" {
+	if service == "keystone" {
 		threads = "4"
 	}
 	for key, value := range map[string]string{"processes": "2", "threads": threads} {
