@@ -110,7 +110,9 @@ func (h Holder) Enter(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	if pid == 0 {
 		return nil, errors.New(h.Gone)
 	}
-	return exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-m", "-n", "--"}, args...)...), nil
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-m", "-n", "--"}, args...)...)
+	cmd.WaitDelay = 5 * time.Second // what it started in a container may hold its output open after it was killed
+	return cmd, nil
 }
 
 // Run runs a command inside the namespaces and puts what it said into the error.
