@@ -5,7 +5,7 @@
 // Which versions there are is data. A catalogue is a directory with one Helm chart or one file of plain objects for each
 // version of an addon, and catalogue.yaml, which names them with their digests. A bundle carries one. Charts are rendered
 // here, with Helm's own engine and with the version of the cluster they are for, because nearly every label of a cluster is
-// a value of a chart (docs/decisions/0023).
+// a value of a chart (docs/decisions/0026).
 //
 //	catalogue.go  reading a catalogue, choosing an entry for a cluster
 //	cluster.go    what is known of a cluster
