@@ -28,6 +28,14 @@ import (
 //go:embed all:generated
 var generated embed.FS
 
+// Addons is the catalogue of what is installed into workload clusters.
+func Addons() (fs.FS, error) {
+	if _, err := fs.Stat(generated, "generated/addons"); err != nil {
+		return nil, errors.New("this binary was built without the catalogue of addons: run go generate ./manifests in allinone/ and build again")
+	}
+	return fs.Sub(generated, "generated/addons")
+}
+
 // Set is what a management cluster gets.
 type Set struct {
 	CRDs       []*apiextensionsv1.CustomResourceDefinition

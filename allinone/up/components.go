@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/allinone/management"
+	"github.com/jeroboam-cloud/jeroboam/allinone/manifests"
 	"github.com/jeroboam-cloud/jeroboam/internal/cli"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
@@ -61,9 +62,9 @@ func (j *jeroboam) Start(ctx context.Context, died func(error)) error {
 	if err := management.AwaitRoles(ctx, records); err != nil {
 		return err
 	}
-	var addons fs.FS
-	if a.AddonCatalogue != "" {
-		addons = os.DirFS(a.AddonCatalogue)
+	addons, err := a.catalogue()
+	if err != nil {
+		return err
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ready, ended := make(chan struct{}), make(chan error, 1)
@@ -87,6 +88,17 @@ func (j *jeroboam) Start(ctx context.Context, died func(error)) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// catalogue is what is installed into clusters: the directory that was named, else what this program has with it.
+func (a *allinone) catalogue() (fs.FS, error) {
+	switch {
+	case a.AddonCatalogue != "":
+		return os.DirFS(a.AddonCatalogue), nil
+	case a.Addons:
+		return manifests.Addons()
+	}
+	return nil, nil
 }
 
 // Stop implements lifecycle.Component.

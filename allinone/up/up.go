@@ -42,7 +42,7 @@ type Command struct {
 	AdminPort             int                `default:"9512" help:"Port of /metrics, /healthz and /readyz."`
 	WorkloadPorts         inmemory.PortRange `default:"20000-29999" help:"Ports for the API servers of simulated workload clusters."`
 	Simcloud              string             `type:"existingfile" placeholder:"FILE" xor:"cloud" help:"What the simulated cloud holds (docs/simcloud.md)."`
-	NodesNeedAddons       bool               `help:"Nodes of simulated workload clusters are not Ready until a network and a cloud controller manager were applied to them."`
+	Addons                bool               `default:"true" negatable:"" help:"Install addons into clusters. Without them simulated nodes are Ready by themselves, and real ones never."`
 	InfrastructureDelay   time.Duration      `default:"0s" help:"How long a simulated machine takes to come, for demonstrations."`
 	FirstCluster          bool               `default:"true" negatable:"" help:"Make a first cluster."`
 	ExitAfterFirstCluster bool               `help:"End, with status 0, when the first cluster is complete."`
@@ -50,7 +50,7 @@ type Command struct {
 	Concurrency           int                `default:"20" help:"Reconciles at a time of each controller."`
 	LogLevel              string             `enum:"debug,info,warn,error" default:"info" help:"How much Jeroboam logs (into allinone.log): debug, info, warn, error."`
 	Output                string             `enum:"text,json" default:"text" help:"Progress as text or as one JSON object a line."`
-	AddonCatalogue        string             `type:"existingdir" placeholder:"DIR" help:"Addon catalogue of a bundle (files/addons): what is installed into clusters."`
+	AddonCatalogue        string             `type:"existingdir" placeholder:"DIR" help:"Addon catalogue of a bundle (files/addons) in place of this program's own."`
 	Debug                 string             `placeholder:"ADDRESS" help:"Serve Go profiles there, for example 127.0.0.1:6060."`
 
 	Real  realFlags  `embed:"" group:"A real OpenStack in place of the simulated one:"`
@@ -132,7 +132,7 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 func (a *allinone) steps() (steps []lifecycle.Step, err error) {
 	o := management.Options{
 		Dir: a.dir, APIPort: a.ManagementPort, Kubeconfig: filepath.Join(a.StateDir, "management.kubeconfig"), Log: a.logFile,
-		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Concurrency: a.Concurrency, NodesNeedAddons: a.NodesNeedAddons,
+		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Concurrency: a.Concurrency, NodesNeedAddons: a.Addons,
 	}
 	a.ground.management(&o)
 	if a.cluster, err = management.New(o); err != nil {

@@ -9,6 +9,8 @@
 //   - machines in Docker.
 //   - of the OpenStack resource controller everything but images, the one kind that the OpenStack provider watches.
 //
+// Beside them goes the catalogue of addons: what Jeroboam installs into workload clusters, as a bundle has it.
+//
 // The OpenStack provider is not linked, so go.mod does not name it: its version and its sum are the bundle's.
 package main
 
@@ -18,11 +20,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
@@ -53,7 +57,23 @@ func run(out, lockFile string) error {
 			return err
 		}
 	}
-	return openStack(out, lockFile)
+	if err := openStack(out, lockFile); err != nil {
+		return err
+	}
+	return addons(filepath.Join(out, "addons"), lockFile)
+}
+
+// addons makes the catalogue of what is installed into workload clusters.
+func addons(out, lockFile string) error {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return fmt.Errorf("find the cache of bundles: %w", err)
+	}
+	_, err = bundle.Catalogue(context.Background(), bundle.Options{
+		LockFile: lockFile, Dir: out, Cache: filepath.Join(cache, "jeroboam", "bundle"), Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	return err
 }
 
 // openStack writes the manifests of what is built from the bundle's lock.
