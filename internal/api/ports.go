@@ -97,16 +97,30 @@ type TokenValidator interface {
 
 // Cloud answers questions with the caller's own token.
 type Cloud interface {
+	CloudMachines
+	CloudNetworks
+	CloudNames
+}
+
+// CloudMachines are what machines are made from.
+type CloudMachines interface {
 	Image(ctx context.Context, nameOrID string) (openstack.Image, error)
 	Flavor(ctx context.Context, nameOrID string) (openstack.Flavor, error)
+	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
+}
+
+// CloudNetworks are what machines are put into.
+type CloudNetworks interface {
 	Network(ctx context.Context, nameOrID string, external bool) (openstack.Network, error)
 	Subnet(ctx context.Context, nameOrID string) (openstack.Subnet, error)
 	Subnets(ctx context.Context, networkID string) ([]openstack.Subnet, error)
-	// Zones, VolumeZones and VolumeTypes list names; openstack.ErrNotFound when the cloud has no such service.
+}
+
+// CloudNames lists what labels may name; openstack.ErrNotFound when the cloud has no such service.
+type CloudNames interface {
 	Zones(ctx context.Context) ([]string, error)
 	VolumeZones(ctx context.Context) ([]string, error)
 	VolumeTypes(ctx context.Context) ([]string, error)
-	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
 }
 
 // Credentials makes the credential that a cluster acts with in its owner's cloud, with the owner's token.
