@@ -55,7 +55,6 @@ func (c *Cloud) upSteps() []machine.Step {
 		{Name: "needed programs", Do: c.checkPrograms},
 		{Name: "root file system in the cache", Do: c.makeRootfs},
 		{Name: "remove what an earlier run left", Do: c.Down},
-		{Name: "room among inotify's instances", Do: func(context.Context) error { return machine.CheckInotify(watches) }},
 		{Name: "directory, namespaces and the bridge", Do: c.makeNamespaces},
 		{Name: "configuration and databases in the cache", Do: c.makeConfigured},
 		{Name: "the cloud's own files", Do: c.makeFiles},
@@ -66,8 +65,9 @@ func (c *Cloud) upSteps() []machine.Step {
 	}
 }
 
-// watches is how many inotify instances the container takes, some servers in it included.
-const watches = 30
+// watches is how many inotify instances the machine has to allow. They are counted for the whole machine, a Kubernetes node takes
+// thirty, and one too few ends some kubelet. The machine's own number is put back by Down.
+const watches = 1024
 
 // withCache does what fills or reads the cache.
 func (c *Cloud) withCache(ctx context.Context, do func(context.Context) error) error {
@@ -124,6 +124,9 @@ func (c *Cloud) makeNamespaces(ctx context.Context) error {
 		return err
 	}
 	if err := c.sysctls().Remember(); err != nil {
+		return err
+	}
+	if err := c.sysctls().Raise("fs/inotify/max_user_instances", watches); err != nil {
 		return err
 	}
 	if err := c.holder().Start(ctx, scratch); err != nil {

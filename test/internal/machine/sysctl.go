@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -63,6 +64,12 @@ func ShieldMounts(root string) []string {
 // shield is trusted, and checked.
 type Sysctls struct{ File string }
 
+// remembered is what stands in the file.
+type remembered struct {
+	Before map[string]string `json:"before"`
+	Raised map[string]string `json:"raised,omitempty"` // on purpose, while the hosts are there
+}
+
 func machineSysctls() map[string]string {
 	values := map[string]string{}
 	for name := range Shield() {
@@ -74,52 +81,87 @@ func machineSysctls() map[string]string {
 }
 
 // Remember writes down what the values are.
-func (s Sysctls) Remember() error {
-	text, err := json.MarshalIndent(machineSysctls(), "", "  ")
+func (s Sysctls) Remember() error { return s.write(remembered{Before: machineSysctls()}) }
+
+func (s Sysctls) write(r remembered) error {
+	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(s.File, text, 0o644)
 }
 
-func (s Sysctls) changed() (map[string]string, error) {
+func (s Sysctls) read() (remembered, error) {
+	var r remembered
 	text, err := os.ReadFile(s.File)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return r, nil
 	}
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	var before map[string]string
-	if err := json.Unmarshal(text, &before); err != nil {
-		return nil, err
-	}
-	changed := map[string]string{}
-	for name, now := range machineSysctls() {
-		if was, ok := before[name]; ok && was != now {
-			changed[name] = was
-		}
-	}
-	return changed, nil
+	return r, json.Unmarshal(text, &r)
 }
 
-// Check is an error when a value is another now.
-func (s Sysctls) Check() error {
-	changed, err := s.changed()
-	if err == nil && len(changed) > 0 {
-		err = fmt.Errorf("the machine's %s was changed: a hole in the shield", strings.Join(slices.Sorted(maps.Keys(changed)), ", "))
-	}
-	return err
-}
-
-// Restore puts back what was changed, and warns of it.
-func (s Sysctls) Restore(warn io.Writer) error {
-	changed, err := s.changed()
+// Raise sets one of the remembered values to at least a number, until Restore. It is written down first.
+func (s Sysctls) Raise(name string, least int) error {
+	r, err := s.read()
 	if err != nil {
 		return err
 	}
-	for name, was := range changed {
-		_, _ = fmt.Fprintf(warn, "%s was changed meanwhile; it is %s again\n", name, was) // a warning
+	now, err := strconv.Atoi(r.Before[name])
+	if err != nil || now >= least {
+		return err
+	}
+	r.Raised = map[string]string{name: strconv.Itoa(least)}
+	if err := s.write(r); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join("/proc/sys", name), []byte(r.Raised[name]), 0)
+}
+
+// differences are values that are others now than they were left.
+func differences(r remembered, now map[string]string) []string {
+	var changed []string
+	for name, value := range now {
+		want, ok := r.Raised[name]
+		if !ok {
+			want, ok = r.Before[name]
+		}
+		if ok && value != want {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// Check is an error when a value was changed by somebody else.
+func (s Sysctls) Check() error {
+	r, err := s.read()
+	if err != nil {
+		return err
+	}
+	if changed := differences(r, machineSysctls()); len(changed) > 0 {
+		return fmt.Errorf("the machine's %s was changed: a hole in the shield", strings.Join(changed, ", "))
+	}
+	return nil
+}
+
+// Restore puts all values back, and warns of those that somebody else has changed.
+func (s Sysctls) Restore(warn io.Writer) error {
+	r, err := s.read()
+	if err != nil {
+		return err
+	}
+	now := machineSysctls()
+	for _, name := range differences(r, now) {
+		_, _ = fmt.Fprintf(warn, "%s was changed meanwhile; it is %s again\n", name, r.Before[name]) // a warning
+	}
+	for name, was := range r.Before {
+		if value, there := now[name]; !there || value == was {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(was), 0); err != nil {
 			return err
 		}
