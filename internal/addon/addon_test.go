@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,11 @@ func TestWhichEntry(t *testing.T) {
 			got := release(t, c.Releases(cluster(is.labels)), addon.Cilium)
 			if is.problem == "" && (got.Version != is.version || got.Problem != "") || is.problem != "" && !strings.Contains(got.Problem, is.problem) {
 				t.Errorf("version %q, problem %q, want %q, %q: %s", got.Version, got.Problem, is.version, is.problem, is.reason)
+			}
+			labels := map[string]string{label.KubeTag: "v1.36.4"}
+			maps.Copy(labels, is.labels)
+			if err := c.Missing(addon.Cilium, labels); (err == nil) != (is.problem == "") || err != nil && !strings.Contains(err.Error(), is.problem) {
+				t.Errorf("before it is made: %v, want %q: %s", err, is.problem, is.reason)
 			}
 		})
 	}

@@ -107,11 +107,38 @@ func (c *Catalogue) Releases(cluster Cluster) []Release {
 	return out
 }
 
-func (c *Catalogue) fill(r *Release, d definition, cluster Cluster) {
-	tag := ""
-	if d.tag != "" && cluster.Labels.Has(d.tag) {
-		tag = cluster.Labels.String(d.tag)
+// Missing tells what the catalogue lacks for clusters with a network driver and labels: what such a cluster is not usable without, and
+// what its labels ask for by version. It is cheap: nothing is rendered.
+func (c *Catalogue) Missing(networkDriver string, labels map[string]string) error {
+	values := label.Of(labels)
+	if networkDriver == "" {
+		networkDriver = Calico // Magnum's default
 	}
+	cluster := Cluster{Labels: values, NetworkDriver: networkDriver, Kubernetes: values.KubeTag(), Cloud: Cloud{Volumes: true}}
+	excluded := values.CSV(label.AddonsExcluded)
+	var problems []error
+	for _, d := range definitions() {
+		if d.skip != nil && d.skip(cluster) != "" || slices.Contains(excluded, d.name) {
+			continue
+		}
+		tag := d.version(values)
+		if _, err := c.choose(d.name, cluster.Kubernetes, tag); err != nil && (!d.lenient || tag != "") {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// version is what the cluster's labels ask for; "" leaves the choice to the catalogue.
+func (d definition) version(labels label.Values) string {
+	if d.tag == "" || !labels.Has(d.tag) {
+		return ""
+	}
+	return labels.String(d.tag)
+}
+
+func (c *Catalogue) fill(r *Release, d definition, cluster Cluster) {
+	tag := d.version(cluster.Labels)
 	e, err := c.choose(d.name, cluster.Kubernetes, tag)
 	if err != nil {
 		if d.lenient && tag == "" {

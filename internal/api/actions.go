@@ -152,6 +152,11 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	if err := checkSkew(k.Labels[label.KubeTag], t.Labels[label.KubeTag]); err != nil {
 		return answer{}, err
 	}
+	after := maps.Clone(k.Labels)
+	after[label.KubeTag] = t.Labels[label.KubeTag]
+	if err := s.addonsFor(t.NetworkDriver, after); err != nil {
+		return answer{}, err
+	}
 	if err := s.checkLaggards(ctx, g, k, t); err != nil {
 		return answer{}, err
 	}

@@ -41,6 +41,7 @@ func (s *server) createCluster(ctx context.Context, c *call) (answer, error) {
 		k.checkQuota,        // 7 quota: 403
 		k.checkHidden,       // 8 hidden template: 403
 		k.settleLabels,      // 9 label merge, label values: 400
+		k.checkAddons,       // what makes the cluster usable exists: 400
 		k.askCloud,          // 10-12 flavors, image, networks 400, key pair 404
 		k.checkLoadBalancer, // 13 more masters need a load balancer: 400
 		k.store,             // 202
@@ -245,6 +246,22 @@ func (k *creation) settleSize() error {
 		return magnum.Invalid("The labels %s and %s do not fit: %s.", label.MinNodeCount, label.MaxNodeCount, f.Why)
 	}
 	k.cluster.NodeCount = workers.NodeCount
+	return nil
+}
+
+// checkAddons refuses a cluster that could never become usable: Magnum finds out an hour later.
+func (k *creation) checkAddons(context.Context) error {
+	return k.addonsFor(k.template.NetworkDriver, k.cluster.Labels)
+}
+
+// addonsFor tells what is missing for clusters with these labels, if the server knows what it installs.
+func (s *server) addonsFor(networkDriver string, labels map[string]string) error {
+	if s.Addons == nil {
+		return nil
+	}
+	if err := s.Addons(networkDriver, labels); err != nil {
+		return magnum.Invalid("This cluster could not become usable: %s.", err)
+	}
 	return nil
 }
 

@@ -36,6 +36,9 @@ type Options struct {
 	Policy      *policy.Enforcer
 	Labels      LabelValidator // nil: label.Validate
 
+	// Addons tells what is missing to make a cluster with these labels usable; nil: nobody knows.
+	Addons func(networkDriver string, labels map[string]string) error
+
 	Logger  *slog.Logger          // nil: silence
 	Metrics prometheus.Registerer // nil: metrics are counted and shown to nobody
 	Now     func() time.Time      // nil: time.Now

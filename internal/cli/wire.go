@@ -18,7 +18,12 @@ type enforcer = *policy.Enforcer
 // api makes the Magnum API and lets it serve once the view is complete.
 func (s *serving) api(context.Context) error {
 	admin := s.cloud.Admin()
+	var addons func(string, map[string]string) error
+	if s.catalogue != nil {
+		addons = s.catalogue.Missing
+	}
 	handler := api.New(api.Options{
+		Addons:   addons,
 		Clusters: s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store, Events: s.store,
 		Tokens:      s.cloud.Validator(),
 		CloudFor:    func(token string, id openstack.Identity) api.Cloud { return s.cloud.ForUser(token, id) },
