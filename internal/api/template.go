@@ -36,7 +36,7 @@ func (s *server) templateList(ctx context.Context, c *call, rule, address string
 	if err != nil {
 		return answer{}, err
 	}
-	list, err := paginate(c, all, p, templateOrder(), func(t *magnum.ClusterTemplate) string { return t.UUID }, "ClusterTemplate", address)
+	list, err := paginate(c, all, p, templateOrder(p.sortKey), func(t *magnum.ClusterTemplate) string { return t.UUID }, "ClusterTemplate", address)
 	if err != nil {
 		return answer{}, err
 	}

@@ -172,10 +172,12 @@ func (o *object) template(c *call, t *magnum.ClusterTemplate) {
 }
 
 // templateOrder is how templates may be sorted: by the columns of Magnum's table.
-func templateOrder() order[*magnum.ClusterTemplate] {
+func templateOrder(key string) order[*magnum.ClusterTemplate] {
 	type t = *magnum.ClusterTemplate
+	if key == "id" { // nearly every request
+		return order[t]{"id": field(func(t t) int64 { return t.ID })}
+	}
 	out := order[t]{
-		"id":         field(func(t t) int64 { return t.ID }),
 		"uuid":       field(func(t t) string { return t.UUID }),
 		"project_id": field(func(t t) string { return t.ProjectID }),
 		"user_id":    field(func(t t) string { return t.UserID }),

@@ -54,7 +54,7 @@ func TestTemplateFields(t *testing.T) {
 		if back := templateDocument(&read); !reflect.DeepEqual(back[attributes[0]], doc[attributes[0]]) {
 			t.Errorf("%s: shown as %v, read as %v", attributes[0], doc[attributes[0]], back[attributes[0]])
 		}
-		order := templateOrder()[attributes[0]]
+		order := templateOrder(attributes[0])[attributes[0]]
 		if order == nil && attributes[0] != "labels" || order != nil && order(&magnum.ClusterTemplate{}, &changed) >= 0 {
 			t.Errorf("lists are not sorted by %s", attributes[0])
 		}
