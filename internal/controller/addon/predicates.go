@@ -14,13 +14,13 @@ func askedOrGone() predicate.Predicate {
 	}}
 }
 
-// initialized lets through the moment at which there is an API server, and changes of the control plane's version.
+// initialized lets through the moment at which there is an API server.
 func initialized() predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			was, ok1 := e.ObjectOld.(*controlplanev1.KubeadmControlPlane)
 			is, ok2 := e.ObjectNew.(*controlplanev1.KubeadmControlPlane)
-			return ok1 && ok2 && (hasInitialized(is) != hasInitialized(was) || is.Status.Version != was.Status.Version)
+			return ok1 && ok2 && hasInitialized(is) != hasInitialized(was)
 		},
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	}

@@ -86,10 +86,11 @@ func TestLife(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 		w.await(t, time.Minute, "health", func() error {
-			if s, err := w.cluster(t, "life"); err != nil || s.Health != "HEALTHY" {
-				return fmt.Errorf("%w: %s, %v", errNotYet, s.Health, err)
+			s, err := w.cluster(t, "life")
+			if err == nil && s.Health != "HEALTHY" {
+				err = fmt.Errorf("%w: it is %s", errNotYet, s.Health)
 			}
-			return nil
+			return err
 		})
 	})
 	t.Run("pods run, reach each other, and DNS works", func(t *testing.T) {
@@ -158,14 +159,15 @@ func (w *world) config(t *testing.T, cluster string) string {
 }
 
 func (w *world) loadBalancer(t *testing.T, config string) {
+	t.Helper()
 	began := time.Now()
 	var address string
 	w.await(t, 5*time.Minute, "the load balancer's address", func() error {
 		out, err := w.kubectl(t, config, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
-		if address = strings.TrimSpace(out); err != nil || address == "" {
-			return fmt.Errorf("%w: %v", errNotYet, err)
+		if address = strings.TrimSpace(out); err == nil && address == "" {
+			err = errNotYet
 		}
-		return nil
+		return err
 	})
 	w.await(t, 2*time.Minute, "an answer of http://"+address, func() error {
 		out, err := w.exec(t, 10*time.Second, "", "curl", "-sS", "-m", "5", "http://"+address+"/health")
@@ -179,6 +181,7 @@ func (w *world) loadBalancer(t *testing.T, config string) {
 
 // drift breaks what is ours and changes what is not.
 func (w *world) drift(t *testing.T, config string) {
+	t.Helper()
 	run := func(args ...string) {
 		t.Helper()
 		if out, err := w.kubectl(t, config, args...); err != nil {
@@ -193,10 +196,10 @@ func (w *world) drift(t *testing.T, config string) {
 			return err
 		}
 		out, err := w.kubectl(t, config, "-n", "kube-system", "get", "daemonset", "openstack-cloud-controller-manager", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
-		if err != nil || !strings.Contains(out, "provider-os/openstack-cloud-controller-manager") {
-			return fmt.Errorf("%w: image %s, %v", errNotYet, out, err)
+		if err == nil && !strings.Contains(out, "provider-os/openstack-cloud-controller-manager") {
+			err = fmt.Errorf("%w: the image is %s", errNotYet, out)
 		}
-		return nil
+		return err
 	})
 	out, err := w.kubectl(t, config, "-n", "kube-system", "get", "daemonset", "cilium", "-o", `jsonpath={.metadata.annotations.example\.com/mine}`)
 	if err != nil || out != "stays" {

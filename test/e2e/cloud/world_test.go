@@ -59,7 +59,9 @@ func newWorld(t *testing.T) *world {
 			t.Logf("the all-in-one said:\n%s", text)
 		}
 		_ = cmd.Process.Signal(os.Interrupt) // it may have ended by itself
-		<-ended
+		if err := <-ended; err != nil {
+			t.Log(err)
+		}
 	})
 	w.await(t, 3*time.Minute, "the Magnum API", func() error {
 		_, err := w.openstack(t, "demo", "coe", "cluster", "list")
