@@ -2,6 +2,7 @@ package capi
 
 import (
 	"encoding/json"
+	"strings"
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
@@ -50,4 +51,28 @@ func stringOf(vs []clusterv1.ClusterVariable, name string) string {
 		_ = json.Unmarshal(v.Raw, &s) // another type is no text
 	}
 	return s
+}
+
+// Registration is what kubelets of a group's machines register their nodes with.
+type Registration struct {
+	Labels []string // keys
+	Taints []magnum.Taint
+}
+
+// Registered reads it out of a live Cluster. A group's labels and taints may have changed since its machines were made.
+func Registered(live *clusterv1.Cluster, g *magnum.NodeGroup) Registration {
+	var r Registration
+	for i := range live.Spec.Topology.Workers.MachineDeployments {
+		md := &live.Spec.Topology.Workers.MachineDeployments[i]
+		if md.Name != g.DeploymentName() {
+			continue
+		}
+		for kv := range strings.SplitSeq(stringOf(md.Variables.Overrides, varNodeLabels), ",") {
+			if k, _, ok := strings.Cut(kv, "="); ok {
+				r.Labels = append(r.Labels, k)
+			}
+		}
+		_ = json.Unmarshal(varsByName(md.Variables.Overrides)[varNodeTaints].Raw, &r.Taints) // none is none
+	}
+	return r
 }

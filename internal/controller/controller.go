@@ -61,7 +61,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		&nodegroup.Reconciler{
 			Client: c, Reader: live, CloudFor: groupCloud,
 			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "nodegroup"), Concurrency: o.Concurrency,
-			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType,
+			Dial: o.Addons.Dial, BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType,
 		},
 		&health.Reconciler{Client: c, Recorder: events, Log: o.Log.With("controller", "health"), Concurrency: o.Concurrency},
 	}

@@ -137,6 +137,20 @@ func (c *Cluster) Delete(ctx context.Context, kind schema.GroupVersionKind, name
 	return nil
 }
 
+// Merge changes fields of one object by a JSON merge patch; with a resourceVersion in it, only of the object as it was read.
+func (c *Cluster) Merge(ctx context.Context, kind schema.GroupVersionKind, namespace, name string, patch []byte, manager string) error {
+	r, err := c.resource(kind, namespace)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+		defer cancel()
+		_, err = r.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+	}
+	if err != nil {
+		return fmt.Errorf("change %s %s: %w", kind.Kind, name, err)
+	}
+	return nil
+}
+
 // Forget makes the cluster be asked again which kinds it knows, after definitions were applied.
 func (c *Cluster) Forget() { c.mapper.Reset() }
 

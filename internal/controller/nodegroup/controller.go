@@ -32,6 +32,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
+	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
 // Cloud is what a node group leaves behind in its owner's cloud.
@@ -49,6 +50,7 @@ type Reconciler struct {
 	Now         func() time.Time
 	Log         *slog.Logger
 	Concurrency int
+	Dial        workload.Dial // opens connections to workload clusters; nil dials as usual
 	// Defaults of magnum.conf's [cinder] section, as package cluster has them.
 	BootVolumeSize int
 	BootVolumeType string
@@ -117,6 +119,7 @@ type scope struct {
 	members        []*magnum.NodeGroup     // of the cluster, this one among them
 	group          *magnum.NodeGroup       // this one
 	lastProgress   time.Time               // when a group of the cluster last came nearer to what was asked of it
+	unsynced       string                  // what keeps nodes from having the group's labels and taints
 	seen           capi.Observed
 	log            *slog.Logger
 }
@@ -141,13 +144,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if s.cluster == nil || s.cluster.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // the cluster's end takes its groups with it
 	}
+	s.unsynced = r.syncNodes(ctx, s)
 	left := r.observe(s)
 	if becameComplete(s) { // do not believe caches of different ages
 		if err := r.look(ctx, s); err != nil {
 			return ctrl.Result{}, err
 		}
+		synced := s.record.Status.NodesSynced
 		s.record.Status = *s.before.Status.DeepCopy()
+		s.record.Status.NodesSynced = synced
+		s.unsynced = r.syncNodes(ctx, s)
 		left = r.observe(s)
+	}
+	if s.unsynced != "" && (left == 0 || left > nodesAgain) {
+		left = nodesAgain
 	}
 	return ctrl.Result{RequeueAfter: left}, r.write(ctx, s)
 }

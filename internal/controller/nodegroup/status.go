@@ -71,6 +71,9 @@ func (r *Reconciler) progress(s *scope) progress {
 		return progress{Reason: "waiting until the cluster is changed", Left: 1 << 16}
 	}
 	p := s.seen.NodeGroupProgress(s.group, r.version(s))
+	if wait := cmp.Or(s.unsynced, carriedWait(s)); p.Done && wait != "" {
+		return progress{Reason: wait, Left: 1}
+	}
 	return progress{Done: p.Done, Reason: p.Reason, Left: p.Left}
 }
 

@@ -89,6 +89,8 @@ type MagnumNodeGroupStatus struct {
 	// Resized and Upgraded are the generations of spec.resize and spec.upgrade that were reached last.
 	Resized  int64 `json:"resized,omitempty"`
 	Upgraded int64 `json:"upgraded,omitempty"`
+	// NodesSynced says which labels and taints which nodes were given last.
+	NodesSynced string `json:"nodesSynced,omitempty"`
 	// Nodes is how many machines the group has.
 	Nodes         *int         `json:"nodes,omitempty"`
 	NodeAddresses []string     `json:"nodeAddresses,omitempty"`
