@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,7 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if err := s.checkRemoval(ctx, g, ng, nodes, remove); err != nil {
+	if remove, err = s.checkRemoval(ctx, c, g, ng, nodes, remove); err != nil {
 		return answer{}, err
 	}
 	if err := s.resizeGroup(ctx, g, ng, nodes, remove); err != nil {
@@ -59,22 +60,39 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 	return c.accepted(k.UUID), nil
 }
 
-// checkRemoval holds nodes_to_remove to the nodes there are. Magnum takes anything, and removes another node when a name means nothing.
-func (s *server) checkRemoval(ctx context.Context, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) error {
+// checkRemoval holds nodes_to_remove to the nodes there are, and returns them by names that Cluster API knows. Magnum takes anything, and
+// removes another node when a name means nothing.
+func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) ([]string, error) {
 	if len(remove) == 0 {
-		return nil
+		return nil, nil
 	}
 	unknown, err := s.NodeGroups.UnknownNodes(ctx, g, ng.ClusterID, ng.UUID, remove)
+	if err != nil {
+		return nil, err
+	}
+	if len(unknown) > 0 { // a machine may be known by its server's name only
+		cloud := s.CloudFor(c.token, c.identity)
+		remove = slices.Clone(remove)
+		for i, node := range remove {
+			if !slices.Contains(unknown, node) {
+				continue
+			}
+			if name, err := cloud.ServerName(ctx, node); err == nil && name != "" {
+				remove[i] = name
+			}
+		}
+		if unknown, err = s.NodeGroups.UnknownNodes(ctx, g, ng.ClusterID, ng.UUID, remove); err != nil {
+			return nil, err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case len(unknown) > 0:
-		return magnum.Invalid("Node group %s has no node %s. Name nodes by server id, server name or node name.",
+		return nil, magnum.Invalid("Node group %s has no node %s. Name nodes by server id, server name or node name.",
 			ng.Name, short(strings.Join(unknown, ", "), 300))
 	case nodes > ng.NodeCount-len(remove):
-		return magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(remove), nodes)
+		return nil, magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(remove), nodes)
 	}
-	return nil
+	return remove, nil
 }
 
 func optionalText(f *fields, name string) string {

@@ -3,10 +3,13 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 )
@@ -129,14 +132,44 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 	return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster is not available in this release. Nothing was changed.")
 }
 
-// rotateCredential is as honest.
+// rotateCredential gives a cluster another application credential, the caller's, who owns the cluster from then on: the way out when the
+// owner's user is gone or lost a role, also for a cluster that cannot be deleted without one. The credential before goes at once when it
+// was another user's, and else with the cluster: what runs in the cluster may use it for a while.
 func (s *server) rotateCredential(ctx context.Context, c *call) (answer, error) {
-	k, _, err := s.findCluster(ctx, c, "credential:rotate", "")
+	k, g, err := s.findCluster(ctx, c, "credential:rotate", "")
 	if err != nil {
 		return answer{}, err
 	}
-	if !k.Status.AllowsResize() {
+	if !k.Status.AllowsResize() && !k.Status.Deleting() {
 		return answer{}, magnum.Invalid("Rotating the credential of a cluster when status is %q is not supported.", k.Status)
 	}
-	return answer{}, magnum.Invalid("Rotating the credential of a cluster is not available in this release. Nothing was changed.")
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), credentialWithin)
+	defer cancel()
+	name := k.UUID + "-" + s.newUUID()[:8] // a user's credentials have different names
+	clouds, bundle, err := s.Credentials.CloudConfig(work, c.token, c.identity, name)
+	if errors.Is(err, openstack.ErrForbidden) {
+		return answer{}, fmt.Errorf("%w (%w)", magnum.Forbidden("Keystone does not let you make the application credential that the cluster "+
+			"needs. Use a token that was not itself made from a restricted application credential."), err)
+	}
+	if err == nil {
+		err = s.Secrets.PutCloudConfig(work, g, k.UUID, clouds, bundle)
+	}
+	if err != nil {
+		return answer{}, fmt.Errorf("give cluster %s another credential: %w", k.UUID, err)
+	}
+	before := k.UserID
+	_, err = s.Clusters.UpdateCluster(work, g, k.UUID, func(now *magnum.Cluster) error {
+		now.UserID, now.OperationRequestID = c.caller.UserID, c.requestID
+		return nil
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	if before != c.caller.UserID {
+		if err := s.Credentials.TakeBack(work, openstack.Identity{UserID: before}, k.UUID); err != nil {
+			s.Logger.LogAttrs(ctx, slog.LevelWarn, "a cluster's credential before stays with its former owner",
+				slog.String("cluster", k.UUID), slog.String("user", before), slog.String("problem", err.Error()))
+		}
+	}
+	return c.accepted(k.UUID), nil
 }

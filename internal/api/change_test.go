@@ -161,6 +161,7 @@ func TestResizeAndUpgrade(t *testing.T) {
 		detail  string
 	}{
 		"resize":        {reason: "Default workers.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1"]}`, status: 202},
+		"server id":     {reason: "What Nova shows, whatever Cluster API calls the machine.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["11112222-0000-4000-8000-000000000001"]}`, status: 202},
 		"wrong node":    {reason: "Magnum removes another one.", action: "resize", body: `{"node_count":0,"nodes_to_remove":["node-1","lost"]}`, status: 400, detail: "Node group default-worker has no node lost."},
 		"node, growing": {reason: "Nothing would go, now or ever.", action: "resize", body: `{"node_count":4,"nodes_to_remove":["node-1"]}`, status: 400, detail: "Node group default-worker has 2 nodes: without the 1 named ones it cannot have 4."},
 		"same size":     {reason: "Clients wait for UPDATE_COMPLETE.", action: "resize", body: `{"node_count":2}`, status: 202},
@@ -221,6 +222,9 @@ func TestResizeAndUpgrade(t *testing.T) {
 			}
 			if w := s.groups[id][1]; name == "resize" && (w.NodeCount != 1 || w.NodesToRemove[0] != "node-1" || w.Resize != 1) {
 				t.Errorf("the default workers are resized: %+v", w)
+			}
+			if w := s.groups[id][1]; name == "server id" && w.NodesToRemove[0] != "node-by-id" {
+				t.Errorf("the server's machine goes: %+v", w)
 			}
 			if w := s.groups[id][1]; name == "same size" && w.Resize != 1 {
 				t.Errorf("a resize to the same size is a resize: %+v", w)

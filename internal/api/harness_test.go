@@ -142,6 +142,13 @@ func (c tenant) VolumeTypes(context.Context) ([]string, error) {
 	return []string{"__DEFAULT__", "6d7a2ef5-0a0c-4a7e-9a3e-0c7a4cf5f2a1", "SSD (gold)"}, cmp.Or(c.cloud, c.cinder)
 }
 
+func (c tenant) ServerName(_ context.Context, id string) (string, error) {
+	if id == "11112222-0000-4000-8000-000000000001" {
+		return "node-by-id", nil
+	}
+	return "", openstack.ErrNotFound
+}
+
 func (c tenant) Keypair(_ context.Context, name string) (openstack.Keypair, error) {
 	return openstack.Keypair{Name: name}, c.look("keypair", name, "key")
 }

@@ -80,6 +80,43 @@ func TestNodeGroups(t *testing.T) {
 	}
 }
 
+// The way out when a cluster's credential is dead: another one, the caller's, who owns the cluster from then on.
+func TestAnotherCredential(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason string
+		owner  string
+		state  magnum.Status
+		want   int
+		taken  bool // the former owner's credential is taken back
+	}{
+		"the owner's":       {"the one before goes with the cluster: what runs there may use it for a while", "u-member", magnum.UpdateComplete, 202, false},
+		"somebody else's":   {"the owner's user is gone", "gone-user", magnum.UpdateFailed, 202, true},
+		"cannot be deleted": {"its machines cannot go without one", "gone-user", magnum.DeleteFailed, 202, true},
+		"while it is made":  {"Magnum 1.14", "u-member", magnum.CreateInProgress, 400, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			id := s.cluster(t, "k")
+			caller := s.clusters[0].UserID
+			if is.owner == "u-member" {
+				is.owner = caller
+			}
+			before := s.clouds[id]
+			s.become(id, func(c *magnum.Cluster) { c.UserID, c.Status = is.owner, is.state })
+			s.must(t, is.want, "member", "PATCH", "/v1/credentials/k", "", "Content-Type: application/octet-stream")
+			if is.want != 202 {
+				return
+			}
+			if s.clouds[id] == before || !strings.Contains(s.clouds[id], "clouds of "+id+"-") {
+				t.Errorf("the cluster has %q (%s)", s.clouds[id], is.reason)
+			}
+			if s.clusters[0].UserID != caller || (s.takenBack[id] == "gone-user") != is.taken {
+				t.Errorf("owner %s, taken back from %q (%s)", s.clusters[0].UserID, s.takenBack[id], is.reason)
+			}
+		})
+	}
+}
+
 func (s *service) checkWholeGroup(t *testing.T, got reply) {
 	t.Helper()
 	delete(got.body, "uuid")
@@ -142,7 +179,7 @@ func TestCertificates(t *testing.T) {
 	}
 	s.must(t, 404, "member", "GET", "/v1/certificates/lost", "")
 	// Nothing is rotated yet, and nobody is told otherwise.
-	for _, path := range []string{"/v1/certificates/k", "/v1/credentials/k"} {
+	for _, path := range []string{"/v1/certificates/k"} {
 		got := s.must(t, 400, "member", "PATCH", path, "", "Content-Type: application/octet-stream")
 		if !strings.Contains(got.detail(), "not available in this release") {
 			t.Errorf("%s: got %q", path, got.detail())

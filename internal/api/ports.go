@@ -23,7 +23,7 @@ type ClusterStore interface {
 	// CreateCluster stores c (UUID and StackID are chosen by the store when empty) if its project has fewer than limit
 	// clusters; 403 otherwise. What it returns is visible to every following read of this process.
 	CreateCluster(ctx context.Context, g policy.Grant, c magnum.Cluster, limit int) (*magnum.Cluster, error)
-	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, Health, HealthReason and
+	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, UserID, Health, HealthReason and
 	// OperationRequestID are kept.
 	UpdateCluster(ctx context.Context, g policy.Grant, uuid string, change func(*magnum.Cluster) error) (*magnum.Cluster, error)
 	// DeleteCluster asks for the end of a cluster; asking again is fine, and retries a deletion that failed.
@@ -121,12 +121,18 @@ type CloudNames interface {
 	Zones(ctx context.Context) ([]string, error)
 	VolumeZones(ctx context.Context) ([]string, error)
 	VolumeTypes(ctx context.Context) ([]string, error)
+<<<<<<< HEAD
+=======
+	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
+	// ServerName returns the name of a server.
+	ServerName(ctx context.Context, id string) (string, error)
+>>>>>>> b400794 (api, capi: another credential for a cluster, nodes to remove by server id, failures of a moment)
 }
 
 // Credentials makes the credential that a cluster acts with in its owner's cloud, with the owner's token.
 type Credentials interface {
-	// CloudConfig makes an application credential named after the cluster's UUID and returns clouds.yaml and the CA bundle.
-	CloudConfig(ctx context.Context, token string, id openstack.Identity, clusterUUID string) (cloudsYAML, cacert []byte, err error)
+	// CloudConfig makes an application credential, whose name begins with the cluster's UUID, and returns clouds.yaml and the CA bundle.
+	CloudConfig(ctx context.Context, token string, id openstack.Identity, name string) (cloudsYAML, cacert []byte, err error)
 	// TakeBack deletes what CloudConfig made for a cluster that does not come to be; that there is nothing is fine.
 	TakeBack(ctx context.Context, id openstack.Identity, clusterUUID string) error
 }

@@ -84,6 +84,9 @@ func (o Observed) topologyWaits(version string, deferred bool) string {
 	}
 	switch r.Reason {
 	case clusterv1.ClusterTopologyReconciledFailedReason, clusterv1.ClusterTopologyReconciledClusterClassNotReconciledReason, clusterv1.ClusterTopologyReconcilePausedReason:
+		if passes(r.Message) {
+			return "waiting until Cluster API has built what was asked for"
+		}
 		return "the topology is not reconciled: " + clean(r.Message)
 	}
 	return ""

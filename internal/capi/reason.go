@@ -148,7 +148,7 @@ func (o Observed) clusterFindings() []finding {
 	}
 	var fs []finding
 	cs := o.Cluster.Status.Conditions
-	if c := condition(cs, clusterv1.ClusterTopologyReconciledCondition); isNotTrue(c) && c.Reason == clusterv1.ClusterTopologyReconciledFailedReason {
+	if c := condition(cs, clusterv1.ClusterTopologyReconciledCondition); isNotTrue(c) && c.Reason == clusterv1.ClusterTopologyReconciledFailedReason && !passes(c.Message) {
 		fs = append(fs, finding{rank: rankTopology, text: "the cluster cannot be built as asked: " + told(c)})
 	}
 	if c := condition(cs, clusterv1.ClusterInfrastructureReadyCondition); isNotTrue(c) {
@@ -161,6 +161,16 @@ func (o Observed) clusterFindings() []finding {
 		fs = append(fs, finding{rank: rankWaiting, text: "waiting for the first control plane machine"})
 	}
 	return fs
+}
+
+// passes tells that a failure to build a cluster is one of a moment, which Cluster API gets over by trying again: nothing is wrong with
+// what was asked for. The sentences are those of Kubernetes' API machinery and of Cluster API 1.14.
+func passes(message string) bool {
+	return slices.ContainsFunc([]string{
+		"the object has been modified", "already exists", "connection refused", "context deadline exceeded", "i/o timeout", "EOF",
+		"failed calling webhook", "etcdserver: request timed out", "too many requests", "not found", "the server is currently unable",
+		"is not successfully reconciled", "has not been reconciled", "try again",
+	}, func(s string) bool { return strings.Contains(message, s) })
 }
 
 // machineConditions are what can be wrong with a machine, causes before effects.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/applicationcredentials"
@@ -19,8 +20,8 @@ type Admin struct {
 // Admin makes a client for the service user.
 func (c *Cloud) Admin() *Admin { return &Admin{cloud: c} }
 
-// DeleteApplicationCredential deletes a user's credential by its name; that it, or the user, is gone already is fine. ErrForbidden
-// when the cloud lets only the user do it.
+// DeleteApplicationCredential deletes a user's credential by its name, and those that took its place, whose names begin with it; that
+// they, or the user, are gone already is fine. ErrForbidden when the cloud lets only the user do it.
 func (a *Admin) DeleteApplicationCredential(ctx context.Context, userID, name string) error {
 	doing := fmt.Sprintf("delete application credential %q", name)
 	service, err := a.cloud.service.get(ctx)
@@ -29,7 +30,7 @@ func (a *Admin) DeleteApplicationCredential(ctx context.Context, userID, name st
 	}
 	client := &gophercloud.ServiceClient{ProviderClient: service.provider, Endpoint: a.cloud.keystone(), Type: "identity"}
 	user := url.PathEscape(userID)
-	pages, err := applicationcredentials.List(client, user, applicationcredentials.ListOpts{Name: name}).AllPages(ctx)
+	pages, err := applicationcredentials.List(client, user, applicationcredentials.ListOpts{}).AllPages(ctx)
 	if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
 		return nil
 	}
@@ -41,7 +42,7 @@ func (a *Admin) DeleteApplicationCredential(ctx context.Context, userID, name st
 		return explain(doing, err)
 	}
 	for _, credential := range list {
-		if credential.Name != name {
+		if credential.Name != name && !strings.HasPrefix(credential.Name, name+"-") {
 			continue
 		}
 		err := applicationcredentials.Delete(ctx, client, user, credential.ID).ExtractErr()

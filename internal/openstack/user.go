@@ -10,6 +10,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/flavors"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/keypairs"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/applicationcredentials"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/external"
@@ -124,6 +125,20 @@ func imageOf(i *images.Image) Image {
 	}
 	image.OSDistro, image.HWDiskBus = image.Properties["os_distro"], image.Properties["hw_disk_bus"]
 	return image
+}
+
+// ServerName returns the name of a server. Machines of clusters are servers of the same name.
+func (u *User) ServerName(ctx context.Context, id string) (string, error) {
+	doing := fmt.Sprintf("find server %q", id)
+	client, err := u.client(ctx, "compute")
+	if err != nil {
+		return "", u.explain(doing, err)
+	}
+	found, err := servers.Get(ctx, client, url.PathEscape(id)).Extract()
+	if err != nil {
+		return "", u.explain(doing, err)
+	}
+	return found.Name, nil
 }
 
 // Flavor finds a flavor by id or name (Magnum A7: flavors are matched by name or id over the whole list).

@@ -133,7 +133,7 @@ func (s *Store) UpdateCluster(ctx context.Context, g policy.Grant, id string, ch
 		}
 		r.Spec.Labels, r.Spec.ClusterTemplateID = after.Labels, after.ClusterTemplateID
 		r.Spec.Template, r.Spec.Resolved = templateSpec(&after.Template), v1alpha1.Resolved(after.Resolved)
-		r.Spec.Upgrade = v1alpha1.Upgrade(after.Upgrade)
+		r.Spec.Upgrade, r.Spec.UserID = v1alpha1.Upgrade(after.Upgrade), after.UserID
 		return nil
 	}
 	if err := s.update(ctx, kindCluster, r, id, apply); err != nil {
