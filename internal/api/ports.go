@@ -107,6 +107,8 @@ type CloudMachines interface {
 	Image(ctx context.Context, nameOrID string) (openstack.Image, error)
 	Flavor(ctx context.Context, nameOrID string) (openstack.Flavor, error)
 	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
+	// ServerName returns the name of a server.
+	ServerName(ctx context.Context, id string) (string, error)
 }
 
 // CloudNetworks are what machines are put into.
@@ -121,12 +123,6 @@ type CloudNames interface {
 	Zones(ctx context.Context) ([]string, error)
 	VolumeZones(ctx context.Context) ([]string, error)
 	VolumeTypes(ctx context.Context) ([]string, error)
-<<<<<<< HEAD
-=======
-	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
-	// ServerName returns the name of a server.
-	ServerName(ctx context.Context, id string) (string, error)
->>>>>>> b400794 (api, capi: another credential for a cluster, nodes to remove by server id, failures of a moment)
 }
 
 // Credentials makes the credential that a cluster acts with in its owner's cloud, with the owner's token.
