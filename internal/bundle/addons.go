@@ -267,7 +267,7 @@ func (a *Addon) metadata(files map[string][]byte) error {
 	}
 	fields := map[string]any{}
 	if err := yaml.Unmarshal(files["Chart.yaml"], &fields); err != nil {
-		return fmt.Errorf("Chart.yaml: %w", err)
+		return fmt.Errorf("read Chart.yaml: %w", err)
 	}
 	for key, value := range a.Set {
 		if value == nil {

@@ -235,15 +235,7 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 			p.problem(p.at("images", i, "reference"), "another image is %s", img.Reference)
 		}
 		seen[img.Reference] = true
-		for j, alias := range img.Aliases {
-			if err := registry.CheckReference(alias); err != nil {
-				p.problem(p.at("images", i, "aliases", j), "not an image's full reference: %v", err)
-			}
-			if seen[alias] {
-				p.problem(p.at("images", i, "aliases", j), "another image is %s", alias)
-			}
-			seen[alias] = true
-		}
+		p.checkAliases(i, img, seen)
 		for at, program := range img.Programs {
 			p.absolute(at, "images", i, "programs", at)
 			p.hasProgram(l, program, used, "images", i, "programs", at)
@@ -274,6 +266,18 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 		if img.Unbuilt != "" && len(img.Programs) > 0 {
 			p.problem(p.at("images", i, "unbuilt"), "%s has programs that it is built from", img.Name)
 		}
+	}
+}
+
+func (p *parser) checkAliases(i int, img Image, seen map[string]bool) {
+	for j, alias := range img.Aliases {
+		if err := registry.CheckReference(alias); err != nil {
+			p.problem(p.at("images", i, "aliases", j), "not an image's full reference: %v", err)
+		}
+		if seen[alias] {
+			p.problem(p.at("images", i, "aliases", j), "another image is %s", alias)
+		}
+		seen[alias] = true
 	}
 }
 

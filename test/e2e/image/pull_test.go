@@ -110,9 +110,9 @@ func mountNode(t *testing.T, node, work string) string {
 		}
 	}
 	tool(t, "mount", "-o", "loop,ro", node, at("lower"))
-	t.Cleanup(func() { _ = exec.Command("umount", at("lower")).Run() }) //nolint:noctx // after the test
+	t.Cleanup(func() { _ = exec.Command("umount", at("lower")).Run() })
 	tool(t, "mount", "-t", "overlay", "overlay", "-o", "lowerdir="+at("lower")+",upperdir="+at("upper")+",workdir="+at("work"), at("root"))
-	t.Cleanup(func() { _ = exec.Command("umount", at("root")).Run() }) //nolint:noctx // after the test
+	t.Cleanup(func() { _ = exec.Command("umount", at("root")).Run() })
 	return at("root")
 }
 
