@@ -256,6 +256,7 @@ load_balancers:
 		t.Errorf("a proxy's 404 is no dead credential: %v", err)
 	}
 	t.Run("ServerGroups", func(t *testing.T) { serverGroups(t, project) })
+	t.Run("FloatingIPs", func(t *testing.T) { floatingIPsOf(t, r, project) })
 	t.Run("LoadBalancers", func(t *testing.T) { loadBalancers(t, r, project, uuid) })
 
 	for range 2 {
@@ -307,6 +308,39 @@ func serverGroups(t *testing.T, project *openstack.Project) {
 		if _, err := project.FindServerGroup(ctx, name); (err == nil) != there {
 			t.Errorf("%s is there: %v", name, err)
 		}
+	}
+}
+
+// floatingIPsOf are found by their description alone, so that one is not made again after a crash.
+func floatingIPsOf(t *testing.T, r *running, project *openstack.Project) {
+	t.Helper()
+	ctx := t.Context()
+	const ours = "Kubernetes API of Magnum cluster 7a1c6c1e"
+	network := r.networks[0].ID
+	address, err := project.EnsureFloatingIP(ctx, network, ours)
+	if err != nil || address == "" {
+		t.Fatalf("%q, %v", address, err)
+	}
+	if again, err := project.EnsureFloatingIP(ctx, network, ours); again != address || err != nil {
+		t.Errorf("there is one already: %q, %v", again, err)
+	}
+	other, err := project.EnsureFloatingIP(ctx, network, ours+"-2")
+	if err != nil || other == address {
+		t.Errorf("another cluster's: %q, %v", other, err)
+	}
+	if _, err := project.EnsureFloatingIP(ctx, r.networks[1].ID, "of a network that is not external"); !errors.Is(err, openstack.ErrRejected) {
+		t.Errorf("not external: %v", err)
+	}
+	for range 2 {
+		if err := project.DeleteFloatingIPs(ctx, ours); err != nil {
+			t.Errorf("deleting is idempotent: %v", err)
+		}
+	}
+	if still, err := project.EnsureFloatingIP(ctx, network, ours+"-2"); still != other || err != nil {
+		t.Errorf("what is another cluster's stays: %q, %v", still, err)
+	}
+	if err := project.DeleteFloatingIPs(ctx, ours+"-2"); err != nil {
+		t.Error(err)
 	}
 }
 

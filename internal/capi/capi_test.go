@@ -118,6 +118,11 @@ func clusters() map[string]clusterCase {
 			capi.Options{},
 		},
 		"no-load-balancer": {"the floating IP is the first machine's", func(c *magnum.Cluster, g groups) groups { c.MasterLBEnabled = false; return g }, capi.Options{}},
+		"made-floating-ip": {
+			"an address that outlives the machine that has it",
+			func(c *magnum.Cluster, g groups) groups { c.MasterLBEnabled = false; return g },
+			capi.Options{APIAddress: "198.51.100.7"},
+		},
 		"existing-network": {
 			"nothing is made in Neutron but ports",
 			func(c *magnum.Cluster, g groups) groups {
@@ -197,6 +202,26 @@ func TestCluster(t *testing.T) {
 			}
 			golden(t, "cluster-"+name, got.Cluster)
 		})
+	}
+}
+
+func TestMakesAPIAddress(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		change func(*magnum.Cluster)
+		want   bool
+	}{
+		{"a load balancer holds it", func(*magnum.Cluster) {}, false},
+		{"a machine would hold it", func(c *magnum.Cluster) { c.MasterLBEnabled = false }, true},
+		{"it is the owner's", func(c *magnum.Cluster) { c.MasterLBEnabled, c.Labels["api_server_floating_ip"] = false, "198.51.100.7" }, false},
+		{"there is to be none", func(c *magnum.Cluster) { c.MasterLBEnabled, c.Labels["master_lb_floating_ip_enabled"] = false, "false" }, false},
+		{"nobody said of which network", func(c *magnum.Cluster) { c.MasterLBEnabled, c.Resolved.ExternalNetworkID = false, "" }, false},
+	} {
+		c, _ := aCluster()
+		tc.change(c)
+		if got := capi.MakesAPIAddress(c); got != tc.want {
+			t.Errorf("%s: %v", tc.reason, got)
+		}
 	}
 }
 

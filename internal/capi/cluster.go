@@ -23,6 +23,8 @@ type Options struct {
 	Version string
 	// ServerGroups are Nova server groups by DeploymentName; a node group without one is placed freely.
 	ServerGroups map[string]string
+	// APIAddress is the floating IP of the API, where that is made by us (see MakesAPIAddress); "" otherwise.
+	APIAddress string
 	// Defaults of magnum.conf's [cinder] section.
 	BootVolumeSize int
 	BootVolumeType string

@@ -26,7 +26,7 @@ func (v *values) set(name string, value any) {
 // has them; node groups override the latter.
 func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label.Values, opts Options, p *problems) []clusterv1.ClusterVariable {
 	var v values
-	networkVariables(&v, c, labels, p)
+	networkVariables(&v, c, labels, opts.APIAddress, p)
 	var own problems
 	m := machine(c, masters, opts, &own)
 	*p = append(*p, groupErrors(masters, own)...)
@@ -52,7 +52,7 @@ func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label
 	return v
 }
 
-func networkVariables(v *values, c *magnum.Cluster, labels label.Values, p *problems) {
+func networkVariables(v *values, c *magnum.Cluster, labels label.Values, address string, p *problems) {
 	lb := map[string]any{"enabled": c.MasterLBEnabled}
 	for field, name := range map[string]string{"provider": label.OctaviaProvider, "flavor": label.APIServerLBFlavor, "availabilityZone": label.APIServerLBZone} {
 		if s := labels.String(name); s != "" {
@@ -60,7 +60,7 @@ func networkVariables(v *values, c *magnum.Cluster, labels label.Values, p *prob
 		}
 	}
 	v.set(varAPIServerLoadBalancer, lb)
-	v.set(varAPIServerFloatingIP, labels.String(label.APIServerFloatingIP))
+	v.set(varAPIServerFloatingIP, cmp.Or(labels.String(label.APIServerFloatingIP), address))
 	floating := labels.Bool(label.FloatingIPEnabled)
 	if !floating && !c.MasterLBEnabled {
 		p.add("label %s is false and master_lb_enabled too: nothing would hold the API server's address", label.FloatingIPEnabled)

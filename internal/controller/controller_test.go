@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube/kubetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -166,6 +168,55 @@ func TestStoppedAnywhereItGoesOn(t *testing.T) {
 	}
 	if w.cloud.made != 2*n {
 		t.Errorf("%d server groups were made for %d clusters, want two each", w.cloud.made, n)
+	}
+}
+
+// TestAPIAddressOutlivesMachines: without a load balancer the floating IP is made before the Cluster, named in it, and goes last.
+func TestAPIAddressOutlivesMachines(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.noAddress = errors.New("create a floating IP: quota exceeded for resources: ['floatingip']")
+	bare := func(c *magnum.Cluster) { c.MasterLBEnabled = false }
+	c := w.create("bare", 1, 0, bare)
+	w.await(c.UUID, "the reason", func(c *magnum.Cluster) bool {
+		return c.Status == magnum.CreateInProgress && strings.Contains(c.StatusReason, "uota exceeded for resources: ['floatingip']")
+	})
+	w.cloud.mu.Lock()
+	w.cloud.noAddress = nil
+	w.cloud.mu.Unlock()
+	w.await(c.UUID, "creation", complete(magnum.CreateComplete))
+	live := &clusterv1.Cluster{}
+	named := func() string {
+		t.Helper()
+		if err := management.Client.Get(t.Context(), client.ObjectKey{Namespace: v1alpha1.Namespace, Name: c.StackID}, live); err != nil {
+			t.Fatal(err)
+		}
+		return capi.APIAddress(live)
+	}
+	description := capi.APIAddressDescription(c.UUID)
+	address := w.cloud.addresses[description]
+	if address == "" || named() != address {
+		t.Errorf("in the cloud %q, in the Cluster %q", address, named())
+	}
+	w.stop()
+	w.start()
+	balanced := w.create("balanced", 1, 0, nil)
+	given := w.create("given", 1, 0, func(c *magnum.Cluster) { bare(c); c.Labels[label.APIServerFloatingIP] = "198.51.100.99" })
+	for _, other := range []*magnum.Cluster{balanced, given} {
+		w.await(other.UUID, "creation", complete(magnum.CreateComplete))
+	}
+	if len(w.cloud.addresses) != 1 || named() != address {
+		t.Errorf("where the address is not ours none is made, and none is made twice: %v, in the Cluster %q", w.cloud.addresses, named())
+	}
+	for _, x := range []*magnum.Cluster{c, balanced, given} {
+		if err := w.store.DeleteCluster(t.Context(), system, x.UUID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range []*magnum.Cluster{c, balanced, given} {
+		w.awaitGone(x.UUID)
+	}
+	if len(w.cloud.addresses) != 0 {
+		t.Errorf("left in the cloud: %v", w.cloud.addresses)
 	}
 }
 

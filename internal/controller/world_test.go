@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -41,11 +42,13 @@ type owner struct {
 	groups      map[string]string
 	balancers   map[string]int // cluster UUID -> load balancers
 	credentials map[string]bool
+	addresses   map[string]string // description -> floating IP
 	made        int
+	noAddress   error // what making a floating IP ends with
 }
 
 func newOwner() *owner {
-	return &owner{groups: map[string]string{}, balancers: map[string]int{}, credentials: map[string]bool{}}
+	return &owner{groups: map[string]string{}, balancers: map[string]int{}, credentials: map[string]bool{}, addresses: map[string]string{}}
 }
 
 func (o *owner) EnsureServerGroup(_ context.Context, name, policy string) (string, error) {
@@ -72,6 +75,29 @@ func (o *owner) DeleteServerGroups(_ context.Context, stack string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	maps.DeleteFunc(o.groups, func(name, _ string) bool { return name == stack || strings.HasPrefix(name, stack+"-") })
+	return nil
+}
+
+func (o *owner) EnsureFloatingIP(_ context.Context, network, description string) (string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.noAddress != nil {
+		return "", o.noAddress
+	}
+	if network == "" {
+		return "", errors.New("no external network")
+	}
+	if o.addresses[description] == "" {
+		o.made++
+		o.addresses[description] = fmt.Sprintf("198.51.100.%d", o.made)
+	}
+	return o.addresses[description], nil
+}
+
+func (o *owner) DeleteFloatingIPs(_ context.Context, description string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.addresses, description)
 	return nil
 }
 

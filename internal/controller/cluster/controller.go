@@ -40,6 +40,9 @@ type Cloud interface {
 	DeleteServerGroups(ctx context.Context, stack string) error
 	// DeleteLoadBalancers asks for the end of what the cluster's Services made and names those that are still there.
 	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error)
+	// EnsureFloatingIP makes a floating IP unless there is one with this description.
+	EnsureFloatingIP(ctx context.Context, networkID, description string) (address string, err error)
+	DeleteFloatingIPs(ctx context.Context, description string) error
 }
 
 // Keystone takes a cluster's application credential back, as the service's own user.
@@ -122,6 +125,7 @@ type scope struct {
 	seen    capi.Observed     // the same, as capi reads it
 	cloud   Cloud             // nil until opened
 	servers map[string]string // node group name -> server group ID
+	address string            // floating IP of the API, where it is ours
 	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
 	balancers      int
 	deadCredential bool

@@ -40,6 +40,7 @@ func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 		{Name: "upgrade node groups", Run: r.upgradeGroups}, // those that follow the cluster: version and image
 		{Name: "server groups", Run: r.serverGroups},        // Nova keeps the nodes of a group apart
 		{Name: "machines to remove", Run: r.markMachines},   // before the group shrinks
+		{Name: "API address", Run: r.apiAddress},            // where no load balancer holds it
 		{Name: "cluster class", Run: r.clusterClass},        // one for each release, never changed
 		{Name: "cluster", Run: r.cluster},                   // what Cluster API works from
 		{Name: "sizes", Run: r.sizes},                       // of groups that the autoscaler sizes
@@ -54,6 +55,7 @@ func (r *Reconciler) deletePhases() []phase.Phase[*scope] {
 		{Name: "cluster", Run: r.dropCluster},              // Cluster API takes machines and network away
 		{Name: "node groups", Run: r.dropGroups},           // records; package nodegroup lets them go
 		{Name: "server groups", Run: r.dropServerGroups},   // empty by now
+		{Name: "API address", Run: r.dropAPIAddress},       // held by no machine any more
 		{Name: "cloud credential", Run: r.dropCredential},  // nothing acts in the cloud any more
 		{Name: "secrets", Run: r.dropSecrets},              // authorities and credential
 		{Name: "name", Run: r.dropName},                    // somebody else may have it
@@ -370,7 +372,10 @@ func (r *Reconciler) sizes(ctx context.Context, s *scope) (phase.Outcome, error)
 }
 
 func (r *Reconciler) options(s *scope) capi.Options {
-	o := capi.Options{Class: r.Class.Name, ServerGroups: s.servers, BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType}
+	o := capi.Options{
+		Class: r.Class.Name, ServerGroups: s.servers, APIAddress: s.address,
+		BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType,
+	}
 	if s.stack.Cluster != nil {
 		o.Version = s.stack.Cluster.Spec.Topology.Version
 	}
