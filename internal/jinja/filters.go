@@ -31,6 +31,8 @@ func filterNamed(name string) (filter, bool) {
 	switch name {
 	case "map":
 		return filter{call: mapFilter}, true
+	case "json_query":
+		return filter{call: jsonQuery}, true
 	case "select", "reject", "selectattr", "rejectattr":
 		return filter{call: func(r *run, in any, a *args) any { return selectFilter(r, name, in, a) }}, true
 	}
@@ -39,7 +41,7 @@ func filterNamed(name string) (filter, bool) {
 
 // Filters lists the filters by name, for documentation.
 func Filters() []string {
-	names := []string{"default", "d", "type_debug", "mandatory", "map", "select", "reject", "selectattr", "rejectattr"}
+	names := []string{"default", "d", "type_debug", "mandatory", "json_query", "map", "select", "reject", "selectattr", "rejectattr"}
 	for _, table := range []map[string]filterFunc{sequenceFilters, textFilters, dataFilters, higherFilters, addressFilters} {
 		for name := range table {
 			names = append(names, name)
