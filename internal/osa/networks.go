@@ -220,6 +220,7 @@ func (r *run) connect(n *network, h *host) {
 		}
 	case !known:
 		if ok = r.address(n, h, entry); !ok {
+			networks.Delete(n.key) // or the next group would find the host without an address
 			return
 		}
 		ssh = entry.Get("address")
