@@ -31,7 +31,7 @@ type deployCommand struct {
 type operatorFlags struct {
 	Config            string   `env:"OSA_CONFIG_DIR" default:"/etc/openstack_deploy" placeholder:"DIR" help:"The operator's directory."`
 	Environment       string   `short:"e" default:"/opt/openstack-ansible/inventory" placeholder:"DIR" help:"OpenStack-Ansible's inventory directory: env.d, group_vars, host_vars."`
-	Release           string   `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to be like; otherwise concluded from the environment."`
+	Release           string   `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to imitate; otherwise detected from the environment."`
 	Facts             string   `placeholder:"DIR" help:"Ansible's fact cache (ansible_facts in the operator's directory)."`
 	VaultPasswordFile []string `env:"ANSIBLE_VAULT_PASSWORD_FILE" sep:"none" placeholder:"[ID@]FILE" help:"A file with a password of ansible-vault; may be given several times."`
 	Types             string   `enum:"auto,native,text" default:"auto" help:"Types of templates: native (ansible-core 2.19 and later), text (before), or auto: by release."`
@@ -59,7 +59,7 @@ func (f operatorFlags) options() (intent.Options, error) {
 type deployConfigCommand struct {
 	operatorFlags
 	Output      string `enum:"text,json,yaml" default:"text" help:"text, json or yaml."`
-	ShowSecrets bool   `help:"Print secrets in the clear."`
+	ShowSecrets bool   `help:"Print secrets in plain text."`
 }
 
 // Run reads the configuration and prints what it asks for; findings go to standard error, in JSON beside the rest.
@@ -102,8 +102,8 @@ func writeFindings(out io.Writer, found osa.Findings) error {
 
 // undeployable is the error of a configuration that must not be deployed.
 func undeployable(found osa.Findings) error {
-	if n := found.Count(osa.Error); n > 0 {
-		return fmt.Errorf("nothing can be deployed from this configuration: %d errors, %d warnings, %d notes", n, found.Count(osa.Warning), found.Count(osa.Note))
+	if found.Count(osa.Error) > 0 {
+		return fmt.Errorf("nothing can be deployed from this configuration: %s", found.Tally())
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func undeployable(found osa.Findings) error {
 type deployHAProxyCommand struct {
 	operatorFlags
 	Host        string `placeholder:"NAME" help:"Only the fragments of this load balancer; otherwise of all, those that are equal once."`
-	ShowSecrets bool   `help:"Print secrets in the clear."`
+	ShowSecrets bool   `help:"Print secrets in plain text."`
 }
 
 // Run prints the fragments.

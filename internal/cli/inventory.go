@@ -11,18 +11,18 @@ import (
 )
 
 type inventoryCommand struct {
-	Show inventoryShowCommand `cmd:"" default:"withargs" help:"Make the inventory, print it or look at it."`
+	Show inventoryShowCommand `cmd:"" default:"withargs" help:"Generate the inventory and print it."`
 	Vars inventoryVarsCommand `cmd:"" help:"Print the variables of a host, as Ansible would see them."`
 }
 
 type inventoryShowCommand struct {
 	Config      string `env:"OSA_CONFIG_DIR" placeholder:"DIR" help:"The operator's directory (/etc/openstack_deploy)."`
 	Environment string `short:"e" placeholder:"DIR" help:"The directory with the release's env.d (/opt/openstack-ansible/inventory)."`
-	Release     string `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to be like; otherwise concluded from the environment."`
+	Release     string `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to imitate; otherwise detected from the environment."`
 	List        bool   `xor:"view" help:"Print the whole inventory as JSON; this is the default."`
 	Host        string `xor:"view" placeholder:"NAME" help:"Print the variables of one host."`
 	Graph       bool   `xor:"view" help:"Print the groups as a tree."`
-	Check       bool   `xor:"view" help:"Check the configuration and print what was found, write nothing."`
+	Check       bool   `xor:"view" help:"Check the configuration, print the findings and write nothing."`
 	Write       bool   `help:"Write openstack_inventory.json if it changed; the old one goes into the backup archive."`
 }
 
@@ -64,7 +64,7 @@ func (c *inventoryShowCommand) Run(ctx context.Context, streams Streams) error {
 		}
 	}
 	if n := res.Findings.Count(osa.Warning); n > 0 {
-		_, _ = fmt.Fprintf(streams.Err, "jeroboam: %d warnings: see jeroboam inventory --check\n", n) // nobody to tell when standard error is gone
+		_, _ = fmt.Fprintf(streams.Err, "jeroboam: warnings: %d (jeroboam inventory --check shows them)\n", n) // nobody to tell when standard error is gone
 	}
 	return c.show(streams.Out, res.Inventory, text)
 }
@@ -95,11 +95,10 @@ func showFindings(out io.Writer, src *osa.Source, res *osa.Result, refused error
 			return err
 		}
 	}
-	errs, warnings, notes := found.Count(osa.Error), found.Count(osa.Warning), found.Count(osa.Note)
 	if refused != nil {
-		return fmt.Errorf("the configuration has %d errors, %d warnings and %d notes", errs, warnings, notes)
+		return fmt.Errorf("the configuration has %s", found.Tally())
 	}
-	_, err := fmt.Fprintf(out, "Configuration ok: release %s, %d hosts and containers, %d warnings, %d notes\n",
-		src.Release.Name, len(res.Inventory.Hosts()), warnings, notes)
+	_, err := fmt.Fprintf(out, "Configuration ok: release %s, %d hosts and containers, %s\n",
+		src.Release.Name, len(res.Inventory.Hosts()), found.Tally())
 	return err
 }

@@ -19,12 +19,12 @@ type inventoryVarsCommand struct {
 
 	Config            string   `env:"OSA_CONFIG_DIR" default:"/etc/openstack_deploy" placeholder:"DIR" help:"The operator's directory."`
 	Environment       string   `short:"e" default:"/opt/openstack-ansible/inventory" placeholder:"DIR" help:"OpenStack-Ansible's inventory directory: env.d, group_vars, host_vars."`
-	Release           string   `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to be like; otherwise concluded from the environment."`
+	Release           string   `placeholder:"X.Y.Z" help:"The OpenStack-Ansible release to imitate; otherwise detected from the environment."`
 	Facts             string   `placeholder:"DIR" help:"Ansible's fact cache (ansible_facts in the operator's directory)."`
 	VaultPasswordFile []string `env:"ANSIBLE_VAULT_PASSWORD_FILE" sep:"none" placeholder:"[ID@]FILE" help:"A file with a password of ansible-vault; may be given several times."`
 	Types             string   `enum:"auto,native,text" default:"auto" help:"Types of templates: native (ansible-core 2.19 and later), text (before), or auto: by release."`
-	Why               bool     `help:"Say which file and line gave each value, and what it overrode."`
-	ShowSecrets       bool     `help:"Print secrets in the clear."`
+	Why               bool     `help:"Show the file and line of each value, and what it overrides."`
+	ShowSecrets       bool     `help:"Print secrets in plain text."`
 	Output            string   `enum:"text,json" default:"text" help:"text or json."`
 }
 
@@ -117,7 +117,7 @@ func (c *inventoryVarsCommand) show(streams Streams, host *osa.HostVars) error {
 		err = c.showText(streams.Out, vars)
 	}
 	if err == nil && len(failed) > 0 {
-		err = fmt.Errorf("not everything can be evaluated:\n%w", errors.Join(failed...))
+		err = fmt.Errorf("some variables cannot be evaluated:\n%w", errors.Join(failed...))
 	}
 	return err
 }
@@ -155,7 +155,7 @@ func (c *inventoryVarsCommand) showText(out io.Writer, vars []osa.Variable) erro
 			return err
 		}
 		for _, d := range v.Overrides {
-			if _, err := fmt.Fprintf(out, "    instead of %s: %s\n", place(d), c.written(d)); err != nil {
+			if _, err := fmt.Fprintf(out, "    overrides %s: %s\n", place(d), c.written(d)); err != nil {
 				return err
 			}
 		}

@@ -59,7 +59,7 @@ func TestInventoryVars(t *testing.T) {
 		{args: []string{"kubernetes_hostname"}, want: []string{`kubernetes_hostname: "172.29.236.101"`}, reason: "evaluated"},
 		{args: []string{"--why", "cilium_ipv4_cidr"}, want: []string{
 			`cilium_ipv4_cidr: "10.200.0.0/16"`, "from " + config + "/user_variables.yml:1 (extra vars)",
-			"instead of " + config + "/group_vars/k8s_all/main.yml:6 (group k8s_all): \"172.29.200.0/22\"",
+			"overrides " + config + "/group_vars/k8s_all/main.yml:6 (group k8s_all): \"172.29.200.0/22\"",
 		}, reason: "file, line, and what was overridden"},
 		{args: []string{"backup_url", "backup_key"}, want: []string{`backup_url: "********"`, `backup_key: "********"`}, absent: "hunter2", reason: "secrets, also within others"},
 		{args: []string{"--show-secrets", "backup_url"}, want: []string{"s3://key:hunter2@store"}, reason: "unless asked"},
@@ -83,7 +83,7 @@ func TestInventoryVars(t *testing.T) {
 		}
 	}
 	_, err := runVars(t, append(base, "gone")...)
-	if err == nil || !strings.Contains(err.Error(), config+`/user_variables.yml:4: gone: its value is omit`) {
+	if err == nil || !strings.Contains(err.Error(), config+`/user_variables.yml:4: gone: it evaluates to omit`) {
 		t.Errorf("omit has a name and a place: %v", err)
 	}
 	_, err = runVars(t, append(base, "broken")...)

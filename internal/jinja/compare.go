@@ -76,7 +76,7 @@ func (r *run) contains(container, x any) bool {
 	if isBlank(container) {
 		return false
 	}
-	r.errorf("%s has no elements", kind(container))
+	r.errorf("%s cannot be iterated", kind(container))
 	return false
 }
 
@@ -156,7 +156,7 @@ func (r *run) order(x, y any) int {
 	f, ok := numeric(x)
 	g, ok2 := numeric(y)
 	if !ok || !ok2 {
-		r.errorf("%s and %s have no order", kind(x), kind(y))
+		r.errorf("%s and %s cannot be compared", kind(x), kind(y))
 	}
 	return compareOrdered(f, g)
 }

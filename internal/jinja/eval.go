@@ -30,7 +30,7 @@ func (r *run) defined(v any) any {
 			r.fail(r.pos, v.failure())
 		}
 	case Omit:
-		r.errorf("omit is only of use as a whole value, or as the argument of default()")
+		r.errorf("omit may only be a whole value or the argument of default()")
 	}
 	return v
 }
@@ -304,7 +304,7 @@ func (r *run) applyFilter(name string, in any, a *args) any {
 	r.spend(1)
 	f, ok := filterNamed(name)
 	if !ok {
-		r.errorf("there is no filter %q here", name)
+		r.errorf("the filter %q is not supported here", name)
 	}
 	if !f.undefined {
 		r.defined(in)
@@ -327,7 +327,7 @@ func (r *run) applyTest(name string, in any, a *args) bool {
 	r.spend(1)
 	t, ok := testNamed(name)
 	if !ok {
-		r.errorf("there is no test %q here", name)
+		r.errorf("the test %q is not supported here", name)
 	}
 	if !t.undefined {
 		r.defined(in)

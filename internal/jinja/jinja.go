@@ -91,12 +91,12 @@ func (e *UndefinedError) Unwrap() error { return e.Err }
 // RecursionError says that a value needs itself.
 type RecursionError struct{ Name string }
 
-func (e *RecursionError) Error() string { return fmt.Sprintf("the value of %q needs itself", e.Name) }
+func (e *RecursionError) Error() string { return fmt.Sprintf("%q refers to itself", e.Name) }
 
 // LimitError says that a template cost too much.
 type LimitError struct{ What string }
 
-func (e *LimitError) Error() string { return "the template is refused: " + e.What }
+func (e *LimitError) Error() string { return "the template is rejected: " + e.What }
 
 // IsTemplate says whether text has anything to evaluate.
 func IsTemplate(text string) bool {
@@ -140,7 +140,7 @@ func (b *Box) guard(text string, vars Vars, work func(*run) any) (result Result,
 		case failure:
 			err = r.explain(p)
 		default:
-			err = r.explain(failure{pos: r.pos, err: fmt.Errorf("a fault in the evaluator: %v", p)})
+			err = r.explain(failure{pos: r.pos, err: fmt.Errorf("an internal error of the evaluator: %v", p)})
 		}
 	}()
 	if len(text) > r.limits.Source {

@@ -234,7 +234,7 @@ func FuzzRender(f *testing.F) {
 			if err != nil && !errors.As(err, &e) {
 				t.Fatalf("%v is no *Error", err)
 			}
-			if err != nil && strings.Contains(err.Error(), "a fault in the evaluator") {
+			if err != nil && strings.Contains(err.Error(), "an internal error of the evaluator") {
 				t.Fatal(err)
 			}
 		}

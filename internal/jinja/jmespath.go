@@ -1,10 +1,7 @@
 package jinja
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -23,80 +20,6 @@ func jsonQuery(r *run, in any, a *args) any {
 
 // pathQuery answers one expression for a value. What is not there is nil.
 type pathQuery func(r *run, v any) any
-
-// pathKind is a kind of token: a sign stands for itself.
-type pathKind string
-
-const (
-	pathEnd     pathKind = "end"
-	pathName    pathKind = "name"
-	pathQuoted  pathKind = "quoted name"
-	pathNumber  pathKind = "number"
-	pathLiteral pathKind = "literal"
-)
-
-type pathToken struct {
-	kind  pathKind
-	text  string
-	value any
-}
-
-type pathParser struct {
-	r      *run
-	text   string
-	tokens []pathToken
-	at     int
-}
-
-func (p *pathParser) fail(format string, a ...any) {
-	p.r.errorf("json_query: %v", fmt.Errorf(format, a...))
-}
-
-var pathForms = regexp.MustCompile(`^(?:(\s+)|([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)|("(?:\\.|[^"\\])*")|('(?:\\'|[^'])*')|(` + "`(?:\\\\`|[^`])*`" + `)|(\|\||&&|==|!=|<=|>=|\[\?|\[\]|[.*@\[\](){}|&<>!:,]))`)
-
-// scan cuts the question into tokens.
-func (p *pathParser) scan() {
-	for rest := p.text; rest != ""; {
-		p.r.spend(1)
-		m := pathForms.FindStringSubmatch(rest)
-		if m == nil {
-			p.fail("%q cannot be read", rest)
-		}
-		rest = rest[len(m[0]):]
-		t := pathToken{text: m[0]}
-		switch {
-		case m[1] != "":
-			continue
-		case m[2] != "":
-			t.kind = pathName
-		case m[3] != "":
-			n, err := strconv.Atoi(m[3])
-			if err != nil {
-				p.fail("the number %s is out of range", m[3])
-			}
-			t.kind, t.value = pathNumber, n
-		case m[4] != "":
-			v, err := DecodeJSON([]byte(m[4]))
-			if err != nil {
-				p.fail("%s is not a quoted name", m[4])
-			}
-			t.kind, t.value = pathQuoted, v
-		case m[5] != "":
-			t.kind, t.value = pathLiteral, strings.ReplaceAll(m[5][1:len(m[5])-1], `\'`, `'`)
-		case m[6] != "":
-			inside := strings.ReplaceAll(m[6][1:len(m[6])-1], "\\`", "`")
-			v, err := DecodeJSON([]byte(inside))
-			if err != nil { // JMESPath once took bare words for text
-				v = strings.TrimLeft(inside, " \t\r\n")
-			}
-			t.kind, t.value = pathLiteral, v
-		default:
-			t.kind = pathKind(m[0])
-		}
-		p.tokens = append(p.tokens, t)
-	}
-	p.tokens = append(p.tokens, pathToken{kind: pathEnd, text: "the end"})
-}
 
 func (p *pathParser) peek() pathToken { return p.tokens[p.at] }
 
@@ -295,79 +218,6 @@ func (p *pathParser) dotted(strength int) pathQuery {
 	return nil
 }
 
-// project asks each element, and leaves out what is not there.
-func project(list func(*run, any) any, each pathQuery) pathQuery {
-	return func(r *run, v any) any {
-		l, ok := list(r, v).(*List)
-		if !ok {
-			return nil
-		}
-		out := &List{}
-		for _, item := range r.items(l) {
-			if x := r.reveal(each(r, item)); x != nil {
-				r.alloc(16)
-				out.Items = append(out.Items, x)
-			}
-		}
-		return out
-	}
-}
-
-func elements(r *run, v any) any {
-	if l, ok := r.reveal(v).(*List); ok {
-		return l
-	}
-	return nil
-}
-
-func values(r *run, v any) any {
-	switch v := r.reveal(v).(type) {
-	case *Dict, Mapping:
-		d := r.mapping(v)
-		out := &List{}
-		for _, k := range d.keys {
-			r.alloc(16)
-			out.Items = append(out.Items, d.values[slot(k)])
-		}
-		return out
-	}
-	return nil
-}
-
-// flattened opens lists in a list, one level deep.
-func flattened(r *run, v any) any {
-	l, ok := r.reveal(v).(*List)
-	if !ok {
-		return nil
-	}
-	out := &List{}
-	for _, item := range r.items(l) {
-		if inner, ok := item.(*List); ok {
-			r.alloc(16 * len(inner.Items))
-			out.Items = append(out.Items, inner.Items...)
-		} else {
-			r.alloc(16)
-			out.Items = append(out.Items, item)
-		}
-	}
-	return out
-}
-
-func field(name string) pathQuery {
-	return func(r *run, v any) any {
-		r.spend(1)
-		switch v := r.reveal(v).(type) {
-		case *Dict:
-			x, _ := v.Get(name)
-			return r.reveal(x)
-		case Mapping:
-			x, _ := r.computed(v, name)
-			return x
-		}
-		return nil
-	}
-}
-
 // filter keeps the elements for which a condition holds.
 func (p *pathParser) filter(left pathQuery) pathQuery {
 	condition := p.expression(0)
@@ -480,34 +330,6 @@ func (p *pathParser) multiHash() pathQuery {
 		}
 		return out
 	}
-}
-
-// pathTruth is JMESPath's: numbers are true, nothing and what is empty is false.
-func (r *run) pathTruth(v any) bool {
-	switch v := r.reveal(v).(type) {
-	case int, float64:
-		return true
-	default:
-		return r.truth(v)
-	}
-}
-
-// pathCompare is equality of anything, and order of numbers or of texts; any other order is nil.
-func (r *run) pathCompare(op string, x, y any) any {
-	x, y = r.reveal(x), r.reveal(y)
-	_, xBool := x.(bool)
-	_, yBool := y.(bool)
-	if op == "==" || op == "!=" {
-		return (xBool == yBool && r.equal(x, y)) == (op == "==")
-	}
-	_, xNumber := numeric(x)
-	_, yNumber := numeric(y)
-	_, xText := x.(string)
-	_, yText := y.(string)
-	if xBool || yBool || !(xNumber && yNumber || xText && yText) {
-		return nil
-	}
-	return r.holds(op, x, y)
 }
 
 // pathArgument is an argument of a function: a value, or an expression that the function asks of elements.

@@ -166,7 +166,7 @@ func FuzzQuery(f *testing.F) {
 		vars := someVars()
 		vars["q"] = text
 		_, err := (&Box{Limits: small}).Render("{{ "+queryData+" | json_query(q) }}{{ hv | json_query(q) }}", vars)
-		if err != nil && strings.Contains(err.Error(), "a fault in the evaluator") {
+		if err != nil && strings.Contains(err.Error(), "an internal error of the evaluator") {
 			t.Fatal(err)
 		}
 	})

@@ -66,7 +66,7 @@ func (r *run) rawItems(v any) []any {
 		r.defined(v)
 		return nil
 	}
-	r.errorf("%s has no elements", kind(v))
+	r.errorf("%s cannot be iterated", kind(v))
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (r *run) unary(n *unaryNode) any {
 	}
 	i, ok := whole(x)
 	if !ok {
-		r.errorf("%s has no sign", kind(x))
+		r.errorf("%s cannot have a sign", kind(x))
 	}
 	if n.op == "+" {
 		return i

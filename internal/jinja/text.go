@@ -60,7 +60,7 @@ func (r *run) repr(out *strings.Builder, v any) {
 		r.repr(out, r.mapping(v))
 		return
 	default:
-		r.errorf("%s has no text", kind(v))
+		r.errorf("%s cannot become text", kind(v))
 	}
 	r.alloc(out.Len() - before)
 }

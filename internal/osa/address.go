@@ -49,9 +49,9 @@ func (r *run) usedAddresses() {
 		parts := strings.Split(s, ",")
 		if len(parts) == 1 {
 			if strings.TrimSpace(s) != s {
-				r.found.warn("used-ips", pos, "remove the blanks", "used_ips has %q: with blanks it matches no address, and reserves nothing", s)
+				r.found.warn("used-ips", pos, "remove the spaces", "used_ips has %q: with spaces it matches no address and reserves nothing", s)
 			} else if _, err := netip.ParseAddr(s); err != nil {
-				r.found.warn("used-ips", pos, `write an address, or "first,last"`, "used_ips has %q, which is no address and reserves nothing", s)
+				r.found.warn("used-ips", pos, `write an address, or "first,last"`, "used_ips has %q, which is not an address and reserves nothing", s)
 			}
 			r.used.add(s)
 			continue
@@ -60,12 +60,12 @@ func (r *run) usedAddresses() {
 		from, ok1 := rangeEnd(first)
 		to, ok2 := rangeEnd(last)
 		if !ok1 || !ok2 || from.BitLen() != to.BitLen() {
-			r.found.refuse("used-ips", pos, `write "first,last" without blanks`, "used_ips has %q, which is no range of addresses", s)
+			r.found.refuse("used-ips", pos, `write "first,last" without spaces`, "used_ips has %q, which is not a range of addresses", s)
 			continue
 		}
 		if !strict(first) || !strict(last) {
 			r.found.warn("used-ips", pos, fmt.Sprintf("write %q", from.String()+","+to.String()),
-				"the range %q is read as %s to %s, and newer releases refuse it: numbers with a leading zero are octal, what is missing of an address is zero, what follows a blank is left out",
+				"the range %q is read as %s to %s, and newer releases reject it: a leading zero means octal, missing parts are zero, text after a space is ignored",
 				s, from, to)
 		}
 		if to.Less(from) {
@@ -151,7 +151,7 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 		a, err = netip.ParseAddr(partialAddress(text))
 	}
 	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, fmt.Errorf("%q is no network", s)
+		return netip.Prefix{}, fmt.Errorf("%q is not a network", s)
 	}
 	n := a.BitLen()
 	if ok {
@@ -160,7 +160,7 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 		}
 	}
 	if err != nil || n < 0 || n > a.BitLen() {
-		return netip.Prefix{}, fmt.Errorf("%q is no network: what follows / is neither a length nor a netmask", s)
+		return netip.Prefix{}, fmt.Errorf("%q is not a network: what follows / is neither a length nor a netmask", s)
 	}
 	return netip.PrefixFrom(a, n).Masked(), nil
 }
@@ -197,7 +197,7 @@ func pythonInt(s string) (int, bool) {
 func maskLength(s string, a netip.Addr) (int, error) {
 	m, err := netip.ParseAddr(s)
 	if err != nil || !m.Is4() || !a.Is4() {
-		return 0, fmt.Errorf("%q is no netmask", s)
+		return 0, fmt.Errorf("%q is not a netmask", s)
 	}
 	b := m.As4()
 	v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
@@ -207,7 +207,7 @@ func maskLength(s string, a netip.Addr) (int, error) {
 	if v&(v+1) == 0 {
 		return bits.LeadingZeros32(v), nil
 	}
-	return 0, fmt.Errorf("%q is no netmask", s)
+	return 0, fmt.Errorf("%q is not a netmask", s)
 }
 
 func netmask(p netip.Prefix) string {

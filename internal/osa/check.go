@@ -201,7 +201,7 @@ func (r *run) checkHost(group string, h Entry) (name string, settings *Map, ok b
 		return name, nil, false
 	}
 	if name == "" {
-		r.found.refuse("host-name", h.Pos, "give it its name", "a host in %s has an empty name: Ansible would see no host at all", group)
+		r.found.refuse("host-name", h.Pos, "give it its name", "a host in %s has an empty name: Ansible would reject the whole inventory", group)
 		return name, nil, false
 	}
 	if settings, ok = r.mapOf(h.Value, h.Pos, fmt.Sprintf("the host %s in %s", name, group), "write ip: <address> below it, indented"); !ok {

@@ -42,7 +42,7 @@ func (r *run) noComponent(h *host) {
 	}
 	if len(groups) == 0 {
 		r.found.refuse("lxc-hosts-null", pos, "take it out with scripts/inventory-manage.py -r "+h.name,
-			"%s is on no physical host and in no group of the configuration: null would stand in lxc_hosts, and Ansible would see no host at all", h.name)
+			"%s is on no physical host and in no group of the configuration: the group lxc_hosts would contain null, and Ansible would reject the whole inventory", h.name)
 		return
 	}
 	fix := "put it into a group whose name env.d has, or correct the name"
@@ -50,7 +50,7 @@ func (r *run) noComponent(h *host) {
 		fix = "put it into a group that has containers in env.d too"
 	}
 	r.found.refuse("lxc-hosts-null", pos, fix,
-		"nothing in env.d has a component for %s, which is in %s only: null would stand in lxc_hosts, and Ansible would see no host at all",
+		"nothing in env.d has a component for %s, which is in %s only: the group lxc_hosts would contain null, and Ansible would reject the whole inventory",
 		h.name, strings.Join(groups, ", "))
 }
 

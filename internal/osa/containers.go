@@ -191,7 +191,7 @@ func (r *run) noContainers(k kindOf, name string, settings *Map) bool {
 	}
 	if by := r.metalized[k.group]; by != "" {
 		r.found.warn("no-containers", settings.Pos, "set no_containers for all hosts of the group or for none, or order them last",
-			"%s gets no %s either: no_containers of %s holds for every host that comes after it", name, k.group, by)
+			"%s gets no %s either: no_containers of %s applies to every host after it", name, k.group, by)
 	}
 	return true
 }
@@ -266,7 +266,7 @@ func likeName(prefix string) (func(string) bool, error) {
 	if strings.ContainsAny(prefix, `\+*?()[]{}^$|`) {
 		re, err := regexp.Compile("^" + strings.NewReplacer("-", "[_-]", "_", "[_-]").Replace(prefix))
 		if err != nil {
-			return nil, fmt.Errorf("it is no regular expression, as which the original takes it: %w", err)
+			return nil, fmt.Errorf("the original reads it as a regular expression, and it is not a valid one: %w", err)
 		}
 		return re.MatchString, nil
 	}
@@ -355,11 +355,11 @@ func (r *run) containerVars(h *host, extra *Map) {
 			}
 		case *List:
 			if x.Has("limit_container_types") {
-				r.found.refuse("container-vars", e.Pos, "make it a mapping", "limit_container_types stands in a list")
+				r.found.refuse("container-vars", e.Pos, "make it a mapping", "limit_container_types is in a list")
 			}
 		case string:
 			if strings.Contains(x, "limit_container_types") {
-				r.found.refuse("container-vars", e.Pos, "make it a mapping", "limit_container_types stands in a string")
+				r.found.refuse("container-vars", e.Pos, "make it a mapping", "limit_container_types is in a string")
 			}
 		}
 		if limit == nil || r.limitMeets(h, limit, e.Pos) {
@@ -383,7 +383,7 @@ func (r *run) limitMeets(h *host, limit Value, pos Pos) bool {
 	text, ok := limit.(string)
 	name, isName := component.(string)
 	if !ok || !isName {
-		r.found.refuse("container-vars", pos, "write a part of a component's name", "limit_container_types is %s, and the component of %s %s: both have to be strings",
+		r.found.refuse("container-vars", pos, "write a part of a component's name", "limit_container_types is %s, and the component of %s %s: both must be strings",
 			kind(limit), h.name, kind(component))
 	}
 	return ok && isName && strings.Contains(name, text)

@@ -110,6 +110,20 @@ func (fs Findings) Count(s Severity) int {
 	return n
 }
 
+// Tally is how many of each severity there are: "1 error, 2 warnings, 0 notes".
+func (fs Findings) Tally() string {
+	parts := make([]string, 0, 3)
+	for _, s := range []Severity{Error, Warning, Note} {
+		n := fs.Count(s)
+		part := fmt.Sprintf("%d %s", n, s)
+		if n != 1 {
+			part += "s"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Err is nil when nothing stops the inventory, and a *Refusal with every error otherwise.
 func (fs Findings) Err() error {
 	var out Findings

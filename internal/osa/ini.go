@@ -95,7 +95,7 @@ func (p *iniReader) read(line string) {
 		return
 	}
 	if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
-		p.fail("%s is no section: write [group], [group:vars] or [group:children], without blanks", line)
+		p.fail("%s is not a section: write [group], [group:vars] or [group:children], without spaces", line)
 		return
 	}
 	switch p.state {
@@ -104,7 +104,7 @@ func (p *iniReader) read(line string) {
 	case "vars":
 		key, value, ok := strings.Cut(line, "=")
 		if !ok {
-			p.fail("a line of [%s:vars] is name=value, and this is %q", p.group, line)
+			p.fail("a line of [%s:vars] must be name=value, and this is %q", p.group, line)
 			return
 		}
 		p.m.setGroup(p.group, strings.TrimSpace(key), iniValue(strings.TrimSpace(value)), p.pos())
@@ -147,7 +147,7 @@ func (p *iniReader) wait(name string, g *pendingGroup) {
 func (p *iniReader) child(line string) {
 	s := iniGroup.FindStringSubmatch(line)
 	if s == nil {
-		p.fail("a line of [%s:children] is the name of a group, and this is %q", p.group, line)
+		p.fail("a line of [%s:children] must be the name of a group, and this is %q", p.group, line)
 		return
 	}
 	name := s[1]
@@ -214,7 +214,7 @@ func (p *iniReader) hosts(line string) {
 	for _, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
 		if !ok {
-			p.fail("what follows a host is name=value, and this is %q", w)
+			p.fail("after a host only name=value may follow, and this is %q", w)
 			return
 		}
 		vars.Set(key, iniValue(value), p.pos())
@@ -260,7 +260,7 @@ func hostPattern(pattern string) (names []string, port int64, err error) {
 			return nil, 0, errors.New("--- begins a YAML file, and this is an INI file")
 		}
 		if strings.ContainsAny(n, "[]=") { // a host to Ansible, and never meant as one
-			return nil, 0, fmt.Errorf("%q is no host: a section is [name], and variables of a group stand below [name:vars]", n)
+			return nil, 0, fmt.Errorf("%q is not a host name: a section is [name], and variables of a group go below [name:vars]", n)
 		}
 	}
 	return names, port, err

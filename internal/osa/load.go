@@ -96,7 +96,7 @@ func (s *Source) find(preferred, name string, want func(fs.FileMode) bool) (stri
 		}
 		if err == nil && want(info.Mode()) {
 			if i > 0 && filepath.Clean(preferred) != filepath.Clean(s.system) {
-				s.Findings.warn("fallback", Pos{File: path}, "put one into "+preferred+" if that is not meant",
+				s.Findings.warn("fallback", Pos{File: path}, "put one into "+preferred+" if you did not intend this",
 					"is read because %s has no %s", preferred, name)
 			}
 			return path, nil
@@ -184,7 +184,7 @@ func (s *Source) readInventory(config string) error {
 	v, err := ReadJSON(file, text)
 	var bad *JSONError
 	if errors.As(err, &bad) {
-		s.Findings.refuse("inventory-json", bad.Pos, fix, "the existing inventory is no JSON: %s", bad.Text)
+		s.Findings.refuse("inventory-json", bad.Pos, fix, "the existing inventory is not valid JSON: %s", bad.Text)
 		return nil
 	}
 	root, _ := v.(*Map)

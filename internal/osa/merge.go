@@ -79,7 +79,7 @@ func (w *merges) report(found *Findings) {
 		others := slices.DeleteFunc(slices.Clone(w.names[l.group]), func(n string) bool { return n == l.name })
 		for _, e := range l.hosts {
 			found.warn("shared-anchor", e.Pos, "write the hosts of these groups out instead of using an alias",
-				"%v is added to %s, and with it to %s: an anchor makes them one mapping", e.Key, l.name, strings.Join(others, ", "))
+				"%v is added to %s and also to %s: an anchor makes them one mapping", e.Key, l.name, strings.Join(others, ", "))
 		}
 	}
 	clear(w.names)
@@ -96,13 +96,13 @@ func (w *merges) replaced(found *Findings, path []string, into *Map, e Entry, ol
 	case w.env != "" && isList && ok && !strings.HasPrefix(before.File, w.env):
 		for i, item := range oldList.Items() {
 			if !list.Has(item) {
-				found.note("replaced-list", e.Pos, "repeat the entry if it is still meant",
-					"%s replaces the list of %s, and %v is gone with it", strings.Join(path, "."), oldList.PosOf(i), item)
+				found.note("replaced-list", e.Pos, "repeat the entry if you still need it",
+					"%s replaces the list of %s, and drops %v", strings.Join(path, "."), oldList.PosOf(i), item)
 			}
 		}
 	case before.File != e.Pos.File && !strings.HasSuffix(before.File, userConfig) && (w.env == "" || strings.HasPrefix(before.File, w.env)):
 		found.warn("order-of-files", e.Pos, "set it in one file",
-			"%s is set differently at %s: the order in which the file system lists the files decides", strings.Join(path, "."), before)
+			"%s has another value at %s: which of the two wins depends on the order in which the file system lists files", strings.Join(path, "."), before)
 	}
 }
 

@@ -35,7 +35,7 @@ func (r *run) networks() {
 			continue
 		}
 		if address, _, _ := strings.Cut(s, "/"); strings.TrimSpace(s) != s || !strict(address) {
-			r.found.warn("cidr-form", e.Pos, fmt.Sprintf("write %q", prefix), "cidr_networks.%v is %q: blanks, short addresses and leading zeros are not taken everywhere", e.Key, s)
+			r.found.warn("cidr-form", e.Pos, fmt.Sprintf("write %q", prefix), "cidr_networks.%v is %q: some tools reject spaces, short addresses and leading zeros", e.Key, s)
 		}
 		name := fmt.Sprint(e.Key)
 		pools[name], masks[name] = r.newPool(prefix), netmask(prefix)
@@ -77,7 +77,7 @@ func (r *run) boundGroups(v Value, pos Pos) []named {
 		case *List, *Map:
 			r.found.refuse("name", list.PosOf(i), "write the name of a group", "an entry of group_binds is %s, not a name", kind(item))
 		default:
-			r.found.warn("name", list.PosOf(i), "write the name of a group", "group_binds has %v, which is no name and matches no group", item)
+			r.found.warn("name", list.PosOf(i), "write the name of a group", "group_binds has %v, which is not a name and matches no group", item)
 		}
 	}
 	return out

@@ -18,7 +18,7 @@ func (r *run) review() {
 
 func (r *run) reviewRelease() {
 	if strings.HasPrefix(r.release.From, "nothing") || strings.HasPrefix(r.release.From, "the names") {
-		r.found.note("release", Pos{File: r.src.Environment}, "name it with --release", "the release is taken to be %s, from %s", r.release.Name, r.release.From)
+		r.found.note("release", Pos{File: r.src.Environment}, "name it with --release", "the release is assumed to be %s, judging by %s", r.release.Name, r.release.From)
 	}
 }
 
@@ -61,7 +61,7 @@ func (r *run) reviewContainers() {
 				inComponent = inComponent || l != nil && l.Has(name)
 			}
 			if !inComponent && contains.Len() > 0 {
-				r.found.warn("underscore", pos, "rename the host, it may have no underscore, or address the group "+group+" in playbooks",
+				r.found.warn("underscore", pos, "rename the host without underscores, or use the group "+group+" in playbooks",
 					"the container %s is in %s but not in %s: its host's name has an underscore", name, group, strings.Join(contains.Strings(), ", "))
 			}
 		}
@@ -96,11 +96,11 @@ func (r *run) reviewPrefixes() {
 			if !strings.HasPrefix(long, short) {
 				break
 			}
-			text := "physical host groups named *_all that have %s have %s too"
+			text := "physical host groups named *_all that contain %s also contain %s"
 			severity := Note
 			for _, e := range settings[short] {
 				if m, _ := e.Value.(*Map); m.Has("container_vars") {
-					text, severity = "container_vars of %s reach the containers of %s too", Warning
+					text, severity = "container_vars of %s also apply to the containers of %s", Warning
 				}
 			}
 			r.found.add(severity, "name-prefix", settings[short][0].Pos, "name hosts so that none starts with another's name, for example infra01 and infra10",
@@ -170,7 +170,7 @@ func (r *run) reviewAffinity() {
 			affinity, _ := m.Get("affinity").(*Map)
 			for _, a := range affinity.Entries() {
 				if !kinds.Has(a.Key) {
-					r.found.warn("affinity", a.Pos, "name a group of container_skel, such as k8s_container", "affinity of %s names %v, which is no kind of container: nothing comes of it", name, a.Key)
+					r.found.warn("affinity", a.Pos, "name a group of container_skel, such as k8s_container", "affinity of %s names %v, which is not a kind of container: it has no effect", name, a.Key)
 				}
 			}
 		}
@@ -185,7 +185,7 @@ func (r *run) reviewSpellings() {
 	for _, e := range r.inv.Entries() {
 		name, _ := e.Key.(string)
 		if now := strings.ReplaceAll(name, "-", "_"); now != name && r.inv.Has(now) {
-			r.found.note("two-spellings", e.Pos, "use "+now, "the inventory has the groups %s and %s: this release fills the second", name, now)
+			r.found.note("two-spellings", e.Pos, "use "+now, "the inventory has the groups %s and %s: this release uses the second", name, now)
 		}
 	}
 }

@@ -225,7 +225,7 @@ func entityFiles(dir, entity string) ([]string, error) {
 
 func directoryFiles(dir string, depth int) ([]string, error) {
 	if depth > 20 {
-		return nil, fmt.Errorf("%s: directories nested too deep (a link into itself?)", dir)
+		return nil, fmt.Errorf("%s: directories are nested too deeply (does a link point to its own parent?)", dir)
 	}
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {

@@ -55,7 +55,7 @@ func (h *HostVars) Lowest(name string) (Variable, bool) {
 }
 
 // errOmitted says that a variable has no value of its own: it is omit.
-var errOmitted = errors.New("its value is omit, which leaves a parameter of a task out: there is nothing to show")
+var errOmitted = errors.New("it evaluates to omit: a task leaves the parameter out, and there is no value to show")
 
 // Names lists all variables.
 func (h *HostVars) Names() []string {
@@ -194,7 +194,7 @@ func (h *HostVars) template(text string, d Definition, pos Pos, path string) any
 			return nil, d.Secret, &jinja.RecursionError{Name: path}
 		}
 		if h.vars.depth > maxChain {
-			return nil, d.Secret, &jinja.LimitError{What: fmt.Sprintf("more than %d variables stand one behind the other", maxChain)}
+			return nil, d.Secret, &jinja.LimitError{What: fmt.Sprintf("more than %d variables refer to each other in a chain", maxChain)}
 		}
 		busy = true
 		h.vars.depth++

@@ -120,12 +120,12 @@ func (h *HostVars) facts() {
 		}
 		v, err := ReadJSON(path, text)
 		if err != nil {
-			h.broken.add(fmt.Errorf("read cached facts: %w (delete the file, Ansible makes it new)", err))
+			h.broken.add(fmt.Errorf("read cached facts: %w (delete the file: Ansible writes it again)", err))
 			return
 		}
 		m, ok := v.(*Map)
 		if !ok {
-			h.broken.add(fmt.Errorf("read cached facts: %s is no JSON object (delete the file, Ansible makes it new)", path))
+			h.broken.add(fmt.Errorf("read cached facts: %s is not a JSON object (delete the file: Ansible writes it again)", path))
 			return
 		}
 		h.define("ansible_facts", Definition{Value: m, Pos: Pos{File: path}, Level: "fact cache"})

@@ -162,15 +162,15 @@ beside: "{{ alone }}x"
 	h := loadSmall(t, dir, osa.VarsOptions{})
 	file := filepath.Join(dir, "operator/user_variables.yml")
 	for _, c := range []struct{ name, want, reason string }{
-		{"a", "needs itself", "recursion is found"},
+		{"a", "refers to itself", "recursion is found"},
 		{"c", file + `:4: c: {{ nope }}: "nope" is undefined`, "file, line and expression"},
 		{"d", `"saved"`, "default forgives what is undefined further down"},
 		{"good", file + `:6: good.bad[1]: {{ nope2 }}: "nope2" is undefined`, "the path within the value"},
 		{"part", `2`, "native types look at what they need"},
 		{"om", `{"keep":1}`, "omit takes its key with it"},
-		{"alone", file + ":13: alone: its value is omit", "a variable that is omit has no value, and says where"},
-		{"after", file + ":14: after: its value is omit", ""},
-		{"beside", file + ":15: beside: {{ alone }}: omit is only of use", ""},
+		{"alone", file + ":13: alone: it evaluates to omit", "a variable that is omit has no value, and says where"},
+		{"after", file + ":14: after: it evaluates to omit", ""},
+		{"beside", file + ":15: beside: {{ alone }}: omit may only be", ""},
 		{"raw", `"{{ not a template }}"`, ""},
 		{"fact", "no facts of h1 in", "why a fact is missing"},
 		{"number", `5`, ""},

@@ -58,7 +58,7 @@ type vaultBody struct{ salt, sum, cipher []byte }
 func vaultParts(text []byte) (id string, body vaultBody, err error) {
 	lines := strings.Fields(string(text))
 	if len(lines) < 2 {
-		return "", body, errors.New("is an ansible-vault header without a content")
+		return "", body, errors.New("has an ansible-vault header and no content")
 	}
 	header := strings.Split(lines[0], ";")
 	switch {
@@ -69,7 +69,7 @@ func vaultParts(text []byte) (id string, body vaultBody, err error) {
 		return "", body, errors.New("has an ansible-vault header that is not known here (formats 1.1 and 1.2 are)")
 	}
 	if header[2] != "AES256" {
-		return "", body, errors.New("is encrypted by another cipher than AES256 (ansible-vault rekey makes it new)")
+		return "", body, errors.New("is encrypted by another cipher than AES256 (encrypt it again with ansible-vault rekey)")
 	}
 	outer, err := hex.DecodeString(strings.Join(lines[1:], ""))
 	if err != nil {

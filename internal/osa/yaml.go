@@ -119,7 +119,7 @@ func (c *constructor) syntax(err error, text []byte) {
 	if anchor := yamlAnchor.FindStringSubmatch(m[2]); anchor != nil {
 		line = 1 + strings.Count(string(text[:max(0, bytes.Index(text, []byte("*"+anchor[1])))]), "\n")
 	}
-	c.refuse(Pos{File: c.file, Line: line}, "is no YAML: %s", m[2])
+	c.refuse(Pos{File: c.file, Line: line}, "is not valid YAML: %s", m[2])
 }
 
 func (c *constructor) refuse(pos Pos, format string, args ...any) {
@@ -193,7 +193,7 @@ func (c *constructor) construct(n *yaml.Node, depth int) Value {
 		c.mapping(n, depth) // for its errors
 		return Opaque{Tag: tag, Text: "a set"}
 	}
-	c.refuse(c.pos(n), "nothing is known about the tag %s here", tag)
+	c.refuse(c.pos(n), "the tag %s is not supported here", tag)
 	return nil
 }
 
@@ -241,7 +241,7 @@ func (c *constructor) mapping(n *yaml.Node, depth int) Value {
 		value := c.value(p.value, depth+1)
 		if twice && !p.merged && !Equal(old, value) && m.PosOf(key).Line != 0 && !c.cameByMerge(n, key) {
 			c.found.warn("duplicate-key", c.pos(p.key), "remove one of them",
-				"%v stands here a second time, first on line %d: the first is ignored", key, m.PosOf(key).Line)
+				"%v is set twice, first on line %d: that value is ignored", key, m.PosOf(key).Line)
 		}
 		m.Set(key, value, c.pos(p.key))
 	}

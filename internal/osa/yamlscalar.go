@@ -47,7 +47,7 @@ func scalar(n *yaml.Node, tag string) (Value, error) {
 		case "no", "false", "off":
 			return false, nil
 		}
-		return nil, fmt.Errorf("%q is no boolean", n.Value)
+		return nil, fmt.Errorf("%q is not a boolean", n.Value)
 	case "!!int":
 		return yamlInteger(n.Value)
 	case "!!float":
@@ -57,7 +57,7 @@ func scalar(n *yaml.Node, tag string) (Value, error) {
 	case "!!binary":
 		return Opaque{Tag: tag, Text: n.Value}, nil
 	}
-	return nil, fmt.Errorf("nothing is known about the tag %s", tag)
+	return nil, fmt.Errorf("the tag %s is not supported", tag)
 }
 
 func implicitTag(s string) string {
@@ -86,7 +86,7 @@ func implicitTag(s string) string {
 
 // yamlInteger reads what Python's constructor makes of an integer: binary, octal with a leading 0, hexadecimal, base 60.
 func yamlInteger(text string) (Value, error) {
-	bad := fmt.Errorf("%q is no integer", text)
+	bad := fmt.Errorf("%q is not an integer", text)
 	s := strings.ReplaceAll(text, "_", "")
 	negative := strings.HasPrefix(s, "-")
 	if s = strings.TrimLeft(s, "+-"); s == "" || len(s) > 4300 {
@@ -144,7 +144,7 @@ func yamlNumber(text string) (Value, error) {
 	for _, part := range strings.Split(s, ":") {
 		f, err := strconv.ParseFloat(part, 64)
 		if err != nil && !math.IsInf(f, 0) || strings.ContainsAny(part, "xp") {
-			return nil, fmt.Errorf("%q is no number", text)
+			return nil, fmt.Errorf("%q is not a number", text)
 		}
 		v = v*60 + f
 	}
@@ -153,11 +153,11 @@ func yamlNumber(text string) (Value, error) {
 
 func yamlTime(text string) (Value, error) {
 	if !yamlTimestamp.MatchString(text) {
-		return nil, fmt.Errorf("%q is no date", text)
+		return nil, fmt.Errorf("%q is not a date", text)
 	}
 	var year, month, day int
 	if _, err := fmt.Sscanf(text, "%d-%d-%d", &year, &month, &day); err != nil || year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
-		return nil, fmt.Errorf("%q is no date: put it in quotes if it is none", text)
+		return nil, fmt.Errorf("%q is not a date: put it in quotes if it is text", text)
 	}
 	return Opaque{Tag: "!!timestamp", Text: text}, nil
 }

@@ -32,7 +32,7 @@ func (c *constructor) tabs(root *yaml.Node, text []byte) {
 				break
 			}
 			if l[at] == '\t' {
-				c.refuse(Pos{File: c.file, Line: i + 1}, "a tab stands where only blanks may")
+				c.refuse(Pos{File: c.file, Line: i + 1}, "a tab is not allowed here: use spaces")
 				break
 			}
 		}

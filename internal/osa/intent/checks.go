@@ -74,7 +74,7 @@ func (r *reader) show(path string, value any) string {
 func (r *reader) checkDrawn() {
 	if n := len(r.in.Drawn); n > 0 {
 		r.warn("not-in-inventory", osa.Pos{File: filepath.Join(r.src.Dir, osa.InventoryFile)}, "keep them with jeroboam inventory --write before anything is deployed",
-			"%d containers are not in the inventory yet, %s first: their names and addresses were drawn for this run only", n, r.in.Drawn[0])
+			"%d containers are not in the inventory yet, %s first: their names and addresses are random and hold for this run only", n, r.in.Drawn[0])
 	}
 }
 
@@ -92,7 +92,7 @@ func (r *reader) checkAgreement() {
 		for _, n := range r.in.Nodes[1:] {
 			other, ok := r.scopes[n.Name].vars.Variable(name)
 			if ok && other.Err == nil && !osa.Equal(osa.Reveal(v.Value), osa.Reveal(other.Value)) {
-				r.warn("nodes-differ", other.Origin.Pos, "set it for the group k8s_all", "%s of %s is not that of %s, which counts for the whole cluster", name, n.Name, first.host)
+				r.warn("nodes-differ", other.Origin.Pos, "set it for the group k8s_all", "%s of %s differs from that of %s, which is used for the whole cluster", name, n.Name, first.host)
 			}
 		}
 	}

@@ -18,7 +18,7 @@ func (r *reader) checkBackups() {
 			known = known || n.Name == name
 		}
 		if !known {
-			r.fail("backup-node", r.at(fmt.Sprintf("backups.nodes[%d]", i)), "name members of the group k8s_all", "cluster_api_backups_nodes names %s, which is no node", r.show(fmt.Sprintf("backups.nodes[%d]", i), name))
+			r.fail("backup-node", r.at(fmt.Sprintf("backups.nodes[%d]", i)), "name members of the group k8s_all", "cluster_api_backups_nodes names %s, which is not a node", r.show(fmt.Sprintf("backups.nodes[%d]", i), name))
 		}
 	}
 	if !b.Enabled {
@@ -26,14 +26,14 @@ func (r *reader) checkBackups() {
 	}
 	if len(b.Recipients) == 0 && !r.lost("backups.recipients") {
 		r.fail("backup-recipients", r.at("backups.enabled"), "make a key (jeroboam deploy backup key) and put its public half into cluster_api_backups_recipients",
-			"backups are asked for and there is no key to encrypt them for: they hold the authorities' keys and every cluster's credentials")
+			"backups are enabled without a key to encrypt them for: they hold the authorities' keys and every cluster's credentials")
 	}
 	r.checkRecipients()
 	if b.Keep < 1 && !r.lost("backups.keep") {
-		r.fail("backup-keep", r.at("backups.keep"), "set cluster_api_backups_keep to 1 or more", "cluster_api_backups_keep leaves no backup")
+		r.fail("backup-keep", r.at("backups.keep"), "set cluster_api_backups_keep to 1 or more", "cluster_api_backups_keep would keep no backup")
 	}
 	if !path.IsAbs(b.Path) || path.Clean(b.Path) == "/" {
-		r.fail("backup-path", r.at("backups.path"), "set an absolute path, such as /var/backup/cluster-api-backup", "cluster_api_backups_path is not a path of a directory: %s", r.show("backups.path", b.Path))
+		r.fail("backup-path", r.at("backups.path"), "set an absolute path, such as /var/backup/cluster-api-backup", "cluster_api_backups_path is not the path of a directory: %s", r.show("backups.path", b.Path))
 	}
 	for field, name := range map[string]string{"group": "cluster_api_backups_group_name", "gid": "cluster_api_backups_group_gid", "initOverrides": "cluster_api_backups_init_overrides"} {
 		if _, ok := r.first().written(name); ok {
@@ -48,13 +48,13 @@ func (r *reader) checkRecipients() {
 	for i, key := range r.in.Backups.Recipients {
 		pos := r.at(fmt.Sprintf("backups.recipients[%d]", i))
 		if strings.Contains(strings.ToUpper(key), "AGE-SECRET-KEY-") {
-			r.fail("backup-recipients", pos, "put the public key there (age1...), and make a new key: this one has been seen",
-				"cluster_api_backups_recipients has a secret key, number %d", i+1)
+			r.fail("backup-recipients", pos, "put a public key there (age1...), and make a new key pair: this one is exposed",
+				"entry %d of cluster_api_backups_recipients is a secret key", i+1)
 			continue
 		}
 		one, err := age.ParseRecipients(strings.NewReader(key))
 		if err != nil || len(one) != 1 {
-			r.fail("backup-recipients", pos, "put a public key of age there (age1...; jeroboam deploy backup key makes one)", "number %d of cluster_api_backups_recipients is no public key", i+1)
+			r.fail("backup-recipients", pos, "put a public key of age there (age1...; jeroboam deploy backup key makes one)", "entry %d of cluster_api_backups_recipients is not a public key", i+1)
 			continue
 		}
 		good = append(good, one...)
@@ -63,6 +63,6 @@ func (r *reader) checkRecipients() {
 		return
 	}
 	if _, err := age.Encrypt(io.Discard, good...); err != nil {
-		r.fail("backup-recipients", r.at("backups.recipients"), "use keys of one kind", "nothing can be encrypted for all of cluster_api_backups_recipients at once: some are post-quantum and some are not")
+		r.fail("backup-recipients", r.at("backups.recipients"), "use keys of one kind", "a backup cannot be encrypted for all of cluster_api_backups_recipients: some keys are post-quantum and some are not")
 	}
 }

@@ -22,7 +22,7 @@ func (r *reader) checkServices() {
 			r.warn("haproxy-ignored", w.posOf(key), fix, "%s of the service %s has no effect: the role knows no such key", key, name)
 		}
 		if names[name] {
-			r.fail("service-twice", w.from.Pos, "give them different names, or the same content", "two services are called %s and differ: one file would hold the one or the other", name)
+			r.fail("service-twice", w.from.Pos, "give them different names, or the same content", "two different services are called %s: only one of them would be written", name)
 		}
 		names[name] = true
 		if s := (haproxy.Service{Mode: text(w.Map, "haproxy_balance_type")}); s.Mode == "tcp" && osa.Truth(w.Get("haproxy_ssl")) {
@@ -79,7 +79,7 @@ func (r *reader) checkExposure() {
 func (r *reader) checkReach() {
 	if len(r.in.HAProxy.Hosts) == 0 {
 		r.warn("no-haproxy", osa.Pos{File: r.userConfig()}, "name hosts under load_balancer_hosts (haproxy_hosts before OpenStack-Ansible 30), or see that another load balancer has port 6443",
-			"the group haproxy is empty: nothing here balances the API of %s", r.in.Kubernetes.ControlPlaneHost)
+			"the group haproxy is empty: no load balancer of this cloud serves the API of %s", r.in.Kubernetes.ControlPlaneHost)
 		return
 	}
 	want := []string{r.in.Kubernetes.ControlPlaneHost}

@@ -38,7 +38,7 @@ func (r *reader) checkEndpoint() {
 		return
 	}
 	r.warn("capi-endpoint", r.at("magnum.wantedEndpointType"), "write endpoint_type: "+m.WantedEndpointType+" beside it",
-		"[capi_client] endpoint is no option of magnum-cluster-api, whose name is endpoint_type: Cluster API uses %s", r.show("magnum.endpointType", m.EndpointType))
+		"[capi_client] endpoint is not an option of magnum-cluster-api: the option is endpoint_type, and Cluster API uses %s", r.show("magnum.endpointType", m.EndpointType))
 }
 
 // checkReplaced finds mappings that replaced another as a whole, and lost some of it: variables are not merged.
@@ -57,7 +57,7 @@ func (r *reader) checkReplaced() {
 			for _, before := range v.Overrides {
 				old, _ := before.Value.(*osa.Map)
 				if lost := lostKeys(old, now, ""); len(lost) > 0 && before.Pos.File != "" {
-					r.warn("replaced-mapping", v.Origin.Pos, "repeat what is still meant", "%s replaces the one of %s as a whole: %s is gone with it", name, before.Pos, strings.Join(lost, ", "))
+					r.warn("replaced-mapping", v.Origin.Pos, "repeat what you still need", "%s replaces the mapping of %s as a whole, and drops %s", name, before.Pos, strings.Join(lost, ", "))
 				}
 			}
 		}
@@ -87,16 +87,16 @@ func (r *reader) checkProxyHosts() {
 	for _, name := range strings.Split(r.proxyName("proxy_hosts"), "|") {
 		for _, host := range append([]*scope{s}, r.physicalScopes()...) {
 			if d, ok := host.written(name); ok && d.Level != extraVars {
-				r.warn("proxy-hosts-ignored", d.Pos, "move it to user_variables.yml", "%s is set for a group or a host: a play's hosts are chosen before that is known, so %s counts", name, p.Pattern)
+				r.warn("proxy-hosts-ignored", d.Pos, "move it to user_variables.yml", "%s is set for a group or a host, which a play cannot see when it chooses its hosts: %s is used", name, p.Pattern)
 			}
 		}
 	}
 	_, chosen := s.written(r.proxyName("proxy_hosts"))
 	if len(p.Hosts) == 0 && chosen {
-		r.warn("proxy-hosts-unknown", r.at("proxy.pattern"), "name a group of the inventory, such as compute_hosts", "no host of the inventory is meant by %s: clusters without a floating address will not be reached", r.show("proxy.pattern", p.Pattern))
+		r.warn("proxy-hosts-unknown", r.at("proxy.pattern"), "name a group of the inventory, such as compute_hosts", "%s matches no host of the inventory: clusters without a floating address cannot be reached", r.show("proxy.pattern", p.Pattern))
 	}
 	if len(p.Hosts) == 0 && !chosen {
-		r.note("no-proxy-hosts", r.at("proxy.pattern"), "set mcapi_vexxhost_proxy_hosts in user_variables.yml", "no host has the proxy (%s is empty): clusters without a floating address will not be reached", p.Pattern)
+		r.note("no-proxy-hosts", r.at("proxy.pattern"), "set mcapi_vexxhost_proxy_hosts in user_variables.yml", "no host runs the proxy (%s is empty): clusters without a floating address cannot be reached", p.Pattern)
 	}
 }
 
@@ -122,7 +122,7 @@ func (r *reader) checkProxies() {
 		}
 		if driver := r.in.Versions.MagnumClusterAPI; driver != "" && h.Driver != driver {
 			r.warn("proxy-version", r.at(path+"driver"), "set magnum_magnum_cluster_api_git_install_branch in user_variables.yml, for Magnum and proxies alike",
-				"proxies get magnum-cluster-api %s, Magnum gets %s", r.show(path+"driver", h.Driver), r.show("versions.magnumClusterAPI", driver))
+				"proxies would get magnum-cluster-api %s, and Magnum %s", r.show(path+"driver", h.Driver), r.show("versions.magnumClusterAPI", driver))
 		}
 		if slices.ContainsFunc(r.in.HAProxy.Hosts, func(b HAProxyHost) bool { return b.Name == h.Name }) {
 			r.note("proxy-haproxy", r.at("proxy.pattern"), "keep proxies off load balancers, or use this proxy, which runs no haproxy",
@@ -130,7 +130,7 @@ func (r *reader) checkProxies() {
 		}
 		other := strings.Split(r.proxyName("proxy_environment"), "|")[1]
 		if d, ok := s.written(other); ok {
-			r.warn("proxy-prefix", d.Pos, "write "+strings.Split(r.proxyName("proxy_environment"), "|")[0], "%s is the name of another release's playbooks, which these do not read; here it counts", other)
+			r.warn("proxy-prefix", d.Pos, "write "+strings.Split(r.proxyName("proxy_environment"), "|")[0], "%s is the name that playbooks of another release use: these playbooks ignore it, and it is used here", other)
 		}
 	}
 }

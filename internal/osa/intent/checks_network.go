@@ -90,7 +90,7 @@ func (r *reader) checkRanges() {
 	switch {
 	case r.lost("network.podCIDR"):
 	case err != nil:
-		r.fail("cidr-invalid", r.at("network.podCIDR"), "write a range such as 172.29.200.0/22", "cilium_ipv4_cidr is no range of addresses: %s", r.show("network.podCIDR", n.PodCIDR))
+		r.fail("cidr-invalid", r.at("network.podCIDR"), "write a range such as 172.29.200.0/22", "cilium_ipv4_cidr is not a range of addresses: %s", r.show("network.podCIDR", n.PodCIDR))
 	case !pods.Addr().Is4():
 		r.fail("cidr-invalid", r.at("network.podCIDR"), "write an IPv4 range", "cilium_ipv4_cidr is not IPv4: %s", pods)
 	}

@@ -15,7 +15,7 @@ import (
 func (r *reader) checkNodes() {
 	n := len(r.in.Nodes)
 	if n%2 == 0 {
-		r.warn("even-nodes", r.at("nodes"), "make it one more or one less", "%d nodes bear the loss of no more nodes than %d do: etcd needs more than half", n, n-1)
+		r.warn("even-nodes", r.at("nodes"), "add a node or remove one", "%d nodes tolerate no more failures than %d: etcd needs a majority", n, n-1)
 	}
 	on := map[string][]string{}
 	for i, node := range r.in.Nodes {
@@ -31,14 +31,14 @@ func (r *reader) checkNodes() {
 		switch {
 		case r.lost(path + "nodeIP"):
 		case errIP != nil:
-			r.fail("node-ip", r.at(path+"nodeIP"), `set kubelet_node_ip to "{{ management_address }}"`, "kubelet_node_ip of %s is %q, no address", node.Name, r.show(path+"nodeIP", node.NodeIP))
+			r.fail("node-ip", r.at(path+"nodeIP"), `set kubelet_node_ip to "{{ management_address }}"`, "kubelet_node_ip of %s is %q, which is not an address", node.Name, r.show(path+"nodeIP", node.NodeIP))
 		case err == nil && !m.Contains(a):
 			r.warn("node-ip", r.at(path+"nodeIP"), `set kubelet_node_ip to "{{ management_address }}"`, "%s advertises %s, which is not in the management network %s", node.Name, a, m)
 		}
 	}
 	for host, names := range on {
 		if len(names) > 1 {
-			r.warn("same-host", r.at("nodes"), "spread them: affinity k8s_container 1 on more hosts", "%d nodes are on %s: its loss takes all of them", len(names), host)
+			r.warn("same-host", r.at("nodes"), "spread them: affinity k8s_container 1 on more hosts", "%d nodes are on %s: if it fails, all of them fail", len(names), host)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func (r *reader) checkNodeNames() {
 	for i, n := range r.in.Nodes {
 		path := fmt.Sprintf("nodes[%d].nodeName", i)
 		if !nodeName.MatchString(n.NodeName) {
-			r.fail("node-name", r.at(path), "use lower case letters, digits and -", "kubelet_hostname of %s is %q, no name Kubernetes takes", n.Name, r.show(path, n.NodeName))
+			r.fail("node-name", r.at(path), "use lower case letters, digits and -", "kubelet_hostname of %s is %q, which is not a valid name in Kubernetes", n.Name, r.show(path, n.NodeName))
 		} else if n.NodeName != strings.ToLower(n.Name) {
 			r.warn("node-name", r.at(path), "let kubelet_hostname be the inventory's name; here the Node itself is labelled", "the node %s is called %s in Kubernetes: the playbook would make a second, empty Node %s to label",
 				n.Name, r.show(path, n.NodeName), strings.ToLower(n.Name))
@@ -69,7 +69,7 @@ func (r *reader) checkControlPlane() {
 	switch {
 	case r.lost(path):
 	case k.ControlPlaneHost == "":
-		r.fail("control-plane-host", r.at(path), `set it to "{{ internal_lb_vip_address }}"`, "kubernetes_hostname is not set: nobody knows where the API is")
+		r.fail("control-plane-host", r.at(path), `set it to "{{ internal_lb_vip_address }}"`, "kubernetes_hostname is not set: the address of the API is unknown")
 	case k.ControlPlaneHost == r.in.VIPs.External.Address && k.ControlPlaneHost != r.in.VIPs.Internal.Address:
 		r.warn("control-plane-host", r.at(path), `set it to "{{ internal_lb_vip_address }}"`, "kubernetes_hostname is the external VIP: nodes, Magnum and proxies reach the API from outside")
 	}
@@ -98,7 +98,7 @@ func (r *reader) checkConntrack() {
 		}
 		if _, ok := r.scopes[h.Name].written(name); !ok {
 			r.note("conntrack-host", r.at(fmt.Sprintf("hosts[%d].conntrackMax", i)), "move it to user_variables.yml if hosts without nodes should have it too",
-				"%s is set for containers, which cannot have it: the playbooks ignore it, here their physical hosts get it", name)
+				"%s is set for containers, which cannot have it: the playbooks ignore it, and here it is set on their physical hosts", name)
 			return
 		}
 	}
@@ -113,7 +113,7 @@ func (r *reader) checkLXC() {
 		path := fmt.Sprintf("nodes[%d].lxc.", i)
 		for _, need := range []string{"proc:rw", "sys:rw"} {
 			if !slices.Contains(n.LXC.MountAuto, need) {
-				r.fail("mount-auto", r.at(path+"mountAuto"), "set lxc_container_mount_auto to [proc:rw, sys:rw]", "lxc_container_mount_auto of the nodes has no %s: kubelet cannot set what it must", need)
+				r.fail("mount-auto", r.at(path+"mountAuto"), "set lxc_container_mount_auto to [proc:rw, sys:rw]", "lxc_container_mount_auto of the nodes has no %s: kubelet cannot change the settings that it needs", need)
 			}
 		}
 		r.checkAppArmor(path, n)
@@ -142,7 +142,7 @@ func (r *reader) checkAppArmor(path string, n Node) {
 	if host.OSFamily == "RedHat" || slices.Contains(n.LXC.Config, "lxc.apparmor.profile = unconfined") || slices.Contains(r.in.NeedFacts, n.PhysicalHost) {
 		return
 	}
-	r.fail("apparmor", r.at(path+"config"), "add lxc.apparmor.profile=unconfined to lxc_container_config_list", "%s is confined by AppArmor: containers within it do not start", n.Name)
+	r.fail("apparmor", r.at(path+"config"), "add lxc.apparmor.profile=unconfined to lxc_container_config_list", "AppArmor confines %s: containers inside it do not start", n.Name)
 }
 
 // gigabytes is a size such as 5G; what it does not understand is taken for large enough.

@@ -43,7 +43,7 @@ func (r *reader) checkCustomCA() {
 // checkPlainKey finds private keys in files that are neither encrypted nor for secrets.
 func (r *reader) checkPlainKey(name, path string) {
 	if o := r.in.Origin(path); !o.Secret && o.Pos.File != "" {
-		r.warn("plain-key", o.Pos, "move it to user_secrets.yml, or encrypt it with ansible-vault", "%s is a private key in clear", name)
+		r.warn("plain-key", o.Pos, "move it to user_secrets.yml, or encrypt it with ansible-vault", "%s is a private key in plain text", name)
 	}
 }
 
@@ -69,12 +69,12 @@ func authority(cert string, key Secret) string {
 // checkSources finds downloads that nobody can vouch for.
 func (r *reader) checkSources() {
 	if !r.in.Sources.ValidateCerts {
-		r.warn("no-validation", r.at("sources.validateCerts"), "install the mirror's authority on the hosts and set it to true", "download_artifact_validate_certs is false: whoever is in between may answer")
+		r.warn("no-validation", r.at("sources.validateCerts"), "install the mirror's authority on the hosts and set it to true", "download_artifact_validate_certs is false: downloads can be replaced on their way")
 	}
 	for name, text := range r.in.Sources.URLs {
 		path := "sources.urls." + name
 		if u, err := url.Parse(text); err != nil || u.Host == "" && u.Scheme != "file" {
-			r.fail("url-invalid", r.at(path), "write a URL with scheme and host", "%s is no URL: %s", name, r.show(path, text))
+			r.fail("url-invalid", r.at(path), "write a URL with scheme and host", "%s is not a URL: %s", name, r.show(path, text))
 		}
 	}
 	for i, registry := range r.in.Containerd.InsecureRegistries {

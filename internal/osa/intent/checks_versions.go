@@ -32,14 +32,14 @@ func (r *reader) checkVersions() {
 	}
 	if _, ok := r.first().written("kubernetes_version"); !ok {
 		r.note("kubernetes-default", r.at("versions.kubernetes"), "set kubernetes_version, so that an update of a collection does not change it",
-			"kubernetes_version is not set: %s is what the collection of this generation (%s) takes", v.Kubernetes, r.in.Generation)
+			"kubernetes_version is not set: the collection of this generation uses %s (%s)", v.Kubernetes, r.in.Generation)
 	}
 	for path, text := range map[string]string{
 		"clusterAPI": v.ClusterAPI, "clusterctl": v.Clusterctl, "clusterAPIProviderOpenStack": v.ClusterAPIProviderOpenStack,
 		"containerd": v.Containerd, "runc": v.Runc, "cilium": v.Cilium, "certManager": v.CertManager, "helm": v.Helm,
 	} {
 		if _, err := parseVersion(text); err != nil && !r.lost("versions."+path) {
-			r.fail("version-invalid", r.at("versions."+path), "write a version such as 1.8.4", "versions.%s is %q, no version", path, r.show("versions."+path, text))
+			r.fail("version-invalid", r.at("versions."+path), "write a version such as 1.8.4", "versions.%s is %q, which is not a version", path, r.show("versions."+path, text))
 		}
 	}
 	if c, err := parseVersion(v.Containerd); err == nil && c.major == 1 {
@@ -86,7 +86,7 @@ func (r *reader) checkMatrix() {
 func (r *reader) checkManagement(k, core version) {
 	i := slices.IndexFunc(matrix(), func(p pair) bool { return core.major == 1 && p.capi == core.minor })
 	if i < 0 {
-		r.warn("version-unknown", r.at("versions.clusterAPI"), "check Cluster API's own table of versions", "nothing is known here about Cluster API %s and Kubernetes", core)
+		r.warn("version-unknown", r.at("versions.clusterAPI"), "check Cluster API's own table of versions", "it is not known here which versions of Kubernetes Cluster API %s supports", core)
 		return
 	}
 	p := matrix()[i]

@@ -285,7 +285,7 @@ func (r *reader) sources() error {
 	}{
 		{out.URLs, "sources.urls", urlVariables()}, {out.Images, "sources.images", imageVariables()}, {out.Charts, "sources.charts", chartVariables()},
 	} {
-		r.from("sources", Origin{Level: "default", Why: "what nobody overrides comes from its usual place"})
+		r.from("sources", Origin{Level: "default", Why: "whatever is not overridden comes from its usual place"})
 		for _, name := range set.names {
 			if _, ok := s.written(name); ok {
 				set.to[name] = s.text(set.path+"."+name, name)

@@ -64,7 +64,7 @@ func (r *reader) magnum() error {
 	m.DriversCAFile = option("driversCAFile", "drivers", "openstack_ca_file", bundle, "the trust of the system")
 	m.CAPIClientCAFile = option("capiClientCAFile", "capi_client", "ca_file", bundle, "the bundle of certifi, or the system's from OpenStack-Ansible 33 on")
 	m.EndpointType = option("endpointType", "capi_client", "endpoint_type", "publicURL", "magnum-cluster-api")
-	m.WantedEndpointType = option("wantedEndpointType", "capi_client", "endpoint", "", "nobody sets it")
+	m.WantedEndpointType = option("wantedEndpointType", "capi_client", "endpoint", "", "not set")
 	m.NetworkDriver = option("networkDriver", "cluster_template", "kubernetes_default_network_driver", "flannel", "Magnum")
 	m.NetworkDrivers = strings.Split(option("networkDrivers", "cluster_template", "kubernetes_allowed_network_drivers", "all", "Magnum"), ",")
 	m.CertManagerType = option("certManagerType", "certificates", "cert_manager_type", "barbican", "Magnum")
@@ -151,7 +151,7 @@ func (r *reader) proxyName(name string) string {
 func (r *reader) proxy() error {
 	p := &r.in.Proxy
 	p.Pattern, p.Hosts = "network_hosts", []ProxyHost{}
-	r.from("proxy.pattern", Origin{Level: "default of the playbook", Why: "nobody names hosts in user_*.yml"})
+	r.from("proxy.pattern", Origin{Level: "default of the playbook", Why: "no user_*.yml names hosts"})
 	r.from("proxy.hosts", Origin{Level: "derived", Why: "hosts of the inventory that the pattern means"})
 	s := r.first()
 	if v, ok := s.variable(s.pick(r.proxyName("proxy_hosts"))); ok {

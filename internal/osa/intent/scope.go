@@ -162,7 +162,7 @@ func (r *reader) tellFacts() error {
 	r.from("needFacts", Origin{Level: "derived", Why: "hosts whose facts a variable needs"})
 	for _, need := range r.factless {
 		r.note("no-facts", need.pos, "gather them (openstack-ansible setup-hosts.yml, or ansible -m setup), or let the deployer ask the hosts",
-			"%s needs facts of hosts that nobody gathered (%s): a default stands in for it", need.name, strings.Join(r.in.NeedFacts, ", "))
+			"%s needs facts that have not been gathered (%s): a default is used instead", need.name, strings.Join(r.in.NeedFacts, ", "))
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func (s *scope) wrong(name string, v osa.Value, want string) {
 	shown := "is " + describe(v)
 	d, _ := s.vars.Defined(name)
 	if whole, ok := s.vars.Variable(name); !ok || d.Secret || hasSecret(whole.Value) {
-		shown = "is of another kind"
+		shown = "has another type"
 	}
 	if d.Pos.File == "" {
 		d.Pos = s.r.at("") // a role's default that took something of the operator's
@@ -242,10 +242,10 @@ func (s *scope) wrong(name string, v osa.Value, want string) {
 	s.r.fail("wrong-type", d.Pos, "write "+want, "%s of %s %s, not %s", name, s.host, shown, want)
 }
 
-// text is a variable that is text, "" if nobody sets it. Numbers are taken as they would be printed.
-func (s *scope) text(path, name string) string { return s.textOr(path, name, "", "nobody sets it") }
+// text is a variable that is text, "" if not set. Numbers are taken as they would be printed.
+func (s *scope) text(path, name string) string { return s.textOr(path, name, "", "not set") }
 
-// textOr is text, or something derived if nobody sets it.
+// textOr is text, or something derived if not set.
 func (s *scope) textOr(path, name, derived, why string) string {
 	v, ok := s.take(path, name)
 	if !ok {
@@ -269,11 +269,11 @@ func (s *scope) quiet(name string) string {
 	return strings.TrimSpace(out)
 }
 
-// boolean is a variable that Ansible would take for true or false, false if nobody sets it.
+// boolean is a variable that Ansible would take for true or false, false if not set.
 func (s *scope) boolean(path, name string) bool {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, "nobody sets it")
+		s.missing(path, name, "not set")
 		return false
 	}
 	b, ok := asBool(v)
@@ -283,11 +283,11 @@ func (s *scope) boolean(path, name string) bool {
 	return b
 }
 
-// number is a variable that is an integer, or text that is one; 0 if nobody sets it.
+// number is a variable that is an integer, or text that is one; 0 if not set.
 func (s *scope) number(path, name string) int {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, "nobody sets it")
+		s.missing(path, name, "not set")
 		return 0
 	}
 	n, ok := asInt(v)
@@ -301,7 +301,7 @@ func (s *scope) number(path, name string) int {
 func (s *scope) texts(path, name string) []string {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, "nobody sets it")
+		s.missing(path, name, "not set")
 		return []string{}
 	}
 	out, ok := asTexts(v)
@@ -331,11 +331,11 @@ func (s *scope) anyMap(path, name string) map[string]any {
 	return out
 }
 
-// mapping is a variable that is a mapping, empty if nobody sets it.
+// mapping is a variable that is a mapping, empty if not set.
 func (s *scope) mapping(path, name string) *osa.Map {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, "nobody sets it")
+		s.missing(path, name, "not set")
 		return &osa.Map{}
 	}
 	m, ok := v.(*osa.Map)
@@ -350,7 +350,7 @@ func (s *scope) mapping(path, name string) *osa.Map {
 func (s *scope) secret(path, name string) Secret {
 	v, ok := s.take(path, name)
 	if !ok {
-		s.missing(path, name, "nobody sets it")
+		s.missing(path, name, "not set")
 		return Secret{}
 	}
 	text, ok := asText(v)
