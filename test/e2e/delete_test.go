@@ -101,6 +101,7 @@ func (u *tenant) loadBalancer(t *testing.T, name, description string) string {
 	}
 	u.cloud(t, http.StatusCreated, "POST", "/network/v2.0/floatingips", object{"floatingip": object{
 		"floating_network_id": id["public"], "port_id": made.LoadBalancer.Port,
+		"description": "Floating IP for " + description, // as the cloud controller manager describes its own
 	}}, &ip)
 	return ip.FloatingIP.Address
 }
