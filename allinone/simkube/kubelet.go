@@ -83,54 +83,68 @@ func (p *pass) missing(ctx context.Context, pod *corev1.Pod) (string, error) {
 	return "", nil
 }
 
-// needs are the Secrets and ConfigMaps without which a pod does not start.
-func needs(spec *corev1.PodSpec) (secrets, configMaps []string) {
-	need := func(into *[]string, name string, optional *bool) {
-		if (optional == nil || !*optional) && name != "" && !slices.Contains(*into, name) {
-			*into = append(*into, name)
-		}
+// needed are the names of what a pod does not start without.
+type needed []string
+
+func (n *needed) add(name string, optional *bool) {
+	if (optional == nil || !*optional) && name != "" && !slices.Contains(*n, name) {
+		*n = append(*n, name)
 	}
+}
+
+// rootCA is in every namespace of a real cluster.
+const rootCA = "kube-root-ca.crt"
+
+// needs are the Secrets and ConfigMaps without which a pod does not start.
+func needs(spec *corev1.PodSpec) (secrets, configMaps needed) {
 	for _, v := range spec.Volumes {
 		if v.Secret != nil {
-			need(&secrets, v.Secret.SecretName, v.Secret.Optional)
+			secrets.add(v.Secret.SecretName, v.Secret.Optional)
 		}
 		if v.ConfigMap != nil {
-			need(&configMaps, v.ConfigMap.Name, v.ConfigMap.Optional)
+			configMaps.add(v.ConfigMap.Name, v.ConfigMap.Optional)
 		}
-		if v.Projected == nil {
-			continue
-		}
-		for _, s := range v.Projected.Sources {
-			if s.Secret != nil {
-				need(&secrets, s.Secret.Name, s.Secret.Optional)
-			}
-			if s.ConfigMap != nil && s.ConfigMap.Name != "kube-root-ca.crt" { // every namespace has it
-				need(&configMaps, s.ConfigMap.Name, s.ConfigMap.Optional)
-			}
+		if v.Projected != nil {
+			projected(v.Projected.Sources, &secrets, &configMaps)
 		}
 	}
 	for _, c := range append(slices.Clone(spec.InitContainers), spec.Containers...) {
-		for _, e := range c.Env {
-			if e.ValueFrom == nil {
-				continue
-			}
-			if r := e.ValueFrom.SecretKeyRef; r != nil {
-				need(&secrets, r.Name, r.Optional)
-			}
-			if r := e.ValueFrom.ConfigMapKeyRef; r != nil {
-				need(&configMaps, r.Name, r.Optional)
-			}
-		}
-		for _, e := range c.EnvFrom {
-			if e.SecretRef != nil {
-				need(&secrets, e.SecretRef.Name, e.SecretRef.Optional)
-			}
-			if e.ConfigMapRef != nil {
-				need(&configMaps, e.ConfigMapRef.Name, e.ConfigMapRef.Optional)
-			}
-		}
+		environment(c, &secrets, &configMaps)
 	}
 	return secrets, configMaps
+}
+
+func projected(sources []corev1.VolumeProjection, secrets, configMaps *needed) {
+	for _, s := range sources {
+		if s.Secret != nil {
+			secrets.add(s.Secret.Name, s.Secret.Optional)
+		}
+		if s.ConfigMap != nil && s.ConfigMap.Name != rootCA {
+			configMaps.add(s.ConfigMap.Name, s.ConfigMap.Optional)
+		}
+	}
+}
+
+func environment(c corev1.Container, secrets, configMaps *needed) {
+	for _, e := range c.Env {
+		if e.ValueFrom == nil {
+			continue
+		}
+		if r := e.ValueFrom.SecretKeyRef; r != nil {
+			secrets.add(r.Name, r.Optional)
+		}
+		if r := e.ValueFrom.ConfigMapKeyRef; r != nil {
+			configMaps.add(r.Name, r.Optional)
+		}
+	}
+	for _, e := range c.EnvFrom {
+		if e.SecretRef != nil {
+			secrets.add(e.SecretRef.Name, e.SecretRef.Optional)
+		}
+		if e.ConfigMapRef != nil {
+			configMaps.add(e.ConfigMapRef.Name, e.ConfigMapRef.Optional)
+		}
+	}
 }
 
 // setStatus is what a kubelet says of a pod that runs, or that waits for something.
