@@ -56,13 +56,17 @@ func (p *pass) reconcileNodes(ctx context.Context) error {
 	return nil
 }
 
-// network makes a node Ready on which a network's pod runs. It stays Ready when that pod goes: its configuration stays.
+// network makes a node Ready on which a network's pod runs. It stays Ready when that pod goes: its configuration stays. A node that is
+// not Ready for another reason, a fault that somebody made, is left so.
 func (p *pass) network(ctx context.Context, node *corev1.Node) error {
 	if nodeReady(node) || !p.hasNetwork(node.Name) {
 		return nil
 	}
 	changed := node.DeepCopy()
 	ready := nodeCondition(changed, corev1.NodeReady)
+	if ready != nil && ready.Message != networkNotReady {
+		return nil
+	}
 	if ready == nil {
 		changed.Status.Conditions = append(changed.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeReady})
 		ready = nodeCondition(changed, corev1.NodeReady)

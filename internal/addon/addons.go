@@ -63,9 +63,13 @@ func definitions() []definition {
 			lenient: true,
 		},
 		{name: KeystoneAuth, release: "k8s-keystone-auth", skip: noKeystone, values: keystoneValues, lenient: true},
-		// Kubelets of kubeadm have certificates of their own making.
-		{name: Metrics, release: "metrics-server", values: func(Cluster) m { return m{"args": []any{"--kubelet-insecure-tls"}} }, lenient: true},
+		{name: Metrics, release: "metrics-server", values: metricsValues, lenient: true},
 	}
+}
+
+// metricsValues: kubelets of kubeadm have certificates of their own making, and a cluster may have no workers.
+func metricsValues(Cluster) m {
+	return m{"args": []any{"--kubelet-insecure-tls"}, "tolerations": anywhere()}
 }
 
 func otherNetwork(driver string) func(Cluster) string {

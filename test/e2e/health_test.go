@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -44,10 +47,7 @@ func TestHealth(t *testing.T) {
 
 	ready := func(status string) {
 		t.Helper()
-		kubectlSays(t, "--kubeconfig", config, "patch", "node", worker, "--type=merge", "-p", `{"status":{"conditions":[
-			{"type":"Ready","status":"`+status+`","reason":"Kubelet","message":"said by a test","lastTransitionTime":"2026-01-01T00:00:00Z"},
-			{"type":"MemoryPressure","status":"False","reason":"Kubelet"},{"type":"DiskPressure","status":"False","reason":"Kubelet"},
-			{"type":"PIDPressure","status":"False","reason":"Kubelet"}]}}`)
+		setReady(t, config, worker, status)
 	}
 	ready("False")
 	reasons[worker+".Ready"] = "False"
@@ -80,4 +80,31 @@ func TestHealth(t *testing.T) {
 	if c := user.show(t, "patient"); !strings.HasSuffix(c.Status, "_COMPLETE") {
 		t.Errorf("a report of health changed the status to %s", c.Status)
 	}
+}
+
+// setReady says of a node what its kubelet would say.
+func setReady(t *testing.T, config, name, status string) {
+	t.Helper()
+	var node object
+	path := "/api/v1/nodes/" + name
+	if err := json.Unmarshal([]byte(kubectlSays(t, "--kubeconfig", config, "get", "--raw", path)), &node); err != nil {
+		t.Fatal(err)
+	}
+	state, _ := node["status"].(object) // every node has one
+	conditions := []any{object{
+		"type": "Ready", "status": status, "reason": "Kubelet", "message": "said by a test", "lastTransitionTime": "2026-01-01T00:00:00Z",
+	}}
+	for _, pressure := range []string{"MemoryPressure", "DiskPressure", "PIDPressure"} {
+		conditions = append(conditions, object{"type": pressure, "status": "False", "reason": "Kubelet", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+	}
+	state["conditions"] = conditions
+	text, err := json.Marshal(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "node.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectlSays(t, "--kubeconfig", config, "replace", "--raw", path+"/status", "-f", file)
 }
