@@ -228,10 +228,12 @@ func newSite(t *testing.T, args ...string) *site {
 	return &site{dir: dir, data: filepath.Join(dir, "data"), ports: freePorts(t), args: args}
 }
 
+// flags are without addons: these tests make dozens of clusters and kill the process all the time, and each cluster with addons costs
+// some hundred requests. Package e2e has them.
 func (s *site) flags() []string {
 	p := s.ports
 	return append([]string{
-		"up", "--output", "json", "--first-cluster=false", "--state-dir", filepath.Join(s.dir, "state"), "--data-dir", s.data,
+		"up", "--no-addons", "--output", "json", "--first-cluster=false", "--state-dir", filepath.Join(s.dir, "state"), "--data-dir", s.data,
 		"--magnum-port", strconv.Itoa(p.magnum), "--keystone-port", strconv.Itoa(p.keystone),
 		"--management-port", strconv.Itoa(p.management), "--admin-port", strconv.Itoa(p.admin),
 		"--workload-ports", fmt.Sprintf("%d-%d", p.workload, p.workload+workloadPorts-1),
