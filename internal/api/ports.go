@@ -30,6 +30,12 @@ type ClusterStore interface {
 	DeleteCluster(ctx context.Context, g policy.Grant, uuid string) error
 }
 
+// NodeFinder knows the nodes of a group.
+type NodeFinder interface {
+	// UnknownNodes returns those of nodes that are no node of the group: neither the id nor the name of a server, nor the name of a node.
+	UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) ([]string, error)
+}
+
 // NodeGroupStore keeps node groups.
 type NodeGroupStore interface {
 	// NodeGroups returns the groups of a cluster, oldest first. The default groups of a cluster that was just created are
@@ -39,8 +45,7 @@ type NodeGroupStore interface {
 	NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error)
 	// CreateNodeGroup stores ng; 409 when the cluster has one of that name.
 	CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.NodeGroup) (*magnum.NodeGroup, error)
-	// UnknownNodes returns those of nodes that are no node of the group: neither the id nor the name of a server, nor the name of a node.
-	UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) ([]string, error)
+	NodeFinder
 	// UpdateNodeGroup applies change. Only what AskSize sets, MinNodeCount, MaxNodeCount, NodeLabels, NodeTaints, Upgrade, ImageID,
 	// Labels and Resolved are kept.
 	UpdateNodeGroup(ctx context.Context, g policy.Grant, clusterUUID, uuid string, change func(*magnum.NodeGroup) error) (*magnum.NodeGroup, error)

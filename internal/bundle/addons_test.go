@@ -201,8 +201,10 @@ func TestCatalogueRefuses(t *testing.T) {
 func TestCatalogueIsRendered(t *testing.T) {
 	for _, c := range []struct{ reason, template, want string }{
 		{"a template that the chart lacks", `kind: {{ include \"of.a.library\" . }}`, "of.a.library"},
-		{"an image that the lock does not name", `{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: \"quay.io/other/image:v1\"}]}}`,
-			"does not name the image quay.io/other/image:v1"},
+		{
+			"an image that the lock does not name", `{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: \"quay.io/other/image:v1\"}]}}`,
+			"does not name the image quay.io/other/image:v1",
+		},
 		{"all is well", `{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: \"registry.k8s.io/pause:v1.0.0\"}]}}`, ""},
 	} {
 		t.Run(c.reason, func(t *testing.T) {

@@ -37,7 +37,11 @@ func recorded(text []byte, digests map[string]string) ([]byte, error) {
 	}
 	var changes []change
 	for _, section := range []struct{ name, kind, key string }{
-		{"modules", "module", "sum"}, {"packages", "package", "digest"}, {"files", "file", "digest"}, {"images", "image", "digest"}, {"manifests", "manifest", "digest"},
+		{"modules", "module", "sum"},
+		{"packages", "package", "digest"},
+		{"files", "file", "digest"},
+		{"images", "image", "digest"},
+		{"manifests", "manifest", "digest"},
 		{"addons", "addon", "digest"},
 	} {
 		list := child(root.Content[0], section.name)

@@ -90,7 +90,8 @@ func TestPlan(t *testing.T) {
 				c.Resolved.ImageID, c.Labels["kube_tag"] = netID, "v1.35.0"
 				g[0].NodeCount, g[1].NodeCount = 3, 5
 				return g
-			}), capi.Request{},
+			}),
+			capi.Request{},
 			func(c *clusterv1.Cluster) {
 				c.Spec.Topology.ControlPlane.Replicas = new(int32(3))
 				c.Spec.Topology.Workers.MachineDeployments[0].Replicas = new(int32(5))
@@ -101,7 +102,8 @@ func TestPlan(t *testing.T) {
 			written(t, ours, func(c *magnum.Cluster, g groups) groups {
 				c.Labels["auto_scaling_enabled"], g[1].MinNodeCount = "true", 1
 				return g
-			}), capi.Request{},
+			}),
+			capi.Request{},
 			func(c *clusterv1.Cluster) {
 				md := &c.Spec.Topology.Workers.MachineDeployments[0]
 				md.Replicas = nil
@@ -124,7 +126,8 @@ func TestPlan(t *testing.T) {
 			}),
 			written(t, ours, func(_ *magnum.Cluster, g groups) groups {
 				return append(g, &magnum.NodeGroup{ID: 1, Name: "kept", Role: "worker", NodeCount: 2}, &magnum.NodeGroup{ID: 5, Name: "new", Role: "worker", NodeCount: 1})
-			}), capi.Request{},
+			}),
+			capi.Request{},
 			func(c *clusterv1.Cluster) {
 				mds := &c.Spec.Topology.Workers.MachineDeployments
 				fresh := *(*mds)[1].DeepCopy()
@@ -137,7 +140,8 @@ func TestPlan(t *testing.T) {
 			"the old class would refuse variables it does not define", pythons(t),
 			written(t, ours, func(_ *magnum.Cluster, g groups) groups {
 				return append(g, &magnum.NodeGroup{ID: 3, Name: "new", Role: "worker", NodeCount: 1, NodeLabels: map[string]string{"a": "b"}})
-			}), capi.Request{},
+			}),
+			capi.Request{},
 			func(c *clusterv1.Cluster) {
 				mds := &c.Spec.Topology.Workers.MachineDeployments
 				fresh := *(*mds)[0].DeepCopy()
@@ -150,7 +154,8 @@ func TestPlan(t *testing.T) {
 			written(t, ours, func(c *magnum.Cluster, g groups) groups {
 				c.Labels["kube_tag"], c.Resolved.ExternalNetworkID, c.Labels["api_server_lb_flavor"] = "v1.35.0", netID, "new"
 				return g
-			}), capi.Request{Upgrade: true, Machines: workers},
+			}),
+			capi.Request{Upgrade: true, Machines: workers},
 			func(c *clusterv1.Cluster) {
 				fresh := written(t, ours, nil).Spec.Topology
 				tp := &c.Spec.Topology
@@ -170,7 +175,8 @@ func TestPlan(t *testing.T) {
 			written(t, "jeroboam-openstack-new", func(c *magnum.Cluster, g groups) groups {
 				c.Resolved.ImageID, c.Template.HTTPProxy, c.Template.DNSNameserver = netID, "http://proxy.example.org:3128", "1.1.1.1"
 				return g
-			}), capi.Request{Upgrade: true, Machines: workers},
+			}),
+			capi.Request{Upgrade: true, Machines: workers},
 			func(c *clusterv1.Cluster) {
 				tp := &c.Spec.Topology
 				tp.ClassRef.Name = "jeroboam-openstack-new"
@@ -186,7 +192,8 @@ func TestPlan(t *testing.T) {
 			written(t, ours, func(c *magnum.Cluster, g groups) groups {
 				c.Labels["kube_tag"], c.Resolved.ImageID = "v1.35.0", netID
 				return withGPU(extID, 1)(c, g)
-			}), capi.Request{Upgrade: true, Machines: workers},
+			}),
+			capi.Request{Upgrade: true, Machines: workers},
 			func(c *clusterv1.Cluster) {
 				tp := &c.Spec.Topology
 				tp.Version, tp.Variables = "v1.35.0", setVariable(tp.Variables, "imageUUID", `"`+netID+`"`)
@@ -204,7 +211,8 @@ func TestPlan(t *testing.T) {
 			written(t, "jeroboam-openstack-new", func(c *magnum.Cluster, g groups) groups {
 				c.Template.HTTPProxy, c.Resolved.ImageID = "http://proxy.example.org:3128", netID
 				return withGPU(extID, 1)(c, g)
-			}), capi.Request{Machines: map[string]int{"gpu": 3}},
+			}),
+			capi.Request{Machines: map[string]int{"gpu": 3}},
 			func(c *clusterv1.Cluster) {
 				md := &c.Spec.Topology.Workers.MachineDeployments[1]
 				md.Metadata.Annotations = map[string]string{}
@@ -215,7 +223,8 @@ func TestPlan(t *testing.T) {
 		},
 		"a group that cannot be written": {
 			"it stays as it is, and the others go on", written(t, ours, withGPU(subnetID, 1)),
-			written(t, ours, func(_ *magnum.Cluster, g groups) groups { g[1].NodeCount = 4; return g }), capi.Request{Keep: []string{"gpu"}},
+			written(t, ours, func(_ *magnum.Cluster, g groups) groups { g[1].NodeCount = 4; return g }),
+			capi.Request{Keep: []string{"gpu"}},
 			func(c *clusterv1.Cluster) { c.Spec.Topology.Workers.MachineDeployments[0].Replicas = new(int32(4)) },
 		},
 		"labels of nodes change": {
@@ -229,7 +238,8 @@ func TestPlan(t *testing.T) {
 			written(t, ours, func(_ *magnum.Cluster, g groups) groups {
 				g[1].NodeLabels = map[string]string{"node.cluster.x-k8s.io/b": "2", "example.com/other": "y"}
 				return g
-			}), capi.Request{},
+			}),
+			capi.Request{},
 			func(c *clusterv1.Cluster) {
 				labels := c.Spec.Topology.Workers.MachineDeployments[0].Metadata.Labels
 				delete(labels, "node.cluster.x-k8s.io/a")
@@ -240,7 +250,8 @@ func TestPlan(t *testing.T) {
 			"new machines do not register with what is wanted no more", written(t, ours, func(_ *magnum.Cluster, g groups) groups {
 				g[1].NodeLabels = map[string]string{"example.com/registered": "x"}
 				return g
-			}), written(t, ours, nil), capi.Request{Machines: workers},
+			}), written(t, ours, nil),
+			capi.Request{Machines: workers},
 			func(c *clusterv1.Cluster) {
 				md := &c.Spec.Topology.Workers.MachineDeployments[0]
 				md.Variables.Overrides = dropVariable(md.Variables.Overrides, "nodeLabels")

@@ -95,7 +95,7 @@ func (r *run) pathCompare(op string, x, y any) any {
 	_, yNumber := numeric(y)
 	_, xText := x.(string)
 	_, yText := y.(string)
-	if xBool || yBool || !(xNumber && yNumber || xText && yText) {
+	if xBool || yBool || (!xNumber || !yNumber) && (!xText || !yText) {
 		return nil
 	}
 	return r.holds(op, x, y)

@@ -42,6 +42,11 @@ type Cloud interface {
 	DeleteServerGroups(ctx context.Context, stack string) error
 	// DeleteLoadBalancers asks for the end of what the cluster's Services made and names those that are still there.
 	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error)
+	Addresses
+}
+
+// Addresses are floating IPs that are known by their descriptions.
+type Addresses interface {
 	// EnsureFloatingIP makes a floating IP unless there is one with this description.
 	EnsureFloatingIP(ctx context.Context, networkID, description string) (address string, err error)
 	DeleteFloatingIPs(ctx context.Context, description string) error

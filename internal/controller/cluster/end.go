@@ -53,7 +53,7 @@ func (r *Reconciler) bounded(ctx context.Context, s *scope, what string, clean f
 	if rest := letGoAfter - r.Now().Sub(since); rest > 0 {
 		if err != nil {
 			s.refused = what + ": " + text
-			return phase.WaitFor(min(errorAgain, rest), "%s: %s", what, text), nil
+			return phase.WaitFor(min(errorAgain, rest), "%s: %s", what, text), nil //nolint:nilerr // it is told, and tried again
 		}
 		return phase.WaitFor(lookAgain, "waiting until %s are gone: %s", what, text), nil
 	}

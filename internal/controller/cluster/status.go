@@ -176,8 +176,9 @@ func (r *Reconciler) observe(s *scope) {
 	if a := s.seen.APIAddress(); a != "" {
 		st.APIAddress = a
 	}
-	if k := s.stack.ControlPlane; k != nil && k.Status.Version != "" {
-		st.COEVersion = k.Status.Version // what was reached, not what was asked for
+	// What was reached, not what was asked for. Cluster API before 1.14 has no list of versions.
+	if k := s.stack.ControlPlane; k != nil && k.Status.Version != "" { //nolint:staticcheck // as above
+		st.COEVersion = k.Status.Version //nolint:staticcheck // as above
 	}
 	st.ClassName = s.stack.Cluster.Spec.Topology.ClassRef.Name
 }
