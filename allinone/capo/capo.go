@@ -66,6 +66,7 @@ func (p *Provider) Check() error {
 	info, err := os.Stat(p.Program)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		//nolint:staticcheck // a name
 		return fmt.Errorf("Cluster API's OpenStack provider is not at %s: build it with make capo, or say with --capo where it is", p.Program)
 	case err != nil:
 		return fmt.Errorf("look at Cluster API's OpenStack provider: %w", err)

@@ -169,7 +169,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 	}{
 		{
 			"what the program says last is what helps",
-			func(t *testing.T, _ *capo.Provider) { t.Setenv(childVariable, "broken") },
+			func(t *testing.T, _ *capo.Provider) { t.Helper(); t.Setenv(childVariable, "broken") },
 			"exit status 1; it last said: E1 setup: no matches for kind OpenStackCluster",
 		},
 		{
@@ -179,12 +179,13 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		},
 		{
 			"a directory is no program",
-			func(t *testing.T, p *capo.Provider) { p.Program = t.TempDir() },
+			func(t *testing.T, p *capo.Provider) { t.Helper(); p.Program = t.TempDir() },
 			"is no program that can be executed",
 		},
 		{
 			"somebody else has its port, and would answer in its place",
 			func(t *testing.T, p *capo.Provider) {
+				t.Helper()
 				l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p.Ports.Health))
 				if err != nil {
 					t.Fatal(err)

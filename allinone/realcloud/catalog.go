@@ -82,6 +82,7 @@ func ensureService(ctx context.Context, keystone *gophercloud.ServiceClient) (id
 	case 1:
 		return found[0].ID, false, nil
 	}
+	//nolint:staticcheck // a name
 	return "", false, errors.New("Keystone has more than one service of type " + serviceType + ": clients would find either; delete all but one")
 }
 

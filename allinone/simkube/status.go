@@ -21,7 +21,7 @@ func (p *pass) statuses(ctx context.Context) error {
 	}
 	for i := range p.deployments {
 		if err := p.deploymentStatus(ctx, &p.deployments[i]); err != nil {
-			return fmt.Errorf("Deployment %s: %w", p.deployments[i].Name, err)
+			return fmt.Errorf("deployment %s: %w", p.deployments[i].Name, err)
 		}
 	}
 	for i := range p.stateful {
@@ -81,13 +81,17 @@ func (p *pass) deploymentStatus(ctx context.Context, d *appsv1.Deployment) error
 	status.ObservedGeneration = d.Generation
 	status.Replicas, status.UpdatedReplicas, status.ReadyReplicas, status.AvailableReplicas = count, count, ready, ready
 	status.UnavailableReplicas = max(0, *d.Spec.Replicas-ready)
-	available := appsv1.DeploymentCondition{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionFalse,
-		Reason: "MinimumReplicasUnavailable", Message: "Deployment does not have minimum availability."}
+	available := appsv1.DeploymentCondition{
+		Type: appsv1.DeploymentAvailable, Status: corev1.ConditionFalse,
+		Reason: "MinimumReplicasUnavailable", Message: "Deployment does not have minimum availability.",
+	}
 	if ready >= *d.Spec.Replicas-maxUnavailable(d) {
 		available.Status, available.Reason, available.Message = corev1.ConditionTrue, "MinimumReplicasAvailable", "Deployment has minimum availability."
 	}
-	progressing := appsv1.DeploymentCondition{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue,
-		Reason: "ReplicaSetUpdated", Message: fmt.Sprintf("Deployment %q is progressing.", d.Name)}
+	progressing := appsv1.DeploymentCondition{
+		Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue,
+		Reason: "ReplicaSetUpdated", Message: fmt.Sprintf("Deployment %q is progressing.", d.Name),
+	}
 	if ready >= *d.Spec.Replicas {
 		progressing.Reason, progressing.Message = "NewReplicaSetAvailable", fmt.Sprintf("Deployment %q has successfully progressed.", d.Name)
 	}

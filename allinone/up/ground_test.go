@@ -28,7 +28,8 @@ func TestFlagsThatWouldDoNothingAreRefused(t *testing.T) {
 		{"a real cloud", Command{Address: local, Real: realFlags{Cloud: "clouds.yaml"}}, nil},
 		{
 			"a real cloud that is to know where the API is",
-			Command{Address: net.IPv4(10, 77, 0, 1), Real: realFlags{Cloud: "clouds.yaml", RegisterEndpoint: true, AdminCloudName: "admin"}}, nil,
+			Command{Address: net.IPv4(10, 77, 0, 1), Real: realFlags{Cloud: "clouds.yaml", RegisterEndpoint: true, AdminCloudName: "admin"}},
+			nil,
 		},
 		{
 			"the simulated cloud has a catalog of its own",

@@ -94,7 +94,7 @@ func (a *allinone) provider() (*capo.Provider, error) {
 	p := &capo.Provider{
 		Program: program, Ports: capo.Ports{Webhooks: f.CapoWebhookPort, Health: f.CapoHealthPort, Metrics: f.CapoMetricsPort},
 		Log: management.LogFile(a.dir.Path("capo.log")),
-		Say: func(message string, err error) { log.Warn(message, "error", err) }, //nolint:sloglint // the package says one thing
+		Say: func(message string, err error) { log.Warn(message, "error", err) },
 	}
 	return p, p.Check()
 }

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -50,7 +51,7 @@ func (c *customResources) newCatalog(set *definitions) (*catalog, error) {
 	}
 	generic := c.server.generic
 	root := discovery.NewRootAPIsHandler(discovery.DefaultAddresses{DefaultAddress: generic.ExternalAddress}, legacyscheme.Codecs)
-	groups, err := generic.DiscoveryGroupManager.Groups(nil, httptest.NewRequest(http.MethodGet, "/apis", nil))
+	groups, err := generic.DiscoveryGroupManager.Groups(nil, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/apis", nil))
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (c *customResources) newCatalog(set *definitions) (*catalog, error) {
 
 // native are the groups that every cluster has.
 func (c *customResources) native() ([]apidiscoveryv2.APIGroupDiscovery, error) {
-	r, w := httptest.NewRequest(http.MethodGet, "/apis", nil), httptest.NewRecorder()
+	r, w := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/apis", nil), httptest.NewRecorder()
 	r.Header.Set("Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
 	c.server.generic.AggregatedDiscoveryGroupManager.ServeHTTP(w, r)
 	list := &apidiscoveryv2.APIGroupDiscoveryList{}

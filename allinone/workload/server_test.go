@@ -162,7 +162,7 @@ func TestAnswers(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			err, code := tc.do(), int32(0)
-			if status, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // client-go returns it as it is
+			if status, ok := err.(apierrors.APIStatus); ok {
 				code = status.Status().Code
 			} else if err != nil {
 				t.Fatalf("not an answer of an API server: %v", err)

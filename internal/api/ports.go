@@ -30,8 +30,10 @@ type ClusterStore interface {
 	DeleteCluster(ctx context.Context, g policy.Grant, uuid string) error
 }
 
-// NodeFinder knows the nodes of a group.
+// NodeFinder finds a group and its nodes.
 type NodeFinder interface {
+	// NodeGroup finds one by UUID or name.
+	NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error)
 	// UnknownNodes returns those of nodes that are no node of the group: neither the id nor the name of a server, nor the name of a node.
 	UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) ([]string, error)
 }
@@ -41,8 +43,6 @@ type NodeGroupStore interface {
 	// NodeGroups returns the groups of a cluster, oldest first. The default groups of a cluster that was just created are
 	// among them, even before a controller has made their records.
 	NodeGroups(ctx context.Context, g policy.Grant, clusterUUID string) ([]*magnum.NodeGroup, error)
-	// NodeGroup finds one by UUID or name.
-	NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error)
 	// CreateNodeGroup stores ng; 409 when the cluster has one of that name.
 	CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.NodeGroup) (*magnum.NodeGroup, error)
 	NodeFinder

@@ -129,8 +129,10 @@ func TestQueriesAreAnsibles(t *testing.T) {
 
 func TestQueries(t *testing.T) {
 	for _, c := range []struct{ text, want, reason string }{
-		{`{{ {'b': {'instance': 'x'}, 'a': {}} | dict2items | json_query('[*].{name: key, instance: value.instance}') }}`,
-			`[{'name': 'b', 'instance': 'x'}, {'name': 'a', 'instance': None}]`, "OpenStack-Ansible's own, in the order of keys"},
+		{
+			`{{ {'b': {'instance': 'x'}, 'a': {}} | dict2items | json_query('[*].{name: key, instance: value.instance}') }}`,
+			`[{'name': 'b', 'instance': 'x'}, {'name': 'a', 'instance': None}]`, "OpenStack-Ansible's own, in the order of keys",
+		},
 		{`{{ {'z': 1, 'a': 2.0} | json_query('*') }}`, `[1, 2.0]`, "in their order, and each with its type"},
 		{`{{ ds | json_query("[?on].n") }}`, `['x']`, ""},
 		{`{{ net | json_query('user') }}`, `'u'`, ""},

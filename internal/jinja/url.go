@@ -54,8 +54,15 @@ func urlSplit(r *run, in any, a *args) any {
 		name  string
 		value any
 	}{
-		{"fragment", u.fragment}, {"hostname", u.hostname}, {"netloc", u.netloc}, {"password", u.password}, {"path", u.path},
-		{"port", u.port}, {"query", u.query}, {"scheme", u.scheme}, {"username", u.username},
+		{"fragment", u.fragment},
+		{"hostname", u.hostname},
+		{"netloc", u.netloc},
+		{"password", u.password},
+		{"path", u.path},
+		{"port", u.port},
+		{"query", u.query},
+		{"scheme", u.scheme},
+		{"username", u.username},
 	} {
 		parts.Set(p.name, p.value)
 	}

@@ -88,7 +88,9 @@ func TestTheLifeOfAnOperation(t *testing.T) {
 			magnum.Verdict{Status: creating, Reason: "calico is not available yet", Began: at(0), Deadline: at(60)},
 		},
 		"everything is there": {
-			"", magnum.Facts{Shown: creating, Parts: []magnum.Part{part("a", created, "")}}, magnum.Found{Now: at(5), Whole: true},
+			"",
+			magnum.Facts{Shown: creating, Parts: []magnum.Part{part("a", created, "")}},
+			magnum.Found{Now: at(5), Whole: true},
 			magnum.Verdict{Status: created, Began: at(0)},
 		},
 		"a creation takes too long": {
@@ -123,7 +125,8 @@ func TestTheLifeOfAnOperation(t *testing.T) {
 		},
 		"what cannot be": {
 			"waiting will not help",
-			magnum.Facts{Shown: creating}, magnum.Found{Now: at(1), Impossible: "image's os_distro is not supported", Whole: true},
+			magnum.Facts{Shown: creating},
+			magnum.Found{Now: at(1), Impossible: "image's os_distro is not supported", Whole: true},
 			magnum.Verdict{Status: createFailed, Reason: "image's os_distro is not supported", Began: at(0)},
 		},
 		"one group fails early": {
@@ -134,13 +137,16 @@ func TestTheLifeOfAnOperation(t *testing.T) {
 		},
 		"no bound": {
 			"create_timeout 0 waits for ever",
-			magnum.Facts{Shown: creating}, magnum.Found{Now: at(1e6), Waiting: "waiting", Timeout: -1, Whole: true},
+			magnum.Facts{Shown: creating},
+			magnum.Found{Now: at(1e6), Waiting: "waiting", Timeout: -1, Whole: true},
 			magnum.Verdict{Status: creating, Reason: "waiting", Began: at(0)},
 		},
 
 		// Update.
 		"a resize begins": {
-			"", magnum.Facts{Shown: created, Parts: []magnum.Part{newer(part("a", created, ""))}}, magnum.Found{Now: at(100)},
+			"",
+			magnum.Facts{Shown: created, Parts: []magnum.Part{newer(part("a", created, ""))}},
+			magnum.Found{Now: at(100)},
 			magnum.Verdict{Status: updating, Began: at(100), Deadline: at(160)},
 		},
 		"a long roll": {
@@ -150,55 +156,70 @@ func TestTheLifeOfAnOperation(t *testing.T) {
 			magnum.Verdict{Status: updating, Reason: "Node group a: 12 of 20 machines", Began: at(100), Deadline: at(350)},
 		},
 		"a roll that stands still": {
-			"", magnum.Facts{Shown: updating, Began: at(100)}, magnum.Found{Now: at(350), Waiting: "12 of 20 machines", Progress: at(290)},
+			"",
+			magnum.Facts{Shown: updating, Began: at(100)},
+			magnum.Found{Now: at(350), Waiting: "12 of 20 machines", Progress: at(290)},
 			magnum.Verdict{Status: updateFailed, Reason: "No progress for create_timeout (60 minutes). 12 of 20 machines", Began: at(100)},
 		},
 		"another request after a failure": {
 			"a failed update can be resized, upgraded and repaired from: its time begins anew",
-			magnum.Facts{Shown: updateFailed, Reason: "No progress", Began: at(100), Newer: true}, magnum.Found{Now: at(500), Waiting: "9 of 10 machines"},
+			magnum.Facts{Shown: updateFailed, Reason: "No progress", Began: at(100), Newer: true},
+			magnum.Found{Now: at(500), Waiting: "9 of 10 machines"},
 			magnum.Verdict{Status: updating, Reason: "9 of 10 machines", Began: at(500), Deadline: at(560)},
 		},
 		"asked for what is there": {
 			"who waits for UPDATE_COMPLETE gets it",
-			magnum.Facts{Shown: created, Began: at(0), Newer: true, Parts: []magnum.Part{part("a", updated, "")}}, magnum.Found{Now: at(100)},
+			magnum.Facts{Shown: created, Began: at(0), Newer: true, Parts: []magnum.Part{part("a", updated, "")}},
+			magnum.Found{Now: at(100)},
 			magnum.Verdict{Status: updated, Began: at(100)},
 		},
 		"at rest": {
 			"a machine that breaks is a matter of health",
-			magnum.Facts{Shown: created, Began: at(0), Parts: []magnum.Part{part("a", created, "")}}, magnum.Found{Now: at(1000), Waiting: "2 of 3 machines", Cause: "disk full"},
+			magnum.Facts{Shown: created, Began: at(0), Parts: []magnum.Part{part("a", created, "")}},
+			magnum.Found{Now: at(1000), Waiting: "2 of 3 machines", Cause: "disk full"},
 			magnum.Verdict{Status: created, Began: at(0)},
 		},
 		"an error that passes": {
 			"it is shown while it lasts, and tried again",
-			magnum.Facts{Shown: updating, Began: at(100)}, magnum.Found{Now: at(101), Error: "server groups: unavailable", Cause: "x"},
+			magnum.Facts{Shown: updating, Began: at(100)},
+			magnum.Found{Now: at(101), Error: "server groups: unavailable", Cause: "x"},
 			magnum.Verdict{Status: updating, Reason: "server groups: unavailable", Began: at(100), Deadline: at(160)},
 		},
 		"a group of a complete cluster fails": {
-			"", magnum.Facts{Shown: created, Began: at(0), Parts: []magnum.Part{part("gpu", createFailed, "flavor g1 is gone"), part("b", created, "")}},
+			"",
+			magnum.Facts{Shown: created, Began: at(0), Parts: []magnum.Part{part("gpu", createFailed, "flavor g1 is gone"), part("b", created, "")}},
 			magnum.Found{Now: at(100)},
 			magnum.Verdict{Status: updateFailed, Reason: "Node group gpu: flavor g1 is gone", Began: at(100)},
 		},
 
 		// Deletion.
 		"it goes": {
-			"", magnum.Facts{Shown: created, Deleted: at(10)}, magnum.Found{Now: at(500), Waiting: "waiting until 3 machines are gone"},
+			"",
+			magnum.Facts{Shown: created, Deleted: at(10)},
+			magnum.Found{Now: at(500), Waiting: "waiting until 3 machines are gone"},
 			magnum.Verdict{Status: deleting, Reason: "waiting until 3 machines are gone", Began: at(10)},
 		},
 		"an error in its way": {
-			"", magnum.Facts{Shown: deleting, Deleted: at(10)}, magnum.Found{Now: at(11), Error: "server groups: forbidden"},
+			"",
+			magnum.Facts{Shown: deleting, Deleted: at(10)},
+			magnum.Found{Now: at(11), Error: "server groups: forbidden"},
 			magnum.Verdict{Status: deleting, Reason: "server groups: forbidden", Began: at(10), Deadline: at(12)},
 		},
 		"an error that stays": {
-			"", magnum.Facts{Shown: deleting, Deleted: at(10)}, magnum.Found{Now: at(12), Error: "server groups: forbidden"},
+			"",
+			magnum.Facts{Shown: deleting, Deleted: at(10)},
+			magnum.Found{Now: at(12), Error: "server groups: forbidden"},
 			magnum.Verdict{Status: deleteFailed, Reason: "server groups: forbidden", Began: at(10)},
 		},
 		"Cluster API cannot get over it": {
-			"a credential that is dead keeps machines for ever", magnum.Facts{Shown: deleting, Deleted: at(10)},
+			"a credential that is dead keeps machines for ever",
+			magnum.Facts{Shown: deleting, Deleted: at(10)},
 			magnum.Found{Now: at(15), Waiting: "waiting until 3 machines are gone", Cause: "authentication failed", Stuck: true, Progress: at(11)},
 			magnum.Verdict{Status: deleteFailed, Reason: "authentication failed", Began: at(10)},
 		},
 		"it goes on": {
-			"a deletion that failed is tried further", magnum.Facts{Shown: deleteFailed, Deleted: at(10)},
+			"a deletion that failed is tried further",
+			magnum.Facts{Shown: deleteFailed, Deleted: at(10)},
 			magnum.Found{Now: at(16), Waiting: "waiting until 2 machines are gone"},
 			magnum.Verdict{Status: deleting, Reason: "waiting until 2 machines are gone", Began: at(10)},
 		},

@@ -74,8 +74,10 @@ func TestZeroPaddedRange(t *testing.T) {
 // What takes the whole inventory from Ansible is refused, though the original writes it: Ansible refuses null and "" among hosts.
 func TestWhatAnsibleRefuses(t *testing.T) {
 	for _, c := range []struct{ reason, config, want string }{
-		{"a host in a group that env.d does not know", working + "banana_hosts:\n  comp1:\n    ip: 172.29.236.12\n",
-			"openstack_user_config.yml:18: error: nothing in env.d has a component for comp1, which is in banana_hosts only"},
+		{
+			"a host in a group that env.d does not know", working + "banana_hosts:\n  comp1:\n    ip: 172.29.236.12\n",
+			"openstack_user_config.yml:18: error: nothing in env.d has a component for comp1, which is in banana_hosts only",
+		},
 		{"a host without a name", working + "  \"\": {ip: 172.29.236.12}\n", "openstack_user_config.yml:17: error: a host in shared-infra_hosts has an empty name"},
 	} {
 		opts := operator(t, map[string]string{"openstack_user_config.yml": c.config})
@@ -93,10 +95,16 @@ func TestFindingsStandWhereTheMistakeIs(t *testing.T) {
 		files  map[string]string
 		want   []string
 	}{
-		{"contains names a component nobody defines", map[string]string{"env.d/x.yml": "container_skel:\n  galera_container:\n    contains:\n      - nosuch\n"},
-			[]string{"error no-group env.d/x.yml:4", "note replaced-list env.d/x.yml:3"}},
-		{"belongs_to names a group of hosts", map[string]string{"env.d/x.yml": "component_skel:\n  galera:\n    belongs_to:\n      - shared-infra_hosts\n"},
-			[]string{"error no-children env.d/x.yml:4", "note replaced-list env.d/x.yml:3"}},
+		{
+			"contains names a component nobody defines",
+			map[string]string{"env.d/x.yml": "container_skel:\n  galera_container:\n    contains:\n      - nosuch\n"},
+			[]string{"error no-group env.d/x.yml:4", "note replaced-list env.d/x.yml:3"},
+		},
+		{
+			"belongs_to names a group of hosts",
+			map[string]string{"env.d/x.yml": "component_skel:\n  galera:\n    belongs_to:\n      - shared-infra_hosts\n"},
+			[]string{"error no-children env.d/x.yml:4", "note replaced-list env.d/x.yml:3"},
+		},
 		{"an address that is a mapping", edit("ip: 172.29.236.11", "ip: {}"), []string{"error no-ip openstack_user_config.yml:15"}},
 		{"a queue that is a list", edit("ip_from_q: management", "ip_from_q: []"), []string{"error no-queue openstack_user_config.yml:11"}},
 		{"an entry of used_ips that is none", edit(`["172.29.236.1,172.29.236.50"]`, "[null]"), []string{"error used-ips openstack_user_config.yml:3"}},

@@ -33,16 +33,23 @@ func TestANodeBecomesAsItsGroupIs(t *testing.T) {
 		want       string
 	}{
 		"a label and a taint come": {
-			"what others set stays", node(labels{"kubernetes.io/os": "linux"}, "", theirs), labels{"a": "b"}, []magnum.Taint{gpu}, none,
+			"what others set stays", node(labels{"kubernetes.io/os": "linux"}, "", theirs),
+			labels{"a": "b"},
+			[]magnum.Taint{gpu},
+			none,
 			`{"metadata":{"annotations":{"magnum.jeroboam.cloud/managed":"{\"labels\":[\"a\"],\"taints\":[\"gpu:NoSchedule\"]}"},"labels":{"a":"b"},"resourceVersion":"7"},` +
 				`"spec":{"taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoExecute"},{"key":"gpu","value":"yes","effect":"NoSchedule"}]}}`,
 		},
 		"nothing to do": {
 			"", node(labels{"a": "b"}, `{"labels":["a"],"taints":["gpu:NoSchedule"]}`, corev1.Taint{Key: "gpu", Value: "yes", Effect: "NoSchedule"}),
-			labels{"a": "b"}, []magnum.Taint{gpu}, none, "",
+			labels{"a": "b"},
+			[]magnum.Taint{gpu},
+			none, "",
 		},
 		"another value": {
-			"", node(labels{"a": "b"}, `{"labels":["a"]}`), labels{"a": "c"}, nil, none,
+			"", node(labels{"a": "b"}, `{"labels":["a"]}`),
+			labels{"a": "c"},
+			nil, none,
 			`{"metadata":{"labels":{"a":"c"},"resourceVersion":"7"}}`,
 		},
 		"they are taken away": {
@@ -55,7 +62,9 @@ func TestANodeBecomesAsItsGroupIs(t *testing.T) {
 			`{"metadata":{"annotations":{"magnum.jeroboam.cloud/managed":"{}"},"labels":{"old":null},"resourceVersion":"7"},"spec":{"taints":[]}}`,
 		},
 		"a taint with another value": {
-			"", node(nil, `{"taints":["gpu:NoSchedule"]}`, corev1.Taint{Key: "gpu", Value: "no", Effect: "NoSchedule"}), nil, []magnum.Taint{gpu}, none,
+			"", node(nil, `{"taints":["gpu:NoSchedule"]}`, corev1.Taint{Key: "gpu", Value: "no", Effect: "NoSchedule"}), nil,
+			[]magnum.Taint{gpu},
+			none,
 			`{"metadata":{"resourceVersion":"7"},"spec":{"taints":[{"key":"gpu","value":"yes","effect":"NoSchedule"}]}}`,
 		},
 	} {

@@ -20,8 +20,11 @@ func TestStaticInventory(t *testing.T) {
 			return in.Versions.Kubernetes + " " + strings.TrimPrefix(in.Origin("versions.kubernetes").Pos.String(), in.Directory+"/")
 		}, "1.36.0 inventory.ini:2"},
 		{"group_vars win", []edit{{ini, "", "[k8s_all:vars]\nkubernetes_version=1.28.12"}}, func(in intent.Intent) any { return in.Versions.Kubernetes }, "1.36.1"},
-		{"a group of hosts for the proxy", []edit{{vars, "mcapi_vexxhost_proxy_hosts: compute_hosts", "mcapi_vexxhost_proxy_hosts: neutron_nodes"}, {ini, "", "[neutron_nodes]\ncompute1"}},
-			func(in intent.Intent) any { return len(in.Proxy.Hosts) }, 1},
+		{
+			"a group of hosts for the proxy",
+			[]edit{{vars, "mcapi_vexxhost_proxy_hosts: compute_hosts", "mcapi_vexxhost_proxy_hosts: neutron_nodes"}, {ini, "", "[neutron_nodes]\ncompute1"}},
+			func(in intent.Intent) any { return len(in.Proxy.Hosts) }, 1,
+		},
 		{"omit is not given", []edit{{vars, "", "kubernetes_version: \"{{ nobody | default(omit) }}\""}}, func(in intent.Intent) any {
 			return in.Versions.Kubernetes + in.Origin("versions.kubernetes").Level
 		}, "1.36.1default of openstack-ansible"},
