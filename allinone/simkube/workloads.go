@@ -40,7 +40,7 @@ func (p *pass) workloads(ctx context.Context) error {
 	for i := range p.deployments {
 		d := &p.deployments[i]
 		if err := p.replicas(ctx, newOwner(d, "Deployment", d.Spec.Template), int(*d.Spec.Replicas), nil); err != nil {
-			return fmt.Errorf("Deployment %s: %w", d.Name, err)
+			return fmt.Errorf("deployment %s: %w", d.Name, err)
 		}
 	}
 	for i := range p.stateful {

@@ -51,7 +51,7 @@ func (c *customResources) newCatalog(set *definitions) (*catalog, error) {
 	}
 	generic := c.server.generic
 	root := discovery.NewRootAPIsHandler(discovery.DefaultAddresses{DefaultAddress: generic.ExternalAddress}, legacyscheme.Codecs)
-	groups, err := generic.DiscoveryGroupManager.Groups(nil, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/apis", nil))
+	groups, err := generic.DiscoveryGroupManager.Groups(context.Background(), httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/apis", nil))
 	if err != nil {
 		return nil, err
 	}
