@@ -8,6 +8,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumetypes"
 	zones "github.com/gophercloud/gophercloud/v2/openstack/compute/v2/availabilityzones"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
+	"github.com/gophercloud/gophercloud/v2/pagination"
 )
 
 func subnetOf(s subnets.Subnet) Subnet {
@@ -65,19 +66,8 @@ func (u *User) VolumeZones(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, u.explain(doing, err)
 	}
-	page, err := volumezones.List(client).AllPages(ctx)
-	if err != nil {
-		return nil, u.explain(doing, err)
-	}
-	list, err := volumezones.ExtractAvailabilityZones(page)
-	if err != nil {
-		return nil, u.explain(doing, err)
-	}
-	var names []string
-	for _, z := range list {
-		names = append(names, z.ZoneName)
-	}
-	return names, nil
+	names, err := listed(ctx, volumezones.List(client), volumezones.ExtractAvailabilityZones, func(z volumezones.AvailabilityZone) string { return z.ZoneName })
+	return names, u.explain(doing, err)
 }
 
 // Zones lists Nova's availability zones.
@@ -87,17 +77,23 @@ func (u *User) Zones(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, u.explain(doing, err)
 	}
-	page, err := zones.List(client).AllPages(ctx)
+	names, err := listed(ctx, zones.List(client), zones.ExtractAvailabilityZones, func(z zones.AvailabilityZone) string { return z.ZoneName })
+	return names, u.explain(doing, err)
+}
+
+// listed reads all pages of a list and keeps one text of each entry.
+func listed[T any](ctx context.Context, pager pagination.Pager, extract func(pagination.Page) ([]T, error), text func(T) string) ([]string, error) {
+	pages, err := pager.AllPages(ctx)
 	if err != nil {
-		return nil, u.explain(doing, err)
+		return nil, err
 	}
-	list, err := zones.ExtractAvailabilityZones(page)
+	list, err := extract(pages)
 	if err != nil {
-		return nil, u.explain(doing, err)
+		return nil, err
 	}
-	var names []string
-	for _, z := range list {
-		names = append(names, z.ZoneName)
+	var out []string
+	for _, entry := range list {
+		out = append(out, text(entry))
 	}
-	return names, nil
+	return out, nil
 }

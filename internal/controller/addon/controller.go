@@ -78,7 +78,7 @@ type Reconciler struct {
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.woken = make(chan event.GenericEvent, 1024)
 	r.sessions = newSessions(r.wake)
-	byStack := handler.EnqueueRequestsFromMapFunc(r.requestsByStack)
+	byStack := handler.EnqueueRequestsFromMapFunc(kube.RecordsOfStack(r.Client, r.Log))
 	if err := mgr.Add(r.sessions); err != nil {
 		return err
 	}
@@ -101,20 +101,6 @@ func (r *Reconciler) wake(name string) {
 	default: // rounds are far behind: the event is not lost, for it is noted in the session, whose next round sees it
 		go func() { r.woken <- event.GenericEvent{Object: o} }()
 	}
-}
-
-func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []reconcile.Request {
-	list := &v1alpha1.MagnumClusterList{}
-	stack := o.GetLabels()[clusterv1.ClusterNameLabel]
-	err := r.Client.List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{kube.IndexStack: stack})
-	if err != nil || stack == "" {
-		return nil
-	}
-	var out []reconcile.Request
-	for i := range list.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return out
 }
 
 // scope is one round's view of one cluster.

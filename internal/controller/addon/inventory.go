@@ -86,9 +86,7 @@ func writeInventory(ctx context.Context, s *session, refs []ref) error {
 // announce writes down what the cluster will have besides what it has.
 func (r *Reconciler) announce(ctx context.Context, s *scope) (phase.Outcome, error) {
 	wanted := s.wanted()
-	s.session.mu.Lock()
 	known := s.session.inventory
-	s.session.mu.Unlock()
 	if known == nil {
 		var err error
 		if known, err = readInventory(ctx, s.session); err != nil {
@@ -106,9 +104,7 @@ func (r *Reconciler) announce(ctx context.Context, s *scope) (phase.Outcome, err
 			return phase.Done(), err
 		}
 	}
-	s.session.mu.Lock()
 	s.session.inventory = union
-	s.session.mu.Unlock()
 	return phase.Done(), nil
 }
 
@@ -153,8 +149,6 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) (phase.Outcome, error)
 	if err := writeInventory(ctx, s.session, wanted); err != nil {
 		return phase.Done(), err
 	}
-	s.session.mu.Lock()
 	s.session.inventory = wanted
-	s.session.mu.Unlock()
 	return phase.Done(), nil
 }

@@ -37,14 +37,17 @@ type session struct {
 	ctx     context.Context //nolint:containedctx // ends the watches, which outlive the round that began them
 	wake    func()
 
-	mu        sync.Mutex
-	applied   map[ref]applied
+	// Of rounds alone, of which each cluster has one at a time.
 	inventory []ref // nil: not read yet
-	watched   map[schema.GroupVersionKind]bool
 	facts     *facts
 	inputs    [sha256.Size]byte   // what releases were made from
 	releases  []catalogue.Release // the last ones; their objects are read only
-	lost      error               // why the cluster does not answer, if it does not
+	watched   map[schema.GroupVersionKind]bool
+
+	// Of rounds and watches.
+	mu      sync.Mutex
+	applied map[ref]applied
+	lost    error // why the cluster does not answer, if it does not
 }
 
 // sessions are the open connections. It ends them when this process no longer leads.

@@ -79,7 +79,7 @@ type Reconciler struct {
 // Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
 // Cluster API makes of it.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
-	byStack := handler.EnqueueRequestsFromMapFunc(r.requestsByStack)
+	byStack := handler.EnqueueRequestsFromMapFunc(kube.RecordsOfStack(r.Client, r.Log))
 	return ctrl.NewControllerManagedBy(mgr).Named("magnum-cluster").
 		For(&v1alpha1.MagnumCluster{}).
 		Watches(&v1alpha1.MagnumNodeGroup{}, handler.EnqueueRequestsFromMapFunc(requestByGroup)).
@@ -97,28 +97,6 @@ func requestByGroup(_ context.Context, o client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: g.Namespace, Name: g.Spec.ClusterID}}}
-}
-
-// requestsByStack finds the record behind an object of Cluster API.
-func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []reconcile.Request {
-	stack := o.GetLabels()[clusterv1.ClusterNameLabel]
-	if _, ok := o.(*clusterv1.Cluster); ok {
-		stack = o.GetName()
-	}
-	if stack == "" {
-		return nil
-	}
-	list := &v1alpha1.MagnumClusterList{}
-	err := r.Client.List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{kube.IndexStack: stack})
-	if err != nil {
-		r.Log.ErrorContext(ctx, "cannot find the record of a stack", "stack", stack, "error", err)
-		return nil
-	}
-	var out []reconcile.Request
-	for i := range list.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return out
 }
 
 // scope is one round's view of one cluster.

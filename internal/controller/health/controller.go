@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
@@ -37,27 +36,13 @@ type Reconciler struct {
 
 // Setup registers the reconciler and what wakes it.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
-	byStack := handler.EnqueueRequestsFromMapFunc(r.requests)
+	byStack := handler.EnqueueRequestsFromMapFunc(kube.RecordsOfStack(r.Client, r.Log))
 	return ctrl.NewControllerManagedBy(mgr).Named("magnum-health").
 		For(&v1alpha1.MagnumCluster{}).
 		Watches(&controlplanev1.KubeadmControlPlane{}, byStack).
 		Watches(&clusterv1.Machine{}, byStack).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).
 		Complete(r)
-}
-
-func (r *Reconciler) requests(ctx context.Context, o client.Object) []reconcile.Request {
-	list := &v1alpha1.MagnumClusterList{}
-	stack := o.GetLabels()[clusterv1.ClusterNameLabel]
-	err := r.Client.List(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{kube.IndexStack: stack})
-	if err != nil || stack == "" {
-		return nil
-	}
-	var out []reconcile.Request
-	for i := range list.Items {
-		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return out
 }
 
 // Reconcile looks once.
