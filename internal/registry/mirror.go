@@ -8,7 +8,7 @@ import (
 
 // MagnumName is the name an image must have in the registry that a cluster's label container_infra_prefix names, without the
 // prefix: "registry.k8s.io/kube-apiserver:v1.36.4" is "kube-apiserver:v1.36.4". The rules are those of magnum-cluster-api
-// (image_utils.py), and metrics-server's, which it does not know; an image of another source has no name there, and a workload
+// (image_utils.py), and those of metrics-server and of Kubernetes' test images, which it does not know; an image of another source has no name there, and a workload
 // cluster cannot use it.
 func MagnumName(reference string) (string, error) {
 	host, rest, _ := strings.Cut(reference, "/")
@@ -19,7 +19,7 @@ func MagnumName(reference string) (string, error) {
 	case host == "quay.io" && owner == "cilium" && nested:
 		return "cilium-" + name, nil
 	case host == "docker.io" && owner == "k8scloudprovider" && nested,
-		host == "registry.k8s.io" && nested && slices.Contains([]string{"provider-os", "coredns", "autoscaling", "metrics-server"}, owner):
+		host == "registry.k8s.io" && nested && slices.Contains([]string{"provider-os", "coredns", "autoscaling", "metrics-server", "e2e-test-images"}, owner):
 		return name, nil
 	case (host == "registry.k8s.io" && owner == "sig-storage" || host == "gcr.io" && owner == "k8s-staging-sig-storage") && nested:
 		if strings.HasPrefix(name, "livenessprobe:") {
