@@ -24,6 +24,8 @@ type File struct {
 	// Content is the text; Blob is the digest of content in the machine's store instead, for what is big.
 	Content string `json:"content,omitempty"`
 	Blob    string `json:"blob,omitempty"`
+	// Self: the content is the agent's own program, which is there already; Blob is its digest.
+	Self bool `json:"self,omitempty"`
 	// Link is where a symbolic link points to.
 	Link string `json:"link,omitempty"`
 	Dir  bool   `json:"dir,omitempty"`
@@ -51,6 +53,8 @@ func (f *File) mode() fs.FileMode {
 	return 0o644
 }
 
+func (f *File) modeText() string { return fmt.Sprintf("%#o", f.mode()) }
+
 func (f *File) owner() string {
 	if f.Owner == "" {
 		return "root:root"
@@ -69,7 +73,7 @@ func (f *File) thing(plan.Facts) plan.Thing {
 	case f.Dir:
 		t.Kind = "directory"
 	}
-	t.Want = plan.Facts{"mode": fmt.Sprintf("%#o", f.mode()), "owner": f.owner()}
+	t.Want = plan.Facts{"mode": f.modeText(), "owner": f.owner()}
 	switch {
 	case f.Dir && f.Once:
 		t.Want = plan.Facts{"type": "directory"}
@@ -157,6 +161,15 @@ func ownerOf(info fs.FileInfo) string {
 	return uid + ":" + gid
 }
 
+// idsOf are the numbers of a file's owner.
+func idsOf(info fs.FileInfo) (uid, gid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return int(st.Uid), int(st.Gid), true
+}
+
 // ids resolves "user:group". Only root's can be unknown, in a root file system that is not ours yet.
 func ids(owner string) (int, int, error) {
 	name, group, _ := strings.Cut(owner, ":")
@@ -223,11 +236,19 @@ func (m *Machine) chown(p string, uid, gid int) error {
 	return os.Lchown(p, uid, gid)
 }
 
+// open opens what the file is made of.
+func (f *File) open(m *Machine) (*os.File, error) {
+	if !f.Self {
+		return openBlob(m, f.Blob)
+	}
+	return os.Open("/proc/self/exe")
+}
+
 // write replaces the file in one step.
 func (f *File) write(m *Machine, p string, uid, gid int) error {
 	source := io.Reader(strings.NewReader(f.Content))
 	if f.Blob != "" {
-		blob, err := openBlob(m, f.Blob)
+		blob, err := f.open(m)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,10 @@ type Item struct {
 	Packages  *Packages  `json:"packages,omitempty"`
 	HAProxy   *HAProxy   `json:"haproxy,omitempty"`
 	Returned  *Returned  `json:"returned,omitempty"`
+
+	User       *User       `json:"user,omitempty"`
+	Aside      *Aside      `json:"aside,omitempty"`
+	Credential *Credential `json:"credential,omitempty"`
 }
 
 // resource is what each kind can do.
@@ -55,6 +59,12 @@ func (i Item) resource() (resource, error) {
 		return i.HAProxy, nil
 	case i.Returned != nil:
 		return i.Returned, nil
+	case i.User != nil:
+		return i.User, nil
+	case i.Aside != nil:
+		return i.Aside, nil
+	case i.Credential != nil:
+		return i.Credential, nil
 	}
 	return nil, errors.New("an item without a kind: the agent is older than the deployer")
 }
@@ -82,7 +92,7 @@ func (i Item) Diff(have plan.Facts) *plan.Change { return plan.Compare(i.Thing(h
 // Blobs are the digests that Ensure needs in the machine's store.
 func (i Item) Blobs() []string {
 	switch {
-	case i.File != nil && i.File.Blob != "":
+	case i.File != nil && i.File.Blob != "" && !i.File.Self:
 		return []string{i.File.Blob}
 	case i.Container != nil && i.Container.RootFS != "":
 		return []string{i.Container.RootFS}
