@@ -50,7 +50,7 @@ type Copy struct {
 func copiesOf(in intent.Intent) []Copy {
 	var out []Copy
 	for _, c := range in.Magnum.Hosts {
-		out = append(out, Copy{Place: placeOf(c), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
+		out = append(out, Copy{Place: placeOf(c.Container), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
 	}
 	for _, h := range in.Proxy.Hosts {
 		out = append(

@@ -81,7 +81,7 @@ func file(owner, content string) plan.Facts {
 func TestCopiesOfKubeconfigs(t *testing.T) {
 	in := seed(t)
 	h := in.Nodes[1].PhysicalHost
-	in.Magnum.Hosts = []intent.Container{{Name: "infra1-magnum-container-1", PhysicalHost: in.Nodes[0].PhysicalHost, Tech: "lxc"}}
+	in.Magnum.Hosts = []intent.MagnumHost{{Container: intent.Container{Name: "infra1-magnum-container-1", PhysicalHost: in.Nodes[0].PhysicalHost, Tech: "lxc"}}}
 	in.Proxy.Hosts = []intent.ProxyHost{{
 		Container: intent.Container{Name: h, PhysicalHost: h, IsMetal: true}, User: "capi_proxy", Group: "capi_proxy", Kubeconfig: "/var/lib/capi_proxy/.kube/config",
 	}}

@@ -23,7 +23,7 @@ func checks() []func(*reader) {
 		// certificates and where things come from
 		(*reader).checkCustomCA, (*reader).checkSources, (*reader).checkNoProxy,
 		// Magnum, proxy, backups
-		(*reader).checkMagnum, (*reader).checkEndpoint, (*reader).checkCAFiles, (*reader).checkReplaced,
+		(*reader).checkMagnum, (*reader).checkService, (*reader).checkEndpoint, (*reader).checkCAFiles, (*reader).checkReplaced,
 		(*reader).checkProxyHosts, (*reader).checkProxies, (*reader).checkBackups,
 	}
 }

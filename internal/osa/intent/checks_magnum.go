@@ -2,6 +2,7 @@ package intent
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,6 +29,34 @@ func (r *reader) checkMagnum() {
 	})
 	if r.in.Generation != InTree && !driver {
 		r.warn("driver-missing", r.at("magnum.pipPackages"), "add git+https://github.com/vexxhost/magnum-cluster-api@TAG#egg=magnum-cluster-api", "magnum_user_pip_packages has no magnum-cluster-api: Magnum would not have the driver")
+	}
+}
+
+// checkService looks at what Jeroboam needs to serve Magnum's API itself.
+func (r *reader) checkService() {
+	m := r.in.Magnum.Service
+	if len(r.in.Magnum.Hosts) == 0 || m.Implementation == ImplementationMagnum {
+		return
+	}
+	tell := r.warn // it may be that nobody asks for it: who serves is seen on the hosts
+	if m.Implementation == ImplementationJeroboam {
+		tell = r.fail
+	}
+	switch m.Implementation {
+	case "", ImplementationJeroboam:
+	default:
+		r.fail("magnum-implementation", r.at("magnum.service.implementation"), "write jeroboam, or magnum", "magnum_implementation is %q", r.show("magnum.service.implementation", m.Implementation))
+	}
+	secrets := osa.Pos{File: filepath.Join(r.opts.Config, "user_secrets.yml")}
+	if !m.Password.Set() {
+		tell("magnum-password", secrets, "set it, as OpenStack-Ansible's pw-token-gen.py does", "magnum_service_password is not set: Jeroboam cannot serve Magnum without an account in Keystone")
+	}
+	if !m.AdminPassword.Set() {
+		tell("keystone-password", secrets, "set it to the password of Keystone's administrator", "keystone_auth_admin_password is not set: nobody can make Magnum's account and endpoints in Keystone")
+	}
+	if m.BackendSSL {
+		tell("magnum-backend-ssl", r.at("magnum.service.backendSSL"), "set magnum_backend_ssl: false for magnum_all, and haproxy_backend_ssl: false in haproxy_magnum_service_overrides",
+			"magnum_backend_ssl is true: Jeroboam's server has no TLS of its own, so load balancers could not reach it")
 	}
 }
 

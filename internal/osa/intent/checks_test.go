@@ -110,13 +110,14 @@ func TestCleanConfiguration(t *testing.T) {
 }
 
 const (
-	user    = "openstack_user_config.yml"
-	nodes   = "conf.d/k8s.yml"
-	vars    = "user_variables.yml"
-	k8s     = "group_vars/k8s_all/main.yml"
-	lb      = "group_vars/k8s_all/haproxy_service.yml"
-	magnum  = "group_vars/magnum_all/main.yml"
-	proxies = "  POD_IP: \"{{ management_address }}\"\n"
+	user        = "openstack_user_config.yml"
+	nodes       = "conf.d/k8s.yml"
+	vars        = "user_variables.yml"
+	k8s         = "group_vars/k8s_all/main.yml"
+	lb          = "group_vars/k8s_all/haproxy_service.yml"
+	magnum      = "group_vars/magnum_all/main.yml"
+	secretsFile = "user_secrets.yml"
+	proxies     = "  POD_IP: \"{{ management_address }}\"\n"
 )
 
 // Each case changes the clean directory in one way. want is "severity code place", where place is file:line as far as it
@@ -186,6 +187,11 @@ func TestFindings(t *testing.T) {
 		{name: "another infrastructure", edits: []edit{{k8s, "provider: openstack", "provider: docker"}}, want: []string{"error infrastructure group_vars/k8s_all/main.yml:4"}},
 		{name: "image and manifests of two versions", edits: []edit{{k8s, "", "openstack_resource_controller_image_tag: v2.2.0"}}, want: []string{"warning orc-skew group_vars/k8s_all/main.yml:17"}},
 		{name: "containerd 1", edits: []edit{{k8s, "", "containerd_version: 1.7.32"}}, want: []string{"note containerd-1 group_vars/k8s_all/main.yml:17"}},
+		{name: "Magnum without an account", edits: []edit{{secretsFile, "magnum_service_password: canary-of-magnum\nkeystone_auth_admin_password: canary-of-keystone\n", ""}}, want: []string{"warning magnum-password user_secrets.yml", "warning keystone-password user_secrets.yml"}},
+		{name: "Magnum by Jeroboam, without an account", edits: []edit{{secretsFile, "magnum_service_password: canary-of-magnum\n", ""}, {vars, "", "magnum_implementation: Jeroboam"}}, want: []string{"error magnum-password user_secrets.yml"}},
+		{name: "Magnum's own needs no account of us", edits: []edit{{secretsFile, "magnum_service_password: canary-of-magnum\n", ""}, {vars, "", "magnum_implementation: magnum"}}},
+		{name: "Magnum by nobody", edits: []edit{{vars, "", "magnum_implementation: heat"}}, want: []string{"error magnum-implementation user_variables.yml:8"}},
+		{name: "Magnum behind TLS", edits: []edit{{vars, "", "magnum_implementation: jeroboam\nmagnum_backend_ssl: true"}}, want: []string{"error magnum-backend-ssl user_variables.yml:9"}},
 		{name: "the driver of a branch", edits: []edit{{vars, "v0.24.2", "main"}}, want: []string{"note driver-branch user_variables.yml:2"}},
 		{name: "a driver in Rust", edits: []edit{{vars, "v0.24.2", "v0.33.0"}}, want: []string{"note driver-rust user_variables.yml:2"}},
 		{name: "no control plane host", edits: []edit{{k8s, "kubernetes_hostname: \"{{ internal_lb_vip_address }}\"\n", ""}}, want: []string{"error control-plane-host", "error api-not-bound"}},

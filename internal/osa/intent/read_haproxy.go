@@ -11,8 +11,11 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 )
 
-// servicesVariable is what the playbook collects from the nodes: the services the load balancers have for them.
-const servicesVariable = "k8s_haproxy_services"
+// What the playbooks collect from nodes and from Magnum's hosts: the services the load balancers have for them.
+const (
+	servicesVariable       = "k8s_haproxy_services"
+	magnumServicesVariable = "magnum_haproxy_services"
+)
 
 // written is a service as the operator wrote it, evaluated.
 type writtenService struct {
@@ -31,23 +34,36 @@ func (r *reader) haproxy() error {
 	if err != nil {
 		return err
 	}
+	magnum, err := r.magnumServices()
+	if err != nil {
+		return err
+	}
 	hosts, err := r.containers("haproxy.hosts", groupHAProxy)
 	if err != nil {
 		return err
 	}
 	for i, c := range hosts {
 		at := fmt.Sprintf("haproxy.hosts[%d]", i)
-		h := HAProxyHost{Container: c, Services: []haproxy.Service{}, Settings: r.settings(at+".settings", r.scopes[c.Name])}
-		for _, w := range services {
-			if !limited(w.Map, c.Name) {
-				h.Services = append(h.Services, r.service(fmt.Sprintf("%s.services[%d]", at, len(h.Services)), r.scopes[c.Name], w, h.Settings))
-			}
-		}
+		h := HAProxyHost{Container: c, Settings: r.settings(at+".settings", r.scopes[c.Name])}
+		h.Services = r.servicesOn(at+".services", c.Name, services, h.Settings)
+		h.Magnum = r.servicesOn(at+".magnum", c.Name, magnum, h.Settings)
 		r.from(at+".services", Origin{Variable: servicesVariable, Level: "group " + groupNodes})
+		r.from(at+".magnum", Origin{Variable: magnumServicesVariable, Level: "group " + groupMagnum})
 		r.in.HAProxy.Hosts = append(r.in.HAProxy.Hosts, h)
 	}
 	r.written = services
 	return nil
+}
+
+// servicesOn are the services as one load balancer serves them.
+func (r *reader) servicesOn(at, host string, written []writtenService, settings haproxy.Settings) []haproxy.Service {
+	out := []haproxy.Service{}
+	for _, w := range written {
+		if !limited(w.Map, host) {
+			out = append(out, r.service(fmt.Sprintf("%s[%d]", at, len(out)), r.scopes[host], w, settings))
+		}
+	}
+	return out
 }
 
 // limited says whether a service is not for a host: the playbook searches haproxy_limit_hosts for the host's name.
@@ -75,29 +91,50 @@ func (r *reader) services() ([]writtenService, error) {
 			failed = append(failed, err)
 			continue
 		}
-		s := &scope{r: r, host: n.Name, vars: vars, read: map[string]bool{}}
-		v, ok := s.variable(servicesVariable)
-		if !ok {
-			continue
-		}
-		for _, tagged := range flat(v.Value) {
-			item := osa.Reveal(tagged)
-			m, isMap := item.(*osa.Map)
-			if !isMap || text(m, "haproxy_service_name") == "" {
-				s.wrong(servicesVariable, item, "a list of services, each with haproxy_service_name")
-				continue
-			}
-			w := writtenService{Map: m, node: n.Name, from: originOf(v), raw: r.rawServices(s, m), secret: map[string]bool{}}
-			parts, _ := tagged.(*osa.Map)
-			for _, e := range m.Entries() {
-				w.secret[fmt.Sprint(e.Key)] = hasSecret(parts.Get(e.Key)) || parts == nil
-			}
-			if !known(out, w) {
-				out = append(out, w)
-			}
-		}
+		out = r.collect(out, &scope{r: r, host: n.Name, vars: vars, read: map[string]bool{}}, servicesVariable)
 	}
 	return out, errors.Join(failed...)
+}
+
+// magnumServices are those of Magnum's hosts, each once. OpenStack-Ansible's inventory has them; where it cannot be read, what it
+// would have holds.
+func (r *reader) magnumServices() ([]writtenService, error) {
+	var out []writtenService
+	var failed []error
+	for _, name := range r.inv.Members(groupMagnum) {
+		s, err := r.scope(name)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		out = r.collect(out, s, magnumServicesVariable)
+	}
+	return out, errors.Join(failed...)
+}
+
+// collect adds the services that a host's variable has, those that are not known yet.
+func (r *reader) collect(out []writtenService, s *scope, variable string) []writtenService {
+	v, ok := s.variable(variable)
+	if !ok {
+		return out
+	}
+	for _, tagged := range flat(v.Value) {
+		item := osa.Reveal(tagged)
+		m, isMap := item.(*osa.Map)
+		if !isMap || text(m, "haproxy_service_name") == "" {
+			s.wrong(variable, item, "a list of services, each with haproxy_service_name")
+			continue
+		}
+		w := writtenService{Map: m, node: s.host, from: originOf(v), raw: r.rawServices(s, variable, m), secret: map[string]bool{}}
+		parts, _ := tagged.(*osa.Map)
+		for _, e := range m.Entries() {
+			w.secret[fmt.Sprint(e.Key)] = hasSecret(parts.Get(e.Key)) || parts == nil
+		}
+		if !known(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 func known(all []writtenService, w writtenService) bool {
@@ -131,7 +168,7 @@ func flat(v osa.Value) []osa.Value {
 
 // rawServices finds the mappings in files that a service was combined from: overrides, then the service itself, then whatever
 // else has its name.
-func (r *reader) rawServices(s *scope, m *osa.Map) []*osa.Map {
+func (r *reader) rawServices(s *scope, variable string, m *osa.Map) []*osa.Map {
 	name := text(m, "haproxy_service_name")
 	var out []*osa.Map
 	add := func(v osa.Value) {
@@ -141,7 +178,7 @@ func (r *reader) rawServices(s *scope, m *osa.Map) []*osa.Map {
 	}
 	d, _ := s.vars.Defined("haproxy_" + name + "_service_overrides")
 	add(d.Value)
-	d, _ = s.vars.Defined(servicesVariable)
+	d, _ = s.vars.Defined(variable)
 	list, _ := d.Value.(*osa.List)
 	for _, item := range list.Items() {
 		if raw, ok := item.(*osa.Map); ok && raw.Get("haproxy_service_name") == name {

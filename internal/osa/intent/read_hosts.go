@@ -69,7 +69,7 @@ func (r *reader) nodes() error {
 			n.Networks, n.LXC = []ContainerNetwork{}, LXC{}
 		} else {
 			n.Networks = r.networks(at+".networks", s)
-			n.LXC = r.lxc(at+".lxc", s)
+			n.LXC = r.nodeLXC(at+".lxc", s)
 		}
 		r.in.Nodes = append(r.in.Nodes, n)
 	}
@@ -189,8 +189,28 @@ func vethPair(container, iface string) string {
 	return name[max(0, len(name)-15):]
 }
 
-// lxc reads how a container is made: the role's defaults, the operator's settings, and what the playbook adds because the
-// container holds containers.
+// nodeLXC is lxc, with what the playbook adds because the container holds containers.
+func (r *reader) nodeLXC(at string, s *scope) LXC {
+	out := r.lxc(at, s)
+	out.Dropped = append([]string{"security.privileged = true", "security.nested = true", "raw.lxc = \"lxc.apparmor.profile=unconfined\""}, out.Dropped...)
+	for _, line := range []string{"lxc.cap.drop =", "lxc.cgroup.devices.allow = a", "lxc.cgroup2.devices.allow = a"} {
+		if !slices.Contains(out.Config, line) {
+			out.Config = append(out.Config, line)
+		}
+	}
+	for _, m := range []BindMount{
+		{Host: "/usr/lib/modules", Container: "usr/lib/modules", Create: "dir"},
+		{Host: "/usr/src", Container: "usr/src", Create: "dir"},
+		{Host: "/dev/kmsg", Container: "dev/kmsg", Create: "file"},
+	} {
+		if !slices.Contains(out.BindMounts, m) {
+			out.BindMounts = append(out.BindMounts, m)
+		}
+	}
+	return out
+}
+
+// lxc reads how a container is made: the role's defaults and the operator's settings.
 func (r *reader) lxc(at string, s *scope) LXC {
 	out := LXC{
 		Directory:     "/var/lib/lxc/" + s.host,
@@ -213,17 +233,12 @@ func (r *reader) lxc(at string, s *scope) LXC {
 		}
 	}
 	r.from(at+".directory", Origin{Level: "derived", Why: "LXC's directory of the container"})
-	out.Config, out.Dropped = []string{}, []string{"security.privileged = true", "security.nested = true", "raw.lxc = \"lxc.apparmor.profile=unconfined\""}
+	out.Config, out.Dropped = []string{}, []string{}
 	for _, line := range s.texts(at+".config", "lxc_container_config_list") {
 		if line = configLine(line); strings.HasPrefix(line, "lxc.") {
 			out.Config = append(out.Config, line)
 		} else if !slices.Contains(out.Dropped, line) {
 			out.Dropped = append(out.Dropped, line)
-		}
-	}
-	for _, line := range []string{"lxc.cap.drop =", "lxc.cgroup.devices.allow = a", "lxc.cgroup2.devices.allow = a"} {
-		if !slices.Contains(out.Config, line) {
-			out.Config = append(out.Config, line)
 		}
 	}
 	r.from(at+".dropped", Origin{Level: "derived", Why: "keys of LXD that the playbook adds and LXC does not know"})
@@ -237,7 +252,7 @@ func configLine(line string) string {
 	return strings.TrimSpace(strings.TrimSpace(key) + " = " + strings.TrimSpace(value))
 }
 
-// bindMounts are the default ones, the operator's, logs, and what Kubernetes needs of the host.
+// bindMounts are the default ones, the operator's, and logs.
 func (r *reader) bindMounts(at string, s *scope) []BindMount {
 	out := []BindMount{}
 	add := func(m BindMount) {
@@ -262,8 +277,5 @@ func (r *reader) bindMounts(at string, s *scope) []BindMount {
 		}
 	}
 	add(BindMount{Host: "/openstack/log/" + s.host, Container: "/var/log", Create: "dir"})
-	add(BindMount{Host: "/usr/lib/modules", Container: "/usr/lib/modules", Create: "dir"})
-	add(BindMount{Host: "/usr/src", Container: "/usr/src", Create: "dir"})
-	add(BindMount{Host: "/dev/kmsg", Container: "/dev/kmsg", Create: "file"})
 	return out
 }

@@ -37,7 +37,7 @@ func (r *reader) hosts() error {
 		give(RoleHAProxy, h.Container)
 	}
 	for _, c := range r.in.Magnum.Hosts {
-		give(RoleMagnum, c)
+		give(RoleMagnum, c.Container)
 	}
 	for _, h := range r.in.Proxy.Hosts {
 		give(RoleProxy, h.Container)

@@ -31,8 +31,7 @@ func (r *reader) containers(at, group string) ([]Container, error) {
 // magnum reads what the driver in Magnum is told, from Magnum's first host.
 func (r *reader) magnum() error {
 	m := &r.in.Magnum
-	var err error
-	if m.Hosts, err = r.containers("magnum.hosts", groupMagnum); err != nil {
+	if err := r.magnumHosts(); err != nil {
 		return err
 	}
 	s := r.first()
@@ -71,6 +70,7 @@ func (r *reader) magnum() error {
 	for i := range m.NetworkDrivers {
 		m.NetworkDrivers[i] = strings.TrimSpace(m.NetworkDrivers[i])
 	}
+	r.magnumService(s)
 	return nil
 }
 

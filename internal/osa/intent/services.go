@@ -13,6 +13,8 @@ type HAProxyHost struct {
 	Container
 	// Services are the management cluster's services as this host serves them: k8s_haproxy_services.
 	Services []haproxy.Service `json:"services"`
+	// Magnum are Magnum's: magnum_haproxy_services.
+	Magnum []haproxy.Service `json:"magnum"`
 	// Settings are the role's settings on this host.
 	Settings haproxy.Settings `json:"settings"`
 }
@@ -20,7 +22,9 @@ type HAProxyHost struct {
 // Magnum is the Magnum that uses the management cluster.
 type Magnum struct {
 	// Hosts are the containers (or hosts) of magnum_all, in order.
-	Hosts []Container `json:"hosts"`
+	Hosts []MagnumHost `json:"hosts"`
+	// Service is the API that users meet.
+	Service MagnumService `json:"service"`
 	// DriverRepository is the git repository of magnum-cluster-api; the tag is Versions.MagnumClusterAPI.
 	DriverRepository string `json:"driverRepository"`
 	// PipPackages are installed into Magnum's virtual environment beyond Magnum: magnum_user_pip_packages.
@@ -43,6 +47,56 @@ type Magnum struct {
 	// KubeconfigPath is where the driver looks for the management cluster.
 	KubeconfigPath string `json:"kubeconfigPath"`
 	VenvTag        string `json:"venvTag"`
+}
+
+// MagnumHost is one server of Magnum.
+type MagnumHost struct {
+	Container
+	// Bind is the address it listens on: magnum_api_uwsgi_bind_address.
+	Bind string `json:"bind"`
+	// Networks and LXC are how the container is made where there is none. Empty on metal.
+	Networks []ContainerNetwork `json:"networks"`
+	LXC      LXC                `json:"lxc"`
+}
+
+// MagnumService is Magnum as OpenStack's users meet it: who serves it, its account and its place in the catalog.
+type MagnumService struct {
+	// Implementation is who serves: "jeroboam", "magnum" (OpenStack's own, of which nothing is touched), or "" if nobody said:
+	// whoever is there. Variable magnum_implementation.
+	Implementation string `json:"implementation"`
+	Port           int    `json:"port"`
+	Debug          bool   `json:"debug"`
+	// Name, Type and Description are in the catalog, with the three URLs.
+	Name        string `json:"name"`
+	Type        string `json:"type"`
+	Description string `json:"description"`
+	Region      string `json:"region"`
+	PublicURL   string `json:"publicURL"`
+	InternalURL string `json:"internalURL"`
+	AdminURL    string `json:"adminURL"`
+	// AuthURL is where it reaches Keystone, WWWAuthenticateURI where it sends users.
+	AuthURL            string `json:"authURL"`
+	WWWAuthenticateURI string `json:"wwwAuthenticateURI"`
+	Insecure           bool   `json:"insecure"`
+	// The account, with its roles in its project.
+	User          string   `json:"user"`
+	Password      Secret   `json:"password"`
+	Project       string   `json:"project"`
+	UserDomain    string   `json:"userDomain"`
+	ProjectDomain string   `json:"projectDomain"`
+	Roles         []string `json:"roles"`
+	// Admin is who may make all that in Keystone.
+	Admin         string `json:"admin"`
+	AdminPassword Secret `json:"adminPassword"`
+	AdminProject  string `json:"adminProject"`
+	// Regions are those in which it looks for other services, by section of magnum.conf.
+	Regions map[string]string `json:"regions"`
+	// Policy is magnum_policy_overrides.
+	Policy map[string]string `json:"policy"`
+	// BackendSSL asks for TLS between load balancers and Magnum.
+	BackendSSL bool `json:"backendSSL"`
+	// Authorities are the certificates, in PEM by name, that OpenStack-Ansible installs on every host and has made itself.
+	Authorities map[string]string `json:"authorities"`
 }
 
 // Proxy is the service that reaches workload clusters without a floating address, beside Neutron's namespaces.
