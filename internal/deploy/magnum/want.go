@@ -1,0 +1,153 @@
+// Package magnum puts Magnum's service on the hosts of magnum_all: Jeroboam's server in place of magnum-api and magnum-conductor,
+// with the account, the configuration and the endpoints that OpenStack-Ansible's role os_magnum would give them.
+//
+// What a place should have is Want, and the way back to OpenStack's own Magnum is Leave; both are pure. Keystone is looked at and
+// changed by Look and Register. Which of the two serves is decided by Serves, from the operator's word and from what is there.
+package magnum
+
+import (
+	_ "embed"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// Where things are on a host of Magnum. The configuration is where the role os_magnum has it: what it wrote is kept beside.
+const (
+	Program    = "/usr/local/bin/jeroboam"
+	Unit       = "jeroboam.service"
+	Kubeconfig = "/etc/jeroboam/server.kubeconfig"
+
+	configFile   = "/etc/magnum/magnum.conf"
+	policyFile   = "/etc/magnum/policy.yaml"
+	authorities  = "/etc/magnum/openstack-ca.pem"
+	kept         = ".openstack-ansible" // what follows the name of a file that os_magnum wrote
+	catalogueDir = "/usr/local/share/jeroboam/addons"
+	unitFile     = "/etc/systemd/system/" + Unit
+	argsFile     = "/etc/default/jeroboam"
+	account      = "magnum" // the system's user, as the role makes it
+)
+
+// Mark begins the files we write, so that others' are told from ours.
+const Mark = "# Written by jeroboam deploy.\n"
+
+// CommonName is whom the management cluster's role is for (internal/crd/manifests/rbac.yaml).
+const CommonName = "jeroboam"
+
+//go:embed jeroboam.service
+var unitText string
+
+// Wish is what all places have in common.
+type Wish struct {
+	Intent intent.Intent
+	// Program is the digest of the program that the hosts' agents are.
+	Program string
+	// Catalogue is what is installed into workload clusters: digests by path; empty if the bundle has none.
+	Catalogue map[string]string
+	// Server is the API server's URL, Authority the hash of its authority's public key, "" before there is one.
+	Server    string
+	Authority string
+	// Renew is how long before its end the certificate is renewed.
+	Renew time.Duration
+}
+
+// theirs are the units of OpenStack's own Magnum, in the order in which they stop; they start in the other one. The roles uwsgi and
+// systemd_service name them so.
+func theirs() []string { return []string{"magnum-api.service", "magnum-conductor.service"} }
+
+// Want is what a place of Jeroboam's server should have, in the order of the work: OpenStack's own Magnum stops when everything is
+// there that serves in its stead.
+func Want(w Wish, h intent.MagnumHost) []host.Item {
+	out := []host.Item{
+		{User: &host.User{Name: account, Home: "/var/lib/magnum", Comment: "Magnum System User"}},
+		{File: &host.File{Path: path.Dir(configFile), Dir: true, Once: true, Mode: 0o750, Owner: "root:" + account}},
+		{File: &host.File{Path: path.Dir(Kubeconfig), Dir: true, Once: true}},
+		{File: &host.File{Path: Program, Self: true, Blob: w.Program, Mode: 0o755}},
+		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: Mark}},
+		{File: &host.File{Path: configFile, Content: Config(w.Intent, h), Mode: 0o640, Owner: "root:" + account, Secret: true}},
+		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: Mark}},
+		{File: &host.File{Path: policyFile, Content: policy(w.Intent.Magnum.Service.Policy), Mode: 0o640, Owner: "root:" + account}},
+	}
+	uses := []string{Program, configFile, policyFile, unitFile, argsFile, Kubeconfig}
+	for _, f := range trusted(w.Intent) {
+		out = append(out, host.Item{File: &f})
+		uses = append(uses, f.Path)
+	}
+	args := ""
+	for _, name := range slices.Sorted(maps.Keys(w.Catalogue)) {
+		out = append(out, host.Item{File: &host.File{Path: path.Join(catalogueDir, name), Blob: w.Catalogue[name]}})
+		uses = append(uses, path.Join(catalogueDir, name))
+		args = "ARGS=--addon-catalogue=" + catalogueDir + "\n"
+	}
+	out = append(
+		out,
+		host.Item{Credential: &host.Credential{
+			Path: Kubeconfig, Mode: 0o640, Owner: "root:" + account, Server: w.Server, Authority: w.Authority, User: CommonName, Before: w.Renew,
+		}},
+		host.Item{File: &host.File{Path: argsFile, Content: Mark + args}},
+		host.Item{File: &host.File{Path: unitFile, Content: strings.Replace(unitText, "[Service]\n", "[Service]\nEnvironmentFile="+argsFile+"\n", 1)}},
+	)
+	for _, name := range theirs() {
+		out = append(out, host.Item{Unit: &host.Unit{Name: name, Gone: true}})
+	}
+	return append(out, host.Item{Unit: &host.Unit{Name: Unit, Enabled: true, Active: true, Uses: uses}})
+}
+
+// Leave is the way back: our server stops, what os_magnum wrote is in its place again, its services run. The unit's file goes last:
+// as long as it is there, a run that was killed is known to have more to do.
+func Leave(f Found) []host.Item {
+	out := []host.Item{
+		{Unit: &host.Unit{Name: Unit, Gone: true}},
+		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: Mark, Back: true}},
+		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: Mark, Back: true}},
+	}
+	for _, p := range []string{Kubeconfig, argsFile, authorities} {
+		out = append(out, host.Item{File: &host.File{Path: p, Gone: true}})
+	}
+	names := theirs()
+	slices.Reverse(names) // an API without a conductor would answer and do nothing
+	for _, name := range names {
+		if f.Theirs {
+			out = append(out, host.Item{Unit: &host.Unit{Name: name, Enabled: true, Active: true}})
+		}
+	}
+	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
+}
+
+// Gone is a place that nobody is to serve from: what a deployment that is removed had there.
+func Gone() []host.Item {
+	out := Leave(Found{Ours: true})
+	return append(out[:len(out)-1], host.Item{File: &host.File{Path: catalogueDir, Gone: true}}, out[len(out)-1])
+}
+
+// trusted are the files with authorities that the configuration names, those that we have the content of. Others have to be on the
+// host; the server says so if they are not.
+func trusted(in intent.Intent) []host.File {
+	var out []host.File
+	if own := bundleOf(in); own != "" {
+		out = append(out, host.File{Path: authorities, Content: own})
+	}
+	for _, p := range []string{in.Magnum.DriversCAFile, in.Magnum.CAPIClientCAFile} {
+		text, ok := in.Magnum.Service.Authorities[strings.TrimSuffix(path.Base(p), ".crt")]
+		known := slices.ContainsFunc(out, func(f host.File) bool { return f.Path == p })
+		if ok && path.IsAbs(p) && !known {
+			out = append(out, host.File{Path: p, Content: text})
+		}
+	}
+	return out
+}
+
+// bundleOf are OpenStack-Ansible's own authorities, which the internal endpoints' certificates come from.
+func bundleOf(in intent.Intent) string {
+	text := ""
+	all := in.Magnum.Service.Authorities
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		text += strings.TrimSpace(all[name]) + "\n"
+	}
+	return text
+}

@@ -1,0 +1,193 @@
+package magnum_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const canary = "hunter2-of-magnum"
+
+// seed is the configuration of the document Jeroboam started from, with an account.
+func seed(t *testing.T) intent.Intent {
+	t.Helper()
+	opts := intent.Options{Config: "../../osa/testdata/oracle/ha3/deploy", Environment: "../../osa/testdata/base/30.1.5", System: "testdata/nowhere"}
+	in, _, err := intent.Read(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Magnum.Service.Password = intent.NewSecret(canary)
+	in.Magnum.Service.Authorities = map[string]string{"ExampleCorpRoot": "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"}
+	return in
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", name, diff)
+	}
+}
+
+func wish(t *testing.T) magnum.Wish {
+	t.Helper()
+	return magnum.Wish{
+		Intent: seed(t), Program: "sha256:" + strings.Repeat("ab", 32), Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Renew: 60 * 24 * time.Hour,
+		Catalogue: map[string]string{"catalogue.yaml": "sha256:" + strings.Repeat("01", 32), "cilium-1.19.6.tgz": "sha256:" + strings.Repeat("02", 32)},
+	}
+}
+
+// lines are items as people read them.
+func lines(items []host.Item) string {
+	var b strings.Builder
+	for _, i := range items {
+		t := i.Thing(nil)
+		fmt.Fprintf(&b, "%s %s", t.Kind, t.Name)
+		for _, k := range []string{"mode", "owner", "user", "server", "enabled", "active", "kept", "of", "sha256"} {
+			if v, ok := t.Want[k]; ok && (k != "sha256" || !t.Secret) {
+				fmt.Fprintf(&b, " %s=%s", k, v)
+			}
+		}
+		if t.Want == nil {
+			b.WriteString(" GONE")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func TestWant(t *testing.T) {
+	w := wish(t)
+	items := magnum.Want(w, w.Intent.Magnum.Hosts[0])
+	golden(t, "want.txt", lines(items))
+	for _, i := range items {
+		if c := i.Diff(nil); c != nil && strings.Contains(fmt.Sprint(*c), canary) {
+			t.Errorf("the password is in the plan: %+v", *c)
+		}
+		if f := i.File; f != nil && strings.Contains(f.Content, canary) && (f.Mode&0o007 != 0 || !f.Secret) {
+			t.Errorf("%s has the password and mode %o", f.Path, f.Mode)
+		}
+	}
+	last := items[len(items)-1].Unit
+	if last == nil || last.Name != magnum.Unit {
+		t.Fatalf("the service does not start last: %+v", items[len(items)-1])
+	}
+	for _, i := range items { // whatever it reads makes it start again
+		if f := i.File; f != nil && !f.Dir && !contains(last.Uses, f.Path) {
+			t.Errorf("the service does not notice that %s changes", f.Path)
+		}
+	}
+	for _, path := range last.Uses {
+		if !strings.Contains(lines(items), " "+path+" ") {
+			t.Errorf("it waits for changes of %s, which nobody writes", path)
+		}
+	}
+}
+
+func contains(all []string, one string) bool {
+	for _, s := range all {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+func TestLeave(t *testing.T) {
+	golden(t, "leave.txt", lines(magnum.Leave(magnum.Found{Ours: true, Theirs: true}))+"\nwhere OpenStack's own was never there:\n"+lines(magnum.Leave(magnum.Found{Ours: true})))
+}
+
+func TestConfig(t *testing.T) {
+	in := seed(t)
+	golden(t, "magnum.conf", magnum.Config(in, in.Magnum.Hosts[0]))
+	for _, tt := range []struct {
+		reason string
+		change func(*intent.Intent)
+		want   string
+		not    string
+	}{
+		{"an override wins where the option stands", func(in *intent.Intent) { over(in, "api", "port", "9999") }, "\nport = 9999\n", "9511\n\n[keystone"},
+		{"a new section", func(in *intent.Intent) { over(in, "quotas", "max_clusters_per_project", "7") }, "[quotas]\nmax_clusters_per_project = 7\n", ""},
+		{"a mapping of nothing repeats the option", func(in *intent.Intent) { over(in, "oslo_policy", "policy_dirs", "a\nb") }, "policy_dirs = a\npolicy_dirs = b\n", ""},
+		{"an option without a meaning stays", func(in *intent.Intent) { over(in, "docker_registry", "swift_region", "x") }, "[docker_registry]\nswift_region = x\n", ""},
+		{"without authorities of its own, the system's are trusted", func(in *intent.Intent) { in.Magnum.Service.Authorities = nil }, "[keystone_authtoken]", "cafile"},
+		{"a name is nothing to listen on", func(in *intent.Intent) { in.Magnum.Hosts[0].Bind = "openstack.example.com" }, "host = 0.0.0.0\n", "openstack.example.com\nport"},
+		{"only load balancers are believed", func(in *intent.Intent) { in.HAProxy.Hosts = in.HAProxy.Hosts[:1]; in.VIPs.Internal.Bind = "openstack.internal" }, "trusted_proxies = 172.29.236.11\n", "openstack.internal"},
+	} {
+		in := seed(t)
+		tt.change(&in)
+		got := magnum.Config(in, in.Magnum.Hosts[0])
+		if !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {
+			t.Errorf("%s: no %q, or %q, in\n%s", tt.reason, tt.want, tt.not, got)
+		}
+	}
+}
+
+func over(in *intent.Intent, section, name, value string) {
+	if in.Magnum.ConfigOverrides[section] == nil {
+		in.Magnum.ConfigOverrides[section] = map[string]string{}
+	}
+	in.Magnum.ConfigOverrides[section][name] = value
+}
+
+func TestServes(t *testing.T) {
+	ours, theirs, both := magnum.Found{Ours: true}, magnum.Found{Theirs: true}, magnum.Found{Ours: true, Theirs: true}
+	for _, tt := range []struct {
+		reason string
+		word   string
+		found  map[string]magnum.Found
+		want   string
+		says   string
+	}{
+		{reason: "a new cloud", found: map[string]magnum.Found{"a": {}, "b": {}}, want: "jeroboam"},
+		{reason: "a cloud whose Magnum nobody spoke of keeps it", found: map[string]magnum.Found{"a": theirs}, want: "magnum", says: "stays"},
+		{reason: "a new server beside OpenStack's own", found: map[string]magnum.Found{"a": theirs, "b": {}}, want: "magnum", says: "stays"},
+		{reason: "once over, it stays over", found: map[string]magnum.Found{"a": both}, want: "jeroboam"},
+		{reason: "going over", word: "jeroboam", found: map[string]magnum.Found{"a": theirs, "b": theirs}, want: "jeroboam", says: "stop on a, b"},
+		{reason: "killed on the way", word: "jeroboam", found: map[string]magnum.Found{"a": both, "b": theirs}, want: "jeroboam", says: "stop on a, b"},
+		{reason: "gone over", word: "jeroboam", found: map[string]magnum.Found{"a": both, "b": both}, want: "jeroboam"},
+		{reason: "back", word: "magnum", found: map[string]magnum.Found{"a": both}, want: "magnum", says: "stops on a"},
+		{reason: "it has always been so", word: "magnum", found: map[string]magnum.Found{"a": theirs}, want: "magnum"},
+		{reason: "Jeroboam, as it was", word: "jeroboam", found: map[string]magnum.Found{"a": ours}, want: "jeroboam"},
+	} {
+		in := intent.Intent{Magnum: intent.Magnum{Hosts: make([]intent.MagnumHost, 1), Service: intent.MagnumService{Implementation: tt.word}}}
+		got, why := magnum.Serves(in, tt.found)
+		if got != tt.want || !strings.Contains(why.Text, tt.says) || tt.says == "" && why.Text != "" || why.Blocks {
+			t.Errorf("%s: %s, %+v", tt.reason, got, why)
+		}
+	}
+	if got, _ := magnum.Serves(intent.Intent{}, nil); got != "" {
+		t.Errorf("without a host, %s serves", got)
+	}
+	there := plan.Facts{"mode": "0644"}
+	for want, seen := range map[magnum.Found][]plan.Facts{{}: {nil, nil, nil}, ours: {there, nil, nil}, theirs: {nil, nil, there}, both: {there, there, there}} {
+		if len(seen) != len(magnum.Witnesses()) || magnum.FoundBy(seen) != want {
+			t.Errorf("%v is %+v, not %+v", seen, magnum.FoundBy(seen), want)
+		}
+	}
+}
