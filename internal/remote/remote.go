@@ -29,8 +29,16 @@ type Conn struct {
 	close  func() error
 
 	mu      sync.Mutex
-	waiting map[int64]chan reply
-	gone    error
+	waiting map[int64]call
+	gone    error         // why, once lost is closed
+	lost    chan struct{} // closed when the host no longer answers
+}
+
+// call is somebody who waits. Its channel of replies is never closed: whoever reads lines from the host may be about to send
+// when the host is given up elsewhere, by a heartbeat.
+type call struct {
+	replies chan reply
+	left    chan struct{} // closed when nobody waits any more
 }
 
 // ErrGone is a host that no longer answers: its connection broke. What it was doing it finishes; running again goes on.
@@ -53,7 +61,7 @@ type request struct {
 
 // Pipe is a connection to an agent that somebody else started: in is written to, out is read.
 func Pipe(name string, in io.WriteCloser, out io.Reader) *Conn {
-	c := &Conn{name: name, stdin: in, waiting: map[int64]chan reply{}, close: in.Close}
+	c := &Conn{name: name, stdin: in, waiting: map[int64]call{}, lost: make(chan struct{}), close: in.Close}
 	c.dial = (&net.Dialer{}).DialContext
 	go c.listen(out)
 	return c
@@ -89,13 +97,15 @@ func (c *Conn) listen(out io.Reader) {
 			continue // a host that greets those who log in
 		}
 		c.mu.Lock()
-		ch := c.waiting[r.ID]
-		if r.Event == nil {
-			delete(c.waiting, r.ID)
-		}
+		one, ok := c.waiting[r.ID]
 		c.mu.Unlock()
-		if ch != nil {
-			ch <- r
+		if !ok {
+			continue // nobody waits for it any more
+		}
+		select {
+		case one.replies <- r:
+		case <-one.left:
+		case <-c.lost:
 		}
 	}
 	c.broken(lines.Err())
@@ -109,10 +119,7 @@ func (c *Conn) broken(err error) {
 	defer c.mu.Unlock()
 	if c.gone == nil {
 		c.gone = fmt.Errorf("host %s: %w (%w)", c.name, ErrGone, err)
-	}
-	for id, ch := range c.waiting {
-		close(ch)
-		delete(c.waiting, id)
+		close(c.lost)
 	}
 }
 
@@ -124,14 +131,15 @@ func (c *Conn) Call(ctx context.Context, container, op string, in, out any, even
 	if err != nil {
 		return err
 	}
-	ch := make(chan reply, 64)
+	one := call{replies: make(chan reply, 64), left: make(chan struct{})}
 	c.mu.Lock()
 	if c.gone != nil {
 		defer c.mu.Unlock()
 		return c.gone
 	}
-	c.waiting[id] = ch
+	c.waiting[id] = one
 	c.mu.Unlock()
+	defer c.leave(id, one)
 	c.write.Lock()
 	_, err = c.stdin.Write(append(line, '\n'))
 	c.write.Unlock()
@@ -139,45 +147,50 @@ func (c *Conn) Call(ctx context.Context, container, op string, in, out any, even
 		c.broken(err)
 		return fmt.Errorf("host %s: %w (%w)", c.name, ErrGone, err)
 	}
-	return c.await(ctx, ch, container, out, event)
+	return c.await(ctx, one, container, out, event)
 }
 
-func (c *Conn) await(ctx context.Context, ch chan reply, container string, out any, event func(json.RawMessage)) error {
+// leave stops waiting: what still comes is passed over.
+func (c *Conn) leave(id int64, one call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, id)
+	close(one.left)
+}
+
+func (c *Conn) await(ctx context.Context, one call, container string, out any, event func(json.RawMessage)) error {
 	for {
+		var r reply
 		select {
 		case <-ctx.Done():
-			go drain(ch)
 			return ctx.Err()
-		case r, ok := <-ch:
-			switch {
-			case !ok:
+		case r = <-one.replies:
+		case <-c.lost:
+			select { // what was told before it was lost counts
+			case r = <-one.replies:
+			default:
 				c.mu.Lock()
 				defer c.mu.Unlock()
 				return c.gone
-			case r.Event != nil:
-				if event != nil {
-					event(r.Event)
-				}
-			case r.Error != "":
-				where := c.name
-				if container != "" {
-					where = container
-				}
-				return fmt.Errorf("%s: %s", where, r.Error)
-			case out == nil:
-				return nil
-			default:
-				return json.Unmarshal(r.Out, out)
 			}
 		}
-	}
-}
-
-// drain takes what nobody waits for, until the last word.
-func drain(ch chan reply) {
-	for r := range ch {
-		if r.Event == nil {
-			return
+		if r.Event != nil {
+			if event != nil {
+				event(r.Event)
+			}
+			continue
+		}
+		switch {
+		case r.Error != "":
+			where := c.name
+			if container != "" {
+				where = container
+			}
+			return fmt.Errorf("%s: %s", where, r.Error)
+		case out == nil:
+			return nil
+		default:
+			return json.Unmarshal(r.Out, out)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,6 +69,45 @@ func TestCalls(t *testing.T) {
 	}
 	if err := c.Call(t.Context(), "", "echo", nil, nil, nil); !errors.Is(err, remote.ErrGone) {
 		t.Errorf("a host that has vanished: %v", err)
+	}
+}
+
+// A host may be lost while what it tells waits for somebody slow, such as a terminal that was stopped: every call ends with an
+// error that says so, and what was told before is heard.
+func TestAHostIsLostWhileNobodyListens(t *testing.T) {
+	const told = 200 // more than any queue holds
+	for range 20 {
+		toAgent, stdin := io.Pipe()
+		stdout, fromAgent := io.Pipe()
+		go func() {
+			var r map[string]any
+			_ = json.NewDecoder(toAgent).Decode(&r)
+			for range told {
+				_, _ = fmt.Fprintf(fromAgent, "{\"id\":%v,\"event\":{}}\n", r["id"])
+			}
+			_, _ = io.Copy(io.Discard, toAgent)
+		}()
+		c := remote.Pipe("h", stdin, stdout)
+		blocked, heard := make(chan struct{}), make(chan struct{})
+		ends := make(chan error, 2)
+		go func() {
+			var once sync.Once
+			ends <- c.Call(t.Context(), "", "work", nil, nil, func(json.RawMessage) { once.Do(func() { close(blocked); <-heard }) })
+		}()
+		<-blocked
+		remote.Break(c, errors.New("no answer to heartbeats"))
+		close(heard)
+		go func() { ends <- c.Call(t.Context(), "", "more", nil, nil, nil) }()
+		for range 2 {
+			select {
+			case err := <-ends:
+				if !errors.Is(err, remote.ErrGone) {
+					t.Fatalf("a call to a lost host ended with %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("a call to a lost host does not end")
+			}
+		}
 	}
 }
 
