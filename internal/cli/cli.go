@@ -17,6 +17,8 @@ type Streams struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
+
+	curtain *curtain
 }
 
 // commands is the command tree. Flags, environment variables, defaults and help stand in the tags.
@@ -36,6 +38,11 @@ type commands struct {
 // Run runs one command line and returns the exit status: 0 it did what was asked, 1 it did not, 2 changes are pending
 // (deploy plan). Usage errors are 1 as well, and say how to get help.
 func Run(ctx context.Context, args []string, streams Streams) int {
+	veil := &curtain{}
+	out, errs := veil.before(streams.Out), veil.before(streams.Err)
+	defer out.flush()
+	defer errs.flush()
+	streams.Out, streams.Err, streams.curtain = out, errs, veil
 	var tree commands
 	exited, status := false, 0
 	parser, err := kong.New(&tree,

@@ -72,6 +72,7 @@ func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 			return in, err
 		}
 	}
+	streams.curtain.draw(in.Masker())
 	if o.Output == "text" || found.Err() != nil {
 		if err := writeFindings(streams.Err, found); err != nil {
 			return in, err
@@ -264,6 +265,7 @@ func writePlan(w io.Writer, p plan.Plan, output string, diffs bool) error {
 
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // no browser reads it, and secrets have to be found in it
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
@@ -361,7 +363,9 @@ func reporter(w io.Writer, output string) func(deploy.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
 		if output == "json" {
-			_ = json.NewEncoder(w).Encode(p) // nobody to tell when standard output is gone
+			e := json.NewEncoder(w)
+			e.SetEscapeHTML(false)
+			_ = e.Encode(p) // nobody to tell when standard output is gone
 			return
 		}
 		took := ""

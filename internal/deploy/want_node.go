@@ -162,7 +162,7 @@ func containerdUnitText(c intent.Containerd) string {
 	env := ""
 	for _, e := range [][2]string{{"HTTP_PROXY", c.HTTPProxy}, {"HTTPS_PROXY", c.HTTPSProxy}, {"NO_PROXY", c.NoProxy}} {
 		if e[1] != "" {
-			env += fmt.Sprintf("Environment=%q\n", e[0]+"="+e[1])
+			env += fmt.Sprintf("Environment=%q\n", e[0]+"="+strings.ReplaceAll(e[1], "%", "%%")) // systemd.unit(5): specifiers
 		}
 	}
 	return `[Unit]

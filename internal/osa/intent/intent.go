@@ -132,22 +132,6 @@ func (in Intent) HostsWith(r Role) []Host {
 	return out
 }
 
-// mask hides secrets within a text.
-func (in Intent) mask(text string) string {
-	for _, s := range in.secrets {
-		text = strings.ReplaceAll(text, s, mask)
-	}
-	return text
-}
-
-// Mask hides what is secret in a text that was made of fields, such as a rendered file or a line of a plan.
-func (in Intent) Mask(text string) string {
-	for _, s := range in.Secrets() {
-		text = strings.ReplaceAll(text, s, mask)
-	}
-	return text
-}
-
 // String keeps an Intent, which may hold secrets, out of logs and messages.
 func (in Intent) String() string {
 	return fmt.Sprintf("intent of %s (%d hosts, %d nodes)", in.Directory, len(in.Hosts), len(in.Nodes))

@@ -92,6 +92,7 @@ func (r *reader) rememberTexts(v osa.Value) {
 
 // hide masks what is secret in findings, however it came there.
 func (r *reader) hide() {
+	r.in.secrets = append(r.in.secrets, r.in.proxyPasswords()...)
 	slices.SortFunc(r.in.secrets, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
 	for i := range r.found {
 		r.found[i].Text, r.found[i].Fix = r.in.mask(r.found[i].Text), r.in.mask(r.found[i].Fix)

@@ -2,6 +2,7 @@ package intent_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -79,5 +80,47 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	}
 	if len(in.Secrets()) < 2 {
 		t.Errorf("what to hide in fragments: %q", in.Secrets())
+	}
+}
+
+// A password within a URL is one wherever it was written, and in whatever form a text has it.
+func TestPasswordsInURLsAreNeverShown(t *testing.T) {
+	const plain = `
+containerd_http_proxy: http://user:correct%40horse@proxy:3128
+containerd_https_proxy: user:correct-battery@proxy:3128
+containerd_no_proxy: 10.0.0.0/8
+kubeadm_download_url: https://user:correct@horse@mirror/kubeadm
+deployment_environment_variables: {https_proxy: "http://user:correct-staple@proxy:3128"}
+cilium_helm_values: {deep: ["oci://user:correct@registry/x"]}
+`
+	in, found, err := intent.Read(clean(t, edit{vars, "", plain}, edit{"user_secrets.yml", "", "lines: \"first-line-of-it\\nsecond \\\\ \\\"line\\\" of it\"\nuses_it: \"{{ lines }}\""}, edit{vars, "", "lxc_container_domain: \"{{ lines }}\""}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text, yaml, json bytes.Buffer
+	if err := errors.Join(in.WriteText(&text, false), in.WriteYAML(&yaml, false), in.WriteJSON(&json, found, false)); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text.String() + yaml.String() + json.String() + fmt.Sprint(found)) {
+		if strings.Contains(line, "correct") {
+			t.Errorf("told: %s", line)
+		}
+	}
+	if !strings.Contains(text.String(), "http://user:********@proxy:3128") {
+		t.Error("what is no secret of a URL is not shown")
+	}
+	hide := in.Masker()
+	for _, tt := range []struct{ reason, text, want string }{
+		{"a proxy in a unit", `Environment="HTTP_PROXY=http://user:correct%%40horse@proxy:3128"`, `Environment="HTTP_PROXY=http://user:********@proxy:3128"`},
+		{"one without a scheme", "HTTPS_PROXY=user:correct-battery@proxy:3128", "HTTPS_PROXY=user:********@proxy:3128"},
+		{"one that nobody here wrote, of the file that is there", "-HTTP_PROXY=http://old:passw0rd@other:1", "-HTTP_PROXY=http://old:********@other:1"},
+		{"a token before a host", "https://ghp_abcdef:@github.com", "https://ghp_abcdef:@github.com"},
+		{"an image is none", "registry.k8s.io/pause:3.10@sha256:abc https://host:6443/x@y", "registry.k8s.io/pause:3.10@sha256:abc https://host:6443/x@y"},
+		{"a line of a secret of several lines", "+first-line-of-it", "+********"},
+		{"a secret as JSON and systemd quote it", `x second \\ \"line\" of it`, "x ********"},
+	} {
+		if got := hide(tt.text); got != tt.want {
+			t.Errorf("%s: %s", tt.reason, got)
+		}
 	}
 }
