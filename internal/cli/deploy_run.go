@@ -201,7 +201,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		}
 	}
 	if s.facts, err = deploy.Look(ctx, s.hosts); err == nil {
-		err = deploy.Preflight(in, s.facts, time.Now())
+		err = deploy.Preflight(in, s.facts)
 	}
 	if err == nil {
 		err = bundle.Fits(in)

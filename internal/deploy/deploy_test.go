@@ -268,17 +268,17 @@ func TestSilentClusterIsNotNew(t *testing.T) {
 
 func TestPreflightTellsEverythingAtOnce(t *testing.T) {
 	in := seed(t)
-	if err := deploy.Preflight(in, facts(in), now); err != nil {
+	if err := deploy.Preflight(in, facts(in)); err != nil {
 		t.Fatalf("good hosts: %v", err)
 	}
 	f := facts(in)
 	bad := f[in.Nodes[0].PhysicalHost]
-	bad.Swap, bad.Free, bad.Version, bad.Now, bad.Root = []string{"/dev/sda2"}, 1<<30, "10", now.Add(time.Minute), false
+	bad.Swap, bad.Free, bad.Version, bad.Clock.Ahead, bad.Root = []string{"/dev/sda2"}, 1<<30, "10", time.Minute, false
 	bad.Programs = map[string]bool{}
 	bad.Interfaces = map[string][]string{"eth9": {in.Network.PodCIDR}}
 	f[in.Nodes[0].PhysicalHost] = bad
-	err := deploy.Preflight(in, f, now)
-	for _, part := range []string{"swap is on", "GiB are free in", "none of the releases", "clock is 1m0s away", "not root", "no lxc-start", "no bridge br-mgmt", "overlaps"} {
+	err := deploy.Preflight(in, f)
+	for _, part := range []string{"swap is on", "GiB are free in", "none of the releases", "clock is 1m0s ahead", "not root", "no lxc-start", "no bridge br-mgmt", "overlaps"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("nothing about %q in:\n%v", part, err)
 		}

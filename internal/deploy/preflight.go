@@ -21,7 +21,7 @@ const minimumFree = 10 << 30
 const maxSkew = 5 * time.Second
 
 // Preflight tells everything that would make a deployment fail, before anything has been changed. Pure.
-func Preflight(in intent.Intent, facts map[string]host.Facts, now time.Time) error {
+func Preflight(in intent.Intent, facts map[string]host.Facts) error {
 	var errs []error
 	for _, h := range in.Hosts {
 		f, ok := facts[h.Name]
@@ -34,8 +34,12 @@ func Preflight(in intent.Intent, facts map[string]host.Facts, now time.Time) err
 		if !f.Root {
 			problem("the agent is not root: log in as root, or as a user who may use sudo without a password")
 		}
-		if skew := f.Now.Sub(now).Abs(); skew > maxSkew {
-			problem("its clock is %s away from this machine's: set up time synchronisation", skew.Round(time.Second))
+		if f.Clock.Off() > maxSkew {
+			way := "ahead of"
+			if f.Clock.Ahead < 0 {
+				way = "behind"
+			}
+			problem("its clock is %s %s this machine's: set up time synchronisation", f.Clock.Ahead.Abs().Round(time.Second), way)
 		}
 		if h.Has(intent.RoleNode) {
 			nodeHost(in, h, f, problem)

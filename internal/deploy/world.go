@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,7 +67,9 @@ func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 	var errs []error
 	for name := range h {
 		all.Go(func() {
+			asked := time.Now()
 			f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
+			f.Clock = clockOf(f, asked, time.Now())
 			mu.Lock()
 			defer mu.Unlock()
 			out[name], errs = f, append(errs, err)
@@ -74,6 +77,13 @@ func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 	}
 	all.Wait()
 	return out, errors.Join(errs...)
+}
+
+// clockOf compares a host's clock with ours. It was read when the request had come there, and the answer left when the host had
+// looked around; the two ways in between took the rest, half of it each unless they differ, which is as far as it can be wrong.
+func clockOf(f host.Facts, asked, answered time.Time) host.Clock {
+	ways := max(answered.Sub(asked)-f.Took, 0)
+	return host.Clock{Ahead: f.Now.Sub(asked.Add(ways / 2)), Within: ways / 2}
 }
 
 // Inspect looks at everything that Wanted names. It changes nothing.

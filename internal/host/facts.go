@@ -35,8 +35,11 @@ type Facts struct {
 	FreeAt      string `json:"freeAt"`
 	MemoryTotal uint64 `json:"memoryTotal"`
 	CPUs        int    `json:"cpus"`
-	// Now is the machine's clock.
-	Now time.Time `json:"now"`
+	// Now is the machine's clock when it began to look around, and Took how long that took.
+	Now  time.Time     `json:"now"`
+	Took time.Duration `json:"took"`
+	// Clock is how the deployer found it.
+	Clock Clock `json:"-"`
 	// Interfaces are names with addresses in CIDR notation.
 	Interfaces map[string][]string `json:"interfaces"`
 	// Routes are the destinations of IPv4 routes in CIDR notation, by interface.
@@ -59,8 +62,20 @@ type Facts struct {
 	Fragments map[string]string `json:"fragments"`
 }
 
+// Clock is how far a machine's clock is ahead of another's (behind it, if negative), give or take Within.
+type Clock struct{ Ahead, Within time.Duration }
+
+// Off is how far it is away at least.
+func (c Clock) Off() time.Duration { return max(c.Ahead.Abs()-c.Within, 0) }
+
 // Look gathers the facts of a machine.
 func Look(ctx context.Context, m *Machine) (Facts, error) {
+	f, err := look(ctx, m)
+	f.Took = m.Now().Sub(f.Now)
+	return f, err
+}
+
+func look(ctx context.Context, m *Machine) (Facts, error) {
 	f := Facts{
 		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
 		Fragments: map[string]string{}, Made: map[string]bool{},
