@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // ciliumName is the component, its DaemonSet, and the first part of the names of its other objects.
@@ -208,23 +207,4 @@ func scaleOperator(in intent.Intent, operator *unstructured.Unstructured) error 
 	}
 	// The chart's: otherwise the old one keeps the node that the new one needs.
 	return unstructured.SetNestedField(operator.Object, "100%", "spec", "strategy", "rollingUpdate", "maxUnavailable")
-}
-
-// ciliumSkips: Cilium is upgraded from one minor version to the next (its upgrade guide); its state on nodes does not go back.
-func ciliumSkips(w Wanted, world World) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		have, want := world.Cluster.Cilium, w.Bundle.Versions[ciliumName]
-		found := plan.Finding{Judge: "downgrade", Where: clusterPlace, Blocks: true}
-		switch {
-		case have == "" || want == "" || bridged(w.Bundle):
-			return nil
-		case older(want, have):
-			found.Text = fmt.Sprintf("Cilium %s -> %s goes back", have, want)
-		case minorNumber(want) > minorNumber(have)+1:
-			found.Text = fmt.Sprintf("Cilium %s -> %s skips minor versions: go through 1.%d first", have, want, minorNumber(have)+1)
-		default:
-			return nil
-		}
-		return []plan.Finding{found}
-	}
 }

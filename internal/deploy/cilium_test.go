@@ -283,12 +283,12 @@ func TestCiliumStepsByMinor(t *testing.T) {
 		{"the same", "1.20.2", ""},
 		{"a patch", "1.20.0", ""},
 		{"one minor", "1.19.4", ""},
-		{"the collection's", "1.14.8", "Cilium 1.14.8 -> 1.20.2 skips minor versions: go through 1.15 first"},
-		{"back", "1.20.3", "Cilium 1.20.3 -> 1.20.2 goes back"},
+		{"the collection's", "1.14.8", "cilium 1.14.8 -> 1.20.2 skips minor versions: go through 1.15 first"},
+		{"back", "1.20.3", "cilium 1.20.3 -> 1.20.2 goes back: take a bundle that has 1.20.3 or newer"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			world := converged(w)
-			world.Cluster.Cilium = c.have
+			world.Cluster.Running = []deploy.Running{{Component: "cilium", Have: c.have, Want: "1.20.2"}}
 			got := ""
 			for _, f := range plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...).Findings {
 				got += f.Text

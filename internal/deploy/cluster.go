@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,8 +44,8 @@ type Cluster struct {
 	Nodes map[string]corev1.Node
 	// Shared is what it keeps for all nodes.
 	Shared Shared
-	// Cilium is the version of the agents that run, without v; "" if none do.
-	Cilium string
+	// Running are versions of components.
+	Running []Running
 	// Changes are what server-side apply of the components would change.
 	Changes []plan.Change
 }
@@ -153,10 +152,7 @@ func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Di
 	if c.Shared, err = readShared(ctx, cl); err != nil {
 		return c, err
 	}
-	if c.Cilium, err = runningCilium(ctx, cl); err != nil {
-		return c, err
-	}
-	c.Changes, err = diffObjects(ctx, cl, w)
+	c.Changes, c.Running, err = diffObjects(ctx, cl, w)
 	return c, err
 }
 
@@ -212,22 +208,6 @@ func initialised(ctx context.Context, c client.Client, in intent.Intent) (string
 		}
 	}
 	return version, true, nil
-}
-
-// runningCilium is the version of the agents' image.
-func runningCilium(ctx context.Context, c client.Client) (string, error) {
-	var agents appsv1.DaemonSet
-	err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: ciliumName}, &agents)
-	if err != nil {
-		return "", client.IgnoreNotFound(err)
-	}
-	for _, container := range agents.Spec.Template.Spec.Containers {
-		if container.Name == "cilium-agent" {
-			bare, _, _ := strings.Cut(container.Image, "@")
-			return trimV(bare[strings.LastIndexByte(bare, ':')+1:]), nil
-		}
-	}
-	return "", nil
 }
 
 func trimV(v string) string {
@@ -312,13 +292,14 @@ func rank(kind string) int {
 	return len(order)
 }
 
-// diffObjects asks the API server what server-side apply would change.
-func diffObjects(ctx context.Context, c client.Client, w Wanted) ([]plan.Change, error) {
+// diffObjects asks the API server what server-side apply would change, and which versions run.
+func diffObjects(ctx context.Context, c client.Client, w Wanted) ([]plan.Change, []Running, error) {
 	objects, err := objectsOf(w)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found := make([]*plan.Change, len(objects))
+	versions := make([][]Running, len(objects))
 	errs := make([]error, len(objects))
 	var all sync.WaitGroup
 	gate := make(chan struct{}, 8)
@@ -326,7 +307,7 @@ func diffObjects(ctx context.Context, c client.Client, w Wanted) ([]plan.Change,
 		all.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
-			found[i], errs[i] = diffObject(ctx, c, o)
+			found[i], versions[i], errs[i] = diffObject(ctx, c, o)
 		})
 	}
 	all.Wait()
@@ -336,22 +317,23 @@ func diffObjects(ctx context.Context, c client.Client, w Wanted) ([]plan.Change,
 			out = append(out, *f)
 		}
 	}
-	return out, errors.Join(errs...)
+	return out, slices.Concat(versions...), errors.Join(errs...)
 }
 
-func diffObject(ctx context.Context, c client.Client, o object) (*plan.Change, error) {
+func diffObject(ctx context.Context, c client.Client, o object) (*plan.Change, []Running, error) {
 	have := &unstructured.Unstructured{}
 	have.SetGroupVersionKind(o.u.GroupVersionKind())
 	err := c.Get(ctx, client.ObjectKeyFromObject(o.u), have)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) || discovery.IsGroupDiscoveryFailedError(err) {
 		change := o.change(plan.Create)
-		return &change, nil
+		return &change, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s %s: %w", o.u.GetKind(), o.name(), err)
+		return nil, nil, fmt.Errorf("look at %s %s: %w", o.u.GetKind(), o.name(), err)
 	}
+	running := runningOf(o, have)
 	if sameObject(o.u, have) {
-		return nil, nil
+		return nil, running, nil
 	}
 	would := o.u.DeepCopy()
 	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(would), kube.FieldOwner, client.ForceOwnership, client.DryRunAll)
@@ -359,9 +341,10 @@ func diffObject(ctx context.Context, c client.Client, o object) (*plan.Change, e
 		// A webhook that is not there yet, or an immutable field: applying will say it again, with what to do.
 		change := o.change(plan.Update)
 		change.Summary = firstLine(err.Error())
-		return &change, nil
+		return &change, running, nil
 	}
-	return compareObjects(o, have, would)
+	change, err := compareObjects(o, have, would)
+	return change, running, err
 }
 
 // compareObjects shows a difference as text. Secrets are not shown.

@@ -36,3 +36,9 @@ func NotSeen(w Wanted, why string, there bool) (Cluster, error) {
 
 // Divert keeps clients away from a node, until what it returns is called.
 func Divert(ctx context.Context, d *Deployment, n intent.Node) func() { return d.divert(ctx, n) }
+
+// Versions are those that run, as a look at the objects of the bundle finds them.
+func Versions(ctx context.Context, c client.Client, w Wanted) ([]Running, error) {
+	_, running, err := diffObjects(ctx, c, w)
+	return running, err
+}
