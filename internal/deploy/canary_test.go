@@ -37,6 +37,13 @@ func TestNoSecretIsInAPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	place := in.Nodes[0].Name
+	w.Items = append(
+		w.Items, // kinds that only Magnum's and the proxies' hosts have
+		host.Item{Place: place, Group: "node", User: &host.User{Name: "u", Home: url}},
+		host.Item{Place: place, Group: "node", Aside: &host.Aside{Path: "/p", To: url, Mark: url}},
+		host.Item{Place: place, Group: "node", Credential: &host.Credential{Path: "/c", Server: url, User: url, Content: url}},
+	)
 	kinds := map[string]bool{"Returned": true} // gives back what was lent; never in a plan
 	for _, item := range w.Items {
 		v := reflect.ValueOf(item)

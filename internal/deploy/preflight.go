@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -88,37 +86,6 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 			}
 		}
 	}
-	overlaps(in, f, problem)
-}
-
-// overlaps compares the ranges of pods and services with the host's routes and addresses.
-func overlaps(in intent.Intent, f host.Facts, problem func(string, ...any)) {
-	for name, cidr := range map[string]string{"pods (cilium_ipv4_cidr)": in.Network.PodCIDR, "services": in.Network.ServiceCIDR} {
-		ours, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			continue // Read has told
-		}
-		told := map[string]bool{}
-		for _, from := range []map[string][]string{f.Routes, f.Interfaces} {
-			for iface, ranges := range from {
-				for _, r := range ranges {
-					theirs, err := netip.ParsePrefix(r)
-					if err != nil || theirs.Bits() == 0 || podInterface(iface) || told[iface] || !ours.Overlaps(theirs.Masked()) {
-						continue
-					}
-					told[iface] = true
-					problem("the range of %s, %s, overlaps %s on %s", name, cidr, r, iface)
-				}
-			}
-		}
-	}
-}
-
-// podInterface are interfaces that the network of pods makes.
-func podInterface(name string) bool {
-	return slices.ContainsFunc([]string{"cilium", "lxc", "cni", "vxlan", "geneve"}, func(p string) bool {
-		return strings.HasPrefix(name, p) && name != "lxcbr0"
-	})
 }
 
 // balancers checks that somebody holds the internal VIP, and that its port is free for us.

@@ -233,6 +233,8 @@ func nodeDiffers(w Wanted, n intent.Node, state host.Node) differences {
 type Shared struct {
 	Cluster, Kubelet, Proxy string
 	CoreDNS, ProxyTag       string
+	// Pool is the range that Cilium hands out to nodes, "" without Cilium.
+	Pool string
 }
 
 // sharedChanges compare what the cluster keeps with the configuration: what joining and upgraded nodes will get.

@@ -24,7 +24,7 @@ func readShared(ctx context.Context, c client.Client) (Shared, error) {
 	for _, t := range []struct {
 		name, key string
 		to        *string
-	}{{"kubeadm-config", "ClusterConfiguration", &s.Cluster}, {"kubelet-config", "kubelet", &s.Kubelet}, {"kube-proxy", "config.conf", &s.Proxy}} {
+	}{{"kubeadm-config", "ClusterConfiguration", &s.Cluster}, {"kubelet-config", "kubelet", &s.Kubelet}, {"kube-proxy", "config.conf", &s.Proxy}, {"cilium-config", "cluster-pool-ipv4-cidr", &s.Pool}} {
 		var cm corev1.ConfigMap
 		if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: t.name}, &cm); client.IgnoreNotFound(err) != nil {
 			return s, fmt.Errorf("read the cluster's settings: %w", err)

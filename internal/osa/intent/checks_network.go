@@ -83,7 +83,8 @@ func (r *reader) known() []named {
 	return out
 }
 
-// checkRanges finds ranges that are none, and addresses of hosts within the cluster's own.
+// checkRanges finds ranges that are none, and addresses of hosts within the cluster's own. What overlaps is a warning: a cluster
+// that lives has its ranges for good, and only the deployer sees whether there is one. It makes none with such a range.
 func (r *reader) checkRanges() {
 	n := r.in.Network
 	pods, err := netip.ParsePrefix(n.PodCIDR)
@@ -100,36 +101,33 @@ func (r *reader) checkRanges() {
 		}
 		for _, h := range r.inv.Hosts() {
 			if a, err := netip.ParseAddr(h.ManagementAddress()); err == nil && own.prefix.Contains(a) {
-				r.fail("cidr-address", r.at(own.path), "choose a range that no host is in", "%s (%s) holds the address of %s, %s", own.name, own.prefix, h.Name, a)
+				r.warn("cidr-address", r.at(own.path), "choose a range that no host is in", "%s (%s) holds the address of %s, %s", own.name, own.prefix, h.Name, a)
 				break
 			}
 		}
 		for _, vip := range []string{r.in.VIPs.Internal.Address, r.in.VIPs.External.Address} {
 			if a, err := netip.ParseAddr(vip); err == nil && own.prefix.Contains(a) {
-				r.fail("cidr-address", r.at(own.path), "choose a range that no address of the cloud is in", "%s (%s) holds the virtual address %s", own.name, own.prefix, a)
+				r.warn("cidr-address", r.at(own.path), "choose a range that no address of the cloud is in", "%s (%s) holds the virtual address %s", own.name, own.prefix, a)
 			}
 		}
 	}
 }
 
-// checkOverlaps compares the cluster's ranges with all others. Cilium's default, 10.0.0.0/8, holds kubeadm's services and
-// lxcbr0: it works until enough nodes have their share of it, so it is a warning.
+// checkOverlaps compares the cluster's ranges with all others, and that of lxcbr0, which can be moved.
 func (r *reader) checkOverlaps() {
 	all := r.known()
-	_, chosen := r.first().written("cilium_ipv4_cidr")
 	for i, a := range all {
 		for _, b := range all[i+1:] {
 			own := a.path == "network.podCIDR" || a.path == "network.serviceCIDR"
 			if !own && a.path != "network.lxcCIDR" || !a.prefix.Overlaps(b.prefix) {
 				continue // operator's networks among themselves are his business
 			}
-			say := r.fail
-			if a.path == "network.podCIDR" && !chosen && (b.path == "network.serviceCIDR" || b.path == "network.lxcCIDR") {
-				say = r.warn
-			}
-			pos, fix := r.at(a.path), "choose a cilium_ipv4_cidr that nothing else uses"
+			say, pos, fix := r.warn, r.at(a.path), "choose a cilium_ipv4_cidr that nothing else uses, unless the cluster is there already: it keeps its range"
 			if a.path != "network.podCIDR" {
 				pos, fix = r.at(b.path), "give one of them another range (lxc_net_address and lxc_net_netmask move lxcbr0)"
+			}
+			if a.path == "network.lxcCIDR" {
+				say = r.fail
 			}
 			say("cidr-overlap", pos, fix, "%s (%s) overlaps %s (%s)", a.name, a.prefix, b.name, b.prefix)
 		}
