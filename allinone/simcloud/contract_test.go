@@ -256,8 +256,25 @@ load_balancers:
 		t.Errorf("a proxy's 404 is no dead credential: %v", err)
 	}
 	t.Run("ServerGroups", func(t *testing.T) { serverGroups(t, project) })
+	t.Run("ServerGroupsOfOneName", func(t *testing.T) { sameName(t, r, project) })
 	t.Run("FloatingIPs", func(t *testing.T) { floatingIPsOf(t, r, project) })
 	t.Run("LoadBalancers", func(t *testing.T) { loadBalancers(t, r, project, uuid) })
+
+	bare, err := openstack.New(openstack.Settings{
+		AuthURL: r.url, Username: "magnum", Password: "magnum", ProjectName: "service", Now: r.clock.Now,
+		Endpoints: map[string]openstack.Endpoint{openstack.LoadBalancer: {Region: "Nowhere"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bare.Close)
+	withoutOctavia, err := bare.ForProject(ctx, credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := withoutOctavia.DeleteLoadBalancers(ctx, uuid); len(left) > 0 || err != nil {
+		t.Errorf("a cloud without Octavia has no load balancers: %q, %v", left, err)
+	}
 
 	for range 2 {
 		if err := cloud.Admin().DeleteApplicationCredential(ctx, identity.UserID, uuid); err != nil {
@@ -272,6 +289,12 @@ load_balancers:
 	}
 	if _, err := cloud.ForProject(ctx, credential); !errors.Is(err, openstack.ErrUnauthorized) {
 		t.Errorf("a dead credential: %v", err)
+	}
+	if _, err := withoutOctavia.DeleteLoadBalancers(ctx, uuid); err == nil {
+		t.Error("nothing is asked of a cloud without Octavia, and nobody hears that the credential is dead")
+	}
+	if _, err := bare.ForProject(ctx, credential); !errors.Is(err, openstack.ErrUnauthorized) {
+		t.Errorf("the session of a dead credential is kept: %v", err)
 	}
 }
 
@@ -308,6 +331,27 @@ func serverGroups(t *testing.T, project *openstack.Project) {
 		if _, err := project.FindServerGroup(ctx, name); (err == nil) != there {
 			t.Errorf("%s is there: %v", name, err)
 		}
+	}
+}
+
+// sameName is about two server groups of one name, which two processes made at the same moment: whoever asks gets the same one, and both go.
+func sameName(t *testing.T, r *running, project *openstack.Project) {
+	t.Helper()
+	token, ids := r.login("demo"), []string{}
+	for range 2 {
+		made := r.want(200, token, "POST", "/compute/v2.1/os-server-groups", `{"server_group": {"name": "kube-twins", "policies": ["affinity"]}}`)
+		ids = append(ids, made.body["server_group"].(map[string]any)["id"].(string)) //nolint:forcetypeassert // the test ends
+	}
+	for range 2 {
+		if id, err := project.EnsureServerGroup(t.Context(), "kube-twins", "affinity"); id != slices.Min(ids) || err != nil {
+			t.Errorf("%q of %q, %v", id, ids, err)
+		}
+	}
+	if err := project.DeleteServerGroup(t.Context(), "kube-twins"); err != nil {
+		t.Error(err)
+	}
+	if id, err := project.FindServerGroup(t.Context(), "kube-twins"); !errors.Is(err, openstack.ErrNotFound) {
+		t.Errorf("left: %q, %v", id, err)
 	}
 }
 

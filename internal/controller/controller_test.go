@@ -14,6 +14,7 @@ import (
 
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
@@ -262,4 +263,62 @@ func TestDeletedWhileItIsMadeItLeavesNothing(t *testing.T) {
 	if len(w.cloud.groups)+len(w.cloud.credentials) > 0 {
 		t.Errorf("left in the cloud: server groups %v, credentials %v", w.cloud.groups, w.cloud.credentials)
 	}
+}
+
+// hold keeps the machines of a stack from going, as Cluster API's OpenStack provider does when it cannot log in; or lets them go.
+func hold(t *testing.T, stack string, held bool) {
+	t.Helper()
+	const finalizer = "test.jeroboam.cloud/held"
+	list := &clusterv1.MachineList{}
+	if err := management.Client.List(t.Context(), list, client.InNamespace(v1alpha1.Namespace), client.MatchingLabels{clusterv1.ClusterNameLabel: stack}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		next := list.Items[i].DeepCopy()
+		changed := controllerutil.RemoveFinalizer(next, finalizer)
+		if held {
+			changed = controllerutil.AddFinalizer(next, finalizer)
+		}
+		if err := management.Client.Patch(t.Context(), next, client.MergeFrom(&list.Items[i])); changed && client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A credential may die while its cluster is deleted: the owner's user is gone. The owner is told, and has a way out.
+func TestADeadCredentialWhileDeleting(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("orphan", 1, 1, nil)
+	w.await(c.UUID, "creation", complete(magnum.CreateComplete))
+	hold(t, c.StackID, true)
+	if err := w.store.DeleteCluster(t.Context(), system, c.UUID); err != nil {
+		t.Fatal(err)
+	}
+	w.await(c.UUID, "Cluster API is at work", func(c *magnum.Cluster) bool { return strings.Contains(c.StatusReason, "machine") })
+
+	t.Log("it dies in the middle, and no event tells of it")
+	kill := func(dead bool) {
+		w.cloud.mu.Lock()
+		defer w.cloud.mu.Unlock()
+		w.cloud.dead = dead
+	}
+	kill(true)
+	w.await(c.UUID, "somebody looks", func(c *magnum.Cluster) bool { return strings.Contains(c.StatusReason, "credential no longer works") })
+	w.later.Store(int64(magnum.DeleteFailedAfter + time.Minute))
+	got := w.await(c.UUID, "it is told", complete(magnum.DeleteFailed))
+	if !strings.Contains(got.StatusReason, "PATCH /v1/credentials/"+c.UUID) {
+		t.Errorf("the way out is not told: %q", got.StatusReason)
+	}
+
+	t.Log("the way out: what PATCH /v1/credentials does")
+	kill(false)
+	hold(t, c.StackID, false)
+	if err := w.store.PutCloudConfig(t.Context(), system, c.UUID, []byte("clouds: {another: {}}"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.UpdateCluster(t.Context(), system, c.UUID, func(c *magnum.Cluster) error { c.UserID = "another"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitGone(c.UUID)
+	nothingLeft(t, c.StackID)
 }

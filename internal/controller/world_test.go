@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
@@ -45,10 +47,20 @@ type owner struct {
 	addresses   map[string]string // description -> floating IP
 	made        int
 	noAddress   error // what making a floating IP ends with
+	dead        bool  // Keystone does not know the credential any more
 }
 
 func newOwner() *owner {
 	return &owner{groups: map[string]string{}, balancers: map[string]int{}, credentials: map[string]bool{}, addresses: map[string]string{}}
+}
+
+func (o *owner) open() (cluster.Cloud, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return nil, openstack.ErrUnauthorized
+	}
+	return o, nil
 }
 
 func (o *owner) EnsureServerGroup(_ context.Context, name, policy string) (string, error) {
@@ -124,6 +136,7 @@ type world struct {
 	cloud *owner
 	store *store.Store
 	class capi.Class
+	later atomic.Int64 // how far the controllers' clocks are ahead, in nanoseconds
 	stop  func()
 }
 
@@ -156,8 +169,8 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	err = controller.Setup(mgr, controller.Options{
-		Class: w.class, Keystone: w.cloud, Log: log, Now: time.Now, Concurrency: 10,
-		CloudFor: func(context.Context, []byte) (cluster.Cloud, error) { return w.cloud, nil },
+		Class: w.class, Keystone: w.cloud, Log: log, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }, Concurrency: 10,
+		CloudFor: func(context.Context, []byte) (cluster.Cloud, error) { return w.cloud.open() },
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -191,7 +191,7 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 	doing := "delete the load balancers of cluster " + clusterUUID
 	client, err := p.client(LoadBalancer)
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil // No Octavia, no load balancers.
+		return nil, p.alive(ctx) // No Octavia, no load balancers.
 	}
 	if err != nil {
 		return nil, p.explain(doing, err)
@@ -217,6 +217,17 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 		}
 	}
 	return remaining, errors.Join(problems...)
+}
+
+// alive asks Keystone about the session's own token. Whoever asks the cloud for nothing would learn only when the session ends that
+// its credential is dead.
+func (p *Project) alive(ctx context.Context) error {
+	provider := p.session.provider
+	//nolint:bodyclose // gophercloud has read and closed it
+	_, err := provider.Request(ctx, http.MethodHead, p.cloud.keystone()+"auth/tokens", &gophercloud.RequestOpts{
+		MoreHeaders: map[string]string{"X-Subject-Token": provider.Token()}, OkCodes: []int{http.StatusOK, http.StatusNoContent},
+	})
+	return p.explain("ask Keystone about "+p.credential.String(), err)
 }
 
 // deleteLoadBalancer lets the floating IP go first: the load balancer is what leads us to it.

@@ -86,6 +86,10 @@ func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Out
 	})
 }
 
+// credentialAgain is how often a deletion that waits for Cluster API looks whether the cluster's credential still works: Keystone sends
+// no events, and Cluster API's OpenStack provider says nothing of a login that fails.
+const credentialAgain = 30 * time.Second
+
 // settleWithin bounds how long a deletion waits until Cluster API has made all of a cluster it has only just begun with.
 const settleWithin = 30 * time.Second
 
@@ -111,7 +115,7 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 			return phase.Done(), fmt.Errorf("delete %s: %w", c.Name, err)
 		}
 	}
-	return phase.Wait("waiting until Cluster API has deleted %s", magnum.Count(len(s.stack.Machines), "machine")), nil
+	return phase.WaitFor(credentialAgain, "waiting until Cluster API has deleted %s", magnum.Count(len(s.stack.Machines), "machine")), nil
 }
 
 // liveCluster asks the API server: a cache may not have heard yet of a Cluster that an earlier process made.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -64,5 +65,28 @@ func TestAGroupKnowsWhetherItWasAskedFor(t *testing.T) {
 				t.Errorf("%+v, want %q and %q (%s)", p, is.impossible, is.waits, is.reason)
 			}
 		})
+	}
+}
+
+// Healing gives a group other machines while nobody asks for anything: what is shown are theirs.
+func TestAGroupAtRestShowsItsNodesAddresses(t *testing.T) {
+	record := &v1alpha1.MagnumNodeGroup{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Spec: v1alpha1.MagnumNodeGroupSpec{
+		Name: magnum.DefaultWorker, Role: magnum.RoleWorker, StackID: "kube-abc12", NodeCount: 1,
+	}}
+	record.Status = v1alpha1.MagnumNodeGroupStatus{
+		ObservedGeneration: 1, Status: string(magnum.CreateComplete), NodeAddresses: []string{"10.0.0.5"},
+	}
+	healed := &clusterv1.Machine{ObjectMeta: metav1.ObjectMeta{
+		Name: "new", Labels: map[string]string{clusterv1.ClusterTopologyMachineDeploymentNameLabel: magnum.DefaultWorker},
+	}}
+	healed.Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: "10.0.0.9"}}
+	s := &scope{
+		record: record, before: record.DeepCopy(), group: store.NodeGroupWords(record), cluster: &v1alpha1.MagnumCluster{},
+		seen: capi.Observed{Machines: []*clusterv1.Machine{healed}},
+	}
+	s.cluster.Status.Status = string(magnum.CreateComplete)
+	(&Reconciler{Now: time.Now}).observe(s)
+	if got := record.Status; len(got.NodeAddresses) != 1 || got.NodeAddresses[0] != "10.0.0.9" || got.Status != string(magnum.CreateComplete) {
+		t.Errorf("%s with the addresses %v", got.Status, got.NodeAddresses)
 	}
 }
