@@ -98,13 +98,18 @@ func (o Observed) Health() (magnum.Health, map[string]string) {
 		health, reasons["api"] = magnum.Unhealthy, "nok"
 	}
 	for _, m := range o.Machines {
-		key, value := cmp.Or(m.Spec.InfrastructureRef.Name, m.Name)+".Ready", "True"
-		if !isTrue(m.Status.Conditions, clusterv1.MachineNodeHealthyCondition) {
-			health, value = magnum.Unhealthy, "False"
+		key, healthy := MachineHealth(m)
+		reasons[key] = "True"
+		if !healthy {
+			health, reasons[key] = magnum.Unhealthy, "False"
 		}
-		reasons[key] = value
 	}
 	return health, reasons
+}
+
+// MachineHealth is all that one machine adds to its cluster's health.
+func MachineHealth(m *clusterv1.Machine) (key string, healthy bool) {
+	return cmp.Or(m.Spec.InfrastructureRef.Name, m.Name) + ".Ready", isTrue(m.Status.Conditions, clusterv1.MachineNodeHealthyCondition)
 }
 
 func condition(cs []metav1.Condition, kind string) *metav1.Condition {

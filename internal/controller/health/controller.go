@@ -16,9 +16,12 @@ import (
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
@@ -40,9 +43,24 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("magnum-health").
 		For(&v1alpha1.MagnumCluster{}).
 		Watches(&controlplanev1.KubeadmControlPlane{}, byStack).
-		Watches(&clusterv1.Machine{}, byStack).
+		Watches(&clusterv1.Machine{}, byStack, builder.WithPredicates(healthMoved())).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).
 		Complete(r)
+}
+
+// healthMoved lets those changes of machines pass that a cluster's health follows from. A machine changes a dozen times until it is ready,
+// and each look reads all machines of its cluster: without this, the cost of an event would grow with the cluster.
+func healthMoved() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*clusterv1.Machine)
+		after, same := e.ObjectNew.(*clusterv1.Machine)
+		if !ok || !same {
+			return true
+		}
+		keyBefore, healthyBefore := capi.MachineHealth(before)
+		keyAfter, healthyAfter := capi.MachineHealth(after)
+		return keyBefore != keyAfter || healthyBefore != healthyAfter
+	}}
 }
 
 // Reconcile looks once.

@@ -88,7 +88,7 @@ func (r *Reconciler) requestsByCluster(ctx context.Context, o client.Object) []r
 	return out
 }
 
-// requestsByStack finds the groups that an object of Cluster API may concern: the one it is labelled with, or all.
+// requestsByStack finds the groups that an object of Cluster API may concern: the one it is labelled with, or all. A machine concerns one.
 func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []reconcile.Request {
 	stack := o.GetLabels()[clusterv1.ClusterNameLabel]
 	if _, ok := o.(*clusterv1.Cluster); ok {
@@ -104,12 +104,21 @@ func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []rec
 	for i := range list.Items {
 		groups := r.groups(ctx, list.Items[i].Name)
 		for j := range groups {
-			if deployment == "" || store.NodeGroupWords(&groups[j]).DeploymentName() == deployment {
+			if concerns(o, deployment, store.NodeGroupWords(&groups[j])) {
 				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&groups[j])})
 			}
 		}
 	}
 	return out
+}
+
+func concerns(o client.Object, deployment string, g *magnum.NodeGroup) bool {
+	if _, master := o.GetLabels()[clusterv1.MachineControlPlaneLabel]; master {
+		if _, machine := o.(*clusterv1.Machine); machine {
+			return g.Role == magnum.RoleMaster
+		}
+	}
+	return deployment == "" || g.DeploymentName() == deployment
 }
 
 // scope is one round's view of one group.
