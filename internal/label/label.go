@@ -49,6 +49,15 @@ const (
 	Addon    Effect = "addon"   // only what is installed into the cluster afterwards
 )
 
+// From says from when on a label, or a change of it, has its effect.
+type From string
+
+// The moments. A label of a cluster is fixed when the cluster is made, as in Magnum, unless it says otherwise.
+const (
+	Creation From = "creation"          // of the cluster, or of the node group
+	Upgrade  From = "creation, upgrade" // an upgrade takes it from the new template
+)
+
 // Label is one entry of the registry.
 type Label struct {
 	Name     string
@@ -62,6 +71,9 @@ type Label struct {
 	Min, Max   int      // of an Int, or of a CIDR's prefix length
 	Scope      Scope    // Cluster, NodeGroup or Both
 	Effect     Effect
+	Changes    string // what of a cluster it changes
+	From       From
+	Unread     bool   // taken, because clients send it, but nothing acts on it in this release
 	Since      string // the release of magnum-cluster-api that first read it
 	Doc        string
 	Source     string // where name and default come from

@@ -5,7 +5,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -267,18 +273,24 @@ func markdown() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Labels\n\n<!-- Made from internal/label by go test ./internal/label -update. Change it there. -->\n\n" +
 		"Labels refine a cluster template, a cluster or a node group (`--labels name=value,…`). Magnum takes any label; these are the ones\n" +
-		"that have an effect. A wrong value is refused when the request is made, with all that is wrong at once. Labels are fixed\n" +
-		"when a cluster is created; only `kube_tag` changes, by an upgrade.\n\n" +
+		"that have an effect. A wrong value is refused when the request is made, with all that is wrong at once.\n\n" +
+		"\"Changes\" is what of a cluster a label acts on, \"From\" the moment from which it, or a change of it, has its effect: \"creation\" of the\n" +
+		"cluster or node group fixes it for good, as in Magnum; an \"upgrade\" takes it from the template that it moves to.\n\n" +
 		"Booleans may be written true, t, 1, on, y, yes or false, f, 0, off, n, no. Lists are separated by commas. \"Since\" is the\n" +
 		"release of magnum-cluster-api that first knew the label.\n")
 	for _, e := range []struct {
 		effect label.Effect
 		title  string
 	}{{label.Machines, "Clusters and machines"}, {label.Addon, "What is installed into clusters"}} {
-		fmt.Fprintf(&b, "\n## %s\n\n| Label | Value | Default | On | Meaning | Since |\n|---|---|---|---|---|---|\n", e.title)
+		fmt.Fprintf(&b, "\n## %s\n\n| Label | Value | Default | On | Changes | From | Meaning | Since |\n|---|---|---|---|---|---|---|---|\n", e.title)
 		for _, l := range label.Registry() {
 			if l.Effect == e.effect {
-				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", l.Name, value(l), fallback(l), scope(l), l.Doc, l.Since)
+				from := string(l.From)
+				if l.Unread {
+					from = "**no effect in this release**"
+				}
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n",
+					l.Name, value(l), fallback(l), scope(l), l.Changes, from, l.Doc, l.Since)
 			}
 		}
 	}
@@ -319,4 +331,65 @@ func scope(l label.Label) string {
 		return "node group"
 	}
 	return "cluster"
+}
+
+// TestEveryLabelIsRead: a label in the documentation that nothing reads would be taken and do nothing. Code names a label by its constant
+// or by its text; what only this package does with it does not count.
+func TestEveryLabelIsRead(t *testing.T) {
+	constants := map[string]string{} // name of the constant -> label
+	own, err := parser.ParseFile(token.NewFileSet(), "registry.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(own, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Names) == 1 && len(spec.Values) == 1 {
+			if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				constants[spec.Names[0].Name], _ = strconv.Unquote(lit.Value)
+			}
+		}
+		return true
+	})
+	read := map[string]bool{
+		label.MinNodeCount: false, label.MaxNodeCount: false, // by Bounds
+	}
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "../label/") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "label" {
+					read[constants[n.Sel.Name]] = true
+					if n.Sel.Name == "Bounds" {
+						read[label.MinNodeCount], read[label.MaxNodeCount] = true, true
+					}
+				}
+			case *ast.BasicLit:
+				if text, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING {
+					read[text] = true
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range label.Registry() {
+		switch {
+		case !read[l.Name] && !l.Unread:
+			t.Errorf("nothing reads the label %s: wire it, or say so in the registry (Unread)", l.Name)
+		case read[l.Name] && l.Unread:
+			t.Errorf("the label %s is read, and the registry says that it has no effect: take Unread away, then -update", l.Name)
+		}
+		if l.Changes == "" || l.From == "" {
+			t.Errorf("the documentation of %s does not say what it changes and from when", l.Name)
+		}
+	}
 }

@@ -83,11 +83,18 @@ func index(ls []Label) map[string]Label {
 }
 
 // machines completes entries that act on Cluster API objects and come from the driver.
-func machines(ls []Label) []Label { return complete(Machines, ls) }
+func machines(changes string, ls []Label) []Label { return complete(Machines, changes, ls) }
 
-func complete(e Effect, ls []Label) []Label {
+// complete fills in what is the same for most entries of a list.
+func complete(e Effect, changes string, ls []Label) []Label {
 	for i := range ls {
 		ls[i].Effect = e
+		if ls[i].Changes == "" {
+			ls[i].Changes = changes
+		}
+		if ls[i].From == "" {
+			ls[i].From = Creation
+		}
 		if ls[i].Scope == 0 {
 			ls[i].Scope = Cluster
 		}
@@ -99,30 +106,30 @@ func complete(e Effect, ls []Label) []Label {
 }
 
 func basics() []Label {
-	return machines([]Label{
+	return machines("machines", []Label{
 		{
-			Name: KubeTag, Type: Version, Required: true, Since: "0.1",
+			Name: KubeTag, Changes: "Kubernetes of all nodes", From: Upgrade, Type: Version, Required: true, Since: "0.1",
 			Doc: "Version of Kubernetes, v1.22.0 or later. Not given: the image's property `kube_version`, if it has one; an image whose property names another version is refused. Changed by an upgrade only.",
 		},
 		{
-			Name: ContainerInfraPrefix, Type: Path, Scope: Both, Since: "0.1",
+			Name: ContainerInfraPrefix, Changes: "images of nodes and addons", Type: Path, Scope: Both, Since: "0.1",
 			Doc: "Registry, or path in a registry, that all images are taken from, without a slash at the end. Absent: the public registries.",
 		},
 		{
-			Name: AutoHealingEnabled, Type: Bool, Default: "true", Since: "0.1",
+			Name: AutoHealingEnabled, Changes: "machine health checks", Type: Bool, Default: "true", Since: "0.1",
 			Doc: "Replace machines whose node is not ready for five minutes, as long as at most 80 % of the group are so.",
 		},
 		{
-			Name: AutoScalingEnabled, Type: Bool, Default: "false", Since: "0.2",
+			Name: AutoScalingEnabled, Changes: "sizes of node groups", Type: Bool, Default: "false", Since: "0.2",
 			Doc: "Let the cluster autoscaler decide the number of nodes of worker node groups.",
 		},
 		{
-			Name: MinNodeCount, Type: Int, Max: 10000, Scope: NodeGroup, Since: "0.2", Source: sourceMagnum,
+			Name: MinNodeCount, Changes: "sizes of node groups", Type: Int, Max: 10000, Scope: NodeGroup, Since: "0.2", Source: sourceMagnum,
 			DefaultDoc: "the node group's min_node_count",
 			Doc:        "Fewest nodes the autoscaler leaves, for node groups that have no min_node_count of their own.",
 		},
 		{
-			Name: MaxNodeCount, Type: Int, Min: 1, Max: 10000, Scope: NodeGroup, Since: "0.2",
+			Name: MaxNodeCount, Changes: "sizes of node groups", Type: Int, Min: 1, Max: 10000, Scope: NodeGroup, Since: "0.2",
 			DefaultDoc: "the node group's max_node_count, else one more than its minimum",
 			Doc:        "Most nodes the autoscaler makes, for node groups that have no max_node_count of their own.",
 		},
@@ -130,7 +137,7 @@ func basics() []Label {
 }
 
 func placement() []Label {
-	return machines([]Label{
+	return machines("placement of machines", []Label{
 		{
 			Name: AvailabilityZone, Type: Zone, Scope: Both, Since: "0.1",
 			Doc: "Of a node group: the Nova availability zone of its nodes. Of a cluster: the Cinder availability zone of its volumes. The control plane is placed by " + ControlPlaneZones + ".",
@@ -140,7 +147,7 @@ func placement() []Label {
 			DefaultDoc: "all availability zones", Doc: "Nova availability zones that control plane machines are spread over.",
 		},
 		{
-			Name: ServerGroupPolicies, Type: Enum, List: true, Default: "soft-anti-affinity", Scope: Both, Since: "0.24",
+			Name: ServerGroupPolicies, Changes: "server groups", Type: Enum, List: true, Default: "soft-anti-affinity", Scope: Both, Since: "0.24",
 			Allowed: []string{"affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"},
 			Doc:     "Policies of the Nova server group of each node group.",
 		},
@@ -152,7 +159,7 @@ func placement() []Label {
 }
 
 func volumes() []Label {
-	return machines([]Label{
+	return machines("volumes of machines", []Label{
 		{
 			Name: BootVolumeSize, Type: Int, Max: 65536, Scope: Both, Since: "0.1",
 			DefaultDoc: "magnum.conf [cinder] default_boot_volume_size, normally 0",
@@ -182,7 +189,7 @@ func volumes() []Label {
 }
 
 func networks() []Label {
-	return machines([]Label{
+	return machines("networks", []Label{
 		{
 			Name: CalicoPool, Type: CIDR, Default: "10.100.0.0/16", Min: 8, Max: 24, Since: "0.1",
 			Doc: "Addresses of pods, with the network driver calico.",
@@ -207,7 +214,7 @@ func networks() []Label {
 }
 
 func apiServer() []Label {
-	return machines([]Label{
+	return machines("API server", []Label{
 		{
 			Name: APIServerCertSANs, Type: Host, List: true, Since: "0.20",
 			Doc: "More names and addresses in the API server's certificate.",
@@ -217,7 +224,7 @@ func apiServer() []Label {
 			Doc: "TLS 1.2 cipher suites of the API server. The default is Mozilla's intermediate set.",
 		},
 		{
-			Name: KubeletTLSCipherSuites, Type: Cipher, List: true, Default: defaultKubeletCipherSuites, Since: "0.13",
+			Name: KubeletTLSCipherSuites, Changes: "kubelets", Type: Cipher, List: true, Default: defaultKubeletCipherSuites, Since: "0.13",
 			Doc: "TLS 1.2 cipher suites of kubelets.",
 		},
 		{
@@ -245,7 +252,7 @@ func apiServer() []Label {
 }
 
 func loadBalancers() []Label {
-	return append(machines([]Label{
+	return append(machines("API load balancer", []Label{
 		{
 			Name: FloatingIPEnabled, Type: Bool, Default: "true", Since: "0.5",
 			Doc: "Give the API server a floating IP. Without one it is reachable through `jeroboam proxy` and from the cluster's own network only.",
@@ -257,11 +264,11 @@ func loadBalancers() []Label {
 		{Name: APIServerLBFlavor, Type: Text, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia flavor of the API server's load balancer."},
 		{Name: APIServerLBZone, Type: Zone, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia availability zone of the API server's load balancer."},
 		{
-			Name: OctaviaProvider, Type: Name, Since: "0.16",
+			Name: OctaviaProvider, Changes: "all load balancers", Type: Name, Since: "0.16",
 			DefaultDoc: "amphorav2 for services, Octavia's default for the API server",
 			Doc:        "Octavia provider of the API server's load balancer and of services of type LoadBalancer.",
 		},
-	}), complete(Addon, []Label{
+	}), complete(Addon, "load balancers of services", []Label{
 		{
 			Name: OctaviaAlgorithm, Type: Enum, Since: "0.17",
 			Allowed:    []string{"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT"},
@@ -276,29 +283,30 @@ func loadBalancers() []Label {
 }
 
 func addons() []Label {
-	tag := func(name, since, doc string) Label {
-		return Label{Name: name, Type: Tag, DefaultDoc: "the newest in the addon catalogue that serves " + KubeTag, Since: since, Doc: doc}
+	tag := func(name, since, changes, doc string) Label {
+		return Label{Name: name, Type: Tag, Changes: changes, DefaultDoc: "the newest in the addon catalogue that serves " + KubeTag, Since: since, Doc: doc}
 	}
+	notYet := func(l Label) Label { l.Unread = true; return l }
 	sidecar := func(name, doc string) Label {
-		return Label{Name: name, Type: Tag, DefaultDoc: "the one in the Cinder CSI chart", Since: "0.30", Doc: doc}
+		return Label{Name: name, Type: Tag, Changes: "Cinder CSI", DefaultDoc: "the one in the Cinder CSI chart", Since: "0.30", Doc: doc}
 	}
-	return complete(Addon, []Label{
+	return complete(Addon, "addons", []Label{
 		{
 			Name: AddonsExcluded, Type: Name, List: true, Source: "Jeroboam",
 			Doc: "Addons that are not installed, by their names in the catalogue: who names one installs something in its place.",
 		},
-		tag(CalicoTag, "0.1", "Version of Calico."),
-		tag("cilium_tag", "0.20", "Version of Cilium."),
-		{Name: "cilium_hubble_ui_enabled", Type: Bool, Default: "false", Since: "0.35", Doc: "Install Hubble's relay and user interface."},
+		tag(CalicoTag, "0.1", "network addon", "Version of Calico."),
+		tag("cilium_tag", "0.20", "network addon", "Version of Cilium."),
+		{Name: "cilium_hubble_ui_enabled", Changes: "network addon", Type: Bool, Default: "false", Since: "0.35", Doc: "Install Hubble's relay and user interface."},
 		{
-			Name: "cloud_provider_tag", Type: Tag, Since: "0.1", DefaultDoc: "by " + KubeTag,
+			Name: "cloud_provider_tag", Changes: "cloud controller manager", Type: Tag, Since: "0.1", DefaultDoc: "by " + KubeTag,
 			Doc: "Version of the OpenStack cloud controller manager.",
 		},
-		{Name: "cinder_csi_enabled", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
-		tag("cinder_csi_plugin_tag", "0.1", "Version of the Cinder CSI driver."),
-		{Name: "manila_csi_enabled", Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila CSI driver, if the cloud has Manila."},
-		tag("manila_csi_plugin_tag", "0.6", "Version of the Manila CSI driver."),
-		{Name: "manila_csi_share_network_id", Type: UUID, Since: "0.6", DefaultDoc: "no storage classes for shares", Doc: "Share network of Manila shares."},
+		{Name: "cinder_csi_enabled", Changes: "Cinder CSI", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
+		tag("cinder_csi_plugin_tag", "0.1", "Cinder CSI", "Version of the Cinder CSI driver."),
+		{Name: "manila_csi_enabled", Changes: "Manila CSI", Unread: true, Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila CSI driver, if the cloud has Manila."},
+		notYet(tag("manila_csi_plugin_tag", "0.6", "Manila CSI", "Version of the Manila CSI driver.")),
+		{Name: "manila_csi_share_network_id", Changes: "Manila CSI", Unread: true, Type: UUID, Since: "0.6", DefaultDoc: "no storage classes for shares", Doc: "Share network of Manila shares."},
 		sidecar("csi_attacher_tag", "Version of the CSI attacher."),
 		sidecar("csi_liveness_probe_tag", "Version of the CSI liveness probe."),
 		sidecar("csi_node_driver_registrar_tag", "Version of the CSI node driver registrar."),
