@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/verify"
 )
 
 // Streams are where a command reads and writes.
@@ -31,6 +34,7 @@ type commands struct {
 	Bundle    bundleCommand    `cmd:"" help:"Make, check and serve what a deployment needs, for hosts without a way out."`
 	Image     imageCommand     `cmd:"" help:"Make images that nodes of workload clusters boot from, and bring them to Glance."`
 	Proxy     proxyCommand     `cmd:"" help:"Reach private workload clusters through Neutron's network namespaces."`
+	Verify    verifyCommand    `cmd:"" help:"Judge a cloud: make a cluster through its Magnum API, use it, run conformance tests, remove it."`
 	Labels    labelsCommand    `cmd:"" help:"List the labels of clusters and node groups that have a meaning here."`
 	Version   versionCommand   `cmd:"" help:"Say which build this is."`
 }
@@ -52,6 +56,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		kong.Exit(func(code int) { exited, status = true, code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams),
+		kong.Vars{"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	gopenstack "github.com/gophercloud/gophercloud/v2/openstack"
-	"github.com/gophercloud/gophercloud/v2/openstack/config"
-	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/image"
@@ -98,22 +96,18 @@ type imageUploadCommand struct {
 	File   string `arg:"" help:"The image; FILE.json must be beside it."`
 	Name   string `placeholder:"NAME" help:"In Glance; the file's name without its ending, if it is not given."`
 	Public bool   `help:"For all projects. Glance lets administrators do this."`
-	Cloud  string `env:"OS_CLOUD" required:"" placeholder:"NAME" help:"A cloud of clouds.yaml."`
+	Cloud  string `env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
 }
 
 // Run uploads an image.
 func (c *imageUploadCommand) Run(ctx context.Context, streams Streams) error {
-	auth, endpoint, tls, err := clouds.Parse(clouds.WithCloudName(c.Cloud))
+	provider, endpoint, err := login(ctx, c.Cloud)
 	if err != nil {
-		return fmt.Errorf("clouds.yaml: %w", err)
-	}
-	provider, err := config.NewProviderClient(ctx, auth, config.WithTLSConfig(tls))
-	if err != nil {
-		return fmt.Errorf("log in to the cloud %s: %w", c.Cloud, err)
+		return err
 	}
 	glance, err := gopenstack.NewImageV2(provider, endpoint)
 	if err != nil {
-		return fmt.Errorf("the cloud %s has no Glance: %w", c.Cloud, err)
+		return fmt.Errorf("the cloud has no Glance: %w", err)
 	}
 	name := c.Name
 	if name == "" {

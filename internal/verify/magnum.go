@@ -1,0 +1,128 @@
+package verify
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/certificates"
+	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/clusters"
+	"k8s.io/client-go/rest"
+)
+
+// errNever ends a wait at once: what is waited for does not come.
+var errNever = errors.New("it will not come")
+
+// await looks until what is looked for is there. What is seen meanwhile is told when it changes; the last of it is in the error
+// of a wait that was too long. An error is what one look met, and the next may not, unless it is errNever.
+func (r *run) await(ctx context.Context, limit time.Duration, look func(context.Context) (done bool, seen string, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	last := ""
+	for {
+		done, seen, err := look(ctx)
+		if err != nil {
+			if errors.Is(err, errNever) {
+				return err
+			}
+			if ctx.Err() == nil {
+				seen = err.Error()
+			}
+		}
+		if done && err == nil {
+			return nil
+		}
+		if seen != "" && seen != last {
+			last = seen
+			r.say("%s", seen)
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("not within %s; last seen: %s", limit, last)
+			}
+			return ctx.Err()
+		case <-time.After(r.Poll):
+		}
+	}
+}
+
+// reaches waits until a cluster has a state and is as wanted.
+func (r *run) reaches(ctx context.Context, id, state string, as func(*clusters.Cluster) bool) (*clusters.Cluster, error) {
+	var last *clusters.Cluster
+	err := r.await(ctx, r.Timeout, func(ctx context.Context) (bool, string, error) {
+		k, err := clusters.Get(ctx, r.Magnum, id).Extract()
+		if err != nil {
+			if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+				err = fmt.Errorf("%w: the cluster is gone: %w", errNever, err)
+			}
+			return false, "", err
+		}
+		last = k
+		if strings.HasSuffix(k.Status, "_FAILED") {
+			return false, "", fmt.Errorf("%w: %s", errNever, told(k))
+		}
+		return k.Status == state && (as == nil || as(k)), told(k), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the cluster is to be %s: %w", state, err)
+	}
+	return last, nil
+}
+
+// told is all that Magnum says of a cluster's state.
+func told(k *clusters.Cluster) string {
+	text := strings.TrimSuffix(k.Status+": "+k.StatusReason, ": ")
+	for what, fault := range k.Faults {
+		text += fmt.Sprintf("; %s: %s", what, fault)
+	}
+	return text
+}
+
+// connection is a cluster's API server as its administrator reaches it: Magnum signs a key that is made here and stays in memory,
+// as "openstack coe cluster config" does.
+func connection(ctx context.Context, magnum *gophercloud.ServiceClient, k *clusters.Cluster) (*rest.Config, error) {
+	if k.APIAddress == "" {
+		return nil, errors.New("magnum tells no api_address")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
+	}, key)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := certificates.Get(ctx, magnum, k.UUID).Extract()
+	if err != nil {
+		return nil, fmt.Errorf("ask Magnum for the cluster's authority: %w", err)
+	}
+	signed, err := certificates.Create(ctx, magnum, certificates.CreateOpts{
+		ClusterUUID: k.UUID, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})),
+	}).Extract()
+	if err != nil {
+		return nil, fmt.Errorf("ask Magnum to sign a certificate: %w", err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return &rest.Config{
+		Host: k.APIAddress, UserAgent: "jeroboam-verify", QPS: -1, Timeout: 30 * time.Second,
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData: []byte(ca.PEM), CertData: []byte(signed.PEM), KeyData: pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
+		},
+	}, nil
+}
