@@ -101,7 +101,10 @@ func openIDConnectPatch() clusterv1.ClusterClassPatch {
 // keystonePatch lets the API server ask the webhook that the k8s-keystone-auth addon runs on its own host about tokens it does not
 // know, and about what RBAC does not allow. Without the webhook, before the addon is there or when it is down, a token of Keystone's
 // is refused with 401, and what RBAC does not allow with 403: a webhook named with --authorization-webhook-config-file would make
-// a 500 of every refusal. Kubernetes before 1.32 cannot be told so; there RBAC alone decides what a user may do.
+// a 500 of every refusal. It is asked about users that it has authenticated itself and no others: they have the project among their
+// extra fields (cloud-provider-openstack 1.36, pkg/identity/keystone). kubeadm init waits for a refusal of its own user's first
+// request, and gives up when each takes the seconds in which a webhook that is not there yet is tried again.
+// Kubernetes before 1.32 cannot be told so; there RBAC alone decides what a user may do.
 func keystonePatch() clusterv1.ClusterClassPatch {
 	return patch("keystoneAuth", "Keystone tokens.", ".enableKeystoneAuth", onControlPlane(
 		addValue(kubeadmPath+"/files/-", map[string]any{
@@ -144,7 +147,7 @@ authorizers:
       type: KubeConfigFile
       kubeConfigFile: ` + webhookFile + `
     matchConditions:
-    - expression: "!request.user.startsWith('system:')"
+    - expression: "'alpha.kubernetes.io/identity/project/id' in request.extra"
 `
 
 const keystoneWebhook = `apiVersion: v1
