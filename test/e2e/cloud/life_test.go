@@ -2,181 +2,208 @@ package cloud
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// server is an HTTP server made of an image that every node has.
-const server = `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: web}
-data:
-  Corefile: |
-    .:1053 {
-      health :8080
-    }
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: web}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      tolerations: [{operator: Exists}]
-      containers:
-      - name: web
-        image: registry.k8s.io/coredns/coredns:v1.14.2
-        imagePullPolicy: Never
-        args: [-conf, /etc/web/Corefile]
-        readinessProbe: {httpGet: {path: /health, port: 8080}}
-        volumeMounts: [{name: config, mountPath: /etc/web}]
-      volumes: [{name: config, configMap: {name: web}}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  type: LoadBalancer
-  selector: {app: web}
-  ports: [{port: 80, targetPort: 8080}]
-`
-
-// probe speaks from inside a pod: to the cluster's DNS, to a service, and to a pod on each node.
-const probe = `
-apiVersion: v1
-kind: Pod
-metadata: {name: probe}
-spec:
-  containers:
-  - name: probe
-    image: quay.io/cilium/cilium:v1.20.2
-    imagePullPolicy: Never
-    command: [/bin/sleep, infinity]
-`
-
-// TestLife is the thread: one master and one worker come up and run pods, are reached from outside, grow and shrink, and leave
-// nothing.
+// TestLife is the thread: one master and one worker come up and run pods, are reached from outside and with Keystone's tokens,
+// grow and shrink, and leave nothing.
 func TestLife(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.say(t, "demo", "coe", "cluster", "template", "create", "e2e", "--coe", "kubernetes", "--image", w.image, "--flavor", "m1.medium",
-		"--master-flavor", "m1.medium", "--external-network", "public", "--network-driver", "cilium", "--keypair", "default",
-		"--labels", "kube_tag=v1.36.4,cinder_csi_enabled=false,keystone_auth_enabled=false,addons_excluded=metrics-server")
+	w.template(t, "life", "cilium", "--labels", labels)
 	began := time.Now()
-	w.say(t, "demo", "coe", "cluster", "create", "life", "--cluster-template", "e2e", "--master-count", "1", "--node-count", "1")
-	t.Cleanup(func() { // whatever failed, the cloud is given back
-		if _, err := w.cluster(t, "life"); err == nil {
-			_, _ = w.openstack(t, "demo", "coe", "cluster", "delete", "life") // it may be gone
-		}
-	})
+	w.create(t, "life", "life", 1, 1)
 	s := w.reaches(t, "life", "CREATE_COMPLETE", 15*time.Minute)
 	t.Logf("complete %.0f s after the request", time.Since(began).Seconds())
+	w.whereTimeWent(t, s.UUID, began)
 	config := w.config(t, "life")
 
-	t.Run("nodes are ready", func(t *testing.T) {
-		out, err := w.kubectl(t, config, "get", "nodes", "-o", `jsonpath={range .items[*]}{.spec.providerID} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
-		if err != nil || strings.Count(out, "openstack:///") != 2 || strings.Count(out, " True") != 2 {
-			t.Errorf("%v: %s", err, out)
-		}
-		w.await(t, time.Minute, "health", func() error {
-			s, err := w.cluster(t, "life")
-			if err == nil && s.Health != "HEALTHY" {
-				err = fmt.Errorf("%w: it is %s", errNotYet, s.Health)
+	t.Run("nodes are ready", func(t *testing.T) { w.nodesAreReady(t, config, "life", 2) })
+	t.Run("pods run, reach each other, and DNS works", func(t *testing.T) { w.podsTalk(t, config, 2, "quay.io/cilium/cilium:v1.20.2") })
+	t.Run("a load balancer answers outside", func(t *testing.T) { w.loadBalancer(t, config) })
+	t.Run("Keystone's tokens are known", func(t *testing.T) { w.keystone(t, config) })
+	t.Run("nodes are measured", func(t *testing.T) {
+		w.await(t, 3*time.Minute, "kubectl top", func() error {
+			out, err := w.kubectl(t, config, "top", "nodes", "--no-headers")
+			if err == nil && len(strings.Split(strings.TrimSpace(out), "\n")) != 2 {
+				err = fmt.Errorf("%w: %s", errNotYet, out)
 			}
 			return err
 		})
 	})
-	t.Run("pods run, reach each other, and DNS works", func(t *testing.T) {
-		w.apply(t, config, server+"---"+probe)
-		for _, what := range []string{"daemonset/web", "pod/probe"} {
-			args := []string{"rollout", "status", what, "--timeout=25s"}
-			if what == "pod/probe" {
-				args = []string{"wait", "--for=condition=Ready", what, "--timeout=25s"}
-			}
-			w.await(t, 3*time.Minute, what, func() error { _, err := w.kubectl(t, config, args...); return err })
-		}
-		addresses, err := w.kubectl(t, config, "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.podIP}")
-		if err != nil || len(strings.Fields(addresses)) != 2 {
-			t.Fatalf("%v: pods at %q", err, addresses)
-		}
-		for _, target := range append(strings.Fields(addresses), "web.default.svc.cluster.local/80", "kubernetes.default.svc.cluster.local/443") {
-			if !strings.Contains(target, "/") {
-				target += "/8080"
-			}
-			host, port, _ := strings.Cut(target, "/")
-			if out, err := w.kubectl(t, config, "exec", "probe", "--", "/bin/bash", "-c", "exec 3<>/dev/tcp/"+host+"/"+port); err != nil {
-				t.Errorf("%s: %v %s", target, err, out)
-			}
-		}
-	})
-	t.Run("a load balancer answers outside", func(t *testing.T) { w.loadBalancer(t, config) })
-	t.Run("it grows and shrinks", func(t *testing.T) {
-		for _, n := range []string{"2", "1"} {
-			w.say(t, "demo", "coe", "cluster", "resize", "life", n)
-			w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
-			out, err := w.kubectl(t, config, "get", "nodes", "-l", "node-role.kubernetes.io/worker", "-o", "name")
-			if err != nil || fmt.Sprint(len(strings.Fields(out))) != n {
-				t.Errorf("%s workers wanted: %v %s", n, err, out)
-			}
-		}
-	})
+	t.Run("it grows and shrinks", func(t *testing.T) { w.resize(t, config) })
+	t.Run("a node group comes and goes", func(t *testing.T) { w.nodeGroup(t, config) })
 	t.Run("what a tenant breaks is put back, and what is theirs stays", func(t *testing.T) { w.drift(t, config) })
 	if t.Failed() {
 		return
 	}
+	t.Logf("gone %.0f s after the request", w.delete(t, "life").Seconds())
+	w.nothingLeft(t, before)
+}
+
+// whereTimeWent says when the parts of a cluster were done, as the management cluster has it.
+func (w *world) whereTimeWent(t *testing.T, uuid string, began time.Time) {
+	t.Helper()
+	for _, part := range []struct{ what, kind, path string }{
+		{"network, router, security groups", "openstackclusters", `{.items[0].status.conditions[?(@.type=="Ready")].lastTransitionTime}`},
+		{"servers asked for", "openstackservers", `{.items[*].metadata.creationTimestamp}`},
+		{"servers active", "openstackservers", `{.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}`},
+		{"API server initialized", "kubeadmcontrolplanes", `{.items[0].status.conditions[?(@.type=="Initialized")].lastTransitionTime}`},
+		{"nodes ready", "machines", `{.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}`},
+		{"addons available", "magnumclusters", `{.items[0].status.addons[*].since}`},
+	} {
+		out, err := w.manage(t, "get", part.kind, "-o", "jsonpath="+part.path)
+		if err != nil {
+			t.Errorf("%s of %s: %v", part.what, uuid, err)
+			continue
+		}
+		var after []string
+		for _, at := range strings.Fields(out) {
+			if when, err := time.Parse(time.RFC3339, at); err == nil {
+				after = append(after, fmt.Sprintf("%.0f s", when.Sub(began).Seconds()))
+			}
+		}
+		t.Logf("%s: %s", part.what, strings.Join(after, ", "))
+	}
+}
+
+func (w *world) nodesAreReady(t *testing.T, config, name string, n int) {
+	t.Helper()
+	out, err := w.kubectl(t, config, "get", "nodes", "-o", `jsonpath={range .items[*]}{.spec.providerID} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
+	if err != nil || strings.Count(out, "openstack:///") != n || strings.Count(out, " True") != n {
+		t.Errorf("%d ready nodes wanted: %v: %s", n, err, out)
+	}
+	w.await(t, 2*time.Minute, "health", func() error {
+		s, err := w.cluster(t, name)
+		if err == nil && s.Health != "HEALTHY" {
+			err = fmt.Errorf("%w: it is %s", errNotYet, s.Health)
+		}
+		return err
+	})
+}
+
+// keystone asks the API server with tokens of the project's member, and of another project's.
+func (w *world) keystone(t *testing.T, config string) {
+	t.Helper()
+	bare := w.withoutCredentials(t, config)
+	token := func(user string) string { return w.say(t, user, "token", "issue", "-f", "value", "-c", "id") }
+	asks := func(user string, args ...string) (string, error) {
+		return w.kubectl(t, bare, append([]string{"--token", token(user)}, args...)...)
+	}
+	w.await(t, 2*time.Minute, "an answer for a member's token", func() error {
+		_, err := asks("demo", "get", "pods")
+		return err
+	})
+	for _, refused := range []struct {
+		user, reason string
+		args         []string
+	}{
+		{"other", "another project's member", []string{"get", "pods"}},
+		{"reader", "a reader of the project is no member", []string{"get", "pods"}},
+		{"demo", "secrets are not in the policy", []string{"get", "secrets", "-n", "kube-system"}},
+	} {
+		out, err := asks(refused.user, refused.args...)
+		switch {
+		case err == nil:
+			t.Errorf("%s: allowed: %s", refused.reason, out)
+		case !strings.Contains(err.Error(), "Forbidden") && !strings.Contains(err.Error(), "Unauthorized"):
+			t.Errorf("%s: neither 401 nor 403: %v", refused.reason, err)
+		}
+	}
+	if out, err := w.kubectl(t, bare, "--token", "nonsense", "get", "pods"); err == nil || !strings.Contains(err.Error(), "Unauthorized") {
+		t.Errorf("a token that is none: %v %s", err, out)
+	}
+}
+
+// withoutCredentials is a kubeconfig that trusts the API server and has nothing to show to it.
+func (w *world) withoutCredentials(t *testing.T, config string) string {
+	t.Helper()
+	bare := config + "-bare"
+	w.mustExec(t, time.Minute, "", "sh", "-c", "cp "+config+" "+bare+" && for u in $(kubectl --kubeconfig "+bare+
+		" config get-users | tail -n +2); do kubectl --kubeconfig "+bare+" config delete-user $u; done")
+	return bare
+}
+
+// workers are the cluster's worker nodes by the ID of their server.
+func (w *world) workers(t *testing.T, config string) map[string]string {
+	t.Helper()
+	out, err := w.kubectl(t, config, "get", "nodes", "-l", "!node-role.kubernetes.io/control-plane", "-o", `jsonpath={range .items[*]}{.spec.providerID} {.metadata.name}{"\n"}{end}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(out) {
+		if id, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			found[id[strings.LastIndex(id, "/")+1:]] = name
+		}
+	}
+	return found
+}
+
+// resize goes from one worker to three, takes away the one that is named, and goes back to one.
+func (w *world) resize(t *testing.T, config string) {
+	t.Helper()
+	to := func(n int, more ...string) {
+		t.Helper()
+		began := time.Now()
+		w.say(t, "demo", append([]string{"coe", "cluster", "resize", "life", fmt.Sprint(n)}, more...)...)
+		w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
+		if have := w.workers(t, config); len(have) != n {
+			t.Errorf("%d workers wanted: %v", n, have)
+		}
+		t.Logf("%d workers %.0f s after the request", n, time.Since(began).Seconds())
+	}
+	first := w.workers(t, config)
+	to(3)
+	var named string
+	for id := range first { // the oldest: by itself Cluster API would not choose it
+		named = id
+	}
+	to(2, "--nodes-to-remove", named)
+	if name, there := w.workers(t, config)[named]; there {
+		t.Errorf("%s was named and is still there", name)
+	}
+	if _, there := w.workerServers(t)[named]; there {
+		t.Errorf("server %s was named and is still in Nova", named)
+	}
+	to(1)
+}
+
+func (w *world) workerServers(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for name, id := range w.servers(t, "life") {
+		found[id] = name
+	}
+	return found
+}
+
+// nodeGroup adds a group of nodes, makes it larger, and removes it.
+func (w *world) nodeGroup(t *testing.T, config string) {
+	t.Helper()
+	began := time.Now()
+	w.say(t, "demo", "coe", "nodegroup", "create", "life", "extra", "--node-count", "1", "--flavor", "m1.small", "--role", "batch")
+	w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
+	out, err := w.kubectl(t, config, "get", "nodes", "-l", "node-role.kubernetes.io/batch", "-o", `jsonpath={.items[*].metadata.labels.node\.kubernetes\.io/instance-type}`)
+	if err != nil || strings.TrimSpace(out) != "m1.small" {
+		t.Errorf("one node of the role batch and the flavor m1.small wanted: %v %q", err, out)
+	}
+	t.Logf("there %.0f s after the request", time.Since(began).Seconds())
 	began = time.Now()
-	w.say(t, "demo", "coe", "cluster", "delete", "life")
-	w.await(t, 15*time.Minute, "the end of life", func() error {
-		if s, err := w.cluster(t, s.UUID); err == nil {
-			return fmt.Errorf("%w: %s %s", errNotYet, s.Status, s.StatusReason)
+	w.say(t, "demo", "coe", "nodegroup", "delete", "life", "extra")
+	w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
+	w.await(t, time.Minute, "no node of the group", func() error {
+		if have := w.workers(t, config); len(have) != 1 {
+			return fmt.Errorf("%w: %v", errNotYet, have)
 		}
 		return nil
 	})
+	if have := w.servers(t, "life"); len(have) != 2 {
+		t.Errorf("two servers wanted: %v", have)
+	}
 	t.Logf("gone %.0f s after the request", time.Since(began).Seconds())
-	w.say(t, "demo", "coe", "cluster", "template", "delete", "e2e")
-	if diff := cmp.Diff(before, w.inventory(t)); diff != "" {
-		t.Errorf("the project has something else than before (-before +after):\n%s", diff)
-	}
-	left, err := w.exec(t, time.Minute, "demo", "kubectl", "--kubeconfig", filepath.Join(w.state, "management.kubeconfig"), "-n", "magnum-system",
-		"get", "secrets,clusters,machines,openstackclusters,openstackservers,openstackmachines,magnumclusters,magnumnodegroups", "-o", "name")
-	if err != nil || strings.TrimSpace(left) != "" {
-		t.Errorf("left in the management cluster: %v\n%s", err, left)
-	}
-}
-
-func (w *world) config(t *testing.T, cluster string) string {
-	t.Helper()
-	dir := filepath.Join(w.state, "config-"+cluster)
-	w.mustExec(t, time.Minute, "demo", "sh", "-c", "mkdir -p "+dir+" && openstack coe cluster config "+cluster+" --force --dir "+dir)
-	return filepath.Join(dir, "config")
-}
-
-func (w *world) loadBalancer(t *testing.T, config string) {
-	t.Helper()
-	began := time.Now()
-	var address string
-	w.await(t, 5*time.Minute, "the load balancer's address", func() error {
-		out, err := w.kubectl(t, config, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
-		if address = strings.TrimSpace(out); err == nil && address == "" {
-			err = errNotYet
-		}
-		return err
-	})
-	w.await(t, 2*time.Minute, "an answer of http://"+address, func() error {
-		out, err := w.exec(t, 10*time.Second, "", "curl", "-sS", "-m", "5", "http://"+address+"/health")
-		if err == nil && out != "OK" {
-			err = fmt.Errorf("it said %q", out)
-		}
-		return err
-	})
-	t.Logf("http://%s answered after %.0f s", address, time.Since(began).Seconds())
 }
 
 // drift breaks what is ours and changes what is not.

@@ -3,7 +3,6 @@ package cloud
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +18,10 @@ type world struct {
 	dir     string // the cloud's
 	program string // test/cloud, built
 	state   string // the all-in-one's
+	work    string // files of this test
 	image   string // of nodes, in Glance
+	joined  bool   // the all-in-one was there before and stays
+	process *allInOne
 }
 
 // place reads where things are: the Makefile says so.
@@ -32,42 +34,77 @@ func place(t *testing.T, name string) string {
 	return value
 }
 
-// newWorld brings the image of nodes into the cloud and starts the all-in-one there.
+// newWorld brings the image of nodes into the cloud and starts the all-in-one there, or joins the one whose state directory
+// ALLINONE_STATE names.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: place(t, "CLOUD_DIR"), program: place(t, "CLOUD_PROGRAM"), state: t.TempDir(), image: "e2e-node"}
-	jeroboam, allinone, node := place(t, "JEROBOAM"), place(t, "ALLINONE"), place(t, "NODE_IMAGE")
-	w.mustExec(t, 5*time.Minute, "admin", "sh", "-c",
-		"openstack image show "+w.image+" >/dev/null 2>&1 || "+jeroboam+" image upload "+node+" --name "+w.image+" --public")
-	cmd := w.command(t.Context(), "", allinone, "up", "--state-dir", w.state, "--cloud", filepath.Join(w.dir, "clouds.yaml"),
-		"--address", "10.77.0.1", "--no-first-cluster", "--addon-catalogue", place(t, "CATALOGUE"))
-	log, err := os.Create(filepath.Join(w.state, "up.log"))
-	if err != nil {
-		t.Fatal(err)
+	w := &world{dir: place(t, "CLOUD_DIR"), program: place(t, "CLOUD_PROGRAM"), state: os.Getenv("ALLINONE_STATE"), work: t.TempDir(), image: nodeImage}
+	w.joined = w.state != ""
+	w.upload(t, place(t, "NODE_IMAGE"), w.image)
+	if !w.joined {
+		w.state = t.TempDir()
+		w.start(t)
+		t.Cleanup(func() { w.stop(t) })
 	}
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = time.Minute
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name()) // only to be shown
-			t.Logf("the all-in-one said:\n%s", text)
-		}
-		_ = cmd.Process.Signal(os.Interrupt) // it may have ended by itself
-		if err := <-ended; err != nil {
-			t.Log(err)
-		}
-	})
 	w.await(t, 3*time.Minute, "the Magnum API", func() error {
 		_, err := w.openstack(t, "demo", "coe", "cluster", "list")
 		return err
 	})
 	return w
+}
+
+// nodeImage is the image of nodes in Glance.
+const nodeImage = "e2e-node"
+
+// upload brings an image into Glance, unless one of that name is there.
+func (w *world) upload(t *testing.T, file, name string) {
+	t.Helper()
+	w.mustExec(t, 5*time.Minute, "admin", "sh", "-c",
+		"openstack image show "+name+" >/dev/null 2>&1 || "+place(t, "JEROBOAM")+" image upload "+file+" --name "+name+" --public")
+}
+
+// allInOne is the process with etcd, API server, Cluster API and Jeroboam in it.
+type allInOne struct {
+	cmd   *exec.Cmd
+	log   string
+	ended chan error
+}
+
+// start begins the all-in-one, or begins it again.
+func (w *world) start(t *testing.T) {
+	t.Helper()
+	cmd := w.command(context.WithoutCancel(t.Context()), "", place(t, "ALLINONE"), "up", "--state-dir", w.state, "--cloud", filepath.Join(w.dir, "clouds.yaml"),
+		"--address", "10.77.0.1", "--no-first-cluster", "--addon-catalogue", place(t, "CATALOGUE"), "--debug", "127.0.0.1:6060")
+	log, err := os.OpenFile(filepath.Join(w.work, "up.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }() // the process has its own
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.process = &allInOne{cmd, log.Name(), make(chan error, 1)}
+	go func() { w.process.ended <- cmd.Wait() }()
+}
+
+// stop ends it as Ctrl-C does.
+func (w *world) stop(t *testing.T) {
+	t.Helper()
+	if t.Failed() {
+		text, _ := os.ReadFile(w.process.log) // only to be shown
+		t.Logf("the all-in-one said:\n%s", text)
+	}
+	_ = w.process.cmd.Process.Signal(os.Interrupt) // it may have ended by itself
+	select {
+	case err := <-w.process.ended:
+		if err != nil {
+			t.Log(err)
+		}
+	case <-time.After(time.Minute):
+		_ = w.process.cmd.Process.Kill() // it did not end when asked
+		t.Error("the all-in-one did not end within a minute")
+	}
 }
 
 // command runs in the cloud's network, as a user of its clouds.yaml.
@@ -134,91 +171,5 @@ func (w *world) await(t *testing.T, limit time.Duration, what string, ready func
 		}
 	}
 }
-
-// shown is what the openstack client shows of a cluster.
-type shown struct {
-	UUID         string   `json:"uuid"`
-	Status       string   `json:"status"`
-	StatusReason string   `json:"status_reason"`
-	Health       string   `json:"health_status"`
-	APIAddress   string   `json:"api_address"`
-	Nodes        []string `json:"node_addresses"`
-}
-
-func (w *world) cluster(t *testing.T, name string) (shown, error) {
-	t.Helper()
-	out, err := w.openstack(t, "demo", "coe", "cluster", "show", name, "-f", "json")
-	if err != nil {
-		return shown{}, err
-	}
-	var s shown
-	return s, json.Unmarshal([]byte(out), &s)
-}
-
-// reaches waits for a state, and fails at once in a failed one.
-func (w *world) reaches(t *testing.T, name, status string, limit time.Duration) shown {
-	t.Helper()
-	var last shown
-	w.await(t, limit, name+" is "+status, func() error {
-		s, err := w.cluster(t, name)
-		if err != nil {
-			return err
-		}
-		if last = s; strings.HasSuffix(s.Status, "_FAILED") {
-			t.Fatalf("%s: %s: %s", name, s.Status, s.StatusReason)
-		}
-		if s.Status != status {
-			return fmt.Errorf("%s: %s", s.Status, s.StatusReason)
-		}
-		return nil
-	})
-	return last
-}
-
-// kubectl speaks to a cluster with the kubeconfig that "coe cluster config" makes.
-func (w *world) kubectl(t *testing.T, config string, args ...string) (string, error) {
-	t.Helper()
-	return w.exec(t, time.Minute, "demo", append([]string{"kubectl", "--kubeconfig", config, "--request-timeout=30s"}, args...)...)
-}
-
-// apply brings objects to a cluster.
-func (w *world) apply(t *testing.T, config, objects string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := w.command(ctx, "demo", "kubectl", "--kubeconfig", config, "apply", "-f", "-")
-	cmd.Stdin = strings.NewReader(objects)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("apply: %v: %s", err, out)
-	}
-}
-
-// inventory is everything that a project has in the cloud, by kind.
-func (w *world) inventory(t *testing.T) map[string][]string {
-	t.Helper()
-	out := w.mustExec(t, 2*time.Minute, "demo", "/usr/bin/python3", "-c", inventoryScript)
-	have := map[string][]string{}
-	if err := json.Unmarshal([]byte(out), &have); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return have
-}
-
-// One process: the openstack command takes seconds for each list.
-const inventoryScript = `
-import json, openstack
-c = openstack.connect(); p = c.current_project_id
-print(json.dumps({
- 'servers': sorted(s.name for s in c.compute.servers()),
- 'ports': sorted((x.name or x.id) + ' ' + x.device_owner for x in c.network.ports(project_id=p)),
- 'networks': sorted(x.name for x in c.network.networks(project_id=p)),
- 'routers': sorted(x.name for x in c.network.routers(project_id=p)),
- 'security groups': sorted(x.name for x in c.network.security_groups(project_id=p)),
- 'floating addresses': sorted(x.floating_ip_address for x in c.network.ips(project_id=p)),
- 'load balancers': sorted(x.name for x in c.load_balancer.load_balancers()),
- 'server groups': sorted(x.name for x in c.compute.server_groups()),
- 'volumes': sorted(x.name for x in c.block_storage.volumes()),
- 'application credentials': sorted(x.name for x in c.identity.application_credentials(user=c.current_user_id)),
-}))`
 
 var errNotYet = errors.New("not yet")

@@ -1,0 +1,41 @@
+package cloud
+
+import (
+	"testing"
+	"time"
+)
+
+// TestCalico is a cluster with Magnum's default network driver: nodes become ready, pods on different nodes reach each other, and
+// a NetworkPolicy holds.
+func TestCalico(t *testing.T) {
+	w := newWorld(t)
+	w.network(t, "calico", "quay.io/calico/node:v3.28.5")
+}
+
+// TestCilium is the same with Cilium.
+func TestCilium(t *testing.T) {
+	w := newWorld(t)
+	w.network(t, "cilium", "quay.io/cilium/cilium:v1.20.2")
+}
+
+// network makes a cluster with a network driver and looks at what pods can do. The image is one that has a shell.
+func (w *world) network(t *testing.T, driver, image string) {
+	t.Helper()
+	before := w.inventory(t)
+	w.template(t, driver, driver, "--labels", labels)
+	began := time.Now()
+	w.create(t, driver, driver, 1, 1)
+	s := w.reaches(t, driver, "CREATE_COMPLETE", 15*time.Minute)
+	t.Logf("complete %.0f s after the request", time.Since(began).Seconds())
+	w.whereTimeWent(t, s.UUID, began)
+	config := w.config(t, driver)
+	w.nodesAreReady(t, config, driver, 2)
+	w.podsTalk(t, config, 2, image)
+	w.policyHolds(t, config, image)
+	w.loadBalancer(t, config)
+	if t.Failed() {
+		return
+	}
+	t.Logf("gone %.0f s after the request", w.delete(t, driver).Seconds())
+	w.nothingLeft(t, before)
+}

@@ -1,0 +1,164 @@
+package cloud
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// service is what an upgrade must not disturb: two pods on two nodes, of which one must always be there.
+const service = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web}
+data:
+  Corefile: |
+    .:1053 {
+      health :8080
+    }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      affinity:
+        podAntiAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: web}}}]
+      containers:
+      - name: web
+        image: registry.k8s.io/coredns/coredns:v1.14.2
+        imagePullPolicy: Never
+        args: [-conf, /etc/web/Corefile]
+        readinessProbe: {periodSeconds: 2, httpGet: {path: /health, port: 8080}}
+        lifecycle: {preStop: {sleep: {seconds: 10}}}
+        volumeMounts: [{name: config, mountPath: /etc/web}]
+      volumes: [{name: config, configMap: {name: web}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec:
+  minAvailable: 1
+  selector: {matchLabels: {app: web}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: LoadBalancer
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: written}
+`
+
+// TestUpgrade takes a cluster to this Kubernetes from the one of another image of nodes (NODE_IMAGE_BEFORE: the patch or the minor
+// version before), while its web service is read and its API is written to.
+func TestUpgrade(t *testing.T) {
+	file := os.Getenv("NODE_IMAGE_BEFORE")
+	if file == "" {
+		t.Skip("NODE_IMAGE_BEFORE is not set: it is an image of nodes with an earlier Kubernetes (docs/cloud.md)")
+	}
+	w := newWorld(t)
+	before := w.inventory(t)
+	old := versionOf(t, file)
+	w.upload(t, file, nodeImage+"-"+old)
+	w.template(t, "new", "cilium", "--labels", labels, "--master-lb-enabled")
+	w.image = nodeImage + "-" + old
+	w.template(t, "old", "cilium", "--labels", strings.Replace(labels, "v1.36.4", old, 1), "--master-lb-enabled")
+	w.create(t, "up", "old", 1, 2)
+	w.reaches(t, "up", "CREATE_COMPLETE", 15*time.Minute)
+	config := w.config(t, "up")
+	w.apply(t, config, service)
+	w.await(t, 3*time.Minute, "the web service", func() error {
+		_, err := w.kubectl(t, config, "rollout", "status", "deployment/web", "--timeout=25s")
+		return err
+	})
+	w.loadBalancer(t, config)
+	address, err := w.kubectl(t, config, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := w.watchURL(t, "http://"+address+"/health", "OK")
+	writes := w.writeAPI(t, config)
+	began := time.Now()
+	w.say(t, "demo", "coe", "cluster", "upgrade", "up", "new")
+	w.reaches(t, "up", "UPDATE_COMPLETE", 30*time.Minute)
+	t.Logf("from %s to v1.36.4: %.0f s after the request", old, time.Since(began).Seconds())
+	asked, failed, gap := reads()
+	t.Logf("of %d requests to the web service %d failed; longest time without an answer %.1f s", asked, failed, gap.Seconds())
+	if gap > 30*time.Second {
+		t.Errorf("the web service did not answer for %s", gap)
+	}
+	asked, failed, gap = writes()
+	t.Logf("of %d writes to the API %d failed; longest time without one %.1f s", asked, failed, gap.Seconds())
+	if gap > time.Minute {
+		t.Errorf("nothing could be written for %s", gap)
+	}
+	w.nodesAreReady(t, config, "up", 3)
+	versions, err := w.kubectl(t, config, "get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.kubeletVersion}")
+	if err != nil || strings.Count(versions, "v1.36.4") != 3 {
+		t.Errorf("%v: kubelets are %s", err, versions)
+	}
+	addons, err := w.manage(t, "get", "magnumclusters", "-o", "jsonpath={range .items[0].status.addons[*]}{.name} {.version} {.state}{\"\\n\"}{end}")
+	if err != nil || strings.Contains(addons, "Progressing") || strings.Contains(addons, "Failed") {
+		t.Errorf("%v: %s", err, addons)
+	}
+	t.Logf("addons:\n%s", addons)
+	w.delete(t, "up")
+	w.nothingLeft(t, before)
+}
+
+// versionOf reads what "image build" says of an image.
+func versionOf(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var about struct {
+		Version string `json:"kube_version"`
+	}
+	if err := json.Unmarshal(text, &about); err != nil {
+		t.Fatal(err)
+	}
+	return about.Version
+}
+
+// writeAPI changes an object five times a second through the cluster's address, each time on a new connection.
+func (w *world) writeAPI(t *testing.T, config string) func() (asked, failed int, gap time.Duration) {
+	t.Helper()
+	raw := func(path, file string) string {
+		out, err := w.kubectl(t, config, "config", "view", "--raw", "-o", "jsonpath="+path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(w.work, file)
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	server, err := w.kubectl(t, config, "config", "view", "-o", "jsonpath={.clusters[0].cluster.server}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.watchURL(t, fmt.Sprintf("%s/api/v1/namespaces/default/configmaps/written", strings.TrimSpace(server)), "",
+		raw("{.users[0].user.client-certificate-data}", "client.crt"), raw("{.users[0].user.client-key-data}", "client.key"))
+}
