@@ -27,7 +27,7 @@ func (w *world) network(t *testing.T, driver, image string) {
 	w.create(t, driver, driver, 1, 1)
 	s := w.reaches(t, driver, "CREATE_COMPLETE", 15*time.Minute)
 	t.Logf("complete %.0f s after the request", time.Since(began).Seconds())
-	w.whereTimeWent(t, s.UUID, began)
+	w.whereTimeWent(t, s, began)
 	config := w.config(t, driver)
 	w.nodesAreReady(t, config, driver, 2)
 	w.podsTalk(t, config, 2, image)
@@ -37,5 +37,5 @@ func (w *world) network(t *testing.T, driver, image string) {
 		return
 	}
 	t.Logf("gone %.0f s after the request", w.delete(t, driver).Seconds())
-	w.nothingLeft(t, before)
+	w.nothingLeft(t, before, s)
 }

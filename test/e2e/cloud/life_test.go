@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func TestLife(t *testing.T) {
 	w.create(t, "life", "life", 1, 1)
 	s := w.reaches(t, "life", "CREATE_COMPLETE", 15*time.Minute)
 	t.Logf("complete %.0f s after the request", time.Since(began).Seconds())
-	w.whereTimeWent(t, s.UUID, began)
+	w.whereTimeWent(t, s, began)
 	config := w.config(t, "life")
 
 	t.Run("nodes are ready", func(t *testing.T) { w.nodesAreReady(t, config, "life", 2) })
@@ -40,33 +41,73 @@ func TestLife(t *testing.T) {
 		return
 	}
 	t.Logf("gone %.0f s after the request", w.delete(t, "life").Seconds())
-	w.nothingLeft(t, before)
+	w.nothingLeft(t, before, s)
 }
 
 // whereTimeWent says when the parts of a cluster were done, as the management cluster has it.
-func (w *world) whereTimeWent(t *testing.T, uuid string, began time.Time) {
+func (w *world) whereTimeWent(t *testing.T, c shown, began time.Time) {
 	t.Helper()
-	for _, part := range []struct{ what, kind, path string }{
-		{"network, router, security groups", "openstackclusters", `{.items[0].status.conditions[?(@.type=="Ready")].lastTransitionTime}`},
-		{"servers asked for", "openstackservers", `{.items[*].metadata.creationTimestamp}`},
-		{"servers active", "openstackservers", `{.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}`},
-		{"API server initialized", "kubeadmcontrolplanes", `{.items[0].status.conditions[?(@.type=="Initialized")].lastTransitionTime}`},
-		{"nodes ready", "machines", `{.items[*].status.conditions[?(@.type=="Ready")].lastTransitionTime}`},
-		{"addons available", "magnumclusters", `{.items[0].status.addons[*].since}`},
+	for _, part := range []struct{ what, kind, condition string }{
+		{"network, router, security groups", "openstackclusters", "Ready"},
+		{"servers asked for", "openstackservers", ""},
+		{"servers active", "openstackservers", "Ready"},
+		{"API server initialized", "kubeadmcontrolplanes", "Initialized"},
+		{"nodes ready", "machines", "Ready"},
+		{"addons available", "magnumclusters", ""},
 	} {
-		out, err := w.manage(t, "get", part.kind, "-o", "jsonpath="+part.path)
-		if err != nil {
-			t.Errorf("%s of %s: %v", part.what, uuid, err)
-			continue
-		}
 		var after []string
-		for _, at := range strings.Fields(out) {
-			if when, err := time.Parse(time.RFC3339, at); err == nil {
-				after = append(after, fmt.Sprintf("%.0f s", when.Sub(began).Seconds()))
-			}
+		for _, at := range w.times(t, c, part.kind, part.condition) {
+			after = append(after, fmt.Sprintf("%.0f s", at.Sub(began).Seconds()))
 		}
 		t.Logf("%s: %s", part.what, strings.Join(after, ", "))
 	}
+}
+
+// times are when a condition of a cluster's objects last changed; without a condition, when they were made, or when addons were seen.
+func (w *world) times(t *testing.T, c shown, kind, condition string) []time.Time {
+	t.Helper()
+	out, err := w.manage(t, "get", kind, "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Items []struct {
+			Metadata struct {
+				Name    string    `json:"name"`
+				Created time.Time `json:"creationTimestamp"`
+			} `json:"metadata"`
+			Status struct {
+				Conditions []struct {
+					Type  string    `json:"type"`
+					Since time.Time `json:"lastTransitionTime"`
+				} `json:"conditions"`
+				Addons []struct {
+					Since time.Time `json:"since"`
+				} `json:"addons"`
+			} `json:"status"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatal(err)
+	}
+	var found []time.Time
+	for _, item := range list.Items {
+		if !strings.HasPrefix(item.Metadata.Name, c.Stack) && item.Metadata.Name != c.UUID {
+			continue
+		}
+		for _, a := range item.Status.Addons {
+			found = append(found, a.Since)
+		}
+		for _, have := range item.Status.Conditions {
+			if have.Type == condition && condition != "" {
+				found = append(found, have.Since)
+			}
+		}
+		if condition == "" && len(item.Status.Addons) == 0 {
+			found = append(found, item.Metadata.Created)
+		}
+	}
+	return found
 }
 
 func (w *world) nodesAreReady(t *testing.T, config, name string, n int) {

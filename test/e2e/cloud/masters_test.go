@@ -49,7 +49,7 @@ func TestOneMaster(t *testing.T) {
 	}
 	w.nodesAreReady(t, config, "one", 1)
 	w.delete(t, "one")
-	w.nothingLeft(t, before)
+	w.nothingLeft(t, before, first)
 }
 
 // TestThreeMasters has three masters behind Octavia. One of their servers is deleted in Nova behind everybody's back: the API goes
@@ -60,7 +60,7 @@ func TestThreeMasters(t *testing.T) {
 	w.template(t, "three", "cilium", "--labels", labels, "--master-lb-enabled")
 	began := time.Now()
 	w.create(t, "three", "three", 3, 0)
-	w.reaches(t, "three", "CREATE_COMPLETE", 25*time.Minute)
+	s := w.reaches(t, "three", "CREATE_COMPLETE", 25*time.Minute)
 	t.Logf("complete %.0f s after the request", time.Since(began).Seconds())
 	config := w.config(t, "three")
 	w.nodesAreReady(t, config, "three", 3)
@@ -97,7 +97,7 @@ func TestThreeMasters(t *testing.T) {
 	}
 	w.nodesAreReady(t, config, "three", 3)
 	w.delete(t, "three")
-	w.nothingLeft(t, before)
+	w.nothingLeft(t, before, s)
 }
 
 // etcdMembers are the names that etcd has in its list, as the masters' own etcdctl shows it.

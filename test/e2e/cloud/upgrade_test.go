@@ -79,7 +79,7 @@ func TestUpgrade(t *testing.T) {
 	w.image = nodeImage + "-" + old
 	w.template(t, "old", "cilium", "--labels", strings.Replace(labels, "v1.36.4", old, 1), "--master-lb-enabled")
 	w.create(t, "up", "old", 1, 2)
-	w.reaches(t, "up", "CREATE_COMPLETE", 15*time.Minute)
+	s := w.reaches(t, "up", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "up")
 	w.apply(t, config, service)
 	w.await(t, 3*time.Minute, "the web service", func() error {
@@ -112,13 +112,13 @@ func TestUpgrade(t *testing.T) {
 	if err != nil || strings.Count(versions, "v1.36.4") != 3 {
 		t.Errorf("%v: kubelets are %s", err, versions)
 	}
-	addons, err := w.manage(t, "get", "magnumclusters", "-o", "jsonpath={range .items[0].status.addons[*]}{.name} {.version} {.state}{\"\\n\"}{end}")
+	addons, err := w.manage(t, "get", "magnumcluster", s.UUID, "-o", "jsonpath={range .status.addons[*]}{.name} {.version} {.state}{\"\\n\"}{end}")
 	if err != nil || strings.Contains(addons, "Progressing") || strings.Contains(addons, "Failed") {
 		t.Errorf("%v: %s", err, addons)
 	}
 	t.Logf("addons:\n%s", addons)
 	w.delete(t, "up")
-	w.nothingLeft(t, before)
+	w.nothingLeft(t, before, s)
 }
 
 // versionOf reads what "image build" says of an image.

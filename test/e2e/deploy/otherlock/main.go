@@ -43,7 +43,11 @@ func other(text, version, pause string) (string, error) {
 	if have == nil || want == nil {
 		return "", errors.New("-version is like 1.36.3, and the lock has the module k8s.io/kubernetes")
 	}
+	// What other modules require of it stays: they are what they were.
+	const required = "k8s.io/kubernetes: v"
+	text = strings.ReplaceAll(text, required+"1."+have[1]+"."+have[2], required)
 	text = strings.ReplaceAll(text, "1."+have[1]+"."+have[2], version)
+	text = strings.ReplaceAll(text, required+"\n", required+"1."+have[1]+"."+have[2]+"\n")
 	if have[1] != want[1] {
 		text = strings.ReplaceAll(text, fmt.Sprintf("gitMinor: %q", have[1]), fmt.Sprintf("gitMinor: %q", want[1]))
 		text = ownPins(text, "v0."+have[1]+"."+have[2], "v0."+want[1]+"."+want[2])
@@ -70,7 +74,7 @@ func ownPins(text, have, want string) string {
 		}
 	}
 	at := pinSets.FindAllStringIndex(text, -1)
-	last := at[len(at)-1] // staging's, which only Kubernetes uses
-	text = text[:last[0]] + pins + text[last[1]:]
+	last := at[len(at)-1]
+	text = text[:last[1]] + pins + text[last[1]:]
 	return strings.Replace(text, "pins: [shared, staging]", "pins: [kubernetes]", 1)
 }
