@@ -21,6 +21,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/controller"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
 // candidateAgain is how long a server waits before it stands for leader again.
@@ -84,7 +85,7 @@ func (s *serving) newTerm() (*term, error) {
 		Keystone: s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
 		Addons: controller.Addons{
 			Catalogue: s.catalogue, CloudFor: s.addonCloudFor, CA: s.Config.NodeCA, Insecure: s.Config.NodeInsecure,
-			Policy: s.Config.KeystonePolicy,
+			Policy: s.Config.KeystonePolicy, Dial: kube.ThroughProxies(s.direct, workload.Direct),
 		},
 	})
 	return &term{mgr, lent}, err

@@ -35,6 +35,11 @@ const (
 // Dial opens a connection to an API server. Private clusters need one that knows the way.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+// Direct is Dial where no way has to be known.
+func Direct(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext(ctx, network, address)
+}
+
 // Cluster is a connection to one workload cluster.
 type Cluster struct {
 	dynamic  dynamic.Interface
@@ -53,7 +58,7 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	cfg.QPS = -1 // the API server's own priority and fairness is what protects it
 	cfg.Dial = dial
 	if dial == nil {
-		cfg.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+		cfg.Dial = Direct
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next} })
 	c := &Cluster{}
