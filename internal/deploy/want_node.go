@@ -61,7 +61,7 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
 			Name: "containerd.service", Enabled: true, Active: true,
 			Uses: []string{containerdConfig, containerdUnit, "/usr/bin/containerd"},
 		}},
-		host.Item{Images: &host.Images{Images: b.Images}},
+		host.Item{Images: &host.Images{Images: imagesOf(in, b)}},
 	)
 	network, err := networkItems(in, b, n)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -66,6 +67,9 @@ func authority(cert string, key Secret) string {
 	return ""
 }
 
+// isRepository is the beginning of an image's name (the grammar of distribution's reference package).
+var isRepository = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`) //nolint:gochecknoglobals // compiled once
+
 // checkSources finds downloads that nobody can vouch for.
 func (r *reader) checkSources() {
 	if !r.in.Sources.ValidateCerts {
@@ -76,6 +80,10 @@ func (r *reader) checkSources() {
 		if u, err := url.Parse(text); err != nil || u.Host == "" && u.Scheme != "file" {
 			r.fail("url-invalid", r.at(path), "write a URL with scheme and host", "%s is not a URL: %s", name, r.show(path, text))
 		}
+	}
+	if repository := r.in.Kubernetes.ImageRepository; repository != "" && !isRepository.MatchString(repository) && !r.lost("kubernetes.imageRepository") {
+		r.fail("registry-invalid", r.at("kubernetes.imageRepository"), "write host[:port]/path, without a scheme, a tag or a slash at the end",
+			"kubernetes_image_repository is %q, which no image's name can begin with", r.show("kubernetes.imageRepository", repository))
 	}
 	for i, registry := range r.in.Containerd.InsecureRegistries {
 		if strings.Contains(registry, "://") {
