@@ -286,6 +286,27 @@ func TestPreflightTellsEverythingAtOnce(t *testing.T) {
 	}
 }
 
+// What a node is given are Debian's packages and the paths of its family: a host that is none fails before anything has changed.
+func TestReleasesOfHosts(t *testing.T) {
+	in := seed(t)
+	name := in.Nodes[0].PhysicalHost
+	for _, tt := range []struct{ id, version, says string }{
+		{"debian", "12", ""}, {"debian", "13", ""}, {"ubuntu", "22.04", ""}, {"ubuntu", "24.04", ""},
+		{"debian", "11", "is none of the releases"}, {"ubuntu", "24.10", "is none of the releases"}, {"ubuntu", "26.04", "is none of the releases"},
+		{"rocky", "9.4", "family of Red Hat"}, {"centos", "9", "family of Red Hat"}, {"almalinux", "10.0", "family of Red Hat"}, {"rhel", "9", "family of Red Hat"},
+		{"", "", "is none of the releases"},
+	} {
+		f := facts(in)
+		h := f[name]
+		h.ID, h.Version, h.Name = tt.id, tt.version, tt.id+" "+tt.version
+		f[name] = h
+		err := deploy.Preflight(in, f)
+		if ok := err == nil && tt.says == "" || err != nil && tt.says != "" && strings.Contains(err.Error(), "host "+name+": ") && strings.Contains(err.Error(), tt.says); !ok {
+			t.Errorf("%s %s: %v", tt.id, tt.version, err)
+		}
+	}
+}
+
 // A range that is used twice is no way to begin; a cluster that has lived with one is adopted.
 func TestOverlappingRanges(t *testing.T) {
 	const pool = "10.0.0.0/8"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,20 +48,26 @@ func Preflight(in intent.Intent, facts map[string]host.Facts) error {
 	return errors.Join(errs...)
 }
 
-// supported are releases that OpenStack-Ansible 2024.1 to 2026.1 supports.
-func supported(f host.Facts) bool {
-	releases := map[string][]string{"debian": {"12", "13"}, "ubuntu": {"22.04", "24.04"}, "rocky": {"9", "10"}, "centos": {"9", "10"}, "almalinux": {"9", "10"}}
-	for _, v := range releases[f.ID] {
-		if f.Version == v || strings.HasPrefix(f.Version, v+".") {
-			return true
+// release says what is wrong with a host's operating system, "" if nothing. The releases are those that OpenStack-Ansible 2024.1 to
+// 2026.1 supports, without the family of Red Hat: what the bundle brings into containers is Debian's, and SELinux has been thought
+// of nowhere.
+func release(f host.Facts) string {
+	name := or(strings.TrimSpace(f.Name), "its operating system")
+	switch f.ID {
+	case "debian", "ubuntu":
+		releases := map[string][]string{"debian": {"12", "13"}, "ubuntu": {"22.04", "24.04"}}
+		if slices.ContainsFunc(releases[f.ID], func(v string) bool { return f.Version == v || strings.HasPrefix(f.Version, v+".") }) {
+			return ""
 		}
+	case "rocky", "centos", "almalinux", "rhel", "ol", "fedora":
+		return name + " is of the family of Red Hat, which does not work yet: nodes need hosts with Debian 12 or 13, or Ubuntu 22.04 or 24.04"
 	}
-	return false
+	return name + " is none of the releases that work (Debian 12, 13; Ubuntu 22.04, 24.04): take another host, or install one of them"
 }
 
 func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string, ...any)) {
-	if !supported(f) {
-		problem("%s is none of the releases that OpenStack-Ansible supports (Debian 12, 13; Ubuntu 22.04, 24.04; Rocky, CentOS, Alma 9, 10)", or(f.Name, "its operating system"))
+	if wrong := release(f); wrong != "" {
+		problem("%s", wrong)
 	}
 	for _, p := range []string{"lxc-start", "lxc-attach", "lxc-info", "tar", "systemctl"} {
 		if !f.Programs[p] {
