@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"text/tabwriter"
 	"time"
 
@@ -108,7 +109,15 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	p := deploy.DestroyPlan(wanted, world)
+	more, unreached, err := c.copyHosts(ctx, in, hosts)
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	defer more.Close()
+	all := maps.Clone(hosts)
+	maps.Copy(all, more)
+	left := deploy.LookAtLeftovers(ctx, all, unreached, wanted)
+	p := deploy.DestroyPlan(wanted, world, left)
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return err
 	}
@@ -116,10 +125,12 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	case len(p.Blocked(c.Allow)) > 0:
 		return errors.New("nothing was changed: removing needs --allow delete")
 	}
-	if err := newDeployment(wanted, world, p, hosts, streams, c.Output).Destroy(ctx); err != nil {
+	d := newDeployment(wanted, world, p, hosts, streams, c.Output)
+	d.Leftovers = left
+	if err := d.Destroy(ctx); err != nil {
 		return fmt.Errorf("%w\n(running again goes on from here)", err)
 	}
-	return hosts.Leave(ctx)
+	return left.Leave(ctx)
 }
 
 // newDeployment gives a run what it needs of the outside.

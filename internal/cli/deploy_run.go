@@ -104,21 +104,26 @@ func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.H
 
 // copies looks at kubeconfigs on hosts that are no part of the cluster. One that is not reached is no reason to fail.
 func (o *deployOptions) copies(ctx context.Context, s *session) error {
-	var targets []remote.Target
-	for _, name := range deploy.CopyHosts(s.intent) {
-		if h, ok := s.intent.Host(name); ok && s.hosts[name] == nil {
-			targets = append(targets, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
-		}
-	}
 	var errs map[string]error
 	var err error
-	if s.more, errs, err = o.dial(ctx, targets); err != nil {
+	if s.more, errs, err = o.copyHosts(ctx, s.intent, s.hosts); err != nil {
 		return err
 	}
 	all := maps.Clone(s.hosts)
 	maps.Copy(all, s.more)
 	s.copies = deploy.LookAtCopies(ctx, all, errs, s.wanted, s.world, deploy.Connect)
 	return nil
+}
+
+// copyHosts logs in to hosts that only have copies of kubeconfigs, and says of each that fails why.
+func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have deploy.Hosts) (deploy.Hosts, map[string]error, error) {
+	var targets []remote.Target
+	for _, name := range deploy.CopyHosts(in) {
+		if h, ok := in.Host(name); ok && have[name] == nil {
+			targets = append(targets, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
+		}
+	}
+	return o.dial(ctx, targets)
 }
 
 // dial logs in to hosts at once.

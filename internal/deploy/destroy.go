@@ -54,8 +54,8 @@ func (w Wanted) made() map[string][]string {
 }
 
 // DestroyPlan is what Destroy removes.
-func DestroyPlan(w Wanted, world World) plan.Plan {
-	var p plan.Plan
+func DestroyPlan(w Wanted, world World, l Leftovers) plan.Plan {
+	p := plan.Plan{Changes: l.changes(), Findings: l.Notes}
 	for i, item := range w.Items {
 		if item.Group != groupHAProxy {
 			continue
@@ -80,8 +80,11 @@ func DestroyPlan(w Wanted, world World) plan.Plan {
 	return plan.Judged(p, deletions())
 }
 
-// Destroy removes what the plan says, one host after the other: load balancers first, so that nobody is sent to what goes.
+// Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.
 func (d *Deployment) Destroy(ctx context.Context) error {
+	if err := d.removeCopies(ctx); err != nil {
+		return err
+	}
 	if err := d.balance(ctx); err != nil {
 		return err
 	}

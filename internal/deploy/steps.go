@@ -24,6 +24,8 @@ type Deployment struct {
 	Restore *Restore
 	// Copies are kubeconfigs at other places.
 	Copies Copies
+	// Leftovers are what Destroy finds at other places.
+	Leftovers Leftovers
 	// Report is told what happens, from many goroutines.
 	Report func(Progress)
 	// Random makes secrets; Now is the clock; Poll is how often a gate looks again.
