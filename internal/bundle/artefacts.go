@@ -206,6 +206,9 @@ func (b *builder) assemble(ctx context.Context, img *Image, layer string) (v1.Im
 	for _, at := range slices.Sorted(maps.Keys(img.Links)) {
 		files = append(files, registry.File{Path: at, Link: img.Links[at]})
 	}
+	for _, at := range img.Writable {
+		files = append(files, registry.File{Path: at, Directory: true})
+	}
 	made, err := registry.Build(registry.Spec{
 		Files: files, Entrypoint: img.Entrypoint, User: img.User, Platform: b.lock.Platform,
 		Labels: map[string]string{"org.opencontainers.image.version": img.Version},

@@ -249,6 +249,9 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 		for at := range img.Links {
 			p.absolute(at, "images", i, "links", at)
 		}
+		for j, at := range img.Writable {
+			p.absolute(at, "images", i, "writable", j)
+		}
 		for j, s := range img.Sources {
 			p.hasModule(l, s.Module, used, "images", i, "sources", j, "module")
 			p.inside(s.From, "images", i, "sources", j, "from")

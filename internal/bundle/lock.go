@@ -95,6 +95,7 @@ type Image struct {
 	Paths      []string          `yaml:"paths"`    // which of their files: path prefixes
 	Sources    []Source          `yaml:"sources"`  // files of modules, as they are
 	Links      map[string]string `yaml:"links"`    // path -> target
+	Writable   []string          `yaml:"writable"` // directories that every user may write to, as /tmp
 	Entrypoint []string          `yaml:"entrypoint"`
 	User       string            `yaml:"user"`
 	// Unbuilt says why an image cannot be built from source. Without urlDigest it is left out of bundles that are.

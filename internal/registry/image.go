@@ -23,6 +23,8 @@ type File struct {
 	Source string // the file on disk whose content it has
 	Link   string // or the target of a symbolic link
 	Mode   os.FileMode
+	// Directory is an empty directory in its place, which every user may write to, as /tmp.
+	Directory bool
 }
 
 // Spec is an image made of files, without a base.
@@ -118,13 +120,19 @@ func writeParents(w *tar.Writer, file string, done map[string]bool) error {
 	done[dir] = true
 	mode := int64(0o755)
 	if dir == "/tmp" {
-		mode = 0o1777
+		mode = forEverybody
 	}
 	return w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(dir, "/") + "/", Mode: mode, Typeflag: tar.TypeDir, Format: formatFor(dir)})
 }
 
+// forEverybody is the mode of directories that every user may write to.
+const forEverybody = 0o1777
+
 func writeFile(w *tar.Writer, f File) error {
 	name := strings.TrimPrefix(f.Path, "/")
+	if f.Directory {
+		return w.WriteHeader(&tar.Header{Name: name + "/", Mode: forEverybody, Typeflag: tar.TypeDir, Format: formatFor(name)})
+	}
 	if f.Link != "" {
 		return w.WriteHeader(&tar.Header{Name: name, Linkname: f.Link, Mode: 0o777, Typeflag: tar.TypeSymlink, Format: formatFor(name + f.Link)})
 	}

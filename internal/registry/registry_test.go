@@ -129,3 +129,26 @@ func TestNamesOfFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestWritableDirectories: a program that runs as a user of its own has a place for its state, and parents stay root's.
+func TestWritableDirectories(t *testing.T) {
+	layer := filepath.Join(t.TempDir(), "layer")
+	if _, err := Build(Spec{Files: []File{{Path: "/var/status", Directory: true}}, User: "999", Platform: "linux/amd64"}, layer); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modes := map[string]int64{}
+	for r := tar.NewReader(bytes.NewReader(text)); ; {
+		h, err := r.Next()
+		if err != nil {
+			break
+		}
+		modes[h.Name] = h.Mode
+	}
+	if diff := cmp.Diff(map[string]int64{"var/": 0o755, "var/status/": 0o1777}, modes); diff != "" {
+		t.Errorf("modes (-want +got):\n%s", diff)
+	}
+}

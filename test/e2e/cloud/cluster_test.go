@@ -61,6 +61,7 @@ func (w *world) template(t *testing.T, name, driver string, more ...string) {
 		"coe", "cluster", "template", "create", name, "--coe", "kubernetes", "--image", w.image, "--flavor", "m1.medium",
 		"--master-flavor", "m1.medium", "--external-network", "public", "--network-driver", driver, "--keypair", "default",
 	}, more...)
+	_, _ = w.openstack(t, "demo", "coe", "cluster", "template", "delete", name) // what a run that was killed has left
 	w.say(t, "demo", args...)
 	t.Cleanup(func() { _, _ = w.afterwards("coe", "cluster", "template", "delete", name) }) // the test says what it misses
 }
