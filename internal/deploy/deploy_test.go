@@ -359,6 +359,43 @@ func TestOverlappingRanges(t *testing.T) {
 	}
 }
 
+// The operator's word that containers are not restarted is kept: nothing blocks for a restart that does not come, and the plan
+// says what waits for one.
+func TestContainersThatMayNotBeRestarted(t *testing.T) {
+	for _, allow := range []bool{true, false} {
+		in := seed(t)
+		for i := range in.Nodes {
+			in.Nodes[i].LXC.AllowRestarts = allow
+		}
+		w := want(t, in, facts(in))
+		world := converged(w)
+		name := in.Nodes[0].Name
+		for i, item := range w.Items {
+			if item.Container != nil && item.Container.Name == name {
+				world.Items[i]["current"] = "no"
+				world.Items[i]["config"] = strings.Replace(world.Items[i]["config"], "lxc.mount.auto = ", "lxc.mount.auto = cgroup:ro ", 1)
+			}
+		}
+		p := plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...)
+		if diff := cmp.Diff([]string{in.Nodes[0].PhysicalHost + ": update container " + name}, only(p)); diff != "" {
+			t.Error(diff)
+		}
+		judge := map[bool]string{true: "restart", false: "waiting"}[allow]
+		if len(p.Findings) != 1 || p.Findings[0].Judge != judge || p.Findings[0].Blocks != allow {
+			t.Errorf("restarts allowed %v: %v", allow, p.Findings)
+		}
+		for i, item := range w.Items { // written, and not in force
+			if item.Container != nil && item.Container.Name == name {
+				world.Items[i]["config"] = item.Thing(nil).Want["config"]
+			}
+		}
+		p = plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...)
+		if p.Empty() == allow || len(p.Findings) != 1 || p.Findings[0].Judge != judge {
+			t.Errorf("restarts allowed %v, later: %v", allow, p)
+		}
+	}
+}
+
 func TestForeignClusters(t *testing.T) {
 	in := seed(t)
 	w := want(t, in, facts(in))

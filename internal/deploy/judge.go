@@ -14,7 +14,7 @@ import (
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
 		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), authorities(w, world),
-		unfinished(w, world), componentsBack(w, world), overlaps(w, world),
+		unfinished(w, world), componentsBack(w, world), overlaps(w, world), waiting(w, world),
 	}
 }
 
@@ -28,7 +28,7 @@ func restarts(w Wanted, world World) plan.Judge {
 			}
 			for _, c := range p.Changes {
 				switch {
-				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create && c.Action != plan.Run:
+				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create && c.Action != plan.Run && n.LXC.AllowRestarts:
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "the container is stopped and started: its etcd member and API server are away meanwhile"})
 				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew" || c.Name == "settings"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
@@ -37,6 +37,23 @@ func restarts(w Wanted, world World) plan.Judge {
 				case c.Place == n.Name && c.Kind == "unit" && (c.Name == "containerd.service" || c.Name == "kubelet.service"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods go on running"})
 				}
+			}
+		}
+		return out
+	}
+}
+
+// waiting: containers that may not be restarted have a configuration that is not in force.
+func waiting(w Wanted, world World) plan.Judge {
+	return func(p plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for i, item := range w.Items {
+			if item.Container == nil || !item.Container.NoRestarts || world.Items[i] == nil || world.Items[i]["state"] != "running" {
+				continue
+			}
+			changes := slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" && c.Name == item.Container.Name })
+			if changes || world.Items[i]["current"] == "no" {
+				out = append(out, plan.Finding{Judge: "waiting", Where: item.Container.Name, Text: "its configuration is newer than it is and not in force: lxc_container_allow_restarts is false, so restart it yourself when it suits"})
 			}
 		}
 		return out

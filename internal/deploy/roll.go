@@ -66,7 +66,7 @@ func (d *Deployment) containerChange(n intent.Node) *plan.Change {
 func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 	upgrade, container := d.planned(n.Name, "kubeadm", "upgrade"), d.containerChange(n)
 	running := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name]
-	if upgrade || container != nil && container.Kind == "container" && running {
+	if upgrade || container != nil && container.Kind == "container" && running && n.LXC.AllowRestarts {
 		undo, err := d.drain(ctx, n)
 		if err != nil {
 			return err

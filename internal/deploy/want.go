@@ -183,6 +183,7 @@ func containerItems(n intent.Node, b Bundle, f host.Facts) []host.Item {
 	}
 	c := &host.Container{
 		Name: n.Name, Base: containerBase(n, f), Lines: lines, Single: []string{"lxc.mount.auto"}, RootFS: b.RootFS, Archive: f.LXCArchive, Files: firstFiles(n),
+		NoRestarts: !n.LXC.AllowRestarts,
 	}
 	for _, net := range n.Networks {
 		if net.Type == "veth" {

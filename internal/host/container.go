@@ -24,6 +24,8 @@ type Container struct {
 	Lines []string `json:"lines"`
 	// Single are keys of Lines that there is one line of: another value is replaced, not added to.
 	Single []string `json:"single"`
+	// NoRestarts: a container that runs is not stopped for a new configuration; that waits until somebody starts it again.
+	NoRestarts bool `json:"noRestarts,omitempty"`
 	// Networks are the interfaces.
 	Networks []Interface `json:"networks"`
 	// RootFS is the digest of an archive to make a new root file system of; it is not looked at when there is one.
@@ -56,7 +58,9 @@ func (c *Container) thing(have plan.Facts) plan.Thing {
 		return t
 	}
 	t.Want["config"] = c.merge(have["config"])
-	t.Want["current"] = "yes"
+	if !c.NoRestarts {
+		t.Want["current"] = "yes"
+	}
 	for _, n := range c.Networks {
 		if key := "interface " + n.Name; have[key] != "yes" {
 			t.Want[key] = "yes"
@@ -171,7 +175,7 @@ func (c *Container) ensure(ctx context.Context, m *Machine) error {
 	if err != nil {
 		return err
 	}
-	if have["state"] == "running" && have["current"] != "yes" {
+	if have["state"] == "running" && have["current"] != "yes" && !c.NoRestarts {
 		if _, err := m.run(ctx, "lxc-stop", "-n", c.Name, "-t", "60"); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,45 @@ func TestContainerConfigKeepsWhatOthersWrote(t *testing.T) {
 	again := i.Thing(plan.Facts{"config": want})
 	if diff := cmp.Diff(want, again.Want["config"]); diff != "" {
 		t.Errorf("a second time changes again: %s", diff)
+	}
+}
+
+// lxc_container_allow_restarts: false is a promise: a new configuration is written, and waits for the operator.
+func TestContainerIsNotRestartedAgainstTheOperatorsWord(t *testing.T) {
+	for _, tt := range []struct {
+		reason  string
+		keep    bool
+		stops   bool
+		current string // wanted of a container whose configuration is newer than it
+	}{
+		{"restarts are allowed", false, true, "yes"},
+		{"they are not", true, false, ""},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			m, ran := machine(t, map[string]string{"lxc-info": "17\n", "lxc-attach": "running\n", "lxc-st": ""})
+			put(t, m, "/var/lib/lxc/c/config", "lxc.uts.name = c\n")
+			put(t, m, "/var/lib/lxc/c/rootfs/etc/hostname", "c\n")
+			put(t, m, "/proc/stat", "btime 1000\n")
+			put(t, m, "/proc/17/stat", "17 (init) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 100 0 0\n")
+			i := host.Item{Container: &host.Container{Name: "c", Lines: []string{"lxc.apparmor.profile = unconfined"}, NoRestarts: tt.keep}}
+			if err := host.Ensure(t.Context(), m, []host.Item{i}, func(host.Event) {}); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(m.Root, "/var/lib/lxc/c/config"))
+			if err != nil || !strings.Contains(string(text), "lxc.apparmor.profile = unconfined") {
+				t.Errorf("the configuration is %q, %v", text, err)
+			}
+			if stops := slices.ContainsFunc(*ran, func(c string) bool { return strings.HasPrefix(c, "lxc-stop") }); stops != tt.stops {
+				t.Errorf("it is stopped: %v: %q", stops, *ran)
+			}
+			have, err := host.Observe(t.Context(), m, []host.Item{i})
+			if err != nil || have[0]["current"] != "no" {
+				t.Fatalf("the test's container is %v, %v", have, err)
+			}
+			if got := i.Thing(have[0]).Want["current"]; got != tt.current {
+				t.Errorf("wanted current %q", got)
+			}
+		})
 	}
 }
 

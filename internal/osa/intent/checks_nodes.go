@@ -126,7 +126,7 @@ func (r *reader) checkLXC() {
 			}
 		}
 		if !n.LXC.AllowRestarts {
-			r.note("no-restarts", r.at(path+"allowRestarts"), "restart the container by hand after its configuration changed", "lxc_container_allow_restarts is false: a changed configuration of %s has no effect until then", n.Name)
+			r.note("no-restarts", r.at(path+"allowRestarts"), "restart the container by hand when a plan says that one waits for it", "lxc_container_allow_restarts is false: a changed configuration of %s is written, and has no effect until then", n.Name)
 		}
 		for _, line := range r.scopes[n.Name].texts(path+"config", "lxc_container_config_list") {
 			if !strings.HasPrefix(strings.TrimSpace(line), "lxc.") {
