@@ -91,7 +91,7 @@ func copyFile(from, to string, mode fs.FileMode) (err error) {
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
-	return os.Rename(out.Name(), to)
+	return keep(out.Name(), to)
 }
 
 func fileDigest(file string) (digest string, size int64, err error) {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -314,6 +315,15 @@ files:
 	}
 	// From the cache nothing is asked of anybody.
 	if events, err = s.build(t, "c", "cache1", online); err != nil || events[0] != "file tool cached" {
+		t.Error(events, err)
+	}
+	// A cache that lost power has a name with half a file under it.
+	served = served[:len(served)-1]
+	torn := filepath.Join(s.dir, "cache1", "downloads", fmt.Sprintf("%x", sum), "whole")
+	if err := os.Truncate(torn, 10); err != nil {
+		t.Fatal(err)
+	}
+	if events, err = s.build(t, "d", "cache1", online); err != nil || events[0] != "file tool downloaded" {
 		t.Error(events, err)
 	}
 }

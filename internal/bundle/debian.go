@@ -87,7 +87,7 @@ func (b *builder) downloadTogether(ctx context.Context) error {
 		if err := os.MkdirAll(b.debDir(p), 0o755); err != nil {
 			return err
 		}
-		if err := os.Rename(found[0], filepath.Join(b.debDir(p), "package.deb")); err != nil {
+		if err := keep(found[0], filepath.Join(b.debDir(p), "package.deb")); err != nil {
 			return err
 		}
 	}
@@ -123,7 +123,7 @@ func (b *builder) deb(ctx context.Context, p *Package) (file, how string, err er
 	if err != nil || len(found) == 0 {
 		return "", "", errors.Join(errors.New("apt-get has downloaded nothing"), err)
 	}
-	return file, "downloaded", os.Rename(found[0], file)
+	return file, "downloaded", keep(found[0], file)
 }
 
 func exists(path string) bool {

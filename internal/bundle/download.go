@@ -28,7 +28,7 @@ func (b *builder) download(ctx context.Context, a Artefact, member string) (file
 	}
 	whole := filepath.Join(dir, "whole")
 	how = "cached"
-	if _, err := os.Stat(whole); err != nil {
+	if got, _, err := fileDigest(whole); err != nil || got != a.URLDigest { // the name of a file is no proof of what is in it
 		how = "downloaded"
 		if err := b.fetch(ctx, a, whole); err != nil {
 			return "", "", err
@@ -63,7 +63,7 @@ func (b *builder) fetch(ctx context.Context, a Artefact, to string) (err error) 
 	if n > maxDownload {
 		err = fmt.Errorf("download %s: longer than %d bytes", a.URL, maxDownload)
 	}
-	if err = errors.Join(err, tmp.Close()); err != nil {
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	got, _, err := fileDigest(tmp.Name())
@@ -73,7 +73,26 @@ func (b *builder) fetch(ctx context.Context, a Artefact, to string) (err error) 
 	if got != a.URLDigest {
 		return fmt.Errorf("%s %s: what is at %s is not what the lock says: it must have digest %s and has %s", a.Name, a.Version, a.URL, a.URLDigest, got)
 	}
-	return os.Rename(tmp.Name(), to)
+	return keep(tmp.Name(), to)
+}
+
+// keep gives a file its name when its content is on the disk: a cache believes names after a loss of power too.
+func keep(file, to string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file, to); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // extract writes one member of a tar, compressed with gzip or not, to a file.

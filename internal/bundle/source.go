@@ -226,7 +226,7 @@ func (b *builder) make(ctx context.Context, name string) (file, how string, err 
 	if err != nil {
 		return "", "", fmt.Errorf("program %s: %w", prog.Name, err)
 	}
-	return file, "built", os.Rename(out, file)
+	return file, "built", keep(out, file)
 }
 
 func (b *builder) compileGo(ctx context.Context, mod *Module, prog *Program, out string) error {
@@ -285,5 +285,5 @@ func writeAtomically(name string, text []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), name)
+	return keep(tmp.Name(), name)
 }

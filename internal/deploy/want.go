@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -255,6 +256,7 @@ func haproxyItems(h intent.HAProxyHost, f host.Facts) []host.Item {
 		}
 		out = append(out, host.Item{File: &host.File{
 			Path: file.Path, Content: text, Gone: file.Absent, Mode: file.Mode, Owner: file.Owner + ":" + file.Group,
+			Temporary: path.Dir(haproxy.Dir),
 		}})
 	}
 	item := &host.HAProxy{Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service"}

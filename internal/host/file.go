@@ -36,6 +36,9 @@ type File struct {
 	Owner string      `json:"owner,omitempty"`
 	// Secret keeps the content out of plans and errors.
 	Secret bool `json:"secret,omitempty"`
+	// Temporary is a directory on the same file system where it is written before it gets its place, which then appears in one
+	// step; its own directory if empty. Where others read all files of a directory, one that a kill leaves there would be one more.
+	Temporary string `json:"temporary,omitempty"`
 	// Once: what is there is left as it is; only its absence is a difference.
 	Once bool `json:"once,omitempty"`
 }
@@ -255,10 +258,11 @@ func (f *File) write(m *Machine, p string, uid, gid int) error {
 		defer func() { _ = blob.Close() }() // only read
 		source = blob
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(p), "."+filepath.Base(p)+".jeroboam-*")
+	tmp, err := f.temporary(m, p)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = tmp.Close() }()           // written and synced by then
 	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
 	h := sha256.New()
 	_, err = io.Copy(io.MultiWriter(tmp, h), source)
@@ -271,14 +275,37 @@ func (f *File) write(m *Machine, p string, uid, gid int) error {
 	if err == nil {
 		err = m.chown(tmp.Name(), uid, gid)
 	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
 	if err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), p)
+	return move(tmp, p)
+}
+
+// temporary makes the file to write first, and removes those that killed runs have left: whoever changes a machine is alone there.
+func (f *File) temporary(m *Machine, p string) (*os.File, error) {
+	name := "." + filepath.Base(p) + temporaryMark
+	dirs := []string{filepath.Dir(p)}
+	if f.Temporary != "" {
+		dirs = append(dirs, m.path(f.Temporary))
+	}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		left, _ := filepath.Glob(filepath.Join(dir, globQuote(name)) + "*") // the pattern is a good one
+		for _, l := range left {
+			if err := os.Remove(l); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return os.CreateTemp(dirs[len(dirs)-1], name+"*")
+}
+
+// temporaryMark is in the names of files that do not have their place yet.
+const temporaryMark = ".jeroboam-"
+
+// globQuote makes a name one that a pattern matches as it is.
+func globQuote(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }

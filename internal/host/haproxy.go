@@ -27,7 +27,7 @@ type HAProxy struct {
 func (h *HAProxy) thing(plan.Facts) plan.Thing {
 	return plan.Thing{
 		Kind: "haproxy", Name: h.Config, On: map[string]plan.Action{"current": plan.Restart},
-		Want: plan.Facts{"assembled": "yes", "active": "yes", "current": "yes", "drained": none},
+		Want: plan.Facts{"assembled": "yes", "active": "yes", "current": "yes", "drained": none, "left": none},
 	}
 }
 
@@ -36,7 +36,7 @@ func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := plan.Facts{"assembled": "no", "active": "no", "current": "no", "drained": none}
+	have := plan.Facts{"assembled": "no", "active": "no", "current": "no", "drained": none, "left": none}
 	text, err := h.assemble(m)
 	if err != nil {
 		return nil, err
@@ -50,10 +50,26 @@ func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if pid, err := strconv.Atoi(show["MainPID"]); err == nil && pid > 0 && h.current(m, pid) {
 		have["current"] = "yes"
 	}
+	if left := h.left(m); len(left) > 0 {
+		have["left"] = strings.Join(left, ", ")
+	}
 	if drained := h.drained(ctx, m); len(drained) > 0 {
 		have["drained"] = strings.Join(drained, ", ")
 	}
 	return have, nil
+}
+
+// left are files that runs of older versions, which wrote them there, left among the fragments when they were killed. Ansible takes
+// hidden files for fragments too.
+func (h *HAProxy) left(m *Machine) []string {
+	entries, _ := os.ReadDir(m.path(h.Fragments)) // assemble says that it cannot be read
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), temporaryMark) {
+			out = append(out, e.Name())
+		}
+	}
+	return out
 }
 
 // none is the fact that no server is drained.
@@ -122,6 +138,11 @@ func (h *HAProxy) ensure(ctx context.Context, m *Machine) error {
 	have, err := h.observe(ctx, m)
 	if err != nil {
 		return err
+	}
+	for _, name := range h.left(m) {
+		if err := os.Remove(m.path(filepath.Join(h.Fragments, name))); err != nil {
+			return err
+		}
 	}
 	if have["assembled"] != "yes" || have["active"] != "yes" || have["current"] != "yes" {
 		if err := h.reload(ctx, m); err != nil {

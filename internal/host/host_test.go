@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,6 +199,79 @@ func TestStoreTakesOnlyWhatItShould(t *testing.T) {
 	}
 }
 
+// A machine that lost power has names whose files are not whole: they are brought again, not believed.
+func TestStoreBelievesNoNames(t *testing.T) {
+	m, _ := machine(t, nil)
+	for _, text := range []string{"whole", "torn"} {
+		if err := host.Store(m, digest(text), strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, m, host.BlobPath(digest("torn")), "to")
+	if diff := cmp.Diff([]string{digest("torn")}, host.Missing(m, []string{digest("whole"), digest("torn")})); diff != "" {
+		t.Error(diff)
+	}
+	if err := host.Store(m, digest("torn"), strings.NewReader("torn")); err != nil {
+		t.Fatal(err)
+	}
+	if got := host.Missing(m, []string{digest("torn")}); len(got) != 0 {
+		t.Errorf("after it came again: %v", got)
+	}
+}
+
+// Others read whole directories, hidden files among them: nothing of ours is there before it is whole, and what killed runs have
+// left there goes.
+func TestNothingUnfinishedIsAmongFragments(t *testing.T) {
+	owner(t)
+	m, _ := machine(t, nil)
+	put(t, m, "/etc/haproxy/conf.d/.k8s.jeroboam-123", "half a frag")
+	put(t, m, "/etc/haproxy/.k8s.jeroboam-456", "half a")
+	put(t, m, "/etc/haproxy/conf.d/k8s", "old")
+	pipe := filepath.Join(m.Root, host.BlobPath(digest("fragment")))
+	if err := os.MkdirAll(filepath.Dir(pipe), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		done <- host.Ensure(t.Context(), m, []host.Item{{File: &host.File{Path: "/etc/haproxy/conf.d/k8s", Blob: digest("fragment"), Temporary: "/etc/haproxy"}}}, func(host.Event) {})
+	}()
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString("frag"); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 { // until it has begun to write
+		if found, _ := filepath.Glob(filepath.Join(m.Root, "etc/haproxy/.k8s.jeroboam-*")); len(found) == 1 && !strings.HasSuffix(found[0], "456") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	among := func() []string {
+		var out []string
+		entries, _ := os.ReadDir(filepath.Join(m.Root, "etc/haproxy/conf.d"))
+		for _, e := range entries {
+			out = append(out, e.Name())
+		}
+		return out
+	}
+	if diff := cmp.Diff([]string{"k8s"}, among()); diff != "" {
+		t.Errorf("while it is written: %s", diff)
+	}
+	_, _ = w.WriteString("ment")
+	if err := errors.Join(w.Close(), <-done); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(m.Root, "etc/haproxy/conf.d/k8s"))
+	if left, _ := filepath.Glob(filepath.Join(m.Root, "etc/haproxy/.*")); err != nil || string(text) != "fragment" || len(left) > 0 || len(among()) != 1 {
+		t.Errorf("it is %q, %v; left: %v", text, err, left)
+	}
+}
+
 func TestLendDoesNotLeaveTheContainer(t *testing.T) {
 	m, _ := machine(t, nil)
 	if err := host.Store(m, digest("x"), strings.NewReader("x")); err != nil {
@@ -226,6 +302,7 @@ func TestHAProxyChecksBeforeItReplaces(t *testing.T) {
 	put(t, m, "/etc/haproxy/conf.d/00-haproxy", "global\n")
 	put(t, m, "/etc/haproxy/conf.d/k8s", "frontend k8s-front-1")
 	put(t, m, "/etc/haproxy/conf.d/glance", "frontend glance\n")
+	put(t, m, "/etc/haproxy/conf.d/.k8s.jeroboam-123", "half a frag") // of a run that was killed
 	put(t, m, "/etc/haproxy/haproxy.cfg", "old\n")
 	i := host.Item{HAProxy: &host.HAProxy{Fragments: "/etc/haproxy/conf.d", Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service"}}
 
@@ -244,6 +321,9 @@ func TestHAProxyChecksBeforeItReplaces(t *testing.T) {
 	b, _ := os.ReadFile(filepath.Join(m.Root, "etc/haproxy/haproxy.cfg"))
 	if diff := cmp.Diff("global\nfrontend glance\nfrontend k8s-front-1\n", string(b)); diff != "" {
 		t.Error(diff)
+	}
+	if _, err := os.Stat(filepath.Join(m.Root, "etc/haproxy/conf.d/.k8s.jeroboam-123")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("what a killed run left is still there")
 	}
 	if got := (*ran)[len(*ran)-1]; got != "systemctl reload-or-restart haproxy.service" {
 		t.Errorf("last it ran %q", got)

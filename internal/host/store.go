@@ -40,15 +40,36 @@ func openBlob(m *Machine, digest string) (*os.File, error) {
 	return f, err
 }
 
-// Missing are the digests that the store does not have.
+// Missing are the digests that the store does not have. A name is no proof: a machine that lost power may have the beginning of
+// a blob under it, which goes.
 func Missing(m *Machine, digests []string) []string {
 	out := []string{}
 	for _, d := range digests {
-		if !isDigest.MatchString(d) || !m.exists(BlobPath(d)) {
+		if !isDigest.MatchString(d) {
+			out = append(out, d)
+			continue
+		}
+		if sum, err := fileSum(m.path(BlobPath(d))); err != nil || "sha256:"+sum != d {
+			_ = os.Remove(m.path(BlobPath(d))) // storing it says if that cannot be
 			out = append(out, d)
 		}
 	}
 	return out
+}
+
+// move puts a file in its place, in one step that a loss of power does not divide: its content is on the disk before its name is.
+func move(f *os.File, to string) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), to); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Store takes a blob from r into the store. It is there only when all of it came and it is what it should be.
@@ -65,13 +86,11 @@ func Store(m *Machine, digest string, r io.Reader) error {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
+	defer func() { _ = tmp.Close() }()           // written and synced by then
 	h := sha256.New()
 	_, err = io.Copy(io.MultiWriter(tmp, h), r)
 	if err == nil {
 		err = tmp.Chmod(0o644)
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
 	}
 	if err != nil {
 		return fmt.Errorf("store %s: %w", digest, err)
@@ -79,7 +98,7 @@ func Store(m *Machine, digest string, r io.Reader) error {
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != digest {
 		return fmt.Errorf("store %s: what came is %s", digest, got)
 	}
-	return os.Rename(tmp.Name(), m.path(BlobPath(digest)))
+	return move(tmp, m.path(BlobPath(digest)))
 }
 
 // Lend makes blobs of this machine's store appear in the store below root, the root file system of a container: as hard links
