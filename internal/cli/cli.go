@@ -35,6 +35,7 @@ type commands struct {
 	Image     imageCommand     `cmd:"" help:"Make images that nodes of workload clusters boot from, and bring them to Glance."`
 	Proxy     proxyCommand     `cmd:"" help:"Reach private workload clusters through Neutron's network namespaces."`
 	Verify    verifyCommand    `cmd:"" help:"Judge a cloud: make a cluster through its Magnum API, use it, run conformance tests, remove it."`
+	Cluster   clusterCommand   `cmd:"" help:"Look at a cluster of one's own, with clouds.yaml: events, describe, wait."`
 	Labels    labelsCommand    `cmd:"" help:"List the labels of clusters and node groups that have a meaning here."`
 	Version   versionCommand   `cmd:"" help:"Say which build this is."`
 }
@@ -55,7 +56,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		kong.Writers(streams.Out, streams.Err),
 		kong.Exit(func(code int) { exited, status = true, code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(streams),
+		kong.Bind(streams, &tree),
 		kong.Vars{"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)

@@ -161,6 +161,7 @@ func (s *serving) follow(ctx context.Context) (err error) {
 	if s.view, err = store.NewView(ctx, s.manager.GetCache()); err != nil {
 		return err
 	}
+	s.registry.MustRegister(s.view.Usage(time.Now))
 	s.store = store.New(s.direct, s.view, time.Now, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // stack names are not secrets
 	return nil
 }

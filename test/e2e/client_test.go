@@ -102,6 +102,21 @@ func (c client) config(t *testing.T, ident string) string {
 	return path
 }
 
+// jeroboam runs a command for owners of clusters, which must succeed.
+func jeroboam(t *testing.T, all *allinone, cloud string, args ...string) string {
+	t.Helper()
+	path, err := filepath.Abs(light)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(all.stateDir, "clouds.yaml"), "OS_CLOUD=" + cloud}
+	out, problems, err := program(t, env, path, args...)
+	if err != nil {
+		t.Fatalf("jeroboam %s: %v\n%s%s", strings.Join(args, " "), err, out, problems)
+	}
+	return out
+}
+
 // kubectl runs kubectl.
 func kubectl(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()

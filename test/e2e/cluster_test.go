@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -16,7 +17,17 @@ func TestClusterWithTheClient(t *testing.T) {
 	demo.says(t, "coe", "cluster", "create", "day", "--cluster-template", "day", "--keypair", "default",
 		"--master-count", "1", "--node-count", "2", "--timeout", "30")
 	user.deleteAfter(t, "day")
+	jeroboam(t, all, "demo", "cluster", "wait", "day", "--timeout", "5m")
 	made := user.reaches(t, "day", "CREATE_COMPLETE")
+	if said := jeroboam(t, all, "demo", "cluster", "events", "day"); !strings.Contains(said, "CREATE_COMPLETE") {
+		t.Errorf("jeroboam cluster events does not tell that the cluster is complete:\n%s", said)
+	}
+	said := jeroboam(t, all, "demo", "cluster", "describe", made.UUID)
+	for _, want := range []string{"v1.34.2", "default-worker", made.APIAddress, "kube_tag=v1.34.2"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("jeroboam cluster describe does not show %q:\n%s", want, said)
+		}
+	}
 
 	var list []object
 	demo.shows(t, &list, "coe", "cluster", "list")
@@ -86,6 +97,7 @@ func TestClusterWithTheClient(t *testing.T) {
 
 	t.Log("delete")
 	demo.says(t, "coe", "cluster", "delete", "day")
+	jeroboam(t, all, "demo", "cluster", "wait", made.UUID, "--gone", "--timeout", "5m")
 	user.gone(t, made.UUID)
 	demo.refused(t, "could not be found", "coe", "cluster", "show", "day")
 	if out, problems, err := kubectl(t, "--kubeconfig", config, "get", "nodes"); err == nil {

@@ -15,6 +15,9 @@ import (
 // binary is what "make allinone" builds.
 const binary = "../../bin/jeroboam-allinone"
 
+// light is what "make build" builds.
+const light = "../../bin/jeroboam"
+
 // TestMain fails, and never skips, when something is missing: a suite that passes without having run proves nothing.
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -43,6 +46,9 @@ func requirements() error {
 	var problems []error
 	if _, err := os.Stat(binary); err != nil {
 		problems = append(problems, fmt.Errorf("%w: run \"make allinone\", or \"make e2e\" which does", err))
+	}
+	if _, err := os.Stat(light); err != nil {
+		problems = append(problems, fmt.Errorf("%w: run \"make build\", or \"make e2e\" which does", err))
 	}
 	for program, packages := range map[string]string{
 		"openstack": "python3-openstackclient python3-magnumclient", "kubectl": "kubernetes-client",
