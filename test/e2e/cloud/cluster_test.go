@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,10 +86,20 @@ func (w *world) create(t *testing.T, name, template string, masters, workers int
 }
 
 // afterwards speaks as the tenant when the test's own context has ended.
-func (w *world) afterwards(args ...string) (string, error) {
+func (w *world) afterwards(args ...string) (string, error) { return w.lately("demo", args...) }
+
+func (w *world) lately(user string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	out, err := w.command(ctx, "demo", append([]string{"openstack"}, args...)...).CombinedOutput()
+	out, err := w.command(ctx, user, append([]string{"openstack"}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// insideLately runs something in the cloud's own container, whatever became of the test.
+func (w *world) insideLately(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, w.program, append([]string{"inside", "--dir", w.dir, "--"}, args...)...).CombinedOutput()
 	return string(out), err
 }
 

@@ -1,0 +1,107 @@
+package cloud
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCauses makes clusters that cannot come up, and wants the true cause in their status_reason within a minute of the cloud having
+// said it, in words that somebody can act on.
+func TestCauses(t *testing.T) {
+	w := newWorld(t)
+	before := w.inventory(t)
+	w.template(t, "causes", "cilium", "--labels", labels)
+	admin := func(args ...string) string { return w.say(t, "admin", args...) }
+	for _, cause := range []struct {
+		name   string
+		breaks func(t *testing.T)
+		more   []string // arguments of "cluster create"
+		later  func(t *testing.T, c shown)
+		said   []string // each has to be in the reason
+	}{
+		{
+			name: "a flavor that no host has room for",
+			breaks: func(t *testing.T) {
+				_, _ = w.openstack(t, "admin", "flavor", "create", "e2e-huge", "--vcpus", "256", "--ram", "4096000", "--disk", "10") // it may be there
+				t.Cleanup(func() { w.restore(t, "admin", "flavor", "delete", "e2e-huge") })
+			},
+			more: []string{"--master-flavor", "e2e-huge"},
+			said: []string{"No valid host"},
+		},
+		{
+			name: "a network quota that is used up",
+			breaks: func(t *testing.T) {
+				admin("quota", "set", "--networks", "0", "demo")
+				t.Cleanup(func() { w.restore(t, "admin", "quota", "set", "--networks", "100", "demo") })
+			},
+			said: []string{"uota", "network"},
+		},
+		{
+			name: "Octavia is down",
+			breaks: func(t *testing.T) {
+				w.inside(t, "systemctl", "stop", "octavia-api")
+				t.Cleanup(func() { w.inside(t, "systemctl", "start", "octavia-api") })
+			},
+			more: []string{"--master-lb-enabled"},
+			said: []string{"oad balancer"},
+		},
+		{
+			name: "the cluster's application credential is deleted",
+			later: func(t *testing.T, c shown) {
+				out := w.say(t, "demo", "application", "credential", "list", "-f", "value", "-c", "ID", "-c", "Name")
+				for line := range strings.Lines(out) {
+					if id, name, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(name, c.UUID) || strings.Contains(name, c.Stack) {
+						w.say(t, "demo", "application", "credential", "delete", id)
+						return
+					}
+				}
+				t.Fatalf("no credential of %s: %s", c.UUID, out)
+			},
+			said: []string{"redential"},
+		},
+	} {
+		t.Run(cause.name, func(t *testing.T) {
+			if cause.breaks != nil {
+				cause.breaks(t)
+			}
+			w.create(t, "cause", "causes", 1, 0, cause.more...)
+			c := w.mustCluster(t, "cause")
+			if cause.later != nil {
+				cause.later(t, c)
+			}
+			began := time.Now()
+			var reason string
+			w.await(t, 3*time.Minute, "the cause in the reason", func() error {
+				s, err := w.cluster(t, "cause")
+				reason = s.StatusReason
+				if err == nil && slices.ContainsFunc(cause.said, func(word string) bool { return !strings.Contains(reason, word) }) {
+					err = fmt.Errorf("%w: %s: %s", errNotYet, s.Status, reason)
+				}
+				return err
+			})
+			t.Logf("after %.0f s: %s", time.Since(began).Seconds(), reason)
+		})
+	}
+	if !t.Failed() {
+		w.nothingLeft(t, before, shown{Stack: "nothing", UUID: "nothing"})
+	}
+}
+
+// restore undoes what a test did to the cloud, when the test's own context has ended.
+func (w *world) restore(t *testing.T, user string, args ...string) {
+	t.Helper()
+	if out, err := w.lately(user, args...); err != nil {
+		t.Errorf("openstack %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// inside runs something in the cloud's own container.
+func (w *world) inside(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := w.insideLately(args...); err != nil {
+		t.Errorf("%s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
