@@ -24,7 +24,7 @@ type shown struct {
 
 func (w *world) cluster(t *testing.T, name string) (shown, error) {
 	t.Helper()
-	out, err := w.openstack(t, "demo", "coe", "cluster", "show", name, "-f", "json")
+	out, err := w.openstack(t, w.tenant, "coe", "cluster", "show", name, "-f", "json")
 	if err != nil {
 		return shown{}, err
 	}
@@ -62,15 +62,15 @@ func (w *world) template(t *testing.T, name, driver string, more ...string) {
 		"coe", "cluster", "template", "create", name, "--coe", "kubernetes", "--image", w.image, "--flavor", "m1.medium",
 		"--master-flavor", "m1.medium", "--external-network", "public", "--network-driver", driver, "--keypair", "default",
 	}, more...)
-	_, _ = w.openstack(t, "demo", "coe", "cluster", "template", "delete", name) // what a run that was killed has left
-	w.say(t, "demo", args...)
+	_, _ = w.openstack(t, w.tenant, "coe", "cluster", "template", "delete", name) // what a run that was killed has left
+	w.say(t, w.tenant, args...)
 	t.Cleanup(func() { _, _ = w.afterwards("coe", "cluster", "template", "delete", name) }) // the test says what it misses
 }
 
 // create makes a cluster and does not wait. Whatever fails, the cloud is given back.
 func (w *world) create(t *testing.T, name, template string, masters, workers int, more ...string) {
 	t.Helper()
-	w.say(t, "demo", append([]string{
+	w.say(t, w.tenant, append([]string{
 		"coe", "cluster", "create", name, "--cluster-template", template, "--master-count", fmt.Sprint(masters), "--node-count", fmt.Sprint(workers),
 	}, more...)...)
 	t.Cleanup(func() {
@@ -86,7 +86,7 @@ func (w *world) create(t *testing.T, name, template string, masters, workers int
 }
 
 // afterwards speaks as the tenant when the test's own context has ended.
-func (w *world) afterwards(args ...string) (string, error) { return w.lately("demo", args...) }
+func (w *world) afterwards(args ...string) (string, error) { return w.lately(w.tenant, args...) }
 
 func (w *world) lately(user string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -108,7 +108,7 @@ func (w *world) delete(t *testing.T, name string) time.Duration {
 	t.Helper()
 	uuid := w.mustCluster(t, name).UUID
 	began := time.Now()
-	w.say(t, "demo", "coe", "cluster", "delete", name)
+	w.say(t, w.tenant, "coe", "cluster", "delete", name)
 	w.gone(t, uuid)
 	return time.Since(began)
 }
@@ -140,14 +140,14 @@ func (w *world) mustCluster(t *testing.T, name string) shown {
 func (w *world) config(t *testing.T, cluster string) string {
 	t.Helper()
 	dir := filepath.Join(w.work, "config-"+cluster)
-	w.mustExec(t, time.Minute, "demo", "sh", "-c", "mkdir -p "+dir+" && openstack coe cluster config "+cluster+" --force --dir "+dir)
+	w.mustExec(t, time.Minute, w.tenant, "sh", "-c", "mkdir -p "+dir+" && openstack coe cluster config "+cluster+" --force --dir "+dir)
 	return filepath.Join(dir, "config")
 }
 
 // kubectl speaks to a cluster with the kubeconfig that "coe cluster config" makes.
 func (w *world) kubectl(t *testing.T, config string, args ...string) (string, error) {
 	t.Helper()
-	return w.exec(t, time.Minute, "demo", append([]string{"kubectl", "--kubeconfig", config, "--request-timeout=30s"}, args...)...)
+	return w.exec(t, time.Minute, w.tenant, append([]string{"kubectl", "--kubeconfig", config, "--request-timeout=30s"}, args...)...)
 }
 
 // apply brings objects to a cluster.
@@ -155,7 +155,7 @@ func (w *world) apply(t *testing.T, config, objects string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := w.command(ctx, "demo", "kubectl", "--kubeconfig", config, "apply", "-f", "-")
+	cmd := w.command(ctx, w.tenant, "kubectl", "--kubeconfig", config, "apply", "-f", "-")
 	cmd.Stdin = strings.NewReader(objects)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("apply: %v: %s", err, out)
@@ -172,7 +172,7 @@ func (w *world) manage(t *testing.T, args ...string) (string, error) {
 func (w *world) servers(t *testing.T, cluster string) map[string]string {
 	t.Helper()
 	stack := w.mustCluster(t, cluster).Stack
-	out := w.say(t, "demo", "server", "list", "-f", "json", "-c", "ID", "-c", "Name")
+	out := w.say(t, w.tenant, "server", "list", "-f", "json", "-c", "ID", "-c", "Name")
 	var list []struct{ ID, Name string }
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -24,7 +24,7 @@ func TestDeleteDamaged(t *testing.T) {
 	w.loadBalancer(t, config)
 
 	for name, id := range w.servers(t, "damaged") {
-		w.say(t, "demo", "server", "delete", "--wait", id)
+		w.say(t, w.tenant, "server", "delete", "--wait", id)
 		t.Logf("%s is deleted in Nova", name)
 	}
 	w.dropRouter(t, s)
@@ -35,7 +35,7 @@ func TestDeleteDamaged(t *testing.T) {
 // dropRouter takes away the router that Cluster API made, and what Neutron wants to be gone before it.
 func (w *world) dropRouter(t *testing.T, c shown) {
 	t.Helper()
-	w.mustExec(t, time.Minute, "demo", "/usr/bin/python3", "-c", `
+	w.mustExec(t, time.Minute, w.tenant, "/usr/bin/python3", "-c", `
 import openstack, sys
 n = openstack.connect().network
 r = [x for x in n.routers() if sys.argv[1] in x.name][0]
@@ -86,7 +86,7 @@ func TestDeleteHalfMade(t *testing.T) {
 // isThere asks for something of a cluster's in the cloud.
 func (w *world) isThere(t *testing.T, kind string, c shown) error {
 	t.Helper()
-	out := w.say(t, "demo", kind, "list", "-f", "value", "-c", "Name")
+	out := w.say(t, w.tenant, kind, "list", "-f", "value", "-c", "Name")
 	if !strings.Contains(out, c.Stack) {
 		return fmt.Errorf("%w: no %s of %s", errNotYet, kind, c.Stack)
 	}
@@ -109,7 +109,7 @@ func TestKilled(t *testing.T) {
 	}
 	w.reaches(t, "killed", "CREATE_COMPLETE", 20*time.Minute)
 	w.nodesAreReady(t, w.config(t, "killed"), "killed", 2)
-	w.say(t, "demo", "coe", "cluster", "delete", "killed")
+	w.say(t, w.tenant, "coe", "cluster", "delete", "killed")
 	for range 5 {
 		w.kill(t, time.Duration(2+rand.IntN(10))*time.Second)
 	}
@@ -139,7 +139,7 @@ func (w *world) kill(t *testing.T, after time.Duration) {
 	t.Logf("killed after %s", after)
 	w.start(t)
 	w.await(t, 3*time.Minute, "the Magnum API", func() error {
-		_, err := w.openstack(t, "demo", "coe", "cluster", "list")
+		_, err := w.openstack(t, w.tenant, "coe", "cluster", "list")
 		return err
 	})
 }

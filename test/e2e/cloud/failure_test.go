@@ -34,8 +34,8 @@ func TestCauses(t *testing.T) {
 		{
 			name: "a network quota that is used up",
 			breaks: func(t *testing.T) {
-				admin("quota", "set", "--networks", "0", "demo")
-				t.Cleanup(func() { w.restore(t, "admin", "quota", "set", "--networks", "100", "demo") })
+				admin("quota", "set", "--networks", "0", w.tenant)
+				t.Cleanup(func() { w.restore(t, "admin", "quota", "set", "--networks", "100", w.tenant) })
 			},
 			said: []string{"uota", "network"},
 		},
@@ -51,10 +51,10 @@ func TestCauses(t *testing.T) {
 		{
 			name: "the cluster's application credential is deleted",
 			later: func(t *testing.T, c shown) {
-				out := w.say(t, "demo", "application", "credential", "list", "-f", "value", "-c", "ID", "-c", "Name")
+				out := w.say(t, w.tenant, "application", "credential", "list", "-f", "value", "-c", "ID", "-c", "Name")
 				for line := range strings.Lines(out) {
 					if id, name, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(name, c.UUID) || strings.Contains(name, c.Stack) {
-						w.say(t, "demo", "application", "credential", "delete", id)
+						w.say(t, w.tenant, "application", "credential", "delete", id)
 						return
 					}
 				}

@@ -12,7 +12,7 @@ import (
 // inventory is everything that a project has in the cloud, by kind.
 func (w *world) inventory(t *testing.T) map[string][]string {
 	t.Helper()
-	out := w.mustExec(t, 2*time.Minute, "demo", "/usr/bin/python3", "-c", inventoryScript)
+	out := w.mustExec(t, 2*time.Minute, w.tenant, "/usr/bin/python3", "-c", inventoryScript)
 	have := map[string][]string{}
 	if err := json.Unmarshal([]byte(out), &have); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -134,7 +134,7 @@ func (w *world) keystone(t *testing.T, config string) {
 		return w.kubectl(t, bare, append([]string{"--token", token(user)}, args...)...)
 	}
 	w.await(t, 2*time.Minute, "an answer for a member's token", func() error {
-		_, err := asks("demo", "get", "pods")
+		_, err := asks(w.tenant, "get", "pods")
 		return err
 	})
 	for _, refused := range []struct {
@@ -143,7 +143,7 @@ func (w *world) keystone(t *testing.T, config string) {
 	}{
 		{"other", "another project's member", []string{"get", "pods"}},
 		{"reader", "a reader of the project is no member", []string{"get", "pods"}},
-		{"demo", "secrets are not in the policy", []string{"get", "secrets", "-n", "kube-system"}},
+		{w.tenant, "secrets are not in the policy", []string{"get", "secrets", "-n", "kube-system"}},
 	} {
 		out, err := asks(refused.user, refused.args...)
 		switch {
@@ -189,7 +189,7 @@ func (w *world) resize(t *testing.T, config string) {
 	to := func(n int, more ...string) {
 		t.Helper()
 		began := time.Now()
-		w.say(t, "demo", append([]string{"coe", "cluster", "resize", "life", fmt.Sprint(n)}, more...)...)
+		w.say(t, w.tenant, append([]string{"coe", "cluster", "resize", "life", fmt.Sprint(n)}, more...)...)
 		w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
 		if have := w.workers(t, config); len(have) != n {
 			t.Errorf("%d workers wanted: %v", n, have)
@@ -224,7 +224,7 @@ func (w *world) workerServers(t *testing.T) map[string]string {
 func (w *world) nodeGroup(t *testing.T, config string) {
 	t.Helper()
 	began := time.Now()
-	w.say(t, "demo", "coe", "nodegroup", "create", "life", "extra", "--node-count", "1", "--flavor", "m1.small", "--role", "batch")
+	w.say(t, w.tenant, "coe", "nodegroup", "create", "life", "extra", "--node-count", "1", "--flavor", "m1.small", "--role", "batch")
 	w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
 	out, err := w.kubectl(t, config, "get", "nodes", "-l", "node-role.kubernetes.io/batch", "-o", `jsonpath={.items[*].metadata.labels.node\.kubernetes\.io/instance-type}`)
 	if err != nil || strings.TrimSpace(out) != "m1.small" {
@@ -232,7 +232,7 @@ func (w *world) nodeGroup(t *testing.T, config string) {
 	}
 	t.Logf("there %.0f s after the request", time.Since(began).Seconds())
 	began = time.Now()
-	w.say(t, "demo", "coe", "nodegroup", "delete", "life", "extra")
+	w.say(t, w.tenant, "coe", "nodegroup", "delete", "life", "extra")
 	w.reaches(t, "life", "UPDATE_COMPLETE", 15*time.Minute)
 	w.await(t, time.Minute, "no node of the group", func() error {
 		if have := w.workers(t, config); len(have) != 1 {

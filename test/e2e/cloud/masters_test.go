@@ -75,7 +75,7 @@ func TestThreeMasters(t *testing.T) {
 	}
 	watch := w.watchAPI(t, config)
 	began = time.Now()
-	w.say(t, "demo", "server", "delete", "--wait", victims[victim])
+	w.say(t, w.tenant, "server", "delete", "--wait", victims[victim])
 	w.await(t, 20*time.Minute, "three masters without "+victim, func() error {
 		out, err := w.kubectl(t, config, "get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
 		if err == nil && (strings.Contains(out, victim+" ") || strings.Count(out, " True") != 3) {

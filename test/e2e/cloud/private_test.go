@@ -41,7 +41,7 @@ func TestPrivate(t *testing.T) {
 		t.Error("the kubeconfig does not lead to the proxy")
 	}
 	w.nodesAreReady(t, config, "private", 2)
-	w.say(t, "demo", "coe", "cluster", "resize", "private", "2")
+	w.say(t, w.tenant, "coe", "cluster", "resize", "private", "2")
 	w.reaches(t, "private", "UPDATE_COMPLETE", 15*time.Minute)
 	w.nodesAreReady(t, config, "private", 3)
 	w.delete(t, "private")

@@ -94,7 +94,7 @@ func TestUpgrade(t *testing.T) {
 	reads := w.watchURL(t, "http://"+address+"/health", "OK")
 	writes := w.writeAPI(t, config)
 	began := time.Now()
-	w.say(t, "demo", "coe", "cluster", "upgrade", "up", "new")
+	w.say(t, w.tenant, "coe", "cluster", "upgrade", "up", "new")
 	w.reaches(t, "up", "UPDATE_COMPLETE", 30*time.Minute)
 	t.Logf("from %s to v1.36.4: %.0f s after the request", old, time.Since(began).Seconds())
 	asked, failed, gap := reads()

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type world struct {
 	state   string // the all-in-one's
 	work    string // files of this test
 	image   string // of nodes, in Glance
+	tenant  string // whose clusters they are: an entry of clouds.yaml; what its project has is compared
 	joined  bool   // the all-in-one was there before and stays
 	process *allInOne
 }
@@ -38,7 +40,7 @@ func place(t *testing.T, name string) string {
 // ALLINONE_STATE names.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: place(t, "CLOUD_DIR"), program: place(t, "CLOUD_PROGRAM"), state: os.Getenv("ALLINONE_STATE"), work: t.TempDir(), image: nodeImage}
+	w := &world{dir: place(t, "CLOUD_DIR"), program: place(t, "CLOUD_PROGRAM"), state: os.Getenv("ALLINONE_STATE"), work: t.TempDir(), image: nodeImage, tenant: cmp.Or(os.Getenv("TENANT"), "demo")}
 	w.joined = w.state != ""
 	w.upload(t, place(t, "NODE_IMAGE"), w.image)
 	if !w.joined {
@@ -47,7 +49,7 @@ func newWorld(t *testing.T) *world {
 		t.Cleanup(func() { w.stop(t) })
 	}
 	w.await(t, 3*time.Minute, "the Magnum API", func() error {
-		_, err := w.openstack(t, "demo", "coe", "cluster", "list")
+		_, err := w.openstack(t, w.tenant, "coe", "cluster", "list")
 		return err
 	})
 	return w
