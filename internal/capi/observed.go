@@ -19,6 +19,8 @@ type Observed struct {
 	ControlPlane       *controlplanev1.KubeadmControlPlane
 	MachineDeployments []*clusterv1.MachineDeployment
 	Machines           []*clusterv1.Machine
+	// Troubles are what keeps the cloud from making it (trouble.go).
+	Troubles []Trouble
 	// Wrote is the generation the Cluster had after the last write to it. An older one is seen through a cache that
 	// lags, and nothing is done yet.
 	Wrote int64

@@ -46,6 +46,9 @@ func (o Observed) NodeGroupProgress(g *magnum.NodeGroup, version string) Progres
 	for _, m := range machines {
 		if f, failed := machineFinding(m); failed {
 			p.Failed, p.Reason = true, f.text
+			if told := o.machineTroubles(m); len(told) > 0 {
+				p.Reason = told[0].text
+			}
 			break
 		}
 	}

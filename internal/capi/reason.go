@@ -21,7 +21,9 @@ const maxReason = 500
 // then what follows from it, then what is only not there yet.
 const (
 	rankTopology = iota
+	rankTrouble
 	rankInfrastructure
+	rankMachineTrouble
 	rankMachineFailed
 	rankMachineInfrastructure
 	rankMachine
@@ -43,9 +45,7 @@ type finding struct {
 func (o Observed) Reason() string {
 	fs := o.clusterFindings()
 	for _, m := range o.Machines {
-		if f, _ := machineFinding(m); f.text != "" {
-			fs = append(fs, f)
-		}
+		fs = append(fs, o.machineFindings(m)...)
 	}
 	if k := o.ControlPlane; k != nil {
 		fs = append(fs, groupFinding(magnum.DefaultMaster, k.DeletionTimestamp, k.Status.Conditions), countFinding(magnum.DefaultMaster, k.Spec.Replicas, k.Status.ReadyReplicas))
@@ -63,8 +63,9 @@ func (o Observed) DeletionReason() string {
 	if o.Cluster == nil {
 		return ""
 	}
-	var fs []finding
+	fs := o.clusterTroubles()
 	for _, m := range o.Machines {
+		fs = append(fs, o.machineTroubles(m)...)
 		fs = append(fs, machineDeletion(m))
 	}
 	cs := o.Cluster.Status.Conditions
@@ -93,9 +94,7 @@ func machineDeletion(m *clusterv1.Machine) finding {
 func (o Observed) groupReason(g *magnum.NodeGroup, waiting string) string {
 	fs := o.clusterFindings()
 	for _, m := range o.GroupMachines(g) {
-		if f, _ := machineFinding(m); f.text != "" {
-			fs = append(fs, f)
-		}
+		fs = append(fs, o.machineFindings(m)...)
 	}
 	fs = slices.DeleteFunc(fs, func(f finding) bool { return f.rank >= rankGroup })
 	if s := sentence(fs); s != "" {
@@ -146,7 +145,7 @@ func (o Observed) clusterFindings() []finding {
 	if o.Cluster == nil {
 		return nil
 	}
-	var fs []finding
+	fs := o.clusterTroubles()
 	cs := o.Cluster.Status.Conditions
 	if c := condition(cs, clusterv1.ClusterTopologyReconciledCondition); isNotTrue(c) && c.Reason == clusterv1.ClusterTopologyReconciledFailedReason && !passes(c.Message) {
 		fs = append(fs, finding{rank: rankTopology, text: "the cluster cannot be built as asked: " + told(c)})
@@ -171,6 +170,17 @@ func passes(message string) bool {
 		"failed calling webhook", "etcdserver: request timed out", "too many requests", "not found", "the server is currently unable",
 		"is not successfully reconciled", "has not been reconciled", "try again",
 	}, func(s string) bool { return strings.Contains(message, s) })
+}
+
+// machineFindings are what is wrong with a machine: what its cloud says explains better than what follows from it.
+func (o Observed) machineFindings(m *clusterv1.Machine) []finding {
+	if fs := o.machineTroubles(m); len(fs) > 0 {
+		return fs
+	}
+	if f, _ := machineFinding(m); f.text != "" {
+		return []finding{f}
+	}
+	return nil
 }
 
 // machineConditions are what can be wrong with a machine, causes before effects.

@@ -113,6 +113,14 @@ func (o *owner) DeleteFloatingIPs(_ context.Context, description string) error {
 	return nil
 }
 
+func (o *owner) Works(context.Context) error { return nil }
+
+func (o *owner) ServerFault(context.Context, string) (string, error) { return "", nil }
+
+func (o *owner) LoadBalancerState(context.Context, string) (string, time.Time, error) {
+	return "", time.Time{}, nil
+}
+
 // DeleteLoadBalancers takes one away at each call, so that a caller has to come back.
 func (o *owner) DeleteLoadBalancers(_ context.Context, uuid string) ([]string, error) {
 	o.mu.Lock()

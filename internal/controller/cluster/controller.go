@@ -43,6 +43,7 @@ type Cloud interface {
 	// DeleteLoadBalancers asks for the end of what the cluster's Services made and names those that are still there.
 	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error)
 	Addresses
+	Doctor
 }
 
 // Addresses are floating IPs that are known by their descriptions.
@@ -74,6 +75,8 @@ type Reconciler struct {
 	BootVolumeType string
 	// Addons tells that package addon installs what makes a cluster usable: it is complete when all of it is available.
 	Addons bool
+
+	looks looks
 }
 
 // Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
@@ -133,7 +136,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: kube.Soon}, nil // the cache was a moment old: look again
 	}
+	look := r.troubles(ctx, s)
 	after, statusErr := r.report(ctx, s, out, err)
+	if look > 0 && (after == 0 || look < after) {
+		after = look
+	}
 	if err == nil {
 		err = statusErr
 	}
@@ -143,6 +150,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error) {
 	s := &scope{record: &v1alpha1.MagnumCluster{}, servers: map[string]string{}}
 	if err := r.Client.Get(ctx, req.NamespacedName, s.record); err != nil {
+		r.looks.forget(req.Name)
 		return nil, client.IgnoreNotFound(err)
 	}
 	s.before = s.record.DeepCopy()

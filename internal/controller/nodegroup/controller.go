@@ -199,6 +199,11 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 		return nil, err
 	}
 	s.seen = observed(stack)
+	if s.cluster != nil { // package cluster has asked the cloud
+		for _, t := range s.cluster.Status.Troubles {
+			s.seen.Troubles = append(s.seen.Troubles, capi.Trouble(t))
+		}
+	}
 	s.log = r.Log.With("cluster", id, "stack", s.record.Spec.StackID, "node_group", s.record.Spec.Name,
 		"request_id", s.record.Annotations[v1alpha1.AnnotationRequestID])
 	return s, nil

@@ -139,6 +139,16 @@ type MagnumClusterStatus struct {
 	Addons []AddonStatus `json:"addons,omitempty"`
 	// AddonsGeneration is the generation of the spec that Addons speak of.
 	AddonsGeneration int64 `json:"addonsGeneration,omitempty"`
+	// Troubles are what keeps the cloud from making what was asked for, as its provider and the cloud itself say.
+	// +listType=atomic
+	Troubles []Trouble `json:"troubles,omitempty"`
+}
+
+// Trouble is one thing that is wrong in the cloud.
+type Trouble struct {
+	// Machine is the name of the machine's object of the infrastructure provider; empty: it is the cluster's.
+	Machine string `json:"machine,omitempty"`
+	Text    string `json:"text"`
 }
 
 // AddonStatus is what was seen of one addon.

@@ -1,0 +1,176 @@
+package capi
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+)
+
+// Trouble is one thing that keeps the cloud from making what was asked for, as its provider and the cloud itself say.
+type Trouble struct {
+	Machine string // name of the machine's object of the infrastructure provider; "" is the cluster's own
+	Text    string
+}
+
+// nodeWithin is how long a server may run before a node should have come of it. An image boots, kubeadm pulls images and joins: minutes.
+const nodeWithin = 5 * time.Minute
+
+// LoadBalancerName is what the OpenStack provider calls the load balancer of a cluster's API (cluster-api-provider-openstack 0.13).
+func LoadBalancerName(stack string) string {
+	return "k8s-clusterapi-cluster-magnum-system-" + stack + "-kubeapi"
+}
+
+// Ails tells that the cloud has not made yet, or not taken away, what was asked for. Only then is it of use to ask why.
+func (o Observed) Ails() bool {
+	if o.Cluster == nil {
+		return false
+	}
+	if o.Cluster.DeletionTimestamp != nil || !o.InfrastructureReady() {
+		return true
+	}
+	for _, m := range o.Machines {
+		if m.DeletionTimestamp != nil || !m.Status.NodeRef.IsDefined() {
+			return true
+		}
+	}
+	return false
+}
+
+// InfrastructureReady tells that network and load balancer have been made.
+func (o Observed) InfrastructureReady() bool {
+	if o.Cluster == nil {
+		return false
+	}
+	c := condition(o.Cluster.Status.Conditions, clusterv1.ClusterInfrastructureReadyCondition)
+	return c != nil && c.Status == metav1.ConditionTrue
+}
+
+// ProviderTroubles are what the provider says, in its own words without its requests, and servers that run and become no node. Of a
+// server that Nova gave up, fault is what Nova says of it.
+func (o Observed) ProviderTroubles(p *kube.Provider, fault map[string]string, now time.Time) []Trouble {
+	var out []Trouble
+	if p == nil || o.Cluster == nil {
+		return nil
+	}
+	for _, text := range []string{p.Failure, p.Warning} {
+		if text != "" && (o.Cluster.DeletionTimestamp != nil || !o.InfrastructureReady()) {
+			out = append(out, Trouble{Text: "network and load balancer: " + InWords(text)})
+			break
+		}
+	}
+	for _, s := range p.Servers {
+		text := ""
+		switch {
+		case s.Failed && s.ID != "":
+			text = "Nova could not start its server " + s.ID
+			if said := fault[s.ID]; said != "" {
+				text += ": " + said
+			}
+		case s.Message != "":
+			text = "its server cannot be made: " + InWords(s.Message)
+		case s.Warning != "" && !s.Ready:
+			text = InWords(s.Warning)
+		}
+		if text != "" {
+			out = append(out, Trouble{Machine: s.Name, Text: text})
+		}
+	}
+	return append(out, o.nodeless(p, now)...)
+}
+
+// nodeless are servers that run and have not become nodes in time.
+func (o Observed) nodeless(p *kube.Provider, now time.Time) []Trouble {
+	var out []Trouble
+	for _, m := range o.Machines {
+		c := condition(m.Status.Conditions, clusterv1.MachineInfrastructureReadyCondition)
+		if m.DeletionTimestamp != nil || m.Status.NodeRef.IsDefined() || c == nil || c.Status != metav1.ConditionTrue {
+			continue
+		}
+		if now.Sub(c.LastTransitionTime.Time) < nodeWithin {
+			continue
+		}
+		id := ""
+		for _, s := range p.Servers {
+			if s.Name == m.Spec.InfrastructureRef.Name {
+				id = s.ID
+			}
+		}
+		out = append(out, Trouble{Machine: m.Spec.InfrastructureRef.Name, Text: fmt.Sprintf(
+			"its server %s runs since %s and no node has come of it; \"openstack console log show %[1]s\" says whether its image starts kubeadm and kubelet",
+			id, c.LastTransitionTime.UTC().Format("15:04 MST"))})
+	}
+	return out
+}
+
+func (o Observed) clusterTroubles() []finding {
+	var out []finding
+	for _, t := range o.Troubles {
+		if t.Machine == "" {
+			out = append(out, finding{rank: rankTrouble, text: clean(t.Text)})
+		}
+	}
+	return out
+}
+
+func (o Observed) machineTroubles(m *clusterv1.Machine) []finding {
+	for _, t := range o.Troubles {
+		if t.Machine != "" && t.Machine == m.Spec.InfrastructureRef.Name {
+			group := groupOf(m)
+			return []finding{{
+				rank: rankMachineTrouble, group: group, machine: m.Name, text: "node group " + group + ": machine " + m.Name + ": " + clean(t.Text),
+			}}
+		}
+	}
+	return nil
+}
+
+// gophercloud's sentence about an answer that was not expected: it has the request's URL, which is no tenant's business, and the whole body.
+var unexpected = regexp.MustCompile(`Expected HTTP response code \[[0-9 ]*\] when accessing \[[A-Z]+ [^\]]*\], but got ([0-9]+) instead(?::\s*(.*))?$`) //nolint:gochecknoglobals // compiled once
+
+// InWords is an error of the provider for people: the cloud's own sentence in place of request and body.
+func InWords(text string) string {
+	text = clean(text)
+	at := unexpected.FindStringSubmatchIndex(text)
+	if at == nil {
+		return text
+	}
+	before, status, body := text[:at[0]], text[at[2]:at[3]], ""
+	if at[4] >= 0 {
+		body = text[at[4]:at[5]]
+	}
+	if said := sentenceOf([]byte(body)); said != "" {
+		return before + said + " (HTTP " + status + ")"
+	}
+	return before + "HTTP " + status
+}
+
+// sentenceOf finds the sentence for people in an error body: each service wraps it in its own way, {"forbidden": {"message"}},
+// {"NeutronError": {"message"}}, {"faultstring"}.
+func sentenceOf(body []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil {
+		return ""
+	}
+	for _, key := range []string{"faultstring", "message"} {
+		var text string
+		if json.Unmarshal(fields[key], &text) == nil && text != "" {
+			return strings.TrimSpace(text)
+		}
+	}
+	for _, raw := range fields {
+		var inner struct {
+			Message string `json:"message"`
+		}
+		if json.Unmarshal(raw, &inner) == nil && inner.Message != "" {
+			return strings.TrimSpace(inner.Message)
+		}
+	}
+	return ""
+}

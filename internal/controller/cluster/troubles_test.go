@@ -1,0 +1,187 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/events"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+)
+
+// ailing is a cloud that does not make what it was asked for.
+type ailing struct {
+	Cloud // what is not asked here
+
+	credential, octavia error
+	status              string
+	since               time.Time
+	fault               string
+	asked               []string
+}
+
+func (a *ailing) Works(context.Context) error {
+	a.asked = append(a.asked, "keystone")
+	return a.credential
+}
+
+func (a *ailing) ServerFault(_ context.Context, id string) (string, error) {
+	a.asked = append(a.asked, "nova "+id)
+	return a.fault, nil
+}
+
+func (a *ailing) LoadBalancerState(_ context.Context, name string) (string, time.Time, error) {
+	a.asked = append(a.asked, "octavia "+name)
+	return a.status, a.since, a.octavia
+}
+
+// sick is a round of a cluster whose network and load balancer are not there, five minutes after it was made.
+func sick(t *testing.T, cloud *ailing, objects ...client.Object) (*Reconciler, *scope) {
+	t.Helper()
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group = "infrastructure.cluster.x-k8s.io"
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{{Group: group, Version: "v1beta1"}, {Group: group, Version: "v1alpha1"}})
+	for kind, version := range map[string]string{"OpenStackCluster": "v1beta1", "OpenStackServer": "v1alpha1"} {
+		mapper.Add(schema.GroupVersionKind{Group: group, Version: version, Kind: kind}, meta.RESTScopeNamespace)
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: v1alpha1.Namespace, Name: capi.CloudConfigSecretName("kube-abcde"), Labels: map[string]string{v1alpha1.LabelClusterUUID: "7a8f"},
+	}}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithRESTMapper(mapper).WithObjects(append(objects, secret)...).
+		WithIndex(&corev1.Event{}, "involvedObject.kind", func(o client.Object) []string { return []string{o.(*corev1.Event).InvolvedObject.Kind} }).
+		WithIndex(&corev1.Event{}, "involvedObject.name", func(o client.Object) []string { return []string{o.(*corev1.Event).InvolvedObject.Name} }).Build()
+	now := time.Date(2026, 1, 2, 3, 14, 0, 0, time.UTC)
+	r := &Reconciler{
+		Client: c, Reader: c, Recorder: events.NewFakeRecorder(10), Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+		CloudFor: func(context.Context, []byte) (Cloud, error) {
+			if errors.Is(cloud.credential, openstack.ErrUnauthorized) {
+				return nil, cloud.credential
+			}
+			return cloud, nil
+		},
+	}
+	record := &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{Name: "7a8f", Generation: 1}}
+	record.Spec.StackID, record.Spec.MasterLBEnabled, record.Status.Status = "kube-abcde", true, "CREATE_IN_PROGRESS"
+	made := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "kube-abcde", CreationTimestamp: metav1.NewTime(now.Add(-5 * time.Minute))}}
+	made.Spec.InfrastructureRef = clusterv1.ContractVersionedObjectReference{Kind: "OpenStackCluster", Name: "kube-abcde-x"}
+	s := &scope{record: record, before: record.DeepCopy(), stack: &kube.Stack{Cluster: made}, log: r.Log, seen: capi.Observed{Cluster: made}}
+	return r, s
+}
+
+func serverInError(id string) client.Object {
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1", "kind": "OpenStackServer",
+		"metadata": map[string]any{"name": "kube-abcde-cp-1", "namespace": "magnum-system", "labels": map[string]any{clusterv1.ClusterNameLabel: "kube-abcde"}},
+		"status": map[string]any{
+			"instanceID": id, "instanceState": "ERROR",
+			"conditions": []any{map[string]any{"type": "InstanceReady", "status": "False", "reason": "InstanceStateError"}},
+		},
+	}}
+	return u
+}
+
+func TestTheCloudIsAsked(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 14, 0, 0, time.UTC)
+	const lb = "k8s-clusterapi-cluster-magnum-system-kube-abcde-kubeapi"
+	for name, is := range map[string]struct {
+		reason  string
+		cloud   ailing
+		objects []client.Object
+		change  func(*scope)
+		says    string // "" is nothing
+	}{
+		"an expired credential": {
+			reason: "CAPO writes it to its log only", cloud: ailing{credential: fmt.Errorf("log in: %w", openstack.ErrUnauthorized)},
+			says: "application credential no longer works: it has expired, was deleted, or its user was. Give the cluster a new one with PATCH /v1/credentials/7a8f",
+		},
+		"no Keystone": {
+			reason: "nothing can be said of the rest", cloud: ailing{credential: fmt.Errorf("ask Keystone: %w (HTTP 503)", openstack.ErrUnavailable)}, says: "the cloud cannot be asked: ask Keystone: unavailable (HTTP 503)",
+		},
+		"Octavia is down": {
+			reason: "CAPO waits without a word", cloud: ailing{octavia: fmt.Errorf("ask Octavia for a load balancer: %w (HTTP 503)", openstack.ErrUnavailable)},
+			says: "the load balancer of the API: ask Octavia for a load balancer: unavailable (HTTP 503)",
+		},
+		"Octavia gave up":  {reason: "", cloud: ailing{status: "ERROR"}, says: "Octavia could not make the load balancer of the API, " + lb},
+		"Octavia's worker": {reason: "its API answers, and nobody does the work", cloud: ailing{status: "PENDING_CREATE", since: start.Add(-2 * time.Minute)}, says: "since 03:12 UTC: its provisioning status is PENDING_CREATE"},
+		"Octavia works":    {reason: "half a minute is nothing", cloud: ailing{status: "PENDING_CREATE", since: start.Add(-30 * time.Second)}},
+		"a young cluster": {
+			reason: "most of what is missing is only being made", cloud: ailing{status: "ERROR"},
+			change: func(s *scope) {
+				s.stack.Cluster.CreationTimestamp = metav1.NewTime(start.Add(-10 * time.Second))
+			},
+		},
+		"no load balancer wanted": {reason: "then there is none to ask for", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.record.Spec.MasterLBEnabled = false }},
+		"no valid host":           {reason: "Nova is asked by the server's ID", cloud: ailing{fault: "No valid host was found."}, objects: []client.Object{serverInError("i-1")}, says: "Nova could not start its server i-1: No valid host was found."},
+		"at rest":                 {reason: "nobody waits for anything", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1 }},
+		"in memory":               {reason: "there is no cloud", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.stack.Cluster.Spec.InfrastructureRef.Kind = "DevCluster" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, s := sick(t, &is.cloud, is.objects...)
+			if is.change != nil {
+				is.change(s)
+			}
+			r.troubles(t.Context(), s)
+			got := fmt.Sprint(s.record.Status.Troubles)
+			if (len(s.record.Status.Troubles) == 0) != (is.says == "") || !strings.Contains(got, is.says) {
+				t.Errorf("%s, want %q: %s", got, is.says, is.reason)
+			}
+			if is.says != "" && s.record.Status.Troubles[0].Machine == "" && !strings.Contains(s.seen.Reason(), is.says) {
+				t.Errorf("the reason is %q: %s", s.seen.Reason(), is.reason)
+			}
+		})
+	}
+}
+
+// However often a cluster's objects change, its cloud is asked in peace, and what never changes is asked once.
+func TestTheCloudIsNotAskedTooOften(t *testing.T) {
+	cloud := &ailing{fault: "No valid host was found."}
+	r, s := sick(t, cloud, serverInError("i-1"))
+	now := r.Now()
+	r.Now = func() time.Time { return now }
+	rounds := func(n int) time.Duration {
+		var again time.Duration
+		for range n {
+			s.cloud, s.before = nil, s.record.DeepCopy()
+			again = r.troubles(t.Context(), s)
+		}
+		return again
+	}
+	if again := rounds(20); len(cloud.asked) != 3 || again != lookEvery {
+		t.Errorf("in one moment it was asked %q; again in %s", cloud.asked, again)
+	}
+	now = now.Add(lookEvery)
+	if rounds(20); len(cloud.asked) != 5 {
+		t.Errorf("after %s it was asked %q, want Nova asked once", lookEvery, cloud.asked)
+	}
+	if n := len(r.Recorder.(*events.FakeRecorder).Events); n != 1 {
+		t.Errorf("one trouble made %d events", n)
+	}
+	s.record.Status.Status = "CREATE_FAILED"
+	now = now.Add(lookEvery)
+	if rounds(1); len(cloud.asked) != 5 {
+		t.Errorf("a failed cluster's cloud is asked as often as another's: %q", cloud.asked)
+	}
+	s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1
+	if again := rounds(1); again != 0 || len(s.record.Status.Troubles) > 0 || len(r.looks.at) > 0 {
+		t.Errorf("of a cluster at rest something is left: %v, %v, again in %s", s.record.Status.Troubles, r.looks.at, again)
+	}
+}

@@ -1,0 +1,70 @@
+package openstack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	catalogs "github.com/gophercloud/gophercloud/v2/openstack/identity/v3/catalog"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
+)
+
+// Works tells whether Keystone still takes the credential. ErrUnauthorized when it does not.
+func (p *Project) Works(ctx context.Context) error {
+	const doing = "ask Keystone whether the credential works"
+	client, err := openstack.NewIdentityV3(p.session.provider, gophercloud.EndpointOpts{})
+	if err != nil {
+		return p.explain(doing, err)
+	}
+	_, err = catalogs.List(client).AllPages(ctx)
+	told := p.explain(doing, err)
+	var reauth *gophercloud.ErrUnableToReauthenticate
+	if errors.As(err, &reauth) { // the token ended, and with it what it was made from
+		return explain(doing, loginRefusal(reauth.ErrReauth), p.credential.Secret)
+	}
+	return told
+}
+
+// ServerFault is why Nova gave a server up, in its own words; "" when it says nothing or has no such server.
+func (p *Project) ServerFault(ctx context.Context, id string) (string, error) {
+	const doing = "ask Nova for a server"
+	client, err := p.client(Compute)
+	if err != nil {
+		return "", p.explain(doing, err)
+	}
+	server, err := servers.Get(ctx, client, id).Extract()
+	if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", p.explain(doing, err)
+	}
+	return scrub(server.Fault.Message, []string{p.credential.Secret}), nil
+}
+
+// LoadBalancerState is a load balancer's provisioning status and since when it has it; "" when there is none with this name.
+func (p *Project) LoadBalancerState(ctx context.Context, name string) (status string, since time.Time, err error) {
+	const doing = "ask Octavia for a load balancer"
+	client, err := p.client(LoadBalancer)
+	if err != nil {
+		return "", time.Time{}, p.explain(doing, err)
+	}
+	pages, err := loadbalancers.List(client, loadbalancers.ListOpts{Name: name, ProjectID: p.session.projectID}).AllPages(ctx)
+	if err != nil {
+		return "", time.Time{}, p.explain(doing, err)
+	}
+	all, err := loadbalancers.ExtractLoadBalancers(pages)
+	if err != nil || len(all) == 0 {
+		return "", time.Time{}, p.explain(doing, err)
+	}
+	lb := all[0]
+	if lb.UpdatedAt.After(lb.CreatedAt) {
+		return lb.ProvisioningStatus, lb.UpdatedAt, nil
+	}
+	return cmp.Or(lb.ProvisioningStatus, "UNKNOWN"), lb.CreatedAt, nil
+}
