@@ -53,6 +53,7 @@ type Program struct {
 	Tags      []string          `yaml:"tags"`
 	Variables map[string]string `yaml:"variables"` // linker variables: "package.name" -> value
 	Cgo       bool              `yaml:"cgo"`       // linked statically, with the libraries of "host"
+	Test      bool              `yaml:"test"`      // of the package's tests
 }
 
 // Artefact is what files, images and manifests have in common.

@@ -98,6 +98,7 @@ func TestMagnumName(t *testing.T) {
 		{"kubeadm's images stay", "registry.k8s.io/kube-proxy:v1.36.4", "kube-proxy:v1.36.4"},
 		{"etcd", "registry.k8s.io/etcd:3.6.16-0", "etcd:3.6.16-0"},
 		{"what tests run in pods", "registry.k8s.io/e2e-test-images/agnhost:2.63.0", "agnhost:2.63.0"},
+		{"the tests themselves", "registry.k8s.io/conformance:v1.36.4", "conformance:v1.36.4"},
 		{"what a workload cluster does not have", "quay.io/jetstack/cert-manager-webhook:v1.11.5", ""},
 		{"another repository that begins with etcd", "registry.k8s.io/etcdx:1", ""},
 	} {

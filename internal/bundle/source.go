@@ -196,7 +196,7 @@ func complaints(text string) string {
 func (b *builder) make(ctx context.Context, name string) (file, how string, err error) {
 	prog := b.lock.program(name)
 	mod := b.lock.module(prog.Module)
-	facts := []string{b.lock.Toolchain, b.lock.Platform, b.recipe(mod), fmt.Sprintf("%+v", *prog)}
+	facts := []string{b.lock.Toolchain, b.lock.Platform, b.recipe(mod), prog.facts()}
 	if prog.Cgo || prog.C != "" {
 		facts = append(facts, fmt.Sprint(b.lock.Host, b.differs))
 	}
@@ -229,6 +229,20 @@ func (b *builder) make(ctx context.Context, name string) (file, how string, err 
 	return file, "built", keep(out, file)
 }
 
+// facts are what a program is found by in the cache. A kind of program that came later must not make all others be built anew.
+func (p *Program) facts() string {
+	text := fmt.Sprintf("%+v", struct {
+		Name, Module, Package, C string
+		Tags                     []string
+		Variables                map[string]string
+		Cgo                      bool
+	}{p.Name, p.Module, p.Package, p.C, p.Tags, p.Variables, p.Cgo})
+	if p.Test {
+		text += " test"
+	}
+	return text
+}
+
 func (b *builder) compileGo(ctx context.Context, mod *Module, prog *Program, out string) error {
 	dir, err := b.moduleDir(mod)
 	if err != nil {
@@ -241,7 +255,11 @@ func (b *builder) compileGo(ctx context.Context, mod *Module, prog *Program, out
 	if prog.Cgo {
 		flags = append(flags, "-linkmode=external", "-extldflags=-static")
 	}
-	args := []string{"build", "-mod=mod", "-trimpath", "-buildvcs=false", "-o", out, "-ldflags", strings.Join(flags, " ")}
+	args := []string{"build"}
+	if prog.Test {
+		args = []string{"test", "-c", "-vet=off"}
+	}
+	args = append(args, "-mod=mod", "-trimpath", "-buildvcs=false", "-o", out, "-ldflags", strings.Join(flags, " "))
 	if len(prog.Tags) > 0 {
 		args = append(args, "-tags", strings.Join(prog.Tags, ","))
 	}

@@ -27,7 +27,7 @@ func MagnumName(reference string) (string, error) {
 		}
 		return name, nil
 	case host == "registry.k8s.io" && !nested &&
-		(strings.HasPrefix(owner, "kube-") || strings.HasPrefix(owner, "etcd:") || strings.HasPrefix(owner, "pause:")):
+		(strings.HasPrefix(owner, "kube-") || strings.HasPrefix(owner, "etcd:") || strings.HasPrefix(owner, "pause:") || strings.HasPrefix(owner, "conformance:")):
 		return owner, nil
 	}
 	return "", fmt.Errorf("%s has no name below container_infra_prefix", reference)

@@ -1,9 +1,264 @@
 package verify
 
-import "context"
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// conformanceSuffix ends the name of the namespace of the tests, and of the role binding that lets them do everything.
 const conformanceSuffix = "-conformance"
 
-func (r *run) conformance(context.Context) (string, error) {
-	return "", skipped("--conformance none")
+const (
+	tester     = "conformance-container" // as in hydrophone, so that its users find their way
+	testerPod  = "e2e-conformance-test"
+	resultsDir = "/tmp/results"
+	testerWait = 5 * time.Minute
+)
+
+// focus is the regular expression that chooses tests: Kubernetes marks those of the certification, and sonobuoy's quick mode is
+// one of them.
+func focus(mode string) string {
+	if mode == Quick {
+		return "Pods should be submitted and removed"
+	}
+	return `\[Conformance\]`
+}
+
+// conformance runs the tests by the contract of hydrophone and of the image that Kubernetes publishes: a pod with rights over the
+// whole cluster, told by the environment what to run, which leaves e2e.log and junit_01.xml in a volume.
+func (r *run) conformance(ctx context.Context) (string, error) {
+	if r.Conformance == None || r.Conformance == "" {
+		return "", skipped("--conformance none")
+	}
+	image, err := r.conformanceImage()
+	if err != nil {
+		return "", err
+	}
+	if err := r.deployTests(ctx, image); err != nil {
+		return "", err
+	}
+	limit := 30 * time.Minute
+	if r.Conformance == Certified {
+		limit = 6 * time.Hour
+	}
+	status, err := r.testsEnd(ctx, limit)
+	if err != nil {
+		return "", err
+	}
+	report, err := r.fetch(ctx, "junit_01.xml")
+	if err != nil {
+		return "", fmt.Errorf("the tests ended with status %d and left no junit_01.xml: %w", status, err)
+	}
+	if log, err := r.fetch(ctx, "e2e.log"); err == nil {
+		err = r.keep("e2e.log", log)
+		if err != nil {
+			return "", err
+		}
+	}
+	if err := r.keep("junit_01.xml", report); err != nil {
+		return "", err
+	}
+	t, err := readTests([]byte(report))
+	if err != nil {
+		return "", err
+	}
+	return t.judge(r.Conformance, r.ConformanceSkip, status)
+}
+
+// conformanceImage is the one of the cluster's version: tests of another one may ask for what it cannot have.
+func (r *run) conformanceImage() (string, error) {
+	if r.ConformanceImage != "" {
+		return r.ConformanceImage, nil
+	}
+	v, err := r.kube.Discovery().ServerVersion()
+	if err != nil {
+		return "", fmt.Errorf("ask for the cluster's version: %w", err)
+	}
+	version, _, _ := strings.Cut(v.GitVersion, "-")
+	version, _, _ = strings.Cut(version, "+")
+	return mirrored("registry.k8s.io/conformance:"+version, r.cluster.Labels)
+}
+
+func (r *run) testsNamespace() string { return r.namespace() + conformanceSuffix }
+
+func (r *run) deployTests(ctx context.Context, image string) error {
+	name := r.testsNamespace()
+	existing := func(what string, err error) error {
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("make the %s %s: %w", what, name, err)
+		}
+		return nil
+	}
+	_, err := r.kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}, metav1.CreateOptions{})
+	if err := existing("namespace", err); err != nil {
+		return err
+	}
+	_, err = r.kube.CoreV1().ServiceAccounts(name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: testerPod}}, metav1.CreateOptions{})
+	if err := existing("service account", err); err != nil {
+		return err
+	}
+	_, err = r.kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: testerPod, Namespace: name}},
+	}, metav1.CreateOptions{})
+	if err := existing("role binding", err); err != nil {
+		return err
+	}
+	return r.createPods(ctx, r.testsPod(image))
+}
+
+func (r *run) testsPod(image string) *corev1.Pod {
+	p := r.pod(testerPod, nil, "pause")
+	p.Namespace = r.testsNamespace()
+	yes := true
+	p.Spec.ServiceAccountName, p.Spec.AutomountServiceAccountToken, p.Spec.RestartPolicy = testerPod, &yes, corev1.RestartPolicyNever
+	p.Spec.Volumes = []corev1.Volume{{Name: "results", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	mount := []corev1.VolumeMount{{Name: "results", MountPath: resultsDir}}
+	p.Spec.Containers[0].VolumeMounts = mount
+	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{
+		Name: tester, Image: image, ImagePullPolicy: corev1.PullIfNotPresent, VolumeMounts: mount,
+		SecurityContext: p.Spec.Containers[0].SecurityContext,
+		Env: []corev1.EnvVar{
+			{Name: "E2E_FOCUS", Value: focus(r.Conformance)}, {Name: "E2E_SKIP", Value: r.ConformanceSkip}, {Name: "E2E_PROVIDER", Value: "skeleton"},
+			{Name: "E2E_VERBOSITY", Value: "4"}, {Name: "E2E_USE_GO_RUNNER", Value: "true"}, {Name: "E2E_EXTRA_GINKGO_ARGS", Value: "-v"},
+			{Name: "RESULTS_DIR", Value: resultsDir}, {Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		},
+	})
+	return p
+}
+
+// testsEnd waits for the tests' end and returns their exit status.
+func (r *run) testsEnd(ctx context.Context, limit time.Duration) (status int, err error) {
+	pods := r.kube.CoreV1().Pods(r.testsNamespace())
+	began, since := r.Now(), metav1.Time{Time: r.Now().Add(-time.Minute)}
+	done := 0
+	err = r.await(ctx, limit, func(ctx context.Context) (bool, string, error) {
+		p, err := pods.Get(ctx, testerPod, metav1.GetOptions{})
+		if err != nil {
+			return false, "", err
+		}
+		for _, c := range p.Status.ContainerStatuses {
+			if c.Name != tester {
+				continue
+			}
+			switch {
+			case c.State.Terminated != nil:
+				status = int(c.State.Terminated.ExitCode)
+				return true, "", nil
+			case c.State.Running == nil && r.Now().Sub(began) > testerWait:
+				return false, "", fmt.Errorf("%w: the tests did not start within %s: %s", errNever, testerWait, notReady(*p))
+			case c.State.Running == nil:
+				return false, "the tests start: " + notReady(*p), nil
+			}
+		}
+		next := metav1.Time{Time: r.Now()}
+		text, err := pods.GetLogs(testerPod, &corev1.PodLogOptions{Container: tester, SinceTime: &since}).DoRaw(ctx)
+		if err == nil {
+			done += strings.Count(string(text), "\n• [")
+			since = next
+		}
+		return false, fmt.Sprintf("about %d tests are done", done), nil
+	})
+	return status, err
+}
+
+// fetch reads a file of the tests' results.
+func (r *run) fetch(ctx context.Context, name string) (string, error) {
+	file := resultsDir + "/" + name
+	out, err := r.exec(ctx, r.testsNamespace(), testerPod, "/agnhost", "mounttest", "--file_content="+file)
+	if err != nil {
+		return "", errors.Join(err, asError(oneLine(out)))
+	}
+	return strings.TrimPrefix(out, fmt.Sprintf("content of file %q: ", file)), nil
+}
+
+// keep puts a file among the results, if they are wanted.
+func (r *run) keep(name, text string) error {
+	if r.Results == "" {
+		return nil
+	}
+	if err := os.MkdirAll(r.Results, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.Results, name), []byte(text), 0o644)
+}
+
+// tests is what junit_01.xml says.
+type tests struct {
+	passed, skipped int
+	failed          []string
+}
+
+// readTests counts what ran. Ginkgo's own steps (before and after the suite) are no tests, unless one of them failed.
+func readTests(report []byte) (tests, error) {
+	var t tests
+	d := xml.NewDecoder(strings.NewReader(string(report)))
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return t, fmt.Errorf("read junit_01.xml: %w", err)
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok || start.Name.Local != "testcase" {
+			continue
+		}
+		var c struct {
+			Name    string    `xml:"name,attr"`
+			Status  string    `xml:"status,attr"`
+			Failure *struct{} `xml:"failure"`
+			Error   *struct{} `xml:"error"`
+			Skipped *struct{} `xml:"skipped"`
+		}
+		if err := d.DecodeElement(&c, &start); err != nil {
+			return t, fmt.Errorf("read junit_01.xml: %w", err)
+		}
+		test := strings.HasPrefix(c.Name, "[It]")
+		switch {
+		case c.Failure != nil || c.Error != nil:
+			t.failed = append(t.failed, c.Name)
+		case test && c.Skipped != nil:
+			t.skipped++
+		case test && c.Status == "passed":
+			t.passed++
+		}
+	}
+	slices.Sort(t.failed)
+	return t, nil
+}
+
+// judge says whether the tests passed. Nothing that failed is not enough: something must have run, and the program must have ended
+// well, which sonobuoy's users are not told.
+func (t tests) judge(mode, skip string, status int) (string, error) {
+	seen := fmt.Sprintf("%s: %d tests passed", mode, t.passed)
+	if skip != "" {
+		seen += fmt.Sprintf(", those that match %q were left out", skip)
+	}
+	switch {
+	case len(t.failed) > 0:
+		return "", fmt.Errorf("%s, %d failed:\n%s", seen, len(t.failed), strings.Join(t.failed, "\n"))
+	case t.passed == 0:
+		return "", fmt.Errorf("%s: no test ran, the program ended with status %d", mode, status)
+	case status != 0:
+		return "", fmt.Errorf("%s, and the program ended with status %d: the run was cut off", seen, status)
+	}
+	return seen, nil
 }

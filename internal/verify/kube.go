@@ -15,9 +15,13 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/util/exec"
 )
 
-// execute runs a command in a pod's one container and returns all that it wrote.
+// agnhost is the container in which commands are run.
+const agnhost = "agnhost"
+
+// execute runs a command in a pod and returns all that it wrote.
 type execute func(ctx context.Context, namespace, pod string, command ...string) (string, error)
 
 // executor runs commands as kubectl exec does: by a WebSocket, or by SPDY where the API server is older than 1.30.
@@ -28,7 +32,7 @@ func executor(config *rest.Config, kube kubernetes.Interface) execute {
 		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
 		request := kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("exec").
-			VersionedParams(&corev1.PodExecOptions{Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
+			VersionedParams(&corev1.PodExecOptions{Container: agnhost, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
 		spdy, err := remotecommand.NewSPDYExecutor(unbounded, "POST", request.URL())
 		if err != nil {
 			return "", err
@@ -123,7 +127,7 @@ func (r *run) pod(name string, labels map[string]string, args ...string) *corev1
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			Containers: []corev1.Container{{
-				Name: "agnhost", Image: r.image, Args: args, ImagePullPolicy: corev1.PullIfNotPresent,
+				Name: agnhost, Image: r.image, Args: args, ImagePullPolicy: corev1.PullIfNotPresent,
 				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &no, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 			}},
 		},
@@ -133,7 +137,7 @@ func (r *run) pod(name string, labels map[string]string, args ...string) *corev1
 // serves makes a pod's container an HTTP server that is asked whether it is ready.
 func serves(spec *corev1.PodSpec) {
 	c := &spec.Containers[0]
-	c.Args = []string{"netexec", "--http-port=8080", "--udp-port=-1"}
+	c.Args = []string{"netexec", "--http-port=8080"}
 	c.ReadinessProbe = &corev1.Probe{PeriodSeconds: 2, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: port(8080)}}}
 }
 
@@ -228,9 +232,15 @@ func (r *run) connects(ctx context.Context, from, to string) (string, error) {
 	if err == nil {
 		return "", nil
 	}
-	for _, word := range []string{"TIMEOUT", "REFUSED", "DNS", "OTHER"} {
-		if strings.HasPrefix(out, word) {
-			return out, nil
+	var ended exec.ExitError
+	if errors.As(err, &ended) && ended.ExitStatus() == 1 {
+		for _, word := range []string{"TIMEOUT", "REFUSED", "DNS", "OTHER"} {
+			if strings.HasPrefix(out, word) {
+				return out, nil
+			}
+		}
+		if out == "" { // what a command says last may be lost on the way
+			return "no connection", nil
 		}
 	}
 	return "", errors.Join(fmt.Errorf("run a command in the pod %s: %w", from, err), asError(out))

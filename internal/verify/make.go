@@ -14,8 +14,6 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/keypairs"
 	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/clusters"
 	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/clustertemplates"
-	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/external"
-	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/provider"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 	"golang.org/x/crypto/ssh"
@@ -46,14 +44,27 @@ func (r *run) obtain(c *Choice, create func(context.Context) (string, error)) fu
 	}
 }
 
+// flatExternal asks for an external network that is a physical one as it is.
+type flatExternal struct {
+	networks.CreateOpts
+
+	physical string
+}
+
+// ToNetworkCreateMap implements networks.CreateOptsBuilder.
+func (f flatExternal) ToNetworkCreateMap() (map[string]any, error) {
+	body, err := f.CreateOpts.ToNetworkCreateMap()
+	if inner, ok := body["network"].(map[string]any); ok {
+		inner["router:external"], inner["provider:network_type"], inner["provider:physical_network"] = true, "flat", f.physical
+	}
+	return body, err
+}
+
 func (r *run) makeNetwork(ctx context.Context) (string, error) {
 	ctx, done := whole(ctx)
 	defer done()
-	yes, no := true, false
-	made, err := networks.Create(ctx, r.Neutron, external.CreateOptsExt{External: &yes, CreateOptsBuilder: provider.CreateOptsExt{
-		CreateOptsBuilder: networks.CreateOpts{Name: r.plan.Name, Description: description},
-		Segments:          []provider.Segment{{NetworkType: "flat", PhysicalNetwork: r.Public.Physical}},
-	}}).Extract()
+	no := false
+	made, err := networks.Create(ctx, r.Neutron, flatExternal{networks.CreateOpts{Name: r.plan.Name, Description: description}, r.Public.Physical}).Extract()
 	if err != nil {
 		return "", fmt.Errorf("make the network: %w", err)
 	}

@@ -81,7 +81,11 @@ func Remove(ctx context.Context, o Options, c Clients) ([]string, error) {
 		}
 	}
 	if o.Cluster != "" { // somebody's own, in which only pods ran
-		problems = append(problems, r.emptyNamed(ctx, o.Cluster))
+		if err := r.emptyNamed(ctx, o.Cluster); err != nil {
+			problems = append(problems, err)
+		} else {
+			removed = append(removed, "what ran in the cluster "+o.Cluster)
+		}
 	}
 	return removed, errors.Join(problems...)
 }

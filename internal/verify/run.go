@@ -72,9 +72,6 @@ func CheckNames() []string {
 // written; what is wrong with the cloud is in the verdict.
 func Run(ctx context.Context, o Options, c Clients) (Verdict, error) {
 	r := &run{Options: o, Clients: c}
-	if r.Tell == nil {
-		r.Tell = func(Event) {}
-	}
 	var err error
 	if r.found, err = Find(ctx, c); err != nil {
 		return Verdict{}, err
@@ -101,7 +98,7 @@ func Run(ctx context.Context, o Options, c Clients) (Verdict, error) {
 	if r.cluster != nil {
 		v.Kubernetes = r.cluster.COEVersion
 	}
-	r.Tell(Event{Time: r.Now(), Event: "verdict", Verdict: &v})
+	r.tell(Event{Event: "verdict", Verdict: &v})
 	if o.Results != "" {
 		err = v.write(o.Results)
 	}
@@ -119,7 +116,7 @@ func (r *run) one(ctx context.Context, s step, lacking string) Result {
 	case lacking != "":
 		result.State, result.Detail = NotRun, lacking
 	default:
-		r.Tell(Event{Time: began, Event: "began", Step: s.name})
+		r.tell(Event{Event: "began", Step: s.name})
 		seen, err := s.do(ctx)
 		var reason skipped
 		switch {
@@ -133,9 +130,8 @@ func (r *run) one(ctx context.Context, s step, lacking string) Result {
 			result.State, result.Detail, result.LookAt = Failed, err.Error(), s.look
 		}
 	}
-	now := r.Now()
-	result.Seconds = now.Sub(began).Round(time.Millisecond).Seconds()
-	r.Tell(Event{Time: now, Event: "result", Step: s.name, Result: &result})
+	result.Seconds = r.Now().Sub(began).Round(time.Millisecond).Seconds()
+	r.tell(Event{Event: "result", Step: s.name, Result: &result})
 	return result
 }
 
@@ -145,7 +141,13 @@ func (r *run) declined(check string) bool {
 
 // say tells what goes on within a step.
 func (r *run) say(format string, args ...any) {
-	r.Tell(Event{Time: r.Now(), Event: "progress", Step: r.step, Text: strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")})
+	r.tell(Event{Event: "progress", Step: r.step, Text: strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")})
+}
+
+func (r *run) tell(e Event) {
+	if e.Time = r.Now(); r.Tell != nil {
+		r.Tell(e)
+	}
 }
 
 // connect makes the connection to the cluster, and the namespace in which pods of checks run.
