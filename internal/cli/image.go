@@ -26,7 +26,7 @@ type imageBuildCommand struct {
 	Bundle  string   `required:"" placeholder:"DIR" help:"The bundle, made with --group workload."`
 	Output  string   `required:"" placeholder:"FILE" help:"The image; its properties go to FILE.json."`
 	Kind    string   `enum:"vm,container" default:"vm" help:"What boots from it: vm, or container (Nova with virt_type=lxc)."`
-	Format  string   `enum:"raw,qcow2,rootfs" default:"qcow2" help:"raw, qcow2, or rootfs (a tar)."`
+	Format  string   `enum:",raw,qcow2,rootfs" default:"" help:"raw, qcow2, or rootfs (a tar). Not given: qcow2 for virtual machines, raw for containers."`
 	Size    int64    `placeholder:"MB" help:"Of a virtual machine's disk; as small as it can be if it is not given. It grows at boot."`
 	Overlay string   `placeholder:"DIR" help:"Files that are copied into the root file system last."`
 	Include []string `placeholder:"PACKAGE" help:"Further Debian packages."`

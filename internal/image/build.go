@@ -78,7 +78,7 @@ type builder struct {
 // Build makes an image and the file with its properties beside it. It may be killed at any point: what is whole is renamed into
 // its place at the end, and the next run clears away what was left.
 func Build(ctx context.Context, o Options) (Properties, error) {
-	b := &builder{Options: o}
+	b := &builder{Options: o.completed()}
 	defer func() { b.clear() }()
 	for _, s := range []struct {
 		name string
@@ -106,6 +106,14 @@ func Build(ctx context.Context, o Options) (Properties, error) {
 		}
 	}
 	return b.prop, nil
+}
+
+// completed has what follows from the rest: what a kind boots from.
+func (o Options) completed() Options {
+	if o.Format == "" {
+		o.Format = map[string]string{VM: QCOW2, Container: Raw}[o.Kind]
+	}
+	return o
 }
 
 // check finds everything that is missing before anything is done.

@@ -82,6 +82,18 @@ func TestEverythingMissingAtOnce(t *testing.T) {
 	}
 }
 
+// TestFormatFollowsKind: who asks for a container's image gets one that such a cloud can mount.
+func TestFormatFollowsKind(t *testing.T) {
+	for kind, want := range map[string]string{VM: QCOW2, Container: Raw} {
+		if got := (Options{Kind: kind}).completed().Format; got != want {
+			t.Errorf("%s: %s, want %s", kind, got, want)
+		}
+		if got := (Options{Kind: kind, Format: RootFS}).completed().Format; got != RootFS {
+			t.Errorf("%s: %s was given and became %s", kind, RootFS, got)
+		}
+	}
+}
+
 // configured is a root file system with nothing in it but this package's files.
 func configured(t *testing.T, kind string) *builder {
 	t.Helper()
