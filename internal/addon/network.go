@@ -26,7 +26,9 @@ func ciliumValues(c Cluster) m {
 }
 
 // calicoPool puts the pods' addresses into Calico's manifest, which has them as a comment: calico-node finds them out from
-// kubeadm otherwise, but only when it makes its pool.
+// kubeadm otherwise, but only when it makes its pool. Traffic between nodes is always in tunnels. The manifest leaves it bare within one
+// subnet (CrossSubnet), but all nodes of a cluster are in one, and Neutron's port security drops what does not come from a port's
+// own address. A pool that is there already stays as it is: calico-node reads this once.
 func calicoPool(c Cluster, objects []*unstructured.Unstructured) {
 	for _, u := range objects {
 		if u.GetKind() != "DaemonSet" || !strings.HasPrefix(u.GetName(), "calico-node") {
@@ -35,6 +37,7 @@ func calicoPool(c Cluster, objects []*unstructured.Unstructured) {
 		_ = eachContainer(u, func(container map[string]any) error { // a DaemonSet has containers
 			if container["name"] == "calico-node" {
 				setEnv(container, "CALICO_IPV4POOL_CIDR", c.podRange())
+				setEnv(container, "CALICO_IPV4POOL_VXLAN", "Always")
 			}
 			return nil
 		})

@@ -104,6 +104,7 @@ func openIDConnectPatch() clusterv1.ClusterClassPatch {
 // a 500 of every refusal. It is asked about users that it has authenticated itself and no others: they have the project among their
 // extra fields (cloud-provider-openstack 1.36, pkg/identity/keystone). kubeadm init waits for a refusal of its own user's first
 // request, and gives up when each takes the seconds in which a webhook that is not there yet is tried again.
+// It knows reviews of the version v1beta1 only (keystone.go: "unknown apiVersion").
 // Kubernetes before 1.32 cannot be told so; there RBAC alone decides what a user may do.
 func keystonePatch() clusterv1.ClusterClassPatch {
 	return patch("keystoneAuth", "Keystone tokens.", ".enableKeystoneAuth", onControlPlane(
@@ -140,7 +141,7 @@ authorizers:
     timeout: 3s
     authorizedTTL: 30s
     unauthorizedTTL: 30s
-    subjectAccessReviewVersion: v1
+    subjectAccessReviewVersion: v1beta1
     matchConditionSubjectAccessReviewVersion: v1
     failurePolicy: NoOpinion
     connectionInfo:

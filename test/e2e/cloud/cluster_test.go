@@ -14,7 +14,7 @@ import (
 // shown is what the openstack client shows of a cluster.
 type shown struct {
 	UUID         string   `json:"uuid"`
-	Stack        string   `json:"stack_id"`
+	Stack        string   `json:"-"` // as the management cluster has it
 	Status       string   `json:"status"`
 	StatusReason string   `json:"status_reason"`
 	Health       string   `json:"health_status"`
@@ -49,6 +49,7 @@ func (w *world) reaches(t *testing.T, name, status string, limit time.Duration) 
 		}
 		return nil
 	})
+	last.Stack = w.stack(t, last.UUID)
 	return last
 }
 
@@ -133,7 +134,18 @@ func (w *world) mustCluster(t *testing.T, name string) shown {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Stack = w.stack(t, s.UUID)
 	return s
+}
+
+// stack is the cluster's name in Cluster API and in the cloud.
+func (w *world) stack(t *testing.T, uuid string) string {
+	t.Helper()
+	out, err := w.manage(t, "get", "magnumcluster", uuid, "-o", "jsonpath={.spec.stackID}")
+	if err != nil || strings.TrimSpace(out) == "" {
+		t.Fatalf("the stack of %s: %v %q", uuid, err, out)
+	}
+	return strings.TrimSpace(out)
 }
 
 // config is a kubeconfig as the tenant gets one.

@@ -3,9 +3,12 @@ package cloud
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // TestLife is the thread: one master and one worker come up and run pods, are reached from outside and with Keystone's tokens,
@@ -128,10 +131,8 @@ func (w *world) nodesAreReady(t *testing.T, config, name string, n int) {
 // keystone asks the API server with tokens of the project's member, and of another project's.
 func (w *world) keystone(t *testing.T, config string) {
 	t.Helper()
-	bare := w.withoutCredentials(t, config)
-	token := func(user string) string { return w.say(t, user, "token", "issue", "-f", "value", "-c", "id") }
 	asks := func(user string, args ...string) (string, error) {
-		return w.kubectl(t, bare, append([]string{"--token", token(user)}, args...)...)
+		return w.kubectl(t, w.withToken(t, config, w.say(t, user, "token", "issue", "-f", "value", "-c", "id")), args...)
 	}
 	w.await(t, 2*time.Minute, "an answer for a member's token", func() error {
 		_, err := asks(w.tenant, "get", "pods")
@@ -153,18 +154,32 @@ func (w *world) keystone(t *testing.T, config string) {
 			t.Errorf("%s: neither 401 nor 403: %v", refused.reason, err)
 		}
 	}
-	if out, err := w.kubectl(t, bare, "--token", "nonsense", "get", "pods"); err == nil || !strings.Contains(err.Error(), "Unauthorized") {
+	if out, err := w.kubectl(t, w.withToken(t, config, "nonsense"), "get", "pods"); err == nil || !strings.Contains(err.Error(), "Unauthorized") {
 		t.Errorf("a token that is none: %v %s", err, out)
 	}
 }
 
-// withoutCredentials is a kubeconfig that trusts the API server and has nothing to show to it.
-func (w *world) withoutCredentials(t *testing.T, config string) string {
+// withToken is a kubeconfig that has a token in place of the certificate. A token in an argument would be in logs.
+func (w *world) withToken(t *testing.T, config, token string) string {
 	t.Helper()
-	bare := config + "-bare"
-	w.mustExec(t, time.Minute, "", "sh", "-c", "cp "+config+" "+bare+" && for u in $(kubectl --kubeconfig "+bare+
-		" config get-users | tail -n +2); do kubectl --kubeconfig "+bare+" config delete-user $u; done")
-	return bare
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed := map[string]any{}
+	if err := yaml.Unmarshal(text, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	user := parsed["users"].([]any)[0].(map[string]any)["name"] //nolint:forcetypeassert // a kubeconfig
+	parsed["users"] = []any{map[string]any{"name": user, "user": map[string]any{"token": token}}}
+	if text, err = yaml.Marshal(parsed); err != nil {
+		t.Fatal(err)
+	}
+	file := config + "-token"
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // workers are the cluster's worker nodes by the ID of their server.

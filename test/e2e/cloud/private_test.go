@@ -18,7 +18,7 @@ func TestPrivate(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
 	w.proxy(t)
-	w.template(t, "private", "cilium", "--labels", labels+",master_lb_floating_ip_enabled=false")
+	w.template(t, "private", "cilium", "--labels", labels+",master_lb_floating_ip_enabled=false", "--master-lb-enabled")
 	began := time.Now()
 	w.create(t, "private", "private", 1, 1)
 	c := w.mustCluster(t, "private")
@@ -67,22 +67,14 @@ func (w *world) proxy(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 
-	// Its own network is the management cluster's, its files are the cloud's: there are the names of Neutron's namespaces.
+	// Its own network is the management cluster's; Neutron's namespaces have names where its agents live.
 	agent, err := exec.CommandContext(t.Context(), "pgrep", "-of", "neutron-dhcp-agent").Output()
 	if err != nil {
 		t.Fatalf("where is the DHCP agent? %v", err)
 	}
-	pid := strings.TrimSpace(string(agent))
-	there := func(name string) string { return filepath.Join("/proc", pid, "root", "run", name) }
-	for name, from := range map[string]string{"e2e-jeroboam": jeroboam, "e2e-proxy.kubeconfig": rights} {
-		if out, err := exec.CommandContext(t.Context(), "cp", "-L", from, there(name)).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		t.Cleanup(func() { _ = os.Remove(there(name)) }) // the cloud is the test's
-	}
 	w.background(t, "access", jeroboam, "proxy", "access", "--watch", "--kubeconfig", admin)
-	w.background(t, "proxy", "nsenter", "-t", pid, "--mount", "/run/e2e-jeroboam", "proxy", "run", "--kubeconfig", "/run/e2e-proxy.kubeconfig",
-		"--bind", proxyAddress, "--port", "6443", "--host", "e2e")
+	w.background(t, "proxy", jeroboam, "proxy", "run", "--kubeconfig", rights, "--bind", proxyAddress, "--port", "6443", "--host", "e2e",
+		"--netns-dir", filepath.Join("/proc", strings.TrimSpace(string(agent)), "root/run/netns"))
 }
 
 // background runs something in the cloud's network until the test ends.
