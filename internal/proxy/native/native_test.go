@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,47 @@ func TestStrangers(t *testing.T) {
 	eventually(t, "too many that say nothing are refused", func() bool { return r.refused(t, backend.RefusedPending) >= 3 })
 	for _, c := range slow {
 		_ = c.Close()
+	}
+}
+
+// TestSilentSource: one that opens connections and says nothing keeps nobody out, itself least of all; its oldest ones make room.
+func TestSilentSource(t *testing.T) {
+	r := newRig(t, func(o *native.Options) { o.MaxPending, o.HelloTimeout = 8, time.Minute })
+	if err := r.Set([]backend.Backend{to("kube-aaaaa", apiServer(t, "a"), "qdhcp-a")}); err != nil {
+		t.Fatal(err)
+	}
+	from := func(source string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+		c, err := d.DialContext(t.Context(), "tcp", r.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	open := func(c net.Conn) bool {
+		if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Read(make([]byte, 1))
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	other := from("127.0.0.3") // one that is slow, and alone
+	var silent []net.Conn
+	for range 40 {
+		silent = append(silent, from("127.0.0.2"))
+	}
+	eventually(t, "the source's oldest ones make room", func() bool { return r.refused(t, backend.RefusedPending) == 33 })
+	if open(silent[0]) || open(silent[32]) || !open(silent[33]) || !open(silent[39]) {
+		t.Error("others than the oldest were closed")
+	}
+	if !open(other) {
+		t.Error("another source gave way to the one that has most")
+	}
+	for range 20 {
+		if got, err := r.get(t, "kube-aaaaa.magnum-system"); err != nil || got != "a" {
+			t.Fatalf("a client is kept out: %q, %v", got, err)
+		}
 	}
 }
 

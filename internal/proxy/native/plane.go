@@ -31,7 +31,7 @@ type Options struct {
 	HelloTimeout   time.Duration // for the whole ClientHello to arrive
 	ConnectTimeout time.Duration // for one namespace
 	MaxConnections int           // in total
-	MaxPending     int           // that have not said hello yet
+	MaxPending     int           // that have not said hello yet; see lobby
 	MaxPerBackend  int
 	Used           func(stack string) // a backend answered a client
 	Doubt          func(stack string) // a backend failed a client
@@ -43,14 +43,11 @@ type Plane struct {
 
 	table    atomic.Pointer[map[string]*route] // by server name
 	total    atomic.Int64
-	pending  atomic.Int64
 	draining atomic.Bool
 	streams  sync.WaitGroup
 	serving  sync.WaitGroup
 	setting  sync.Mutex // one Set at a time
-
-	mu       sync.Mutex
-	greeting map[*net.TCPConn]struct{} // connections that have not said hello
+	lobby    *lobby
 }
 
 // route is a backend with its streams.
@@ -67,7 +64,7 @@ type route struct {
 
 // New makes a plane without backends.
 func New(o Options) *Plane {
-	p := &Plane{Options: o, greeting: map[*net.TCPConn]struct{}{}}
+	p := &Plane{Options: o, lobby: newLobby(o.MaxPending)}
 	p.table.Store(&map[string]*route{})
 	return p
 }
@@ -200,28 +197,18 @@ func (p *Plane) Serve(l *net.TCPListener) error {
 			return err
 		}
 		p.Metrics.Accepted()
-		if why := p.full(); why != "" {
-			p.Metrics.Refuse(why)
+		if p.total.Load() >= int64(p.MaxConnections) {
+			p.Metrics.Refuse(backend.RefusedTotal)
 			_ = c.Close() // it gets no more from us
 			continue
 		}
 		p.total.Add(1)
-		p.pending.Add(1)
+		p.lobby.enter(c, sourceOf(c))
 		p.streams.Go(func() {
 			defer p.total.Add(-1)
 			p.handle(c)
 		})
 	}
-}
-
-func (p *Plane) full() backend.Refused {
-	switch {
-	case p.total.Load() >= int64(p.MaxConnections):
-		return backend.RefusedTotal
-	case p.pending.Load() >= int64(p.MaxPending):
-		return backend.RefusedPending
-	}
-	return ""
 }
 
 // linger is how long a closing socket still takes what the kernel had already given to it.
@@ -249,11 +236,7 @@ func (p *Plane) Drain(ctx context.Context, l *net.TCPListener) {
 	for _, r := range *p.table.Load() {
 		r.cut(func(*stream) bool { return true }, true)
 	}
-	p.mu.Lock()
-	for c := range p.greeting {
-		_ = c.Close() // told to end
-	}
-	p.mu.Unlock()
+	p.lobby.close()
 	<-done
 }
 

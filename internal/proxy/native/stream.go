@@ -51,7 +51,9 @@ func (p *Plane) handle(client *net.TCPConn) {
 	buf := pool.hello.Get().(*[helloSize]byte)
 	defer pool.hello.Put(buf)
 	hello, r, why := p.greet(client, buf[:])
-	p.pending.Add(-1)
+	if !p.lobby.leave(client) {
+		why = backend.RefusedPending
+	}
 	if why != "" {
 		p.Metrics.Refuse(why)
 		_ = client.Close() // it gets no more from us
@@ -89,14 +91,6 @@ func (p *Plane) handle(client *net.TCPConn) {
 
 // greet reads the ClientHello and finds its backend.
 func (p *Plane) greet(client *net.TCPConn, buf []byte) (sni.Hello, *route, backend.Refused) {
-	p.mu.Lock()
-	p.greeting[client] = struct{}{}
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		delete(p.greeting, client)
-		p.mu.Unlock()
-	}()
 	if err := client.SetReadDeadline(time.Now().Add(p.HelloTimeout)); err != nil {
 		return sni.Hello{}, nil, backend.RefusedGone
 	}
