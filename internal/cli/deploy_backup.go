@@ -162,7 +162,7 @@ type deployRestoreCommand struct {
 	deployOptions
 	From     string   `required:"" placeholder:"FILE" help:"The backup."`
 	Identity string   `required:"" placeholder:"FILE" help:"A file with the secret key. It stays here: hosts are given what opens this backup alone."`
-	Allow    []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: overwrite, delete, downgrade."`
+	Allow    []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: overwrite, delete, downgrade, overlap, alive."`
 	DryRun   bool     `name:"plan" help:"Show what would change, and change nothing. Exit status 2: there is something."`
 }
 

@@ -42,3 +42,6 @@ func Versions(ctx context.Context, c client.Client, w Wanted) ([]Running, error)
 	_, running, err := diffObjects(ctx, c, w)
 	return running, err
 }
+
+// LookForLife asks load balancers about nodes that are gone.
+func LookForLife(ctx context.Context, h Hosts, w Wanted) Alive { return lookForLife(ctx, h, w) }

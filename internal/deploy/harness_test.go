@@ -92,7 +92,7 @@ func want(t *testing.T, in intent.Intent, f map[string]host.Facts, gone ...strin
 
 // converged is the world as Wanted has it.
 func converged(w deploy.Wanted) deploy.World {
-	world := deploy.World{Closed: map[string]bool{}, Nodes: map[string]host.Node{}}
+	world := deploy.World{Closed: map[string]bool{}, Nodes: map[string]host.Node{}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
 	for _, i := range w.Items {
 		if i.Thing(nil).Want == nil { // it is not to be there
 			world.Items = append(world.Items, nil)
@@ -134,7 +134,7 @@ func converged(w deploy.Wanted) deploy.World {
 
 // empty is a world with nothing in it.
 func empty(w deploy.Wanted) deploy.World {
-	world := deploy.World{Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Nodes: map[string]host.Node{}}
+	world := deploy.World{Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Nodes: map[string]host.Node{}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
 	for _, n := range w.Intent.Nodes {
 		world.Closed[n.Name] = true
 	}

@@ -81,7 +81,7 @@ func (r Restore) begun(world World, n intent.Node) bool {
 
 // RestoreJudges say what is dangerous in a restore.
 func RestoreJudges(w Wanted, world World, r Restore) []plan.Judge {
-	return []plan.Judge{overwrites(w, world, r), otherVersions(w, r), otherCluster(w, r), deletionsBeside(), overlaps(w, world)}
+	return []plan.Judge{overwrites(w, world, r), otherVersions(w, r), otherCluster(w, r), deletionsBeside(), overlaps(w, world), stillAlive(w, world, nil)}
 }
 
 // overwrites: a cluster that is there is lost.

@@ -26,6 +26,8 @@ type World struct {
 	Nodes map[string]host.Node
 	// Cluster is what the API server says.
 	Cluster Cluster
+	// Alive is what is seen of nodes that are declared gone.
+	Alive Alive
 }
 
 // Hosts are the agents by physical host.
@@ -143,6 +145,10 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 			return err
 		})
 	}
+	g.Go(func() error {
+		world.Alive = lookForLife(gctx, h, w)
+		return nil
+	})
 	if err := g.Wait(); err != nil {
 		return world, err
 	}

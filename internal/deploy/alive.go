@@ -1,0 +1,98 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Alive is what load balancers say of nodes that the operator has declared gone. That we do not reach a host proves nothing: it may
+// go on serving clients, and a cluster made beside it is a second one under the same address.
+type Alive struct {
+	// Answers are what answered by node, such as "its API server, to infra1".
+	Answers map[string][]string
+	// Asked are the load balancers that could be asked.
+	Asked []string
+}
+
+// lookForLife asks every load balancer for the API server and the etcd of nodes that are gone.
+func lookForLife(ctx context.Context, h Hosts, w Wanted) Alive {
+	a := Alive{Answers: map[string][]string{}}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, n := range w.Intent.Nodes {
+		if !slices.Contains(w.Gone, n.Name) {
+			continue
+		}
+		for _, b := range w.Intent.HAProxy.Hosts {
+			p := placeOf(b.Container)
+			if h[p.Host] == nil || p.Host == n.PhysicalHost {
+				continue // its own host tells it to itself
+			}
+			all.Go(func() {
+				reached, what := lifeOf(ctx, h, p, n, w.Intent.Kubernetes.BackendPort)
+				mu.Lock()
+				defer mu.Unlock()
+				if reached && !slices.Contains(a.Asked, b.Name) {
+					a.Asked = append(a.Asked, b.Name)
+				}
+				for _, x := range what {
+					a.Answers[n.Name] = append(a.Answers[n.Name], x+", to "+b.Name)
+				}
+			})
+		}
+	}
+	all.Wait()
+	slices.Sort(a.Asked)
+	for _, what := range a.Answers {
+		slices.Sort(what)
+	}
+	return a
+}
+
+// lifeOf asks from a place whether something of a node answers. reached is false if the place itself could not be asked.
+func lifeOf(ctx context.Context, h Hosts, from Place, n intent.Node, port int) (reached bool, what []string) {
+	for _, one := range []struct{ name, address string }{
+		{"its API server", net.JoinHostPort(n.NodeIP, fmt.Sprint(port)) + "/healthz"}, {"its etcd", net.JoinHostPort(n.NodeIP, "2379") + "/health"},
+	} {
+		_, err := ask[int](ctx, h, from, host.OpAnswers, "https://"+one.address)
+		switch {
+		case err == nil, strings.Contains(err.Error(), "remote error: tls: "): // etcd wants a certificate: it is there
+			reached, what = true, append(what, one.name)
+		case strings.Contains(err.Error(), "dial tcp "), strings.Contains(err.Error(), "Timeout"), strings.Contains(err.Error(), "deadline exceeded"):
+			reached = true
+		}
+	}
+	return reached, what
+}
+
+// stillAlive: a node that is declared gone and is not. All are the nodes that may have been taken out before.
+func stillAlive(w Wanted, world World, all []intent.Node) plan.Judge {
+	return func(plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for _, name := range w.Gone {
+			if i := slices.IndexFunc(all, func(n intent.Node) bool { return n.Name == name }); i >= 0 && !world.known(all[i]) {
+				continue // it has been taken out
+			}
+			switch what := world.Alive.Answers[name]; {
+			case len(what) > 0:
+				out = append(out, plan.Finding{
+					Judge: "alive", Where: name, Blocks: true,
+					Text: "it is declared gone and answers (" + strings.Join(what, "; ") + "): power it off, or stop its container and keep it from starting, before another takes its place",
+				})
+			case len(world.Alive.Asked) == 0 && len(w.Intent.HAProxy.Hosts) > 0:
+				out = append(out, plan.Finding{
+					Judge: "alive", Where: name, Blocks: true, Text: "it is declared gone, and no load balancer on another host could be asked whether it still answers: make sure that it is off",
+				})
+			}
+		}
+		return out
+	}
+}

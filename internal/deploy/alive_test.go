@@ -1,0 +1,69 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// A host that the deployer does not reach may still serve: a cluster made beside it would be a second one at the same address.
+func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
+	in := seed(t)
+	dead := in.Nodes[2]
+	refused, certificate := errors.New("infra1: dial tcp 172.29.236.13:6443: connect: connection refused"), errors.New("infra1: remote error: tls: certificate required")
+	for _, tt := range []struct {
+		reason    string
+		api, etcd error // as a load balancer hears it; nil is an answer
+		lost      bool  // no load balancer but its own
+		says      string
+	}{
+		{reason: "nothing answers", api: refused, etcd: errors.New("infra1: context deadline exceeded (Client.Timeout exceeded)")},
+		{reason: "its API server answers", etcd: refused, says: "its API server, to infra1; its API server, to infra2"},
+		{reason: "its etcd does, which wants a certificate", api: refused, etcd: certificate, says: "its etcd, to infra1; its etcd, to infra2"},
+		{reason: "nobody could be asked", lost: true, says: "no load balancer on another host could be asked"},
+		{reason: "those who are asked do not answer themselves", api: errors.New("host infra1: gone"), etcd: errors.New("host infra1: gone"), says: "could be asked"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			hosts := deploy.Hosts{}
+			for _, h := range in.Hosts {
+				if tt.lost && h.Name != dead.PhysicalHost {
+					continue
+				}
+				hosts[h.Name] = &hand{name: h.Name, answer: func(_, op string, raw json.RawMessage) (any, error) {
+					if op != host.OpAnswers || !strings.Contains(string(raw), dead.NodeIP+":") || h.Name == dead.PhysicalHost {
+						t.Errorf("%s was asked for %s of %s", h.Name, op, raw)
+					}
+					if strings.Contains(string(raw), ":2379") {
+						return 200, tt.etcd
+					}
+					return 401, tt.api
+				}}
+			}
+			w := want(t, in, facts(in), dead.Name)
+			world := converged(w)
+			delete(world.Nodes, dead.Name)
+			world.Alive = deploy.LookForLife(t.Context(), hosts, w)
+			check := func(name string, judges []plan.Judge) {
+				var found []string
+				for _, f := range plan.Judged(plan.Plan{}, judges...).Blocked(nil) {
+					if f.Judge == "alive" {
+						found = append(found, f.Where+": "+f.Text)
+					}
+				}
+				switch {
+				case tt.says == "" && len(found) > 0:
+					t.Errorf("%s: %v", name, found)
+				case tt.says != "" && (len(found) != 1 || !strings.Contains(found[0], dead.Name+": it is declared gone") || !strings.Contains(found[0], tt.says)):
+					t.Errorf("%s: %v, want %q", name, found, tt.says)
+				}
+			}
+			check("apply", deploy.Judges(w, world))
+			check("restore", deploy.RestoreJudges(deploy.Restoring(w), world, deploy.Restore{}))
+		})
+	}
+}
