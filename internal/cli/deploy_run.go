@@ -277,7 +277,7 @@ func writeJSON(w io.Writer, v any) error {
 
 type deployApplyCommand struct {
 	deployOptions
-	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, alive."`
+	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive."`
 }
 
 // Run makes everything as it should be.

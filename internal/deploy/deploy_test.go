@@ -160,6 +160,29 @@ func TestDiff(t *testing.T) {
 			blocks: []string{"restart"},
 		},
 		{
+			reason: "others' changes of haproxy.cfg come into force with ours, and need a word",
+			spoil: func(w deploy.Wanted, world *deploy.World) {
+				for i, item := range w.Items {
+					if item.HAProxy != nil && item.Place == b.PhysicalHost {
+						world.Items[i]["assembled"], world.Items[i]["others"] = "no", "differ"
+					}
+				}
+			},
+			want:   []string{b.PhysicalHost + ": update haproxy /etc/haproxy/haproxy.cfg"},
+			blocks: []string{"others"},
+		},
+		{
+			reason: "ours alone do not",
+			spoil: func(w deploy.Wanted, world *deploy.World) {
+				for i, item := range w.Items {
+					if item.HAProxy != nil && item.Place == b.PhysicalHost {
+						world.Items[i]["assembled"] = "no"
+					}
+				}
+			},
+			want: []string{b.PhysicalHost + ": update haproxy /etc/haproxy/haproxy.cfg"},
+		},
+		{
 			reason: "a label, a taint and a cordon that are not as they should be",
 			spoil: func(_ deploy.Wanted, world *deploy.World) {
 				n := world.Cluster.Nodes[a.NodeName]

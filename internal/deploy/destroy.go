@@ -20,16 +20,16 @@ func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 	for _, h := range in.HAProxy.Hosts {
 		p := placeOf(h.Container)
 		w.place(p)
-		ours := false
+		var ours []string
 		for _, s := range h.Services {
 			if strings.HasPrefix(facts[h.PhysicalHost].Fragments[s.Name], ourMark) {
 				w.add(p.Name(), groupHAProxy, host.Item{File: &host.File{Path: haproxy.Dir + "/" + s.Name, Gone: true}})
-				ours = true
+				ours = append(ours, s.Name)
 			}
 		}
-		if ours {
+		if len(ours) > 0 {
 			w.add(p.Name(), groupHAProxy, host.Item{HAProxy: &host.HAProxy{
-				Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service",
+				Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service", Services: ours,
 			}})
 		}
 	}
@@ -77,7 +77,7 @@ func DestroyPlan(w Wanted, world World, l Leftovers) plan.Plan {
 			p.Changes = append(p.Changes, *c)
 		}
 	}
-	return plan.Judged(p, deletions())
+	return plan.Judged(p, deletions(), others(w, world))
 }
 
 // Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.

@@ -14,7 +14,7 @@ import (
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
 		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), authorities(w, world),
-		unfinished(w, world), componentsBack(w, world), overlaps(w, world), waiting(w, world), stillAlive(w, world, w.Intent.Nodes),
+		unfinished(w, world), componentsBack(w, world), overlaps(w, world), waiting(w, world), others(w, world), stillAlive(w, world, w.Intent.Nodes),
 	}
 }
 
@@ -55,6 +55,24 @@ func waiting(w Wanted, world World) plan.Judge {
 			if changes || world.Items[i]["current"] == "no" {
 				out = append(out, plan.Finding{Judge: "waiting", Where: item.Container.Name, Text: "its configuration is newer than it is and not in force: lxc_container_allow_restarts is false, so restart it yourself when it suits"})
 			}
+		}
+		return out
+	}
+}
+
+// others: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that with theirs, which they may not be
+// ready for, and to undo what somebody wrote into the file by hand.
+func others(w Wanted, world World) plan.Judge {
+	return func(p plan.Plan) []plan.Finding {
+		var out []plan.Finding
+		for i, item := range w.Items {
+			if item.HAProxy == nil || len(world.Items) == 0 || world.Items[i]["others"] != "differ" || !p.Touches(item.Place, "haproxy") {
+				continue
+			}
+			out = append(out, plan.Finding{
+				Judge: "others", Where: item.Place, Blocks: true,
+				Text: item.HAProxy.Config + " is not what the fragments of other services say (plan shows the difference): it becomes so; run OpenStack-Ansible's haproxy-install if that is meant, or look who changed what",
+			})
 		}
 		return out
 	}

@@ -25,7 +25,7 @@ func overlaps(w Wanted, world World) plan.Judge {
 			if err != nil {
 				continue // Read has told
 			}
-			for _, o := range others(w, own.cidr, ours) {
+			for _, o := range takenBy(w, own.cidr, ours) {
 				f := plan.Finding{Judge: "overlap", Where: o.where, Blocks: true, Text: fmt.Sprintf("the range of %s, %s, overlaps %s", own.name, own.cidr, o.what)}
 				if slices.Contains(living, own.cidr) || len(living) == 1 && living[0] == anyRange {
 					f.Blocks = false
@@ -60,8 +60,8 @@ func livingRanges(w Wanted, world World) []string {
 
 type other struct{ where, what string }
 
-// others are what overlaps a range: routes and addresses of hosts, and networks of the configuration.
-func others(w Wanted, cidr string, ours netip.Prefix) []other {
+// takenBy are what overlaps a range: routes and addresses of hosts, and networks of the configuration.
+func takenBy(w Wanted, cidr string, ours netip.Prefix) []other {
 	var out []other
 	add := func(where, text, name string) {
 		theirs, err := netip.ParsePrefix(text)

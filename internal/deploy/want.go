@@ -262,6 +262,7 @@ func haproxyItems(h intent.HAProxyHost, f host.Facts) []host.Item {
 	item := &host.HAProxy{Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service"}
 	for _, s := range services {
 		item.Backends = append(item.Backends, backendOf(s.Name))
+		item.Services = append(item.Services, s.Name)
 	}
 	return append(out, host.Item{HAProxy: item})
 }

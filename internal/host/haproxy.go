@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,15 +22,23 @@ type HAProxy struct {
 	Fragments string `json:"fragments"`
 	Config    string `json:"config"`
 	Unit      string `json:"unit"`
+	// Services are ours: what differs in their sections is no change of others.
+	Services []string `json:"services,omitempty"`
 	// Backends are those whose servers take clients: a run that was killed may have left one drained.
 	Backends []string `json:"backends,omitempty"`
 }
 
-func (h *HAProxy) thing(plan.Facts) plan.Thing {
-	return plan.Thing{
-		Kind: "haproxy", Name: h.Config, On: map[string]plan.Action{"current": plan.Restart},
+// thing shows the whole configuration's difference: it is one file of everybody's fragments, and whoever has it read puts in force
+// what others have written and not. What the fragments make is known on the host.
+func (h *HAProxy) thing(have plan.Facts) plan.Thing {
+	t := plan.Thing{
+		Kind: "haproxy", Name: h.Config, On: map[string]plan.Action{"current": plan.Restart}, Text: []string{"config"},
 		Want: plan.Facts{"assembled": "yes", "active": "yes", "current": "yes", "drained": none, "left": none},
 	}
+	if text, ok := have["fragments"]; ok {
+		t.Want["config"] = text
+	}
+	return t
 }
 
 func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
@@ -41,8 +51,14 @@ func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if text == m.read(h.Config) {
+	config := m.read(h.Config)
+	if text == config {
 		have["assembled"] = "yes"
+	} else {
+		have["config"], have["fragments"] = maskHAProxy(config), maskHAProxy(text)
+		if config != "" && othersDiffer(config, text, h.Services) {
+			have["others"] = "differ"
+		}
 	}
 	if show["ActiveState"] == "active" {
 		have["active"] = "yes"
@@ -57,6 +73,38 @@ func (h *HAProxy) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 		have["drained"] = strings.Join(drained, ", ")
 	}
 	return have, nil
+}
+
+// maskHAProxy hides passwords (haproxy's configuration manual: stats auth, and user in a userlist).
+func maskHAProxy(text string) string { return haproxyPassword.ReplaceAllString(text, "${1}********") }
+
+var haproxyPassword = regexp.MustCompile(`(?m)^(\s*(?:stats\s+auth\s+[^:\s]*:|.*\b(?:insecure-)?password\s+))\S+`)
+
+// othersDiffer compares sections that are not of our services, without comments and empty lines.
+func othersDiffer(a, b string, services []string) bool {
+	return !maps.EqualFunc(sections(a, services), sections(b, services), slices.Equal)
+}
+
+// sections are lines by the line that begins their section.
+func sections(text string, without []string) map[string][]string {
+	out := map[string][]string{}
+	head, ours := "", false
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
+			continue
+		case line[0] != ' ' && line[0] != '\t':
+			head = strings.Join(words, " ")
+			ours = len(words) > 1 && slices.ContainsFunc(without, func(s string) bool {
+				return words[1] == s || words[1] == s+"-back" || strings.HasPrefix(words[1], s+"-front-")
+			})
+		}
+		if !ours {
+			out[head] = append(out[head], strings.Join(words, " "))
+		}
+	}
+	return out
 }
 
 // left are files that runs of older versions, which wrote them there, left among the fragments when they were killed. Ansible takes

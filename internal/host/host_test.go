@@ -330,6 +330,58 @@ func TestHAProxyChecksBeforeItReplaces(t *testing.T) {
 	}
 }
 
+// haproxy.cfg is everybody's: what others have changed is in the plan, without passwords, and told apart from what is ours.
+func TestHAProxyShowsWhatOthersChanged(t *testing.T) {
+	const (
+		head   = "global\n  maxconn 4096\nlisten stats\n  stats auth admin:hunter2\nuserlist u\n  user x insecure-password hunter2\n"
+		glance = "frontend glance-front-1\n  bind 1.2.3.4:9292\n"
+		k8s    = "frontend k8s-front-1\n  bind 1.2.3.4:6443\nbackend k8s-back\n  server a 1.2.3.5:6443\n"
+	)
+	for _, tt := range []struct {
+		reason, config, k8s, glance string
+		others                      bool
+		shows                       []string
+	}{
+		{reason: "as the fragments say", config: head + glance + k8s, k8s: k8s, glance: glance},
+		{reason: "ours was written by a run that was killed", config: head + glance + k8s, k8s: k8s + "  server b 1.2.3.6:6443\n", glance: glance, shows: []string{"+  server b 1.2.3.6:6443"}},
+		{reason: "ours is not there yet", config: head + glance, k8s: k8s, glance: glance, shows: []string{"+backend k8s-back"}},
+		{reason: "another's fragment is newer", config: head + glance + k8s, k8s: k8s, glance: glance + "  timeout client 5m\n", others: true, shows: []string{"+  timeout client 5m"}},
+		{reason: "somebody has edited the file by hand", config: strings.Replace(head, "4096", "9999", 1) + glance + k8s, k8s: k8s, glance: glance, others: true, shows: []string{"-  maxconn 9999", "+  maxconn 4096"}},
+		{reason: "another password is a difference and not shown", config: strings.ReplaceAll(head, "hunter2", "hunter1") + glance + k8s, k8s: k8s, glance: glance, others: true, shows: []string{"assembled no -> yes"}},
+		{reason: "comments are nobody's change", config: "# Ansible managed\n\n" + head + glance + k8s, k8s: k8s, glance: glance, shows: []string{"-# Ansible managed"}},
+		{reason: "there is no configuration yet", config: "", k8s: k8s, glance: glance, shows: []string{"+global"}},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			m, _ := machine(t, map[string]string{"systemctl show": "LoadState=loaded\nActiveState=active\nMainPID=0\n"})
+			put(t, m, "/etc/haproxy/conf.d/00-haproxy", head)
+			put(t, m, "/etc/haproxy/conf.d/glance", tt.glance)
+			put(t, m, "/etc/haproxy/conf.d/k8s", tt.k8s)
+			put(t, m, "/etc/haproxy/haproxy.cfg", tt.config)
+			i := host.Item{HAProxy: &host.HAProxy{Fragments: "/etc/haproxy/conf.d", Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service", Services: []string{"k8s"}}}
+			have, err := host.Observe(t.Context(), m, []host.Item{i})
+			if err != nil {
+				t.Fatal(err)
+			}
+			have[0]["current"] = "yes" // no process is looked at here
+			if got := have[0]["others"] == "differ"; got != tt.others {
+				t.Errorf("others have changed something: %v", got)
+			}
+			text := ""
+			if c := i.Diff(have[0]); c != nil {
+				text = c.Summary + "\n" + c.Diff
+			}
+			for _, part := range tt.shows {
+				if !strings.Contains(text, part) {
+					t.Errorf("no %q in\n%s", part, text)
+				}
+			}
+			if len(tt.shows) == 0 && text != "" || strings.Contains(text, "hunter") {
+				t.Errorf("it shows\n%s", text)
+			}
+		})
+	}
+}
+
 func TestContainerConfigKeepsWhatOthersWrote(t *testing.T) {
 	c := &host.Container{
 		Name: "c", Base: []string{"lxc.uts.name = c"}, Single: []string{"lxc.mount.auto"},
