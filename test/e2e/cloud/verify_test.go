@@ -1,0 +1,58 @@
+package cloud
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestVerify is jeroboam's own judgement of the cloud, as a tenant asks for it. VERIFY_CONFORMANCE=quick runs the conformance test of
+// sonobuoy's quick mode as well, for which nodes need its image (docs/verify.md).
+func TestVerify(t *testing.T) {
+	w := newWorld(t)
+	before := w.inventory(t)
+	results := t.TempDir()
+	conformance := os.Getenv("VERIFY_CONFORMANCE")
+	if conformance == "" {
+		conformance = "none"
+	}
+	out, err := w.exec(t, time.Hour, w.tenant, place(t, "JEROBOAM"), "verify", "--image-name", w.image, "--network-driver", "cilium",
+		"--label", "kube_tag=v1.36.4", "--label", "cinder_csi_enabled=false", "--label", "addons_excluded=metrics-server",
+		"--conformance", conformance, "--results", results)
+	t.Log(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var verdict struct {
+		Passed  bool
+		Results []struct{ Step, State, Detail string }
+	}
+	text, err := os.ReadFile(filepath.Join(results, "verdict.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &verdict)
+	}
+	if err != nil || !verdict.Passed {
+		t.Fatalf("%v %s", err, text)
+	}
+	// What this cloud can show was looked at: a verdict of skipped checks would pass as well.
+	want := map[string]bool{
+		"cluster": true, "connect": true, "nodes": true, "pods": true, "dns": true, "reach": true, "policy": true, "balancer": true, "resize": true,
+		"health": true, "remove": true, "conformance": conformance != "none",
+	}
+	for _, r := range verdict.Results {
+		if want[r.Step] && r.State != "passed" {
+			t.Errorf("%s: %s: %s", r.Step, r.State, r.Detail)
+		}
+		delete(want, r.Step)
+	}
+	if len(want) > 0 {
+		t.Errorf("not looked at: %v", want)
+	}
+	if diff := cmp.Diff(before, w.inventory(t)); diff != "" {
+		t.Errorf("the project has something else than before (-before +after):\n%s", diff)
+	}
+}
