@@ -98,11 +98,13 @@ e2e-registry: build ## a node's containerd pulls all that a workload cluster nee
 		go test -count=1 -timeout 20m -v -run TestPullsFromBundle ./test/e2e/image
 
 .PHONY: e2e-cloud
-e2e-cloud: build allinone ## clusters on a real OpenStack: make cloud-up and capo first (NODE_IMAGE=FILE, CATALOGUE=DIR, CLOUD_DIR=DIR); docs/cloud.md
+e2e-cloud: build allinone ## clusters on a real OpenStack: make cloud-up and capo first (BUNDLE=DIR, NODE_IMAGE=FILE, CLOUD_DIR=DIR); docs/cloud.md
 	@go build -o bin/cloud ./test/cloud
 	@CLOUD_PROGRAM=$(CURDIR)/bin/cloud CLOUD_DIR=$${CLOUD_DIR:-/var/tmp/jeroboam-cloud} NODE_IMAGE=$$(realpath $${NODE_IMAGE:-node.raw}) \
-		CATALOGUE=$$(realpath $${CATALOGUE:-bundle/files/addons}) JEROBOAM=$(CURDIR)/bin/jeroboam ALLINONE=$(CURDIR)/bin/jeroboam-allinone \
-		go test -count=1 -timeout 90m -v ./test/e2e/cloud $(ARGS)
+		BUNDLE=$$(realpath $${BUNDLE:-bundle}) CATALOGUE=$$(realpath $${CATALOGUE:-$${BUNDLE:-bundle}/files/addons}) \
+		NODE_IMAGE_BEFORE=$${NODE_IMAGE_BEFORE:+$$(realpath $$NODE_IMAGE_BEFORE)} \
+		JEROBOAM=$(CURDIR)/bin/jeroboam ALLINONE=$(CURDIR)/bin/jeroboam-allinone \
+		go test -count=1 -timeout 3h -v ./test/e2e/cloud $(ARGS)
 
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml

@@ -31,8 +31,8 @@ func (w *world) network(t *testing.T, driver, image string) {
 	config := w.config(t, driver)
 	w.nodesAreReady(t, config, driver, 2)
 	w.podsTalk(t, config, 2, image)
-	w.policyHolds(t, config, image)
 	w.loadBalancer(t, config)
+	w.policyHolds(t, config, image)
 	if t.Failed() {
 		return
 	}

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -119,4 +120,27 @@ func (w *world) overlay(t *testing.T, cert string) string {
 		}
 	}
 	return overlay
+}
+
+// background runs something in the cloud's network until the test ends.
+func (w *world) background(t *testing.T, name string, args ...string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(w.work, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := w.command(context.WithoutCancel(t.Context()), "", args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt) // it may have ended by itself
+		_ = cmd.Wait()
+		_ = log.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name()) // only to be shown
+			t.Logf("%s said:\n%s", name, text)
+		}
+	})
 }
