@@ -25,7 +25,7 @@ func TestCauses(t *testing.T) {
 		{
 			name: "a flavor that no host has room for",
 			breaks: func(t *testing.T) {
-				_, _ = w.openstack(t, "admin", "flavor", "create", "e2e-huge", "--vcpus", "256", "--ram", "4096000", "--disk", "10") // it may be there
+				_, _ = w.openstack(t, "admin", "flavor", "create", "e2e-huge", "--vcpus", "90", "--ram", "190000", "--disk", "10") // it may be there
 				t.Cleanup(func() { w.restore(t, "admin", "flavor", "delete", "e2e-huge") })
 			},
 			more: []string{"--master-flavor", "e2e-huge"},

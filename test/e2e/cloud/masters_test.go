@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -141,6 +142,7 @@ func (w *world) watchURL(t *testing.T, url, want string, certificate ...string) 
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := w.command(ctx, "", append([]string{"/usr/bin/python3", "-u", "-c", watchScript, url, want}, certificate...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // "cloud exec" hands it on; killed it would leave the other behind
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
