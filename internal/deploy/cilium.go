@@ -39,6 +39,14 @@ func ciliumConfig(in intent.Intent) map[string]string {
 	}
 	if in.Cilium.ReplaceKubeProxy {
 		out["kube-proxy-replacement-healthz-bind-address"] = "0.0.0.0:10256" // the collection's: load balancers ask there
+		if devices := nodeDevices(in); len(devices) > 0 {
+			// A container's interfaces are veth, which the agent does not take for a way to other nodes by itself, and the
+			// default route is another one's (Cilium 1.20: pkg/datapath/linux/devices_controller.go).
+			out["devices"] = strings.Join(devices, " ")
+			if len(devices) == 1 { // with several the agent takes the one that has the node's address
+				out["direct-routing-device"] = devices[0]
+			}
+		}
 	}
 	if mtu := underlayMTU(in); mtu > 0 {
 		out["mtu"] = fmt.Sprint(mtu)
@@ -49,6 +57,19 @@ func ciliumConfig(in intent.Intent) map[string]string {
 			out[key] = fmt.Sprint(value)
 		} else if key, ok := strings.CutPrefix(path, ciliumExtra); ok {
 			out[key] = fmt.Sprint(value)
+		}
+	}
+	return out
+}
+
+// nodeDevices are the interfaces that have nodes' addresses.
+func nodeDevices(in intent.Intent) []string {
+	var out []string
+	for _, n := range in.Nodes {
+		for _, net := range n.Networks {
+			if strings.HasPrefix(net.Address, n.NodeIP+"/") && !slices.Contains(out, net.Interface) {
+				out = append(out, net.Interface)
+			}
 		}
 	}
 	return out

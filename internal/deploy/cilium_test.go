@@ -132,7 +132,13 @@ func TestCiliumFollowsTheConfiguration(t *testing.T) {
 		{"no kube-proxy", func(in *intent.Intent) {
 			in.Cilium.ReplaceKubeProxy, in.Kubernetes.ControlPlaneHost, in.Kubernetes.ControlPlanePort = true, "172.29.236.9", 6443
 		}, slices.Concat([]string{
-			"ConfigMap.data.kube-proxy-replacement = true", "ConfigMap.data.kube-proxy-replacement-healthz-bind-address = 0.0.0.0:10256",
+			"ConfigMap.data.devices = eth1", "ConfigMap.data.direct-routing-device = eth1", "ConfigMap.data.kube-proxy-replacement = true", "ConfigMap.data.kube-proxy-replacement-healthz-bind-address = 0.0.0.0:10256",
+		}, reach(agent), reach(initial+"[config].env"), reach(initial+"[clean-cilium-state].env"), reach(operator))},
+		{"no kube-proxy, and nodes whose interfaces have other names", func(in *intent.Intent) {
+			in.Cilium.ReplaceKubeProxy, in.Kubernetes.ControlPlaneHost, in.Kubernetes.ControlPlanePort = true, "172.29.236.9", 6443
+			in.Nodes[2].Networks[len(in.Nodes[2].Networks)-1].Interface = "mgmt0"
+		}, slices.Concat([]string{
+			"ConfigMap.data.devices = eth1 mgmt0", "ConfigMap.data.kube-proxy-replacement = true", "ConfigMap.data.kube-proxy-replacement-healthz-bind-address = 0.0.0.0:10256",
 		}, reach(agent), reach(initial+"[config].env"), reach(initial+"[clean-cilium-state].env"), reach(operator))},
 		{"one node", func(in *intent.Intent) { in.Nodes = in.Nodes[:1] }, []string{
 			"Deployment.spec.replicas = 1", "Deployment.spec.strategy.rollingUpdate.maxUnavailable = 100%",
