@@ -163,6 +163,7 @@ type deployRestoreCommand struct {
 	From     string   `required:"" placeholder:"FILE" help:"The backup."`
 	Identity string   `required:"" placeholder:"FILE" help:"A file with the secret key. It stays here: hosts are given what opens this backup alone."`
 	Allow    []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: overwrite, delete, downgrade, overlap, alive."`
+	Break    string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	DryRun   bool     `name:"plan" help:"Show what would change, and change nothing. Exit status 2: there is something."`
 }
 
@@ -171,6 +172,11 @@ func (c *deployRestoreCommand) Run(ctx context.Context, streams Streams) error {
 	archive, err := openArchive(c.From, c.Identity)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	if !c.DryRun {
+		if err := c.changes("restore", c.Break); err != nil {
+			return err
+		}
 	}
 	for {
 		again, err := c.once(ctx, streams, archive)

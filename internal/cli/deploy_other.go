@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -75,6 +76,11 @@ func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
+	for _, r := range s.Runs {
+		if _, err := fmt.Fprintf(out, "\nunder way: %s, on %s\n", r.Hold, strings.Join(r.Hosts, ", ")); err != nil {
+			return fmt.Errorf("write status: %w", err)
+		}
+	}
 	_, err := fmt.Fprintf(out, "\ndrift: %s\n", s.Drift)
 	return err
 }
@@ -82,6 +88,7 @@ func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 type deployDestroyCommand struct {
 	deployOptions
 	Allow []string `placeholder:"JUDGE" help:"\"delete\" says that it is meant; without it the plan is only shown."`
+	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 }
 
 // Run removes what jeroboam made, and only that.
@@ -96,6 +103,12 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	defer hosts.Close()
+	if err = c.changes("destroy", c.Break); err == nil {
+		err = c.hold(ctx, hosts)
+	}
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
 	err = deploy.Settle(ctx, hosts, hosts.Places(), func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) })
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +35,33 @@ type deployOptions struct {
 	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
 	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is made anew if its host answers."`
 	Output     string   `enum:"text,json" default:"text" help:"text or json."`
+
+	run *host.Hold // what a run that changes things calls itself
+}
+
+// changes says that this run is going to change things: it takes the hosts for itself, and from a run that it is to break.
+func (o *deployOptions) changes(what, breaks string) error {
+	id := make([]byte, 4)
+	if _, err := rand.Read(id); err != nil {
+		return fmt.Errorf("name the run: %w", err)
+	}
+	who := "somebody"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	if name, err := os.Hostname(); err == nil {
+		who += "@" + name
+	}
+	o.run = &host.Hold{ID: hex.EncodeToString(id), What: what, Who: who, Since: time.Now(), Break: breaks}
+	return nil
+}
+
+// hold takes the hosts, if this run changes things.
+func (o *deployOptions) hold(ctx context.Context, hosts deploy.Hosts) error {
+	if o.run == nil {
+		return nil
+	}
+	return hosts.Hold(ctx, *o.run)
 }
 
 // read reads the configuration with facts of hosts that are known already.
@@ -200,7 +230,11 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	}
 	tell := func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) }
 	if strict {
-		if err := deploy.Settle(ctx, s.hosts, s.hosts.Places(), tell); err != nil {
+		err := o.hold(ctx, s.hosts)
+		if err == nil {
+			err = deploy.Settle(ctx, s.hosts, s.hosts.Places(), tell)
+		}
+		if err != nil {
 			s.hosts.Close()
 			return nil, fmt.Errorf("nothing was changed: %w", err)
 		}
@@ -278,10 +312,14 @@ func writeJSON(w io.Writer, v any) error {
 type deployApplyCommand struct {
 	deployOptions
 	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive."`
+	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 }
 
 // Run makes everything as it should be.
 func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
+	if err := c.changes("apply", c.Break); err != nil {
+		return err
+	}
 	for {
 		again, err := c.once(ctx, streams)
 		if !again {

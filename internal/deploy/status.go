@@ -24,6 +24,8 @@ type Status struct {
 	// Drift is what apply would change, in one line; Changes in detail.
 	Drift   string        `json:"drift"`
 	Changes []plan.Change `json:"changes"`
+	// Runs are those that are under way.
+	Runs []Run `json:"runs,omitempty"`
 	// Healthy: every node is a Ready member, and every backend is up.
 	Healthy bool `json:"healthy"`
 }
@@ -59,7 +61,7 @@ type Backend struct {
 // StatusOf tells how everything is.
 func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time) Status {
 	p := Diff(w, world, now)
-	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Healthy: true}
+	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Runs: Runs(w.Facts), Healthy: true}
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
 		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: or(state.Ready, absence(world, n.Name)), Etcd: or(state.Etcd, absence(world, n.Name)), Member: "none"}

@@ -26,6 +26,10 @@ type agent struct {
 	// changing is held while something changes, by whoever; lockFile does the same between agents.
 	changing sync.Mutex
 
+	// held is this agent's hold on the machine, nil if it has none; a hold that was broken is still held, of another file.
+	holding sync.Mutex
+	held    *os.File
+
 	children sync.Mutex
 	inside   map[string]*child
 }
@@ -45,12 +49,17 @@ func Serve(ctx context.Context, m *Machine, in io.Reader, out io.Writer) error {
 		}
 		a.work.Go(func() { a.serve(ctx, r) })
 	}
+	a.letGo()
 	a.work.Wait()
 	a.closeChildren()
 	return lines.Err()
 }
 
 func (a *agent) serve(ctx context.Context, r Request) {
+	if err := a.mayChange(r.Op); err != nil {
+		a.reply(Reply{ID: r.ID, Error: err.Error()})
+		return
+	}
 	if r.Container != "" {
 		if err := a.forward(ctx, r); err != nil {
 			a.reply(Reply{ID: r.ID, Error: err.Error()})
@@ -115,6 +124,8 @@ func (a *agent) do(ctx context.Context, r Request) (any, error) {
 		return call(r, func(url string) (any, error) { return Answers(ctx, url) })
 	case OpStats:
 		return call(r, func(command string) (any, error) { return StatsSocket(ctx, a.m, command) })
+	case OpHold:
+		return call(r, a.take)
 	case OpMissing:
 		return call(r, func(d []string) (any, error) { return Missing(a.m, d), nil })
 	}

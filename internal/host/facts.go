@@ -38,6 +38,8 @@ type Facts struct {
 	// Now is the machine's clock when it began to look around, and Took how long that took.
 	Now  time.Time     `json:"now"`
 	Took time.Duration `json:"took"`
+	// Run is the run that holds the machine, nil if none does.
+	Run *Hold `json:"run,omitempty"`
 	// Clock is how the deployer found it.
 	Clock Clock `json:"-"`
 	// Interfaces are names with addresses in CIDR notation.
@@ -80,7 +82,7 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
 		Fragments: map[string]string{}, Made: map[string]bool{},
 	}
-	f.Agent = AgentName()
+	f.Agent, f.Run = AgentName(), holder(m)
 	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
 	f.Kernel = strings.TrimSpace(m.read("/proc/sys/kernel/osrelease"))
 	codename := ""

@@ -36,6 +36,7 @@ const (
 	OpMissing = "missing" // []digest -> []digest
 	OpLend    = "lend"    // Loan -> nothing
 	OpRemove  = "remove"  // container -> nothing
+	OpHold    = "hold"    // Hold -> nothing: this run alone changes the machine, until its deployer has gone
 	OpSettle  = "settle"  // nothing -> nothing, when an earlier run has ended here
 	OpLeave   = "leave"   // nothing -> nothing: the agent removes itself
 	OpAnswers = "answers" // URL -> status code
