@@ -60,7 +60,7 @@ func (r *run) conformance(ctx context.Context) (string, error) {
 	}
 	report, err := r.fetch(ctx, "junit_01.xml")
 	if err != nil {
-		return "", fmt.Errorf("the tests ended with status %d and left no junit_01.xml: %w", status, err)
+		return "", errors.Join(fmt.Errorf("the tests ended with status %d and left no junit_01.xml: %w", status, err), r.keepLog(ctx))
 	}
 	if log, err := r.fetch(ctx, "e2e.log"); err == nil {
 		err = r.keep("e2e.log", log)
@@ -128,11 +128,12 @@ func (r *run) testsPod(image string) *corev1.Pod {
 	p.Namespace = r.testsNamespace()
 	yes := true
 	p.Spec.ServiceAccountName, p.Spec.AutomountServiceAccountToken, p.Spec.RestartPolicy = testerPod, &yes, corev1.RestartPolicyNever
-	p.Spec.Volumes = []corev1.Volume{{Name: "results", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+	p.Spec.Volumes = []corev1.Volume{{Name: "results", VolumeSource: empty}, {Name: "tmp", VolumeSource: empty}} // an image need not have a /tmp for everybody
 	mount := []corev1.VolumeMount{{Name: "results", MountPath: resultsDir}}
 	p.Spec.Containers[0].VolumeMounts = mount
 	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{
-		Name: tester, Image: image, ImagePullPolicy: corev1.PullIfNotPresent, VolumeMounts: mount,
+		Name: tester, Image: image, ImagePullPolicy: corev1.PullIfNotPresent, VolumeMounts: append([]corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}}, mount...),
 		SecurityContext: p.Spec.Containers[0].SecurityContext,
 		Env: []corev1.EnvVar{
 			{Name: "E2E_FOCUS", Value: focus(r.Conformance)}, {Name: "E2E_SKIP", Value: r.ConformanceSkip}, {Name: "E2E_PROVIDER", Value: "skeleton"},
@@ -176,6 +177,17 @@ func (r *run) testsEnd(ctx context.Context, limit time.Duration) (status int, er
 		return false, fmt.Sprintf("about %d tests are done", done), nil
 	})
 	return status, err
+}
+
+// keepLog keeps what the tests' container said, of tests that did not come as far as to write files, and returns the end of it.
+func (r *run) keepLog(ctx context.Context) error {
+	text, err := r.kube.CoreV1().Pods(r.testsNamespace()).GetLogs(testerPod, &corev1.PodLogOptions{Container: tester}).DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("read their log: %w", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	const most = 12
+	return errors.Join(r.keep("e2e.log", string(text)), errors.New("they said last:\n  "+strings.Join(lines[max(0, len(lines)-most):], "\n  ")))
 }
 
 // fetch reads a file of the tests' results.
