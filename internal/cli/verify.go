@@ -79,8 +79,11 @@ func (c *verifyCommand) Run(ctx context.Context, streams Streams) error {
 		o.RunID = hex.EncodeToString(id[:])
 	}
 	verdict, err := verify.Run(ctx, o, clients)
-	if len(verdict.Results) == 0 {
-		return err // nothing was begun
+	switch {
+	case len(verdict.Results) == 0 && ctx.Err() != nil:
+		return errors.New("interrupted before anything was made") // which must not look like a cloud that passed
+	case len(verdict.Results) == 0:
+		return err
 	}
 	if c.Output != "json" {
 		err = errors.Join(err, verdict.Table(streams.Out))
