@@ -36,6 +36,8 @@ type deployOptions struct {
 	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is made anew if its host answers."`
 	Output     string   `enum:"text,json" default:"text" help:"text or json."`
 
+	StrictVersions bool `help:"Refuse every difference between the versions that the configuration asks for and those of the bundle."`
+
 	run *host.Hold // what a run that changes things calls itself
 }
 
@@ -243,7 +245,8 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		err = deploy.Preflight(in, s.facts)
 	}
 	if err == nil {
-		err = bundle.Fits(in)
+		err = o.decide(bundle, s, streams)
+		in = s.intent
 	}
 	if err == nil {
 		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
@@ -265,6 +268,24 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
 	return s, nil
+}
+
+// decide takes the bundle's versions, and says where the configuration asks for older ones.
+func (o *deployOptions) decide(b deploy.Bundle, s *session, streams Streams) error {
+	in, notes, err := b.Decide(s.intent, o.StrictVersions)
+	if err != nil {
+		return err
+	}
+	s.intent = in
+	if o.Output != "text" {
+		return nil
+	}
+	for _, n := range notes {
+		if _, err := fmt.Fprintln(streams.Err, n); err != nil {
+			return fmt.Errorf("write findings: %w", err)
+		}
+	}
+	return nil
 }
 
 // plan compares and judges.

@@ -30,20 +30,46 @@ type Bundle struct {
 	Open func(digest string) (io.ReadCloser, error)
 }
 
-// Fits says whether the bundle has what the configuration asks for. A deployment installs what the bundle has, so the two must
-// agree; none of them is bent.
-func (b Bundle) Fits(in intent.Intent) error {
+// Decide gives the configuration with the bundle's versions: a deployment installs what the bundle has. Notes say where the
+// configuration asks for something older, which is what operators have from the time of another bundle. What is newer than the
+// bundle cannot be given and is refused; strict refuses every difference.
+func (b Bundle) Decide(in intent.Intent, strict bool) (intent.Intent, []string, error) {
 	var errs []error
-	for _, v := range []struct{ name, variable, want string }{
-		{"kubernetes", "kubernetes_version", in.Versions.Kubernetes},
-		{"cluster-api", "cluster_api_version", in.Versions.ClusterAPI},
-		{"cluster-api-openstack", "cluster_api_infrastructure_version", in.Versions.ClusterAPIProviderOpenStack},
+	var notes []string
+	for _, v := range []struct {
+		name, variable, path string
+		asked                string
+		give                 []*string
+	}{
+		{"kubernetes", "kubernetes_version", "versions.kubernetes", in.Versions.Kubernetes, []*string{&in.Versions.Kubernetes}},
+		{
+			"cluster-api", "cluster_api_version", "versions.clusterAPI", in.Versions.ClusterAPI,
+			[]*string{&in.Versions.ClusterAPI, &in.ClusterAPI.CoreVersion, &in.ClusterAPI.BootstrapVersion, &in.ClusterAPI.ControlPlaneVersion},
+		},
+		{
+			"cluster-api-openstack", "cluster_api_infrastructure_version", "versions.clusterAPIProviderOpenStack", in.Versions.ClusterAPIProviderOpenStack,
+			[]*string{&in.Versions.ClusterAPIProviderOpenStack, &in.ClusterAPI.InfrastructureVersion},
+		},
 	} {
-		if have := b.Versions[v.name]; have != v.want {
-			errs = append(errs, fmt.Errorf("the configuration asks for %s %s (%s), the bundle has %s: set %s, or build a bundle with that version", v.name, v.want, v.variable, or(have, "none"), v.variable))
+		have, pos := b.Versions[v.name], in.Origin(v.path).Pos
+		switch {
+		case have == v.asked:
+		case have == "" || strict || older(have, v.asked):
+			errs = append(errs, fmt.Errorf("the configuration asks for %s %s (%s), the bundle has %s: set %s, or build a bundle with that version", v.name, v.asked, v.variable, or(have, "none"), v.variable))
+		default:
+			where := ""
+			if pos.File != "" {
+				where = pos.String() + ": "
+			}
+			notes = append(notes, fmt.Sprintf("%snote: %s is %s, and the bundle's %s %s is what will be installed: set %s to it [bundle-newer]", where, v.variable, v.asked, v.name, have, v.variable))
+		}
+		if have != "" {
+			for _, to := range v.give {
+				*to = have
+			}
 		}
 	}
-	return errors.Join(append(errs, ciliumFits(in, b)...)...)
+	return in, notes, errors.Join(append(errs, ciliumFits(in, b)...)...)
 }
 
 // Program is a file of a node.

@@ -233,7 +233,7 @@ func TestCiliumFits(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			in := fitting(t)
 			c.change(&in)
-			err := withCilium(ciliumChart).Fits(in)
+			_, _, err := withCilium(ciliumChart).Decide(in, true)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("want %q, have %v", c.want, err)
 			}
