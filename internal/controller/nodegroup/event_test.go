@@ -115,9 +115,8 @@ func crowd(tb testing.TB, machines int) (r *Reconciler, moved *clusterv1.Machine
 			}}
 			m.Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: "10.0.0.1"}}
 			s.add(m)
-			moved = m
-			if i == 0 && j == 0 {
-				defer func() { moved = m }()
+			if i == 0 {
+				moved = m
 			}
 		}
 	}
