@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,10 +15,12 @@ func TestCauses(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
 	w.template(t, "causes", "cilium", "--labels", labels)
+	w.template(t, "balanced", "cilium", "--labels", labels, "--master-lb-enabled")
 	admin := func(args ...string) string { return w.say(t, "admin", args...) }
 	for _, cause := range []struct {
 		name   string
 		breaks func(t *testing.T)
+		of     string   // the template; "causes" if it is empty
 		more   []string // arguments of "cluster create"
 		later  func(t *testing.T, c shown)
 		said   []string // each has to be in the reason
@@ -45,7 +48,7 @@ func TestCauses(t *testing.T) {
 				w.inside(t, "systemctl", "stop", "octavia-api")
 				t.Cleanup(func() { w.inside(t, "systemctl", "start", "octavia-api") })
 			},
-			more: []string{"--master-lb-enabled"},
+			of:   "balanced",
 			said: []string{"oad balancer"},
 		},
 		{
@@ -67,7 +70,7 @@ func TestCauses(t *testing.T) {
 			if cause.breaks != nil {
 				cause.breaks(t)
 			}
-			w.create(t, "cause", "causes", 1, 0, cause.more...)
+			w.create(t, "cause", cmp.Or(cause.of, "causes"), 1, 0, cause.more...)
 			c := w.mustCluster(t, "cause")
 			if cause.later != nil {
 				cause.later(t, c)

@@ -22,7 +22,8 @@ func TestOneMaster(t *testing.T) {
 	first := w.reaches(t, "one", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "one")
 	began := time.Now()
-	machine, err := w.manage(t, "get", "machines", "-l", "cluster.x-k8s.io/control-plane", "-o", "name")
+	masters := "cluster.x-k8s.io/control-plane,cluster.x-k8s.io/cluster-name=" + first.Stack
+	machine, err := w.manage(t, "get", "machines", "-l", masters, "-o", "name")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestOneMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await(t, 10*time.Minute, "another machine", func() error {
-		out, err := w.manage(t, "get", "machines", "-l", "cluster.x-k8s.io/control-plane", "-o",
+		out, err := w.manage(t, "get", "machines", "-l", masters, "-o",
 			`jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
 		if err == nil && (strings.Contains(out, strings.TrimPrefix(strings.TrimSpace(machine), "machine.cluster.x-k8s.io/")) || !strings.HasSuffix(strings.TrimSpace(out), " True")) {
 			err = fmt.Errorf("%w: %s", errNotYet, out)
