@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/jinja"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
 )
 
 type deployCommand struct {
@@ -72,6 +75,7 @@ func (c *deployConfigCommand) Run(streams Streams) error {
 	if err != nil {
 		return err
 	}
+	found = append(found, withoutMeaning(in)...)
 	switch c.Output {
 	case "json":
 		err = in.WriteJSON(streams.Out, found, c.ShowSecrets)
@@ -89,6 +93,32 @@ func (c *deployConfigCommand) Run(streams Streams) error {
 		}
 	}
 	return undeployable(found)
+}
+
+// withoutMeaning lists, once, the operator's options of magnum.conf that Jeroboam's server reads nothing of. The server itself says
+// which they are: its own reading of the file is asked, and what is wrong with it is said when it starts.
+func withoutMeaning(in intent.Intent) osa.Findings {
+	if len(in.Magnum.Hosts) == 0 || in.Magnum.Service.Implementation == intent.ImplementationMagnum {
+		return nil
+	}
+	o, err := oslo.Read(oslo.Source{Name: "magnum.conf", Data: []byte(magnum.Config(in, in.Magnum.Hosts[0]))})
+	if err != nil {
+		return nil // the configuration's own findings say what is wrong
+	}
+	_, _ = interpret(slog.New(slog.DiscardHandler), o, nil) // files that it names are on other machines
+	var names []string
+	for _, u := range o.Unused() {
+		if _, ok := in.Magnum.ConfigOverrides[u.Group][u.Name]; ok {
+			names = append(names, "["+u.Group+"] "+u.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return osa.Findings{{
+		Severity: osa.Note, Code: "magnum-options", Pos: in.Origin("magnum.configOverrides").Pos, Fix: "leave them, if OpenStack's own Magnum may come back",
+		Text: "options of magnum_config_overrides that mean nothing to Jeroboam's server stay in magnum.conf: " + strings.Join(names, ", "),
+	}}
 }
 
 func writeFindings(out io.Writer, found osa.Findings) error {

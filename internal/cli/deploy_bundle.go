@@ -21,7 +21,7 @@ func openBundle(dir string) (deploy.Bundle, error) {
 		return deploy.Bundle{}, err
 	}
 	files := map[string]string{} // by digest
-	out := deploy.Bundle{Versions: map[string]string{}}
+	out := deploy.Bundle{Versions: map[string]string{}, Catalogue: map[string]string{}}
 	for _, f := range b.Index.Files {
 		path := filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path))
 		files[f.Digest] = path
@@ -59,6 +59,10 @@ func addFile(out *deploy.Bundle, b *bundle.Bundle, f bundle.IndexFile, path stri
 		out.Versions[f.Name] = strings.TrimPrefix(f.Version, "v")
 	default:
 		dir, name, _ := strings.Cut(f.Path, "/")
+		if dir == "addons" {
+			out.Catalogue[name] = f.Digest
+			return nil
+		}
 		at, ok := map[string]string{"bin": "/usr/bin/", "cni": "/opt/cni/bin/"}[dir]
 		if !ok {
 			return nil // for somebody else

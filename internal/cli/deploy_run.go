@@ -37,6 +37,7 @@ type deployOptions struct {
 	Output     string   `enum:"text,json" default:"text" help:"text or json."`
 
 	StrictVersions bool `help:"Refuse every difference between the versions that the configuration asks for and those of the bundle."`
+	SkipUnreachable bool `help:"Go on without hosts of Magnum and of the proxy that do not answer; the plan names them."`
 
 	run *host.Hold // what a run that changes things calls itself
 }
@@ -84,7 +85,11 @@ type session struct {
 	wanted deploy.Wanted
 	world  deploy.World
 	copies deploy.Copies
-	more   deploy.Hosts // hosts that only have copies of kubeconfigs
+	more   deploy.Hosts // hosts that are no part of the cluster
+
+	outside  deploy.Outside // all hosts that were reached
+	magnum   deploy.MagnumFound
+	services deploy.Services
 }
 
 // close ends all connections.
@@ -134,8 +139,9 @@ func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.H
 	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
 }
 
-// copies looks at kubeconfigs on hosts that are no part of the cluster. One that is not reached is no reason to fail.
-func (o *deployOptions) copies(ctx context.Context, s *session) error {
+// around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not reached is no reason
+// to fail: the plan says so.
+func (o *deployOptions) around(ctx context.Context, s *session) error {
 	var errs map[string]error
 	var err error
 	if s.more, errs, err = o.copyHosts(ctx, s.intent, s.hosts); err != nil {
@@ -143,8 +149,22 @@ func (o *deployOptions) copies(ctx context.Context, s *session) error {
 	}
 	all := maps.Clone(s.hosts)
 	maps.Copy(all, s.more)
-	s.copies = deploy.LookAtCopies(ctx, all, errs, s.wanted, s.world, deploy.Connect)
-	return nil
+	s.outside = deploy.LookOutside(ctx, all, errs)
+	s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent)
+	return err
+}
+
+// lookAround looks at what is beside the cluster: kubeconfigs for others, and services.
+func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
+	s.copies = deploy.LookAtCopies(ctx, s.outside.Hosts, s.outside.Lost, s.wanted, s.world, deploy.Connect)
+	program, err := remote.This()
+	if err != nil {
+		return err
+	}
+	s.services, err = deploy.LookAtServices(ctx, s.outside, s.wanted, s.world, s.magnum, deploy.ServiceOptions{
+		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable,
+	})
+	return err
 }
 
 // copyHosts logs in to hosts that only have copies of kubeconfigs, and says of each that fails why.
@@ -249,7 +269,16 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		in = s.intent
 	}
 	if err == nil {
+		err = o.around(ctx, s)
+	}
+	if err == nil {
+		var more []deploy.Component
+		more, err = deploy.ServiceComponents(s.magnum.Serves)
+		bundle.Components = append(bundle.Components, more...)
+	}
+	if err == nil {
 		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
+		s.wanted.Serves = s.magnum.Serves
 	}
 	if err == nil && strict {
 		err = deploy.Settle(ctx, s.hosts, s.wanted.Running(), tell)
@@ -261,7 +290,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		err = deploy.Foreign(s.wanted, s.world)
 	}
 	if err == nil {
-		err = o.copies(ctx, s)
+		err = o.lookAround(ctx, s)
 	}
 	if err != nil {
 		s.close()
@@ -290,7 +319,7 @@ func (o *deployOptions) decide(b deploy.Bundle, s *session, streams Streams) err
 
 // plan compares and judges.
 func (s *session) plan() plan.Plan {
-	p := s.copies.Plan(deploy.Diff(s.wanted, s.world, time.Now()))
+	p := s.services.Plan(s.copies.Plan(deploy.Diff(s.wanted, s.world, time.Now())))
 	return plan.Judged(p, deploy.Judges(s.wanted, s.world)...)
 }
 
@@ -365,7 +394,7 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again b
 	}
 	if !p.Empty() {
 		d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
-		d.Copies = s.copies
+		d.Copies, d.Services, d.Outside = s.copies, s.services, s.outside.Hosts
 		if again, err := carryOut(ctx, d); again || err != nil {
 			return again, err
 		}

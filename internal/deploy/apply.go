@@ -60,6 +60,7 @@ func (d *Deployment) needs() map[string][]string {
 func (d *Deployment) bringFiles(ctx context.Context) error {
 	const step = "bring files to the hosts"
 	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
 	for name, digests := range d.needs() {
 		g.Go(func() error {
 			lacking, err := ask[[]string](gctx, d.Hosts, Place{Host: name}, host.OpMissing, digests)

@@ -26,6 +26,8 @@ type Bundle struct {
 	Components []Component
 	// Versions are by name: kubernetes, those of components, and kubeadm's tags (etcd-tag, coredns-tag, pause-image).
 	Versions map[string]string
+	// Catalogue is what Magnum's server installs into workload clusters: digests by path.
+	Catalogue map[string]string
 	// Open opens a blob by digest.
 	Open func(digest string) (io.ReadCloser, error)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -78,13 +79,14 @@ func Connect(ctx context.Context, h Hosts, via Place, server string) (client.Cli
 	return c, nil
 }
 
-// Scheme has the types that a deployment speaks of beside Jeroboam's own: evictions, and the workloads of kubeadm's addons.
+// Scheme has the types that a deployment speaks of beside Jeroboam's own: evictions, the workloads of kubeadm's addons, and
+// requests for certificates.
 func Scheme() (*runtime.Scheme, error) {
 	s, err := kube.NewScheme()
 	if err != nil {
 		return nil, err
 	}
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, policyv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, policyv1.AddToScheme, certificatesv1.AddToScheme} {
 		if err := add(s); err != nil {
 			return nil, fmt.Errorf("register types: %w", err)
 		}

@@ -47,9 +47,14 @@ type Copy struct {
 
 // copiesOf are all that there can be: Magnum's driver and the collection's proxy work with the administrator's kubeconfig, as
 // that collection does it; ours has an account of its own.
-func copiesOf(in intent.Intent) []Copy {
+//
+// Jeroboam's server has an account of its own as well, which its own room makes.
+func copiesOf(in intent.Intent, serves string) []Copy {
 	var out []Copy
 	for _, c := range in.Magnum.Hosts {
+		if serves == intent.ImplementationJeroboam {
+			break
+		}
 		out = append(out, Copy{Place: placeOf(c.Container), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
 	}
 	for _, h := range in.Proxy.Hosts {
@@ -65,7 +70,7 @@ func copiesOf(in intent.Intent) []Copy {
 // CopyHosts are the physical hosts of copies. Not all of them need to be reached.
 func CopyHosts(in intent.Intent) []string {
 	var out []string
-	for _, c := range copiesOf(in) {
+	for _, c := range copiesOf(in, "") {
 		if !slices.Contains(out, c.Place.Host) {
 			out = append(out, c.Place.Host)
 		}
@@ -97,7 +102,7 @@ func LookAtCopies(ctx context.Context, h Hosts, unreached map[string]error, w Wa
 			c.Sums[n.Name] = sum(text)
 		}
 	}
-	all := copiesOf(w.Intent)
+	all := copiesOf(w.Intent, w.Serves)
 	if slices.ContainsFunc(all, func(c Copy) bool { return !c.Admin }) && world.Cluster.Reachable {
 		if text, err := proxyKubeconfig(ctx, h, w, world, dial); err == nil {
 			c.Proxy = sum(text)

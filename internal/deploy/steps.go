@@ -26,6 +26,9 @@ type Deployment struct {
 	Copies Copies
 	// Leftovers are what Destroy finds at other places.
 	Leftovers Leftovers
+	// Services are Magnum and the proxies; Outside are the agents of all hosts that were reached, theirs among them.
+	Services Services
+	Outside  Hosts
 	// Report is told what happens, from many goroutines.
 	Report func(Progress)
 	// Random makes secrets; Now is the clock; Poll is how often a gate looks again.
@@ -77,6 +80,11 @@ func steps() []step {
 		{"wait until everything is available", (*Deployment).converge},
 		{"wait until restored pods run", (*Deployment).revived},
 		{copyStep, (*Deployment).copyKubeconfigs},
+		{"bring files to Magnum's hosts", (*Deployment).bringServiceFiles},
+		{"register Magnum in Keystone", (*Deployment).register},
+		{"make Magnum's containers", (*Deployment).makeServiceContainers},
+		{magnumStep, (*Deployment).changeMagnum}, // one at a time
+		{"balance Magnum", (*Deployment).balanceMagnum},
 	}
 }
 

@@ -56,6 +56,8 @@ type Wanted struct {
 	Items  []host.Item
 	// Gone are nodes that the operator declared dead.
 	Gone []string
+	// Serves is who serves Magnum's API, "" if nobody was asked.
+	Serves string
 }
 
 // At are the items of a place in the given groups.
@@ -248,8 +250,13 @@ func haproxyItems(h intent.HAProxyHost, f host.Facts) []host.Item {
 		services[i] = s
 		services[i].Binds = binds(s, f.Fragments[s.Name])
 	}
+	return fragmentItems(services, h.Settings, f)
+}
+
+// fragmentItems are the fragments of services on a load balancer, and haproxy reading them.
+func fragmentItems(services []haproxy.Service, settings haproxy.Settings, f host.Facts) []host.Item {
 	var out []host.Item
-	for _, file := range haproxy.Files(services, h.Settings) {
+	for _, file := range haproxy.Files(services, settings) {
 		text := ourMark + file.Text
 		if have, ok := f.Fragments[base(file.Path)]; ok && haproxy.Same(have, text) {
 			text = have // another way to write the same is not worth a reload

@@ -3,6 +3,7 @@ package magnum
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -100,6 +101,21 @@ func listen(h intent.MagnumHost) string {
 		return "0.0.0.0"
 	}
 	return h.Bind
+}
+
+// Listens is where a server of Magnum is reached by others, as its configuration has it.
+func Listens(in intent.Intent, h intent.MagnumHost) string {
+	address, port := listen(h), strconv.Itoa(in.Magnum.Service.Port)
+	if own, ok := in.Magnum.ConfigOverrides["api"]["host"]; ok {
+		address = own
+	}
+	if own, ok := in.Magnum.ConfigOverrides["api"]["port"]; ok {
+		port = own
+	}
+	if a, err := netip.ParseAddr(address); err != nil || a.IsUnspecified() {
+		address = h.ManagementAddress
+	}
+	return net.JoinHostPort(address, port)
 }
 
 func yes(b bool) string {

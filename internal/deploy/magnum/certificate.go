@@ -1,0 +1,120 @@
+package magnum
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Request is what a client certificate is made of.
+type Request struct {
+	Random io.Reader
+	// Place is whose it is, for people who look at the requests of the cluster.
+	Place  string
+	Server string
+	CA     []byte
+	Poll   time.Duration
+}
+
+// validity is a year, as that of kubeadm's own certificates, with which it is renewed.
+const validity = 365 * 24 * time.Hour
+
+// signing is how long the cluster may take to sign.
+const signing = time.Minute
+
+// Kubeconfig509 has the cluster sign a client certificate for Jeroboam's server, and makes a kubeconfig of it. The key is made here
+// and goes nowhere but to the place. The request is removed from the cluster again, also when it fails.
+func Kubeconfig509(ctx context.Context, c client.Client, r Request) (config string, err error) {
+	key, request, err := newRequest(r.Random)
+	if err != nil {
+		return "", err
+	}
+	seconds := int32(validity / time.Second)
+	csr := &certificatesv1.CertificateSigningRequest{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "jeroboam-server-", Annotations: map[string]string{"jeroboam.cloud/place": r.Place}},
+		Spec: certificatesv1.CertificateSigningRequestSpec{
+			Request: request, SignerName: certificatesv1.KubeAPIServerClientSignerName, ExpirationSeconds: &seconds,
+			Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth},
+		},
+	}
+	if err := c.Create(ctx, csr); err != nil {
+		return "", fmt.Errorf("request it from the cluster: %w", err)
+	}
+	defer func() { err = errors.Join(err, client.IgnoreNotFound(c.Delete(context.WithoutCancel(ctx), csr))) }()
+	csr.Status.Conditions = append(csr.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{
+		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "JeroboamDeploy", Message: "asked for by the administrator's deployment",
+	})
+	if err := c.SubResource("approval").Update(ctx, csr); err != nil {
+		return "", fmt.Errorf("approve the request: %w", err)
+	}
+	certificate, err := signed(ctx, c, csr, r.Poll)
+	if err != nil {
+		return "", err
+	}
+	return kubeconfig(r.Server, r.CA, &clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
+}
+
+func newRequest(random io.Reader) (key, request []byte, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	k, err := ecdsa.GenerateKey(elliptic.P256(), random)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.CreateCertificateRequest(random, &x509.CertificateRequest{Subject: pkix.Name{CommonName: CommonName}}, k)
+	if err != nil {
+		return nil, nil, err
+	}
+	private, err := x509.MarshalECPrivateKey(k)
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), err
+}
+
+// signed waits for the certificate.
+func signed(ctx context.Context, c client.Client, csr *certificatesv1.CertificateSigningRequest, poll time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, signing)
+	defer cancel()
+	for {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(csr), csr); err != nil {
+			return nil, fmt.Errorf("wait for the cluster's signature: %w", err)
+		}
+		if len(csr.Status.Certificate) > 0 {
+			return csr.Status.Certificate, nil
+		}
+		for _, condition := range csr.Status.Conditions {
+			if condition.Type == certificatesv1.CertificateFailed || condition.Type == certificatesv1.CertificateDenied {
+				return nil, fmt.Errorf("the cluster does not sign: %s", condition.Message)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the cluster has not signed in %s: does kube-controller-manager run?", signing)
+		case <-time.After(poll):
+		}
+	}
+}
+
+func kubeconfig(server string, ca []byte, account *clientcmdapi.AuthInfo) (string, error) {
+	cfg := clientcmdapi.NewConfig()
+	cfg.Clusters["kubernetes"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: ca}
+	cfg.AuthInfos[CommonName] = account
+	cfg.Contexts[CommonName] = &clientcmdapi.Context{Cluster: "kubernetes", AuthInfo: CommonName}
+	cfg.CurrentContext = CommonName
+	text, err := clientcmd.Write(*cfg)
+	return string(text), err
+}

@@ -1,0 +1,344 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/manifests"
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const (
+	groupMagnum      = "magnum"
+	magnumComponent  = "magnum" // the records' definitions, and what the server may do
+	judgeUnreachable = "unreachable"
+)
+
+// Outside are the hosts beside the cluster's own: those that answered, with facts, and why the others did not.
+type Outside struct {
+	Hosts Hosts
+	Facts map[string]host.Facts
+	Lost  map[string]error
+}
+
+// LookOutside gathers the facts of hosts; unreached are those that nobody could log in to.
+func LookOutside(ctx context.Context, h Hosts, unreached map[string]error) Outside {
+	o := Outside{Hosts: h, Lost: maps.Clone(unreached)}
+	if o.Lost == nil {
+		o.Lost = map[string]error{}
+	}
+	facts, errs := lookAtHosts(ctx, h, slices.Sorted(maps.Keys(h)))
+	o.Facts = map[string]host.Facts{}
+	for name, f := range facts {
+		if errs[name] != nil {
+			o.Lost[name] = errs[name]
+			continue
+		}
+		o.Facts[name] = f
+	}
+	return o
+}
+
+// MagnumFound is who serves Magnum's API, and what is at its places.
+type MagnumFound struct {
+	Serves string
+	Places map[string]magnum.Found
+	Why    plan.Finding
+}
+
+// FindMagnum asks the places of magnum_all who serves there. Places that are not there, or that nobody reaches, are nobody's.
+func FindMagnum(ctx context.Context, o Outside, in intent.Intent) (MagnumFound, error) {
+	f := MagnumFound{Places: map[string]magnum.Found{}}
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	for _, h := range in.Magnum.Hosts {
+		p := placeOf(h.Container)
+		if o.Facts[p.Host].Containers[p.Container] || p.Container == "" && o.Lost[p.Host] == nil && o.Hosts[p.Host] != nil {
+			g.Go(func() error {
+				seen, err := ask[host.Observed](gctx, o.Hosts, p, host.OpObserve, magnum.Witnesses())
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				f.Places[p.Name()] = magnum.FoundBy(seen)
+				return nil
+			})
+			continue
+		}
+		mu.Lock()
+		f.Places[p.Name()] = magnum.Found{}
+		mu.Unlock()
+	}
+	if err := g.Wait(); err != nil {
+		return f, fmt.Errorf("find out who serves Magnum: %w", err)
+	}
+	f.Serves, f.Why = magnum.Serves(in, f.Places)
+	return f, nil
+}
+
+// ServiceComponents are what the management cluster must hold for the services beside it.
+func ServiceComponents(serves string) ([]Component, error) {
+	if serves != intent.ImplementationJeroboam {
+		return nil, nil
+	}
+	names, err := manifests.FS.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	text := "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + v1alpha1.Namespace + "\n"
+	for _, n := range names {
+		b, err := manifests.FS.ReadFile(n.Name())
+		if err != nil {
+			return nil, err
+		}
+		text += "---\n" + string(b)
+	}
+	return []Component{{Name: magnumComponent, Manifest: []byte(text)}}, nil
+}
+
+// Services are what stands beside the management cluster and uses it, as it should be and as it is. Wanted and World have only
+// their items: the cluster's own are another matter.
+type Services struct {
+	Wanted Wanted
+	World  World
+	Magnum MagnumFound
+	// Keystone is what has to change there. Register makes it so.
+	Keystone []plan.Change
+	Register func(ctx context.Context, say func(plan.Change)) error
+	Notes    []plan.Finding
+}
+
+// ServiceOptions are what looking at services needs beside the world.
+type ServiceOptions struct {
+	// Program is the digest of the program that agents are.
+	Program string
+	// Skip says that places which are not reached are left out; otherwise they block the plan.
+	Skip bool
+	// Login connects to Keystone; nil is the real one.
+	Login func(ctx context.Context, want intent.MagnumService, through http.RoundTripper) (Directory, error)
+}
+
+// Directory is Keystone, as far as a deployment needs it.
+type Directory interface {
+	Look(ctx context.Context) (magnum.State, error)
+	Register(ctx context.Context, say func(plan.Change)) error
+}
+
+// LookAtServices says how services should be, and looks how they are. It changes nothing.
+func LookAtServices(ctx context.Context, o Outside, w Wanted, world World, found MagnumFound, opts ServiceOptions) (Services, error) {
+	s := Services{
+		Magnum: found, Wanted: Wanted{Intent: w.Intent, Bundle: w.Bundle, Facts: o.Facts, Places: map[string]Place{}},
+		World: World{Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{}},
+	}
+	if found.Why.Text != "" {
+		s.Notes = append(s.Notes, found.Why)
+	}
+	s.wantMagnum(w, world, found, opts.Program)
+	s.reachable(o, opts.Skip)
+	if err := s.observe(ctx, o.Hosts); err != nil {
+		return s, err
+	}
+	if found.Serves == intent.ImplementationJeroboam {
+		s.lookAtKeystone(ctx, o, opts)
+	}
+	return s, nil
+}
+
+// wantMagnum adds what Magnum's places and the load balancers in front of them should have.
+func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program string) {
+	in := w.Intent
+	wish := magnum.Wish{
+		Intent: in, Program: program, Catalogue: w.Bundle.Catalogue, Server: "https://" + endpoint(in), Authority: authorityOf(world), Renew: renewBefore,
+	}
+	for _, h := range in.Magnum.Hosts {
+		p := placeOf(h.Container)
+		switch {
+		case found.Serves == intent.ImplementationJeroboam:
+			s.Wanted.place(p)
+			if !h.IsMetal {
+				s.Wanted.place(Place{Host: h.PhysicalHost})
+				node := intent.Node{Container: h.Container, Networks: h.Networks, LXC: h.LXC}
+				s.Wanted.add(h.PhysicalHost, groupContainer, containerItems(node, w.Bundle, s.Wanted.Facts[h.PhysicalHost])...)
+			}
+			s.Wanted.add(p.Name(), groupMagnum, magnum.Want(wish, h)...)
+		case found.Places[p.Name()].Ours:
+			s.Wanted.place(p)
+			s.Wanted.add(p.Name(), groupMagnum, magnum.Leave(found.Places[p.Name()])...)
+		}
+	}
+	if found.Serves != intent.ImplementationJeroboam {
+		return
+	}
+	for _, h := range in.HAProxy.Hosts {
+		p := placeOf(h.Container)
+		s.Wanted.place(p)
+		s.Wanted.add(p.Name(), groupHAProxy, fragmentItems(h.Magnum, h.Settings, s.Wanted.Facts[h.PhysicalHost])...)
+	}
+}
+
+// authorityOf is the hash of the cluster's authority, "" before there is a cluster.
+func authorityOf(world World) string {
+	for _, name := range slices.Sorted(maps.Keys(world.Nodes)) {
+		if ca := world.Nodes[name].CA; ca != "" {
+			return ca
+		}
+	}
+	return ""
+}
+
+// reachable sorts out the places that cannot be looked at.
+func (s *Services) reachable(o Outside, skip bool) {
+	for _, name := range slices.Sorted(maps.Keys(s.Wanted.Places)) {
+		p := s.Wanted.Places[name]
+		running, there := o.Facts[p.Host].Containers[p.Container]
+		why := ""
+		switch {
+		case o.Lost[p.Host] != nil:
+			why = o.Lost[p.Host].Error()
+		case o.Hosts[p.Host] == nil:
+			why = "there is no connection to its host"
+		case p.Container != "" && there && !running:
+			why = "the container does not run: start it"
+		case p.Container != "" && !there:
+			s.World.Closed[name] = true
+		}
+		if why != "" {
+			s.World.Unseen[name] = true
+			s.Notes = append(s.Notes, plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: firstLine(why) + " (--skip-unreachable goes on without it)"})
+		}
+	}
+}
+
+// atOnce bounds how many hosts are spoken to at the same time.
+const atOnce = 32
+
+// observe looks at the items of all places that are there.
+func (s *Services) observe(ctx context.Context, h Hosts) error {
+	s.World.Items = make([]plan.Facts, len(s.Wanted.Items))
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for name, p := range s.Wanted.Places {
+		if s.World.Unseen[name] || s.World.Closed[name] {
+			continue
+		}
+		var at []int
+		for i, item := range s.Wanted.Items {
+			if item.Place == name {
+				at = append(at, i)
+			}
+		}
+		g.Go(func() error {
+			have, err := ask[host.Observed](gctx, h, p, host.OpObserve, s.Wanted.At(name, serviceGroups()...))
+			if err == nil && len(have) != len(at) {
+				err = errors.New("the agent of " + name + " did not answer for everything")
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for n, i := range at {
+				s.World.Items[i] = have[n]
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func serviceGroups() []string { return []string{groupContainer, groupMagnum, groupHAProxy} }
+
+// lookAtKeystone finds out what has to change there. A Keystone that does not answer is told of, and tried again by apply.
+func (s *Services) lookAtKeystone(ctx context.Context, o Outside, opts ServiceOptions) {
+	want := s.Wanted.Intent.Magnum.Service
+	through := s.through(o)
+	login := opts.Login
+	if login == nil {
+		login = func(ctx context.Context, want intent.MagnumService, through http.RoundTripper) (Directory, error) {
+			return magnum.Login(ctx, want, through)
+		}
+	}
+	var state magnum.State
+	k, err := login(ctx, want, through)
+	if err == nil {
+		state, err = k.Look(ctx)
+	}
+	if err != nil {
+		s.Keystone = []plan.Change{{Place: magnum.Place, Group: magnum.Place, Kind: "account", Name: want.User, Action: plan.Check, Summary: firstLine(err.Error())}}
+	} else {
+		s.Keystone = magnum.Changes(want, state)
+	}
+	s.Register = func(ctx context.Context, say func(plan.Change)) error {
+		k, err := login(ctx, want, through)
+		if err != nil {
+			return err
+		}
+		return k.Register(ctx, say)
+	}
+}
+
+// through connects from a host of the cloud: the deployer needs no way to Keystone.
+func (s *Services) through(o Outside) http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // that is what it is
+	t.Proxy = nil
+	t.TLSClientConfig = trust(s.Wanted.Intent.Magnum.Service)
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		for _, h := range s.Wanted.Intent.Magnum.Hosts {
+			if a, ok := o.Hosts[h.PhysicalHost]; ok && o.Lost[h.PhysicalHost] == nil {
+				return a.Dial(ctx, network, address)
+			}
+		}
+		return nil, errors.New("none of Magnum's hosts is reached")
+	}
+	return t
+}
+
+// Plan adds the services to a plan.
+func (s Services) Plan(p plan.Plan) plan.Plan {
+	p.Changes = append(p.Changes, s.Keystone...)
+	for _, group := range serviceGroups() {
+		for i, item := range s.Wanted.Items {
+			if item.Group != group || s.Wanted.outOfReach(s.World, item.Place) || item.Aside != nil && s.World.Closed[item.Place] {
+				continue
+			}
+			c := item.Diff(s.World.Items[i])
+			if c == nil {
+				c = follow(item, p)
+			}
+			if c != nil {
+				p.Changes = append(p.Changes, inWords(item, *c))
+			}
+		}
+	}
+	p.Findings = append(p.Findings, s.Notes...)
+	return p
+}
+
+// inWords says of a service that goes what happens to it: it stops, and nothing of it is removed.
+func inWords(item host.Item, c plan.Change) plan.Change {
+	switch {
+	case item.Unit != nil && item.Unit.Gone:
+		c.Action, c.Summary = plan.Update, "stops, and does not start at boot; its configuration and data stay"
+	case item.Unit != nil && c.Action == plan.Create:
+		c.Summary = "starts"
+	case item.Aside != nil && item.Aside.Back:
+		c.Summary = "what OpenStack-Ansible wrote is in its place again"
+	case item.Aside != nil:
+		c.Summary = "what OpenStack-Ansible wrote is kept as " + item.Aside.To
+	}
+	return c
+}

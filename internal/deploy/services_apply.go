@@ -1,0 +1,201 @@
+package deploy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const magnumStep = "change Magnum's servers"
+
+// services is the run as far as services go: the same plan and hosts, with the services' own items.
+func (d *Deployment) services() *Deployment {
+	return &Deployment{
+		Wanted: d.Services.Wanted, World: d.Services.World, Plan: d.Plan, Hosts: d.Outside, Dial: d.Dial, Report: d.Report,
+		Random: d.Random, Now: d.Now, Poll: d.Poll,
+	}
+}
+
+func (d *Deployment) bringServiceFiles(ctx context.Context) error { return d.services().bringFiles(ctx) }
+
+// register makes Magnum's account and endpoints: the servers log in with it.
+func (d *Deployment) register(ctx context.Context) error {
+	if len(d.Services.Keystone) == 0 || d.Services.Register == nil {
+		return nil
+	}
+	return d.Services.Register(ctx, func(c plan.Change) {
+		d.say("register Magnum in Keystone", magnum.Place, "%s %s %s", c.Action, c.Kind, c.Name)
+	})
+}
+
+// makeServiceContainers makes the containers of Magnum that nobody has made.
+func (d *Deployment) makeServiceContainers(ctx context.Context) error {
+	s := d.services()
+	return s.each(slices.Sorted(maps.Keys(s.Wanted.Places)), []string{groupContainer}, func(place string) error {
+		return s.ensure(ctx, "make Magnum's containers", place, groupContainer)
+	})
+}
+
+// changeMagnum changes Magnum's servers, one after the other: load balancers send clients to the others meanwhile, and the next
+// one's turn comes when this one serves.
+func (d *Deployment) changeMagnum(ctx context.Context) error {
+	s := d.services()
+	for _, h := range s.Wanted.Intent.Magnum.Hosts {
+		name := placeOf(h.Container).Name()
+		if _, ours := s.Wanted.Places[name]; !ours || !s.changes(name, groupMagnum) {
+			continue
+		}
+		items, err := d.withCredentials(ctx, name)
+		if err != nil {
+			return err
+		}
+		began := d.Now()
+		back := s.divertMagnum(ctx, h)
+		if !h.IsMetal {
+			items = append(items, host.Item{Returned: &host.Returned{}})
+		}
+		err = s.ensureItems(ctx, magnumStep, name, items)
+		if err == nil && d.Services.Magnum.Serves == intent.ImplementationJeroboam {
+			err = s.magnumServes(ctx, h)
+		}
+		back()
+		if err != nil {
+			return err
+		}
+		d.Report(Progress{Time: d.Now(), Step: magnumStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
+	}
+	return nil
+}
+
+// withCredentials are a place's items, with the credentials that the plan has made now. They stay in memory.
+func (d *Deployment) withCredentials(ctx context.Context, place string) ([]host.Item, error) {
+	items := d.Services.Wanted.At(place, groupMagnum)
+	for n, i := range items {
+		if i.Credential == nil || !d.planned(place, "credential", i.Credential.Path) {
+			continue
+		}
+		c, err := d.api(ctx, d.firstServing(ctx))
+		if err != nil {
+			return nil, err
+		}
+		ca, err := rootCA(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		made := *i.Credential
+		made.Content, err = magnum.Kubeconfig509(ctx, c, magnum.Request{Random: d.Random, Place: place, Server: made.Server, CA: ca, Poll: d.Poll})
+		if err != nil {
+			return nil, fmt.Errorf("make a client certificate for %s: %w", place, err)
+		}
+		items[n].Credential = &made
+	}
+	return items, nil
+}
+
+// rootCA is the authority's certificate as the cluster publishes it in every namespace.
+func rootCA(ctx context.Context, c client.Client) ([]byte, error) {
+	var cm corev1.ConfigMap
+	if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-root-ca.crt"}, &cm); err != nil {
+		return nil, fmt.Errorf("read the cluster's authority: %w", err)
+	}
+	if cm.Data["ca.crt"] == "" {
+		return nil, errors.New("the cluster has not published its authority yet")
+	}
+	return []byte(cm.Data["ca.crt"]), nil
+}
+
+// answering asks a server of Magnum from a place.
+func (d *Deployment) answering(ctx context.Context, from Place, h intent.MagnumHost) (bool, string) {
+	url := "http://" + magnum.Listens(d.Wanted.Intent, h) + "/healthcheck"
+	code, err := ask[int](ctx, d.Hosts, from, host.OpAnswers, url)
+	if err != nil {
+		return false, firstLine(err.Error())
+	}
+	return code == 200, fmt.Sprintf("%s answers %d", url, code)
+}
+
+// magnumServes waits until a server answers where it runs.
+func (d *Deployment) magnumServes(ctx context.Context, h intent.MagnumHost) error {
+	p := placeOf(h.Container)
+	err := d.wait(ctx, magnumStep, p.Name(), 2*time.Minute, func() (bool, string) { return d.answering(ctx, p, h) })
+	if err != nil {
+		return fmt.Errorf("%w\nits own words: journalctl -u %s on %s", err, magnum.Unit, p.Name())
+	}
+	return nil
+}
+
+// divertMagnum keeps clients away from a server that is about to change, where there is another one for them, and returns what lets
+// them back. A run that is killed in between leaves it drained, which the next plan shows and its apply mends.
+func (d *Deployment) divertMagnum(ctx context.Context, h intent.MagnumHost) func() {
+	var diverted []intent.HAProxyHost
+	for _, b := range d.Wanted.Intent.HAProxy.Hosts {
+		other := slices.ContainsFunc(d.Wanted.Intent.Magnum.Hosts, func(o intent.MagnumHost) bool {
+			ok := false
+			if o.Name != h.Name {
+				ok, _ = d.answering(ctx, placeOf(b.Container), o)
+			}
+			return ok
+		})
+		if other {
+			d.say(magnumStep, h.Name, "clients of %s are sent to other servers", b.Name)
+			d.tellBalancer(ctx, b, h, "set server %s state drain")
+			diverted = append(diverted, b)
+		}
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		for _, b := range diverted {
+			if ok, _ := d.answering(ctx, placeOf(b.Container), h); ok { // sooner than haproxy's own checks
+				d.tellBalancer(ctx, b, h, "set server %s health up")
+			}
+			d.tellBalancer(ctx, b, h, "set server %s state ready")
+		}
+	}
+}
+
+// tellBalancer gives a command for a server of Magnum. It helps; a load balancer that does not take it finds out by its checks.
+func (d *Deployment) tellBalancer(ctx context.Context, b intent.HAProxyHost, h intent.MagnumHost, command string) {
+	for _, s := range b.Magnum {
+		_, _ = ask[string](ctx, d.Hosts, placeOf(b.Container), host.OpStats, fmt.Sprintf(command, backendOf(s.Name)+"/"+h.Name)) // see above
+	}
+}
+
+func (d *Deployment) balanceMagnum(ctx context.Context) error {
+	s := d.services()
+	for _, b := range s.Wanted.Intent.HAProxy.Hosts {
+		name := placeOf(b.Container).Name()
+		if _, ours := s.Wanted.Places[name]; !ours || !s.changes(name, groupHAProxy) || s.World.Unseen[name] {
+			continue
+		}
+		if err := s.ensure(ctx, "balance Magnum", name, groupHAProxy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trust is how OpenStack's endpoints are verified: by the system's authorities and by OpenStack-Ansible's own.
+func trust(s intent.MagnumService) *tls.Config {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	for _, text := range s.Authorities {
+		pool.AppendCertsFromPEM([]byte(text))
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Insecure} //nolint:gosec // the operator's word: keystone_service_internaluri_insecure
+}
