@@ -45,3 +45,15 @@ func Versions(ctx context.Context, c client.Client, w Wanted) ([]Running, error)
 
 // LookForLife asks load balancers about nodes that are gone.
 func LookForLife(ctx context.Context, h Hosts, w Wanted) Alive { return lookForLife(ctx, h, w) }
+
+// ApplyServices is the part of a run that is about services.
+func ApplyServices(ctx context.Context, d *Deployment) error {
+	for _, do := range []func(*Deployment, context.Context) error{
+		(*Deployment).bringServiceFiles, (*Deployment).register, (*Deployment).makeServiceContainers, (*Deployment).changeMagnum, (*Deployment).balanceMagnum,
+	} {
+		if err := do(d, ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

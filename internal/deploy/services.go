@@ -168,7 +168,7 @@ func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program 
 		switch {
 		case found.Serves == intent.ImplementationJeroboam:
 			s.Wanted.place(p)
-			if !h.IsMetal {
+			if !h.IsMetal && unfinishedContainer(s.Wanted.Facts[h.PhysicalHost], h.Name) {
 				s.Wanted.place(Place{Host: h.PhysicalHost})
 				node := intent.Node{Container: h.Container, Networks: h.Networks, LXC: h.LXC}
 				s.Wanted.add(h.PhysicalHost, groupContainer, containerItems(node, w.Bundle, s.Wanted.Facts[h.PhysicalHost])...)
@@ -189,6 +189,13 @@ func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program 
 	}
 }
 
+// unfinishedContainer says of a container that it has to be made: there is none, or a run of ours was killed while it made it. One
+// that OpenStack-Ansible made is its own matter.
+func unfinishedContainer(f host.Facts, name string) bool {
+	running, there := f.Containers[name]
+	return !there || f.Made[name] && !running
+}
+
 // authorityOf is the hash of the cluster's authority, "" before there is a cluster.
 func authorityOf(world World) string {
 	for _, name := range slices.Sorted(maps.Keys(world.Nodes)) {
@@ -203,17 +210,17 @@ func authorityOf(world World) string {
 func (s *Services) reachable(o Outside, skip bool) {
 	for _, name := range slices.Sorted(maps.Keys(s.Wanted.Places)) {
 		p := s.Wanted.Places[name]
-		running, there := o.Facts[p.Host].Containers[p.Container]
+		running := o.Facts[p.Host].Containers[p.Container]
 		why := ""
 		switch {
 		case o.Lost[p.Host] != nil:
 			why = o.Lost[p.Host].Error()
 		case o.Hosts[p.Host] == nil:
 			why = "there is no connection to its host"
-		case p.Container != "" && there && !running:
-			why = "the container does not run: start it"
-		case p.Container != "" && !there:
+		case p.Container != "" && unfinishedContainer(o.Facts[p.Host], p.Container):
 			s.World.Closed[name] = true
+		case p.Container != "" && !running:
+			why = "the container does not run: start it"
 		}
 		if why != "" {
 			s.World.Unseen[name] = true
