@@ -108,8 +108,8 @@ func withoutMeaning(in intent.Intent) osa.Findings {
 	_, _ = interpret(slog.New(slog.DiscardHandler), o, nil) // files that it names are on other machines
 	var names []string
 	for _, u := range o.Unused() {
-		if _, ok := in.Magnum.ConfigOverrides[u.Group][u.Name]; ok {
-			names = append(names, "["+u.Group+"] "+u.Name)
+		if _, ok := in.Magnum.ConfigOverrides[u.Group][u.Option]; ok {
+			names = append(names, "["+u.Group+"] "+u.Option)
 		}
 	}
 	if len(names) == 0 {

@@ -29,7 +29,9 @@ func (d *Deployment) services() *Deployment {
 	}
 }
 
-func (d *Deployment) bringServiceFiles(ctx context.Context) error { return d.services().bringFiles(ctx) }
+func (d *Deployment) bringServiceFiles(ctx context.Context) error {
+	return d.services().bringFiles(ctx)
+}
 
 // register makes Magnum's account and endpoints: the servers log in with it.
 func (d *Deployment) register(ctx context.Context) error {

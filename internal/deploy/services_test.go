@@ -238,7 +238,9 @@ func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
 	}
 	s, err := deploy.LookAtServices(t.Context(), o, wanted, world, found, deploy.ServiceOptions{
 		Program: blob("8"), Skip: skip,
-		Login: func(context.Context, intent.MagnumService, http.RoundTripper) (deploy.Directory, error) { return w.dir, nil },
+		Login: func(context.Context, intent.MagnumService, http.RoundTripper) (deploy.Directory, error) {
+			return w.dir, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -138,9 +138,9 @@ func TestCredentials(t *testing.T) {
 		{reason: "about to end", want: func() host.Credential { c := good; c.Before = 366 * day; return c }(), have: kubeconfig(t, ca.CertPEM, cert), differ: "fresh"},
 		{reason: "another's", want: func() host.Credential { c := good; c.User = "admin"; return c }(), have: kubeconfig(t, ca.CertPEM, cert), differ: "user"},
 		{reason: "of another cluster", want: func() host.Credential { c := good; c.Authority = "sha256:00"; return c }(), have: kubeconfig(t, ca.CertPEM, cert), differ: "authority"},
-		{reason: "a token", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: token(account, "u1", now.Add(100 * day))})},
-		{reason: "a token that ends", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: token(account, "u1", now.Add(59 * day))}), differ: "fresh"},
-		{reason: "a token that was revoked", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: token(account, "u0", now.Add(100 * day))}), differ: "bound"},
+		{reason: "a token", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: token(account, "u1", now.Add(100*day))})},
+		{reason: "a token that ends", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: token(account, "u1", now.Add(59*day))}), differ: "fresh"},
+		{reason: "a token that was revoked", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: token(account, "u0", now.Add(100*day))}), differ: "bound"},
 		{reason: "a token that never ends", want: proxy, have: kubeconfig(t, ca.CertPEM, clientcmdapi.AuthInfo{Token: "opaque"}), differ: "bound, fresh, user"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {

@@ -137,7 +137,10 @@ func TestConfig(t *testing.T) {
 		{"an option without a meaning stays", func(in *intent.Intent) { over(in, "docker_registry", "swift_region", "x") }, "[docker_registry]\nswift_region = x\n", ""},
 		{"without authorities of its own, the system's are trusted", func(in *intent.Intent) { in.Magnum.Service.Authorities = nil }, "[keystone_authtoken]", "cafile"},
 		{"a name is nothing to listen on", func(in *intent.Intent) { in.Magnum.Hosts[0].Bind = "openstack.example.com" }, "host = 0.0.0.0\n", "openstack.example.com\nport"},
-		{"only load balancers are believed", func(in *intent.Intent) { in.HAProxy.Hosts = in.HAProxy.Hosts[:1]; in.VIPs.Internal.Bind = "openstack.internal" }, "trusted_proxies = 172.29.236.11\n", "openstack.internal"},
+		{"only load balancers are believed", func(in *intent.Intent) {
+			in.HAProxy.Hosts = in.HAProxy.Hosts[:1]
+			in.VIPs.Internal.Bind = "openstack.internal"
+		}, "trusted_proxies = 172.29.236.11\n", "openstack.internal"},
 	} {
 		in := seed(t)
 		tt.change(&in)
