@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
+)
+
+// connect logs in to all hosts of the deployment, and says of all that fail why.
+func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.Hosts, error) {
+	hosts, errs, err := o.dial(ctx, o.targets(in))
+	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
+}
+
+// around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not reached is no reason
+// to fail: the plan says so.
+func (o *deployOptions) around(ctx context.Context, s *session) error {
+	var errs map[string]error
+	var err error
+	if s.more, errs, err = o.copyHosts(ctx, s.intent, s.hosts); err != nil {
+		return err
+	}
+	all := maps.Clone(s.hosts)
+	maps.Copy(all, s.more)
+	s.outside = deploy.LookOutside(ctx, all, errs)
+	s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent)
+	return err
+}
+
+// lookAround looks at what is beside the cluster: kubeconfigs for others, and services.
+func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
+	s.copies = deploy.LookAtCopies(ctx, s.outside.Hosts, s.outside.Lost, s.wanted, s.world, deploy.Connect)
+	program, err := remote.This()
+	if err != nil {
+		return err
+	}
+	s.services, err = deploy.LookAtServices(ctx, s.outside, s.wanted, s.world, s.magnum, deploy.ServiceOptions{
+		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable,
+	})
+	return err
+}
+
+// copyHosts logs in to hosts that only have copies of kubeconfigs, and says of each that fails why.
+func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have deploy.Hosts) (deploy.Hosts, map[string]error, error) {
+	var targets []remote.Target
+	for _, name := range deploy.CopyHosts(in) {
+		if h, ok := in.Host(name); ok && have[name] == nil {
+			targets = append(targets, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
+		}
+	}
+	return o.dial(ctx, targets)
+}
+
+// dial logs in to hosts at once.
+func (o *deployOptions) dial(ctx context.Context, targets []remote.Target) (deploy.Hosts, map[string]error, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, nil, fmt.Errorf("find SSH keys: %w", err)
+	}
+	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
+	if len(o.SSHKey) > 0 {
+		auth.Keys = o.SSHKey
+	}
+	if len(o.KnownHosts) > 0 {
+		auth.KnownHosts = o.KnownHosts
+	}
+	program, err := remote.This()
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts, errs := deploy.Hosts{}, map[string]error{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, t := range targets {
+		all.Go(func() {
+			c, err := remote.Dial(ctx, t, auth, program)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs[t.Name] = err
+				return
+			}
+			hosts[t.Name] = c
+		})
+	}
+	all.Wait()
+	return hosts, errs, nil
+}
+
+// targets are the physical hosts of nodes and load balancers, without those of nodes that are gone.
+func (o *deployOptions) targets(in intent.Intent) []remote.Target {
+	needed := map[string]bool{}
+	for _, n := range in.Nodes {
+		needed[n.PhysicalHost] = needed[n.PhysicalHost] || !slices.Contains(o.Replace, n.Name)
+	}
+	for _, h := range in.HAProxy.Hosts {
+		needed[h.PhysicalHost] = true
+	}
+	var out []remote.Target
+	for _, h := range in.Hosts {
+		if needed[h.Name] {
+			out = append(out, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
+		}
+	}
+	return out
+}
