@@ -194,10 +194,14 @@ func (s *session) credential(t *testing.T) {
 	if types, err := project.VolumeTypes(ctx); err != nil || len(types) == 0 {
 		t.Errorf("volume types with the credential: %v, %v", types, err)
 	}
+	ailments(t, project)
 	for range 2 {
 		if err := s.cloud.Admin().DeleteApplicationCredential(ctx, identity.UserID, id); err != nil {
 			t.Errorf("deleting what is gone is fine: %v", err)
 		}
+	}
+	if err := project.Works(ctx); !errors.Is(err, openstack.ErrUnauthorized) {
+		t.Errorf("a session of a credential that is dead: %v", err)
 	}
 	// Keystone refuses it at once. Nova and the others go on believing a token that was made with it, for as long as their
 	// keystonemiddleware remembers tokens (300 s): seen on the real cloud.
@@ -208,6 +212,20 @@ func (s *session) credential(t *testing.T) {
 	defer fresh.Close()
 	if _, err := fresh.ForProject(ctx, credential); !errors.Is(err, openstack.ErrUnauthorized) {
 		t.Errorf("a dead credential: %v", err)
+	}
+}
+
+// ailments are what is asked when a cluster does not come up.
+func ailments(t *testing.T, project *openstack.Project) {
+	t.Helper()
+	if err := project.Works(t.Context()); err != nil {
+		t.Errorf("a credential that is good: %v", err)
+	}
+	if said, err := project.ServerFault(t.Context(), uuid()); said != "" || err != nil {
+		t.Errorf("a server that is gone: %q, %v", said, err)
+	}
+	if status, _, err := project.LoadBalancerState(t.Context(), "k8s-clusterapi-cluster-magnum-system-kube-none-kubeapi"); status != "" || err != nil {
+		t.Errorf("no load balancer of the name: %q, %v", status, err)
 	}
 }
 
