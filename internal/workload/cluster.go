@@ -65,7 +65,8 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	if c.client, err = rest.HTTPClientFor(cfg); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
-	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, c.client)
+	// What kinds there are is asked without a context: its time limit is the client's.
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: c.client.Transport, Timeout: RequestTimeout})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
