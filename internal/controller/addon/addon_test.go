@@ -150,7 +150,7 @@ func TestNeverAvailable(t *testing.T) {
 	bad := "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: Not_A_Name}\n"
 	w := newWorld(t, catalogueOf(t, needed(map[string]string{catalogue.Cilium: configMap("network", "a") + deployment("agent"), catalogue.Metrics: bad})))
 	w.round()
-	if got := w.state(catalogue.Cilium); got.State != v1alpha1.AddonProgressing || !strings.Contains(got.Reason, "Deployment agent: 0 of 1 pods") {
+	if got := w.state(catalogue.Cilium); got.State != v1alpha1.AddonProgressing || !strings.Contains(got.Reason, "Deployment agent has just been changed") {
 		t.Errorf("%+v", got)
 	}
 	if got := w.state(catalogue.Metrics); got.State != v1alpha1.AddonFailed || !strings.Contains(got.Reason, "Not_A_Name") {
