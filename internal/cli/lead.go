@@ -37,9 +37,13 @@ func (s *serving) lead(ctx context.Context) error {
 		if term == nil {
 			term, err = s.newTerm()
 		}
+		var asked bool
 		if err == nil {
-			err = term.manager.Start(ctx)
-			term.cache.giveBack()
+			asked, err = s.serveTerm(ctx, term)
+		}
+		if asked && err == nil {
+			term = nil
+			continue
 		}
 		if ctx.Err() != nil || !s.LeaderElection {
 			return err
@@ -52,6 +56,26 @@ func (s *serving) lead(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// serveTerm leads until the term ends, by itself or because a new one is asked for.
+func (s *serving) serveTerm(ctx context.Context, term *term) (asked bool, err error) {
+	within, end := context.WithCancel(ctx)
+	defer end()
+	over := make(chan bool)
+	go func() {
+		select {
+		case <-s.newTerms:
+			end()
+			over <- true
+		case <-within.Done():
+			over <- false
+		}
+	}()
+	err = term.manager.Start(within)
+	term.cache.giveBack()
+	end()
+	return <-over && ctx.Err() == nil, err
 }
 
 // term is one time of leading.
@@ -84,7 +108,7 @@ func (s *serving) newTerm() (*term, error) {
 		Class: capi.ClusterClass(s.Infrastructure), BootVolumeSize: s.Config.BootVolumeSize, BootVolumeType: s.Config.BootVolumeType,
 		Keystone: s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
 		Addons: controller.Addons{
-			Catalogue: s.catalogue, CloudFor: s.addonCloudFor, CA: s.Config.NodeCA, Insecure: s.Config.NodeInsecure,
+			Catalogue: s.catalogue.Load(), CloudFor: s.addonCloudFor, CA: s.Config.NodeCA, Insecure: s.Config.NodeInsecure,
 			Policy: s.Config.KeystonePolicy, Dial: kube.ThroughProxies(s.direct, workload.Direct),
 		},
 	})

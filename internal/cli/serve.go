@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -46,6 +47,8 @@ type ServeOptions struct {
 	APIOnly        bool   // run no controllers: other servers do
 	// Addons is the addon catalogue's directory; nil: nothing is installed into clusters.
 	Addons fs.FS
+	// Reload makes the server read Addons again; nil: never.
+	Reload <-chan os.Signal
 	Log    *slog.Logger
 	// Ready is called once, when the API answers from complete records. May be nil.
 	Ready func()
@@ -53,7 +56,7 @@ type ServeOptions struct {
 
 // Serve runs the Magnum API and the controllers until ctx ends. The steps of starting stand in one slice.
 func Serve(ctx context.Context, o ServeOptions) error {
-	s := &serving{ServeOptions: o, registry: prometheus.NewRegistry()}
+	s := &serving{ServeOptions: o, registry: prometheus.NewRegistry(), newTerms: make(chan struct{}, 1)}
 	defer s.close()
 	for _, step := range []struct {
 		name string
@@ -87,8 +90,9 @@ type serving struct {
 	cloud     *openstack.Cloud
 	manager   manager.Manager // of the API; the controllers have their own (lead.go)
 	firstTerm *term
-	direct    client.Client        // no cache: writes, and reads that must be fresh
-	catalogue *catalogue.Catalogue // nil: none
+	direct    client.Client                       // no cache: writes, and reads that must be fresh
+	catalogue atomic.Pointer[catalogue.Catalogue] // nil: none
+	newTerms  chan struct{}                       // the controllers begin anew
 	view      *store.View
 	store     *store.Store
 }

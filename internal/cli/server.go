@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
@@ -63,8 +65,11 @@ func (c *ServerCommand) Run(ctx context.Context, streams Streams) error {
 	if c.AddonCatalogue != "" {
 		addons = os.DirFS(c.AddonCatalogue)
 	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	return Serve(ctx, ServeOptions{
-		Addons: addons,
+		Addons: addons, Reload: reload,
 		Config: config, Management: management, Infrastructure: infrastructure,
 		AdminListen: c.AdminListen, LeaderElection: c.LeaderElect, Concurrency: c.Concurrency, Log: log,
 		APIOnly: !c.Controllers,

@@ -19,8 +19,8 @@ type enforcer = *policy.Enforcer
 func (s *serving) api(context.Context) error {
 	admin := s.cloud.Admin()
 	var addons func(string, map[string]string) error
-	if s.catalogue != nil {
-		addons = s.catalogue.Missing
+	if s.catalogue.Load() != nil {
+		addons = func(driver string, labels map[string]string) error { return s.catalogue.Load().Missing(driver, labels) }
 	}
 	handler := api.New(api.Options{
 		Addons:   addons,
@@ -57,6 +57,11 @@ func (s *serving) api(context.Context) error {
 	if err := s.manager.Add(always(serve)); err != nil {
 		return err
 	}
+	if s.Reload != nil && s.catalogue.Load() != nil {
+		if err := s.manager.Add(always(s.reloadAddons)); err != nil {
+			return err
+		}
+	}
 	return s.manager.Add(always(s.serveAdmin))
 }
 
@@ -84,13 +89,40 @@ func (s *serving) readAddons(ctx context.Context) (err error) {
 		s.Log.WarnContext(ctx, "there is no addon catalogue (--addon-catalogue): nothing is installed into clusters, and real ones never become usable")
 		return nil
 	}
-	if s.catalogue, err = catalogue.Load(s.Addons); err != nil {
+	read, err := catalogue.Load(s.Addons)
+	if err != nil {
 		return err
 	}
-	for _, e := range s.catalogue.Entries() {
+	s.catalogue.Store(read)
+	for _, e := range read.Entries() {
 		s.Log.InfoContext(ctx, "addon", "name", e.Name, "version", e.Version, "kubernetes", e.Kubernetes)
 	}
 	return nil
+}
+
+// reloadAddons reads the catalogue again when it is told to. One that is wrong changes nothing. Another one ends the controllers' term: the
+// next begins with it, and looks at every cluster.
+func (s *serving) reloadAddons(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.Reload:
+		}
+		before := s.catalogue.Load().Digest
+		if err := s.readAddons(ctx); err != nil {
+			s.Log.ErrorContext(ctx, "the addon catalogue is not taken; the one of before stays", "error", err)
+			continue
+		}
+		if s.catalogue.Load().Digest == before {
+			s.Log.InfoContext(ctx, "the addon catalogue is the one of before")
+			continue
+		}
+		select {
+		case s.newTerms <- struct{}{}:
+		default: // one is due already
+		}
+	}
 }
 
 // credentials makes the credential a cluster acts with: an application credential of the user who creates it, named after

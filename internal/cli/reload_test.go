@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+func catalogueFiles(text, digest string) fstest.MapFS {
+	if digest == "" {
+		sum := sha256.Sum256([]byte(text))
+		digest = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return fstest.MapFS{
+		"m.yaml":         {Data: []byte(text)},
+		"catalogue.yaml": {Data: fmt.Appendf(nil, "version: 1\naddons:\n- {name: metrics-server, version: v1.0.0, kubernetes: '>=1.30.0-0', file: m.yaml, digest: %q}\n", digest)},
+	}
+}
+
+// A newer catalogue is taken without a restart; one that is wrong, or the same, changes nothing.
+func TestTheCatalogueIsReadAgain(t *testing.T) {
+	const one, two = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}", "{apiVersion: v1, kind: ConfigMap, metadata: {name: two}}"
+	files := catalogueFiles(one, "")
+	reload := make(chan os.Signal)
+	s := &serving{ServeOptions: ServeOptions{Addons: files, Reload: reload, Log: slog.New(slog.DiscardHandler)}, newTerms: make(chan struct{}, 1)}
+	if err := s.readAddons(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.reloadAddons(ctx) }()
+	for _, is := range []struct {
+		reason string
+		files  fstest.MapFS
+		anew   bool
+	}{
+		{"the same", catalogueFiles(one, ""), false},
+		{"a digest that does not match", catalogueFiles(two, "sha256:00"), false},
+		{"a newer one", catalogueFiles(two, ""), true},
+	} {
+		before := s.catalogue.Load().Digest
+		for name, file := range is.files {
+			files[name] = file
+		}
+		reload <- syscall.SIGHUP
+		anew := false
+		select {
+		case <-s.newTerms:
+			anew = true
+		case <-time.After(time.Second):
+		}
+		if anew != is.anew || (s.catalogue.Load().Digest != before) != is.anew {
+			t.Errorf("%s: a new term %t, another catalogue %t", is.reason, anew, s.catalogue.Load().Digest != before)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
