@@ -314,9 +314,17 @@ func TestReleasesOfHosts(t *testing.T) {
 	in := seed(t)
 	name := in.Nodes[0].PhysicalHost
 	for _, tt := range []struct{ id, version, says string }{
-		{"debian", "12", ""}, {"debian", "13", ""}, {"ubuntu", "22.04", ""}, {"ubuntu", "24.04", ""},
-		{"debian", "11", "is none of the releases"}, {"ubuntu", "24.10", "is none of the releases"}, {"ubuntu", "26.04", "is none of the releases"},
-		{"rocky", "9.4", "family of Red Hat"}, {"centos", "9", "family of Red Hat"}, {"almalinux", "10.0", "family of Red Hat"}, {"rhel", "9", "family of Red Hat"},
+		{"debian", "12", ""},
+		{"debian", "13", ""},
+		{"ubuntu", "22.04", ""},
+		{"ubuntu", "24.04", ""},
+		{"debian", "11", "is none of the releases"},
+		{"ubuntu", "24.10", "is none of the releases"},
+		{"ubuntu", "26.04", "is none of the releases"},
+		{"rocky", "9.4", "family of Red Hat"},
+		{"centos", "9", "family of Red Hat"},
+		{"almalinux", "10.0", "family of Red Hat"},
+		{"rhel", "9", "family of Red Hat"},
 		{"", "", "is none of the releases"},
 	} {
 		f := facts(in)
