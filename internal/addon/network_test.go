@@ -23,7 +23,8 @@ func TestCalicoUsesTunnels(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []any{m{"name": "calico-node", "env": []any{
-		m{"name": "CALICO_IPV4POOL_VXLAN", "value": "Always"}, m{"name": "FELIX_HEALTHENABLED", "value": "true"},
+		m{"name": "CALICO_IPV4POOL_VXLAN", "value": "Always"},
+		m{"name": "FELIX_HEALTHENABLED", "value": "true"},
 		m{"name": "CALICO_IPV4POOL_CIDR", "value": "10.200.0.0/16"},
 	}}}
 	if diff := cmp.Diff(want, containers); diff != "" {

@@ -148,9 +148,18 @@ func (d described) print(out io.Writer) error {
 	k := d.Cluster
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, f := range [][2]string{
-		{"Name", k.Name}, {"UUID", k.UUID}, {"Status", k.Status}, {"Reason", k.StatusReason}, {"Health", k.Health},
-		{"Kubernetes", k.Version}, {"API", k.APIAddress}, {"Nodes", fmt.Sprintf("%d and %d masters", k.Nodes, k.Masters)},
-		{"Template", k.Template}, {"Key pair", k.Keypair}, {"Created", k.CreatedAt}, {"Updated", k.UpdatedAt},
+		{"Name", k.Name},
+		{"UUID", k.UUID},
+		{"Status", k.Status},
+		{"Reason", k.StatusReason},
+		{"Health", k.Health},
+		{"Kubernetes", k.Version},
+		{"API", k.APIAddress},
+		{"Nodes", fmt.Sprintf("%d and %d masters", k.Nodes, k.Masters)},
+		{"Template", k.Template},
+		{"Key pair", k.Keypair},
+		{"Created", k.CreatedAt},
+		{"Updated", k.UpdatedAt},
 	} {
 		_, _ = fmt.Fprintf(w, "%s:\t%s\n", f[0], dash(oneLine(f[1]))) // Flush reports what went wrong
 	}

@@ -88,7 +88,8 @@ func TestReadProvider(t *testing.T) {
 	servers := []kube.ProviderServer{
 		{Name: "kube-abcde-cp-1", ID: "5f1e4c0a-0000-4000-8000-000000000001", Failed: true},
 		{Name: "kube-abcde-w-1", Failed: true, Message: "error creating Openstack instance: no"},
-		{Name: "kube-abcde-w-2"}, {Name: "kube-abcde-w-3", ID: "i", Ready: true},
+		{Name: "kube-abcde-w-2"},
+		{Name: "kube-abcde-w-3", ID: "i", Ready: true},
 	}
 	for name, is := range map[string]struct {
 		reason string

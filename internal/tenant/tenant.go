@@ -23,7 +23,7 @@ import (
 // microversion is the newest one this package needs: names of versions in node groups.
 const microversion = "1.10"
 
-// ErrNotFound: there is no such cluster, or it is not the caller's.
+// ErrNotFound says that there is no such cluster, or that it is not the caller's.
 var ErrNotFound = errors.New("not found")
 
 // errForAMoment: nobody could be asked; the same question may be answered later.

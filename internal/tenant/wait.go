@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrFailed: what was waited for has failed.
+// ErrFailed says that what was waited for has failed.
 var ErrFailed = errors.New("failed")
 
 // Wait asks again and again until the cluster has come to rest, or is gone if that is what is waited for, and tells each change of its

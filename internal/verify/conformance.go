@@ -136,9 +136,14 @@ func (r *run) testsPod(image string) *corev1.Pod {
 		Name: tester, Image: image, ImagePullPolicy: corev1.PullIfNotPresent, VolumeMounts: append([]corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}}, mount...),
 		SecurityContext: p.Spec.Containers[0].SecurityContext,
 		Env: []corev1.EnvVar{
-			{Name: "E2E_FOCUS", Value: focus(r.Conformance)}, {Name: "E2E_SKIP", Value: r.ConformanceSkip}, {Name: "E2E_PROVIDER", Value: "skeleton"},
-			{Name: "E2E_VERBOSITY", Value: "4"}, {Name: "E2E_USE_GO_RUNNER", Value: "true"}, {Name: "E2E_EXTRA_GINKGO_ARGS", Value: "-v"},
-			{Name: "RESULTS_DIR", Value: resultsDir}, {Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+			{Name: "E2E_FOCUS", Value: focus(r.Conformance)},
+			{Name: "E2E_SKIP", Value: r.ConformanceSkip},
+			{Name: "E2E_PROVIDER", Value: "skeleton"},
+			{Name: "E2E_VERBOSITY", Value: "4"},
+			{Name: "E2E_USE_GO_RUNNER", Value: "true"},
+			{Name: "E2E_EXTRA_GINKGO_ARGS", Value: "-v"},
+			{Name: "RESULTS_DIR", Value: resultsDir},
+			{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		},
 	})
 	return p

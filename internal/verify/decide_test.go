@@ -122,7 +122,8 @@ func TestDecideTellsAllProblems(t *testing.T) {
 			asked(func(o *Options) {
 				o.Public = PublicNetwork{Physical: "p", CIDR: "10.0.0.0/24", Gateway: "10.0.1.1", Pool: "10.0.0.9-x"}
 			}),
-			found(nil), []string{"--public-gateway: 10.0.1.1 is not in 10.0.0.0/24", "the end of --public-pool"},
+			found(nil),
+			[]string{"--public-gateway: 10.0.1.1 is not in 10.0.0.0/24", "the end of --public-pool"},
 		},
 	} {
 		_, err := Decide(c.o, c.f)

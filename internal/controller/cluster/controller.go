@@ -36,14 +36,19 @@ import (
 
 // Cloud is what a cluster needs of its owner's cloud, asked with the cluster's own application credential.
 type Cloud interface {
-	EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error)
-	DeleteServerGroup(ctx context.Context, name string) error
-	// DeleteServerGroups deletes those of a whole stack.
-	DeleteServerGroups(ctx context.Context, stack string) error
+	ServerGroups
 	// DeleteLoadBalancers asks for the end of what the cluster's Services made and names those that are still there.
 	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error)
 	Addresses
 	Doctor
+}
+
+// ServerGroups keep machines of one group on different hosts.
+type ServerGroups interface {
+	EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error)
+	DeleteServerGroup(ctx context.Context, name string) error
+	// DeleteServerGroups deletes those of a whole stack.
+	DeleteServerGroups(ctx context.Context, stack string) error
 }
 
 // Addresses are floating IPs that are known by their descriptions.

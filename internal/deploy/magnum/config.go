@@ -70,11 +70,17 @@ func ofRole(in intent.Intent, h intent.MagnumHost) []section {
 		{"keystone_authtoken", []option{
 			{"region_name", m.Regions["keystone_authtoken"]},
 			{"www_authenticate_uri", m.WWWAuthenticateURI},
-			{"auth_type", "password"}, {"auth_version", "v3"}, {"auth_url", m.AuthURL},
+			{"auth_type", "password"},
+			{"auth_version", "v3"},
+			{"auth_url", m.AuthURL},
 			{"insecure", yes(m.Insecure)},
-			{"project_domain_name", m.ProjectDomain}, {"user_domain_name", m.UserDomain}, {"project_name", m.Project},
-			{"username", m.User}, {"password", m.Password.Reveal()},
-			{"token_cache_time", "300"}, {"service_type", m.Type},
+			{"project_domain_name", m.ProjectDomain},
+			{"user_domain_name", m.UserDomain},
+			{"project_name", m.Project},
+			{"username", m.User},
+			{"password", m.Password.Reveal()},
+			{"token_cache_time", "300"},
+			{"service_type", m.Type},
 		}},
 	}
 	if bundleOf(in) != "" {

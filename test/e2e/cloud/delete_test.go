@@ -135,7 +135,9 @@ func (w *world) kill(t *testing.T, after time.Duration) {
 			t.Fatal(err)
 		}
 	}
-	<-w.process.ended
+	if err := <-w.process.ended; err == nil {
+		t.Error("the all-in-one ended by itself, without an error, before it was killed")
+	}
 	t.Logf("killed after %s", after)
 	w.start(t)
 	w.await(t, 3*time.Minute, "the Magnum API", func() error {

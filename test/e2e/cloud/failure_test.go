@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -19,7 +20,7 @@ func TestCauses(t *testing.T) {
 	admin := func(args ...string) string { return w.say(t, "admin", args...) }
 	for _, cause := range []struct {
 		name   string
-		breaks func(t *testing.T)
+		breaks func(t *testing.T) (mend func())
 		of     string   // the template; "causes" if it is empty
 		more   []string // arguments of "cluster create"
 		later  func(t *testing.T, c shown)
@@ -27,26 +28,29 @@ func TestCauses(t *testing.T) {
 	}{
 		{
 			name: "a flavor that no host has room for",
-			breaks: func(t *testing.T) {
+			breaks: func(t *testing.T) func() {
+				t.Helper()
 				_, _ = w.openstack(t, "admin", "flavor", "create", "e2e-huge", "--vcpus", "90", "--ram", "190000", "--disk", "10") // it may be there
-				t.Cleanup(func() { w.restore(t, "admin", "flavor", "delete", "e2e-huge") })
+				return func() { w.restore(t, "admin", "flavor", "delete", "e2e-huge") }
 			},
 			more: []string{"--master-flavor", "e2e-huge"},
 			said: []string{"No valid host"},
 		},
 		{
 			name: "a network quota that is used up",
-			breaks: func(t *testing.T) {
+			breaks: func(t *testing.T) func() {
+				t.Helper()
 				admin("quota", "set", "--networks", "0", w.tenant)
-				t.Cleanup(func() { w.restore(t, "admin", "quota", "set", "--networks", "100", w.tenant) })
+				return func() { w.restore(t, "admin", "quota", "set", "--networks", "100", w.tenant) }
 			},
 			said: []string{"uota", "network"},
 		},
 		{
 			name: "Octavia is down",
-			breaks: func(t *testing.T) {
+			breaks: func(t *testing.T) func() {
+				t.Helper()
 				w.inside(t, "systemctl", "stop", "octavia-api")
-				t.Cleanup(func() { w.inside(t, "systemctl", "start", "octavia-api") })
+				return func() { w.inside(t, "systemctl", "start", "octavia-api") }
 			},
 			of:   "balanced",
 			said: []string{"oad balancer"},
@@ -54,6 +58,7 @@ func TestCauses(t *testing.T) {
 		{
 			name: "the cluster's application credential is deleted",
 			later: func(t *testing.T, c shown) {
+				t.Helper()
 				out := w.say(t, w.tenant, "application", "credential", "list", "-f", "value", "-c", "ID", "-c", "Name")
 				for line := range strings.Lines(out) {
 					if id, name, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(name, c.UUID) || strings.Contains(name, c.Stack) {
@@ -68,7 +73,9 @@ func TestCauses(t *testing.T) {
 	} {
 		t.Run(cause.name, func(t *testing.T) {
 			if cause.breaks != nil {
-				cause.breaks(t)
+				mend := sync.OnceFunc(cause.breaks(t))
+				t.Cleanup(mend)
+				defer func() { t.Cleanup(mend) }() // before the cluster is deleted, which needs a sound cloud
 			}
 			w.create(t, "cause", cmp.Or(cause.of, "causes"), 1, 0, cause.more...)
 			c := w.mustCluster(t, "cause")
