@@ -98,8 +98,10 @@ func TestWait(t *testing.T) {
 		failed bool
 	}{
 		"it comes up": {
-			"each change is told once", false, []string{"CREATE_IN_PROGRESS a", "CREATE_IN_PROGRESS a", "CREATE_IN_PROGRESS b", "CREATE_COMPLETE"},
-			[]string{"CREATE_IN_PROGRESS a", "CREATE_IN_PROGRESS b", "CREATE_COMPLETE "}, "", false,
+			"each change is told once", false,
+			[]string{"CREATE_IN_PROGRESS a", "CREATE_IN_PROGRESS a", "CREATE_IN_PROGRESS b", "CREATE_COMPLETE"},
+			[]string{"CREATE_IN_PROGRESS a", "CREATE_IN_PROGRESS b", "CREATE_COMPLETE "},
+			"", false,
 		},
 		"at rest":     {"", false, []string{"UPDATE_COMPLETE"}, []string{"UPDATE_COMPLETE "}, "", false},
 		"it fails":    {"", false, []string{"CREATE_IN_PROGRESS", "CREATE_FAILED no host"}, []string{"CREATE_IN_PROGRESS ", "CREATE_FAILED no host"}, "CREATE_FAILED: no host", true},

@@ -53,7 +53,9 @@ func open(t *testing.T, h http.Handler) *workload.Cluster {
 	return c
 }
 
-func configMaps() schema.GroupVersionKind { return schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"} }
+func configMaps() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
+}
 
 // An API server that answers with megabytes of error costs neither memory nor anybody's patience.
 func TestLargeErrors(t *testing.T) {
