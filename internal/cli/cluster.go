@@ -16,11 +16,20 @@ import (
 
 // clusterCommand is for owners of clusters: it needs a clouds.yaml and nothing else.
 type clusterCommand struct {
-	OSCloud string `name:"os-cloud" env:"OS_CLOUD" help:"Entry of clouds.yaml."`
+	OSCloud string `name:"os-cloud" env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
 
 	Events   clusterEventsCommand   `cmd:"" help:"What happened to a cluster and its node groups, oldest first."`
 	Describe clusterDescribeCommand `cmd:"" help:"A cluster with its node groups and its newest events."`
 	Wait     clusterWaitCommand     `cmd:"" help:"Wait until what a cluster is doing is done: status 0 if it ended well, 1 if not."`
+}
+
+// client logs in.
+func (c *clusterCommand) client(ctx context.Context) (*tenant.Client, error) {
+	provider, endpoint, err := login(ctx, c.OSCloud)
+	if err != nil {
+		return nil, err
+	}
+	return tenant.New(provider, endpoint)
 }
 
 type clusterEventsCommand struct {
@@ -31,7 +40,7 @@ type clusterEventsCommand struct {
 
 // Run prints a cluster's events.
 func (c *clusterEventsCommand) Run(ctx context.Context, parent *commands, streams Streams) error {
-	client, err := tenant.Open(ctx, tenant.Options{Cloud: parent.Cluster.OSCloud})
+	client, err := parent.Cluster.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,7 +72,7 @@ type described struct {
 
 // Run prints what is known of a cluster.
 func (c *clusterDescribeCommand) Run(ctx context.Context, parent *commands, streams Streams) error {
-	client, err := tenant.Open(ctx, tenant.Options{Cloud: parent.Cluster.OSCloud})
+	client, err := parent.Cluster.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,7 +104,7 @@ type clusterWaitCommand struct {
 func (c *clusterWaitCommand) Run(ctx context.Context, parent *commands, streams Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	client, err := tenant.Open(ctx, tenant.Options{Cloud: parent.Cluster.OSCloud})
+	client, err := parent.Cluster.client(ctx)
 	if err != nil {
 		return err
 	}

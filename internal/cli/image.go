@@ -96,12 +96,12 @@ type imageUploadCommand struct {
 	File   string `arg:"" help:"The image; FILE.json must be beside it."`
 	Name   string `placeholder:"NAME" help:"In Glance; the file's name without its ending, if it is not given."`
 	Public bool   `help:"For all projects. Glance lets administrators do this."`
-	Cloud  string `env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
+	OSCloud  string `name:"os-cloud" env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
 }
 
 // Run uploads an image.
 func (c *imageUploadCommand) Run(ctx context.Context, streams Streams) error {
-	provider, endpoint, err := login(ctx, c.Cloud)
+	provider, endpoint, err := login(ctx, c.OSCloud)
 	if err != nil {
 		return err
 	}

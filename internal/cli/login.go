@@ -32,7 +32,7 @@ func login(ctx context.Context, cloud string) (*gophercloud.ProviderClient, goph
 func loginByEnvironment(ctx context.Context) (*gophercloud.ProviderClient, gophercloud.EndpointOpts, error) {
 	endpoint := gophercloud.EndpointOpts{Region: os.Getenv("OS_REGION_NAME")}
 	if os.Getenv("OS_AUTH_URL") == "" {
-		return nil, endpoint, errors.New("which cloud? name one of clouds.yaml with --cloud or OS_CLOUD, or set OS_AUTH_URL and what belongs to it")
+		return nil, endpoint, errors.New("which cloud? name one of clouds.yaml with --os-cloud or OS_CLOUD, or set OS_AUTH_URL and what belongs to it")
 	}
 	auth, err := gopenstack.AuthOptionsFromEnv()
 	if err != nil {

@@ -16,8 +16,6 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
-	"github.com/gophercloud/gophercloud/v2/openstack/config"
-	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 )
 
 // microversion is the newest one this package needs: names of versions in node groups.
@@ -29,36 +27,14 @@ var ErrNotFound = errors.New("not found")
 // errForAMoment: nobody could be asked; the same question may be answered later.
 var errForAMoment = errors.New("no answer for the moment")
 
-// Options say which cloud is meant.
-type Options struct {
-	Cloud string // entry of clouds.yaml; empty: OS_CLOUD
-	File  string // clouds.yaml; empty: OS_CLIENT_CONFIG_FILE, else where OpenStack's clients look
-}
-
 // Client asks a Magnum API.
 type Client struct {
 	magnum *gophercloud.ServiceClient
 	pause  time.Duration // between two questions of Wait
 }
 
-// Open logs in.
-func Open(ctx context.Context, o Options) (*Client, error) {
-	var chosen []clouds.ParseOption
-	if o.Cloud != "" {
-		chosen = append(chosen, clouds.WithCloudName(o.Cloud))
-	}
-	if o.File != "" {
-		chosen = append(chosen, clouds.WithLocations(o.File))
-	}
-	auth, endpoint, tls, err := clouds.Parse(chosen...)
-	if err != nil {
-		return nil, fmt.Errorf("read clouds.yaml: %w (--os-cloud or OS_CLOUD names an entry of it)", err)
-	}
-	auth.AllowReauth = true // waiting may outlast a token
-	provider, err := config.NewProviderClient(ctx, auth, config.WithTLSConfig(tls))
-	if err != nil {
-		return nil, fmt.Errorf("log in at %s: %w", auth.IdentityEndpoint, explain(err))
-	}
+// New asks the Magnum of the catalog that somebody has got by logging in.
+func New(provider *gophercloud.ProviderClient, endpoint gophercloud.EndpointOpts) (*Client, error) {
 	magnum, err := openstack.NewContainerInfraV1(provider, endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("find Magnum in the cloud's catalog: %w", err)

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
 )
 
 // cloud is a Keystone and a Magnum of a few lines. Magnum answers for the cluster "k8s" with one state after another.
@@ -75,12 +75,13 @@ func (c *cloud) cluster(w http.ResponseWriter, r *http.Request) {
 
 func (c *cloud) client(t *testing.T) *Client {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "clouds.yaml")
-	text := fmt.Sprintf("clouds:\n  here:\n    auth: {auth_url: %q, username: u, password: p, project_name: x, user_domain_name: D, project_domain_name: D}\n", c.URL+"/v3")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	provider, err := openstack.AuthenticatedClient(t.Context(), gophercloud.AuthOptions{
+		IdentityEndpoint: c.URL + "/v3", Username: "u", Password: "p", DomainName: "D", TenantName: "x",
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := Open(t.Context(), Options{Cloud: "here", File: file})
+	client, err := New(provider, gophercloud.EndpointOpts{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,22 +157,5 @@ func TestWhatIsThere(t *testing.T) {
 	}
 	if _, err := c.Events(t.Context(), "other", 7); !errors.Is(err, ErrNotFound) {
 		t.Errorf("another Magnum has no events: %v", err)
-	}
-}
-
-func TestOpenSaysWhatIsMissing(t *testing.T) {
-	t.Setenv("OS_CLOUD", "")
-	for name, is := range map[string]struct {
-		options Options
-		says    string
-	}{
-		"no name": {Options{File: "/nowhere/clouds.yaml"}, "--os-cloud or OS_CLOUD"},
-		"no file": {Options{Cloud: "x", File: "/nowhere/clouds.yaml"}, "/nowhere/clouds.yaml"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := Open(t.Context(), is.options); err == nil || !strings.Contains(err.Error(), is.says) {
-				t.Errorf("%v, want %q", err, is.says)
-			}
-		})
 	}
 }
