@@ -5,12 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
-	"time"
 )
 
 func catalogueFiles(text, digest string) fstest.MapFS {
@@ -24,10 +25,17 @@ func catalogueFiles(text, digest string) fstest.MapFS {
 	}
 }
 
+// swapped is a directory whose whole content changes at once, while others read.
+type swapped struct{ now atomic.Pointer[fstest.MapFS] }
+
+func (s *swapped) Open(name string) (fs.File, error) { return s.now.Load().Open(name) }
+
 // A newer catalogue is taken without a restart; one that is wrong, or the same, changes nothing.
 func TestTheCatalogueIsReadAgain(t *testing.T) {
 	const one, two = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}", "{apiVersion: v1, kind: ConfigMap, metadata: {name: two}}"
-	files := catalogueFiles(one, "")
+	first := catalogueFiles(one, "")
+	files := &swapped{}
+	files.now.Store(&first)
 	reload := make(chan os.Signal)
 	s := &serving{ServeOptions: ServeOptions{Addons: files, Reload: reload, Log: slog.New(slog.DiscardHandler)}, newTerms: make(chan struct{}, 1)}
 	if err := s.readAddons(t.Context()); err != nil {
@@ -46,15 +54,14 @@ func TestTheCatalogueIsReadAgain(t *testing.T) {
 		{"a newer one", catalogueFiles(two, ""), true},
 	} {
 		before := s.catalogue.Load().Digest
-		for name, file := range is.files {
-			files[name] = file
-		}
+		files.now.Store(&is.files)
 		reload <- syscall.SIGHUP
+		reload <- syscall.SIGHUP // is taken when the one before has been dealt with
 		anew := false
 		select {
 		case <-s.newTerms:
 			anew = true
-		case <-time.After(time.Second):
+		default:
 		}
 		if anew != is.anew || (s.catalogue.Load().Digest != before) != is.anew {
 			t.Errorf("%s: a new term %t, another catalogue %t", is.reason, anew, s.catalogue.Load().Digest != before)
