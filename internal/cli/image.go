@@ -93,10 +93,10 @@ func (b nodeBundle) Images() []image.ContainerImage {
 func (b nodeBundle) Digest() string { return b.Index.LockDigest }
 
 type imageUploadCommand struct {
-	File   string `arg:"" help:"The image; FILE.json must be beside it."`
-	Name   string `placeholder:"NAME" help:"In Glance; the file's name without its ending, if it is not given."`
-	Public bool   `help:"For all projects. Glance lets administrators do this."`
-	OSCloud  string `name:"os-cloud" env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
+	File    string `arg:"" help:"The image; FILE.json must be beside it."`
+	Name    string `placeholder:"NAME" help:"In Glance; the file's name without its ending, if it is not given."`
+	Public  bool   `help:"For all projects. Glance lets administrators do this."`
+	OSCloud string `name:"os-cloud" env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
 }
 
 // Run uploads an image.

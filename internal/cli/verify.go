@@ -52,7 +52,7 @@ type verifyCommand struct {
 	Timeout time.Duration `default:"30m" help:"Of each thing that Magnum is asked for."`
 	Results string        `placeholder:"DIR" help:"Write verdict.json, junit.xml and what the conformance tests wrote into a directory."`
 	Output  string        `enum:"text,json" default:"text" help:"text, or json: an event a line, the verdict last."`
-	OSCloud   string        `name:"os-cloud" env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
+	OSCloud string        `name:"os-cloud" env:"OS_CLOUD" placeholder:"NAME" help:"A cloud of clouds.yaml; OS_AUTH_URL and its like if it is not given."`
 }
 
 // Run judges a cloud.
