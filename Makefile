@@ -21,7 +21,7 @@ build: ## bin/jeroboam, the one static binary
 	@go build $(STRIP) -o bin/jeroboam .
 
 .PHONY: allinone
-allinone: ## bin/jeroboam-allinone; the first build compiles Kubernetes (about 5 minutes on two cores)
+allinone: ## bin/jeroboam-allinone; the first build compiles Kubernetes (about 11 minutes on two cores)
 	@test/build-allinone.sh
 
 .PHONY: capo
