@@ -24,7 +24,7 @@ const nodeWithin = 5 * time.Minute
 
 // LoadBalancerName is what the OpenStack provider calls the load balancer of a cluster's API (cluster-api-provider-openstack 0.13).
 func LoadBalancerName(stack string) string {
-	return "k8s-clusterapi-cluster-magnum-system-" + stack + "-kubeapi"
+	return "k8s-clusterapi-cluster-" + Namespace + "-" + stack + "-kubeapi"
 }
 
 // Ails tells that the cloud has not made yet, or not taken away, what was asked for. Only then is it of use to ask why.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -53,7 +52,7 @@ func (c *clusterEventsCommand) Run(ctx context.Context, parent *commands, stream
 		return err
 	}
 	if c.Output == "json" {
-		return printJSON(streams.Out, orNone(list))
+		return writeJSON(streams.Out, orNone(list))
 	}
 	return printEvents(streams.Out, list)
 }
@@ -88,7 +87,7 @@ func (c *clusterDescribeCommand) Run(ctx context.Context, parent *commands, stre
 	}
 	if c.Output == "json" {
 		d.NodeGroups, d.Events = orNone(d.NodeGroups), orNone(d.Events)
-		return printJSON(streams.Out, d)
+		return writeJSON(streams.Out, d)
 	}
 	return d.print(streams.Out)
 }
@@ -120,7 +119,7 @@ func (c *clusterWaitCommand) Run(ctx context.Context, parent *commands, streams 
 		_, err = fmt.Fprintf(streams.Out, "cluster %s is gone\n", c.Name)
 		return err
 	case c.Output == "json":
-		return printJSON(streams.Out, last)
+		return writeJSON(streams.Out, last)
 	}
 	_, err = fmt.Fprintf(streams.Out, "cluster %s is %s\n", last.Name, last.Status)
 	return err
@@ -132,12 +131,6 @@ func orNone[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-func printJSON(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 func printEvents(out io.Writer, list []tenant.Event) error {

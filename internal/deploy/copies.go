@@ -15,11 +15,11 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -313,11 +313,5 @@ func proxyKubeconfig(ctx context.Context, h Hosts, w Wanted, world World, dial D
 	if len(ca) == 0 || token == "" {
 		return "", errors.New("the proxy's account has no token yet")
 	}
-	cfg := clientcmdapi.NewConfig()
-	cfg.Clusters["kubernetes"] = &clientcmdapi.Cluster{Server: "https://" + endpoint(w.Intent), CertificateAuthorityData: ca}
-	cfg.AuthInfos[proxyAccount] = &clientcmdapi.AuthInfo{Token: token}
-	cfg.Contexts[proxyAccount] = &clientcmdapi.Context{Cluster: "kubernetes", AuthInfo: proxyAccount}
-	cfg.CurrentContext = proxyAccount
-	text, err := clientcmd.Write(*cfg)
-	return string(text), err
+	return kube.Config("https://"+endpoint(w.Intent), ca, proxyAccount, clientcmdapi.AuthInfo{Token: token})
 }

@@ -66,18 +66,22 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	tmp := to + ".jeroboam-new"
-	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+	tmp, err := os.OpenFile(to+temporaryMark+"new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(tmp) }() // gone already when all went well
-	if err := os.Chmod(tmp, info.Mode().Perm()); err != nil {
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
+	defer func() { _ = tmp.Close() }()           // written and synced by then
+	if _, err := tmp.Write(text); err != nil {
+		return err
+	}
+	if err := tmp.Chmod(info.Mode().Perm()); err != nil {
 		return err
 	}
 	if uid, gid, ok := idsOf(info); ok && os.Geteuid() == 0 {
-		if err := os.Lchown(tmp, uid, gid); err != nil {
+		if err := tmp.Chown(uid, gid); err != nil {
 			return err
 		}
 	}
-	return os.Rename(tmp, to)
+	return move(tmp, to)
 }

@@ -245,6 +245,31 @@ func TestNewClient(t *testing.T) {
 	}
 }
 
+// A request is signed by whoever has an authority, and the key that stayed here is the certificate's.
+func TestNewRequest(t *testing.T) {
+	ca := newCA(t)
+	keyPEM, request, err := pki.NewRequest(rand.Reader, "jeroboam", "ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := pki.Sign(ca, request, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := parseCert(t, signed)
+	if cert.Subject.CommonName != "jeroboam" || !cmp.Equal(cert.Subject.Organization, []string{"ops"}) {
+		t.Errorf("it is for %s", cert.Subject)
+	}
+	block, _ := pem.Decode(keyPEM)
+	key, err := x509.ParseECPrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		t.Error("the key is not the certificate's")
+	}
+}
+
 // fastCA is an authority with an ECDSA key, in the forms other tools store. Ours have RSA keys.
 func fastCA(tb testing.TB, marshal func(*ecdsa.PrivateKey) *pem.Block, change func(*x509.Certificate)) pki.Authority {
 	tb.Helper()

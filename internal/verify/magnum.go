@@ -2,12 +2,7 @@ package verify
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +13,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/certificates"
 	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/clusters"
 	"k8s.io/client-go/rest"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
 // errNever ends a wait at once: what is waited for does not come.
@@ -95,13 +92,7 @@ func connection(ctx context.Context, magnum *gophercloud.ServiceClient, k *clust
 	if k.APIAddress == "" {
 		return nil, errors.New("magnum tells no api_address")
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
-	}, key)
+	key, request, err := pki.NewRequest(rand.Reader, "admin", "system:masters")
 	if err != nil {
 		return nil, err
 	}
@@ -110,19 +101,15 @@ func connection(ctx context.Context, magnum *gophercloud.ServiceClient, k *clust
 		return nil, fmt.Errorf("ask Magnum for the cluster's authority: %w", err)
 	}
 	signed, err := certificates.Create(ctx, magnum, certificates.CreateOpts{
-		ClusterUUID: k.UUID, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})),
+		ClusterUUID: k.UUID, CSR: string(request),
 	}).Extract()
 	if err != nil {
 		return nil, fmt.Errorf("ask Magnum to sign a certificate: %w", err)
 	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
 	return &rest.Config{
 		Host: k.APIAddress, UserAgent: "jeroboam-verify", QPS: -1, Timeout: 30 * time.Second,
 		TLSClientConfig: rest.TLSClientConfig{
-			CAData: []byte(ca.PEM), CertData: []byte(signed.PEM), KeyData: pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
+			CAData: []byte(ca.PEM), CertData: []byte(signed.PEM), KeyData: key,
 		},
 	}, nil
 }

@@ -2,12 +2,7 @@ package magnum
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +11,11 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
 // Request is what a client certificate is made of.
@@ -40,7 +37,11 @@ const signing = time.Minute
 // Kubeconfig509 has the cluster sign a client certificate for Jeroboam's server, and makes a kubeconfig of it. The key is made here
 // and goes nowhere but to the place. The request is removed from the cluster again, also when it fails.
 func Kubeconfig509(ctx context.Context, c client.Client, r Request) (config string, err error) {
-	key, request, err := newRequest(r.Random)
+	random := r.Random
+	if random == nil {
+		random = rand.Reader
+	}
+	key, request, err := pki.NewRequest(random, CommonName)
 	if err != nil {
 		return "", err
 	}
@@ -66,23 +67,7 @@ func Kubeconfig509(ctx context.Context, c client.Client, r Request) (config stri
 	if err != nil {
 		return "", err
 	}
-	return kubeconfig(r.Server, r.CA, &clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
-}
-
-func newRequest(random io.Reader) (key, request []byte, err error) {
-	if random == nil {
-		random = rand.Reader
-	}
-	k, err := ecdsa.GenerateKey(elliptic.P256(), random)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.CreateCertificateRequest(random, &x509.CertificateRequest{Subject: pkix.Name{CommonName: CommonName}}, k)
-	if err != nil {
-		return nil, nil, err
-	}
-	private, err := x509.MarshalECPrivateKey(k)
-	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), err
+	return kube.Config(r.Server, r.CA, CommonName, clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
 }
 
 // signed waits for the certificate.
@@ -107,14 +92,4 @@ func signed(ctx context.Context, c client.Client, csr *certificatesv1.Certificat
 		case <-time.After(poll):
 		}
 	}
-}
-
-func kubeconfig(server string, ca []byte, account *clientcmdapi.AuthInfo) (string, error) {
-	cfg := clientcmdapi.NewConfig()
-	cfg.Clusters["kubernetes"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: ca}
-	cfg.AuthInfos[CommonName] = account
-	cfg.Contexts[CommonName] = &clientcmdapi.Context{Cluster: "kubernetes", AuthInfo: CommonName}
-	cfg.CurrentContext = CommonName
-	text, err := clientcmd.Write(*cfg)
-	return string(text), err
 }

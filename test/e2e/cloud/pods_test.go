@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// server is an HTTP server made of an image that every node has.
-const server = `
+// web is what makes an HTTP server of CoreDNS, an image that every node has.
+const web = `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: web}
@@ -18,7 +18,10 @@ data:
       health :8080
     }
 ---
-apiVersion: apps/v1
+`
+
+// server is such a server on every node.
+const server = web + `apiVersion: apps/v1
 kind: DaemonSet
 metadata: {name: web}
 spec:

@@ -12,17 +12,7 @@ import (
 )
 
 // service is what an upgrade must not disturb: two pods on two nodes, of which one must always be there.
-const service = `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: web}
-data:
-  Corefile: |
-    .:1053 {
-      health :8080
-    }
----
-apiVersion: apps/v1
+const service = web + `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:

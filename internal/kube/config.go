@@ -1,0 +1,17 @@
+package kube
+
+import (
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Config is a kubeconfig with one user of one cluster. What the user shows of itself is in account.
+func Config(server string, ca []byte, user string, account clientcmdapi.AuthInfo) (string, error) {
+	cfg := clientcmdapi.NewConfig()
+	cfg.Clusters["kubernetes"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: ca}
+	cfg.AuthInfos[user] = &account
+	cfg.Contexts[user] = &clientcmdapi.Context{Cluster: "kubernetes", AuthInfo: user}
+	cfg.CurrentContext = user
+	text, err := clientcmd.Write(*cfg)
+	return string(text), err
+}
