@@ -533,6 +533,9 @@ func TestListsOfNames(t *testing.T) {
 			t.Errorf("zones of %s: %v %s", what, err, diff)
 		}
 	}
+	if ids, err := demo.SecurityGroupIDs(t.Context()); err != nil || len(ids) != 1 {
+		t.Errorf("each project has one security group: %v %v", ids, err)
+	}
 	network, err := demo.Network(t.Context(), "blue", false)
 	if err != nil || len(network.Subnets) != 1 {
 		t.Fatalf("a network shows its subnets: %+v %v", network, err)
@@ -542,6 +545,12 @@ func TestListsOfNames(t *testing.T) {
 		t.Errorf("subnets: %+v %v", subnets, err)
 	}
 	other, _ := userOf(t, r, cloud, "other")
+	if ids, err := demo.NetworkIDs(t.Context()); err != nil || !slices.Contains(ids, network.ID) {
+		t.Errorf("networks: %v %v", ids, err)
+	}
+	if ids, err := other.NetworkIDs(t.Context()); err != nil || slices.Contains(ids, network.ID) {
+		t.Errorf("another project does not see it: %v %v", ids, err)
+	}
 	if subnets, err := other.Subnets(t.Context(), network.ID); err != nil || len(subnets) != 0 {
 		t.Errorf("another project sees none of them: %+v %v", subnets, err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
@@ -75,6 +76,62 @@ func TestPatchCluster(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhoMayReachACluster: the labels that say so are the only ones that change while a cluster lives, and never so that nobody can keep it.
+func TestWhoMayReachACluster(t *testing.T) {
+	const add = `[{"op":"add","path":"/labels/api_server_allowed_cidrs","value":"192.0.2.0/24, 198.51.100.0/24"}]`
+	both := []string{"api_server_allowed_cidrs", "node_port_allowed_cidrs"}
+	cases := map[string]struct {
+		reason     string
+		body       string
+		mutable    []string
+		management []string
+		change     func(*magnum.Cluster)
+		status     int
+		detail     string
+		want       string // api_server_allowed_cidrs afterwards
+	}{
+		"add":      {reason: "What people do.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24, 198.51.100.0/24"},
+		"as text":  {reason: "The whole dictionary, in Python.", body: `[{"op":"replace","path":"/labels","value":"{'kube_tag': 'v1.34.1', 'api_server_allowed_cidrs': '192.0.2.0/24'}"}]`, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24"},
+		"ports":    {reason: "Ports of Services need no word of the operator.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"}]`, mutable: both, status: 202},
+		"remove":   {reason: "Everybody again.", body: `[{"op":"remove","path":"/labels/api_server_allowed_cidrs"}]`, mutable: both, status: 202, change: func(c *magnum.Cluster) { c.Labels["api_server_allowed_cidrs"] = "192.0.2.0/24" }},
+		"while up": {reason: "A resize is on its way; this disturbs nobody.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, change: func(c *magnum.Cluster) { c.Status = magnum.UpdateInProgress }, want: "192.0.2.0/24, 198.51.100.0/24"},
+		"another":  {reason: "Others are fixed, and nothing is half done.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"},{"op":"add","path":"/labels/b","value":"c"}]`, mutable: both, status: 400, detail: "cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: b."},
+		"value":    {reason: "No network.", body: `[{"op":"add","path":"/labels/api_server_allowed_cidrs","value":"me"}]`, mutable: both, management: []string{"10.0.0.0/8"}, status: 400, detail: `Label api_server_allowed_cidrs is "me", must be`},
+		"unknown":  {reason: "The management cluster would be locked out.", body: add, mutable: both, status: 400, detail: "The label api_server_allowed_cidrs is not available in this cloud: its operator has not said where"},
+		"direct":   {reason: "Nothing would hold to it.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.MasterLBEnabled = false }, status: 400, detail: "The label api_server_allowed_cidrs needs a load balancer, and master_lb_enabled is false."},
+		"ovn":      {reason: "It has no such list.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.Labels["octavia_provider"] = "ovn" }, status: 400, detail: "Label api_server_allowed_cidrs is"},
+		"before":   {reason: "Its class knows nothing of it: it would be accepted and do nothing.", body: add, management: []string{"10.0.0.0/8"}, status: 400, detail: "The cluster is from before the label api_server_allowed_cidrs. Upgrade it first, to the template that it has."},
+		"going":    {reason: "Too late.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.Status = magnum.DeleteInProgress }, status: 409},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, func(o *api.Options) { o.Config.ManagementCIDRs = tc.management })
+			id := s.cluster(t, "k")
+			s.become(id, func(c *magnum.Cluster) {
+				c.Labels, c.MutableLabels, c.MasterLBEnabled = map[string]string{"kube_tag": "v1.34.1"}, tc.mutable, true
+				if tc.change != nil {
+					tc.change(c)
+				}
+			})
+			got := s.send(t, "member", "PATCH", "/v1/clusters/k", tc.body, version("latest"))
+			if got.status != tc.status || !strings.HasPrefix(got.detail(), tc.detail) {
+				t.Errorf("%s: got %d %q, want %d %q", tc.reason, got.status, got.detail(), tc.status, tc.detail)
+			}
+			labels := s.clusters[0].Labels
+			if labels["api_server_allowed_cidrs"] != tc.want || labels["b"] != "" || tc.status != 202 && labels["node_port_allowed_cidrs"] != "" {
+				t.Errorf("%s: the labels are %v", tc.reason, labels)
+			}
+		})
+	}
+	s := newService(t)
+	id := s.template(t)
+	got := s.send(t, "member", "POST", "/v1/clusters", `{"cluster_template_id":"`+id+`","master_lb_enabled":true,"merge_labels":true,
+		"labels":{"api_server_allowed_cidrs":"192.0.2.0/24"}}`)
+	if got.status != 400 || !strings.HasPrefix(got.detail(), "The label api_server_allowed_cidrs is not available") {
+		t.Errorf("a new cluster is held to the same: %d %q", got.status, got.detail())
 	}
 }
 

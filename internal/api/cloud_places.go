@@ -35,6 +35,8 @@ func places(cloud Cloud, labels map[string]string) []placeNames {
 		{given(label.BootVolumeType, label.EtcdVolumeType, label.DockerVolumeType), "volume type", cloud.VolumeTypes},
 		{given(label.AvailabilityZone, label.ControlPlaneZones), "availability zone of Nova", cloud.Zones},
 		{cinder, "availability zone of Cinder", cloud.VolumeZones},
+		{given(label.ExtraNetworks), "network with a subnet that you may use", cloud.NetworkIDs},
+		{given(label.ExtraSecurityGroups), "security group that you may use", cloud.SecurityGroupIDs},
 	}
 	return slices.DeleteFunc(all, func(p placeNames) bool { return len(p.labels) == 0 })
 }
@@ -59,7 +61,11 @@ func (p placeNames) check(ctx context.Context, labels map[string]string) error {
 		}
 		for _, v := range values {
 			if !slices.Contains(there, v) {
-				problems = append(problems, fmt.Sprintf("Label %s is %q, which is no %s. There are: %s.", name, short(v, 100), p.what, some(there)))
+				problem := fmt.Sprintf("Label %s is %q, which is no %s.", name, short(v, 100), p.what)
+				if l.Type != label.UUID {
+					problem += " There are: " + some(there) + "."
+				}
+				problems = append(problems, problem)
 			}
 		}
 	}

@@ -54,6 +54,10 @@ func TestWhatTheCloudHas(t *testing.T) {
 		"no Cinder":      {reason: "Nothing to name.", body: labels(`"boot_volume_type":"fast"`), world: func(w *world) { w.cinder = openstack.ErrNotFound }, status: 400, detail: "This cloud has no block storage, so label boot_volume_type has nothing to name."},
 		"not allowed":    {reason: "Whoever may not list is not refused.", body: labels(`"availability_zone":"mars"`), world: func(w *world) { w.zones = openstack.ErrForbidden }, status: 202},
 		"Nova down":      {reason: "Try later.", body: labels(`"availability_zone":"nova"`), world: func(w *world) { w.zones = openstack.ErrUnavailable }, status: 503},
+		"more networks":  {reason: "They are there.", body: labels(`"extra_networks":"11111111-aaaa-4000-8000-000000000001,11111111-aaaa-4000-8000-000000000002","extra_security_groups":"22222222-aaaa-4000-8000-000000000001"`), status: 202},
+		"lost network":   {reason: "Nova would not make a port in it.", body: labels(`"extra_networks":"11111111-aaaa-4000-8000-000000000001,33333333-aaaa-4000-8000-000000000001"`), status: 400, detail: `Label extra_networks is "33333333-aaaa-4000-8000-000000000001", which is no network with a subnet that you may use.`},
+		"lost group":     {reason: "Nova would refuse the server.", body: labels(`"extra_security_groups":"33333333-aaaa-4000-8000-000000000001"`), status: 400, detail: `Label extra_security_groups is "33333333-aaaa-4000-8000-000000000001", which is no security group`},
+		"group's name":   {reason: "Names are not unique in Neutron.", body: labels(`"extra_security_groups":"default"`), status: 400, detail: `Label extra_security_groups is "default", must be a comma-separated list, each item a UUID.`},
 		"newline":        {reason: "No name has one.", body: labels(`"boot_volume_type":"a\nb"`), status: 400, detail: `Label boot_volume_type is "a\nb", must be a name as the cloud has it`},
 
 		"no address":         {reason: "Nothing would hold it.", body: `"master_lb_enabled":false,` + labels(`"master_lb_floating_ip_enabled":"false"`), status: 400, detail: "Nothing would hold the API server's address"},

@@ -294,7 +294,23 @@ func (k *creation) checkLoadBalancer(context.Context) error {
 		return magnum.Invalid("Nothing would hold the API server's address, because master_lb_enabled is False and label %s too. "+
 			"Set one of them to true.", label.FloatingIPEnabled)
 	}
+	if err := k.checkAllowed(k.cluster.Labels, k.cluster.MasterLBEnabled); err != nil {
+		return err
+	}
 	return checkLoadBalancer(k.cluster.MasterCount, k.cluster.MasterLBEnabled)
+}
+
+// checkAllowed refuses a list of who may reach the API server where nothing could hold to it, or where it would lock us out.
+func (s *server) checkAllowed(labels map[string]string, balanced bool) error {
+	switch v := label.Of(labels); {
+	case !v.Has(label.APIServerAllowedCIDRs):
+	case !balanced:
+		return magnum.Invalid("The label %s needs a load balancer, and master_lb_enabled is false.", label.APIServerAllowedCIDRs)
+	case len(s.Config.ManagementCIDRs) == 0:
+		return magnum.Invalid("The label %s is not available in this cloud: its operator has not said where the management cluster comes from "+
+			"([kubernetes] management_cidrs in magnum.conf), and the cluster would lock it out.", label.APIServerAllowedCIDRs)
+	}
+	return nil
 }
 
 func checkLoadBalancer(masters int, balanced bool) error {

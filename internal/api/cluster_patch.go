@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 )
@@ -37,7 +39,8 @@ func clusterDocument(k *magnum.Cluster) document {
 	}
 }
 
-// patchCluster changes the number of workers or what is known of the health; nothing else of a cluster can change (A4).
+// patchCluster changes the number of workers, what is known of the health, or labels that say who may reach the cluster. Nothing else
+// of a cluster can change (A4; labels are Jeroboam's own).
 func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	if err := c.rollback(); err != nil {
 		return answer{}, err
@@ -59,7 +62,7 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	}
 	changed := clusterDocument(k).changed(wanted)
 	refused := slices.DeleteFunc(slices.Clone(changed), func(name string) bool {
-		return slices.Contains([]string{"node_count", "health_status", "health_status_reason"}, name)
+		return slices.Contains([]string{"node_count", "health_status", "health_status_reason", "labels"}, name)
 	})
 	if len(refused) > 0 {
 		return answer{}, magnum.Invalid("cannot change cluster property(ies) %s.", strings.Join(refused, ", "))
@@ -67,6 +70,7 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	f := wanted.fields("cluster", s.Config.MaxLabels)
 	health, _ := f.enum("health_status", string(magnum.Healthy), string(magnum.Unhealthy), string(magnum.HealthUnknown))
 	reason, _ := f.labels("health_status_reason")
+	labels, _ := f.labels("labels")
 	atLeast := 0
 	if c.version < 10 && slices.Contains(changed, "node_count") {
 		atLeast = 1
@@ -74,6 +78,11 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	nodes, _ := f.integer("node_count", atLeast, maxCount)
 	if len(f.problems) > 0 {
 		return answer{}, magnum.Invalid("%s", sentences(f.problems))
+	}
+	if slices.Contains(changed, "labels") {
+		if err := s.relabel(ctx, c, g, k, labels); err != nil {
+			return answer{}, err
+		}
 	}
 	// The node count last: it starts work that cannot be taken back.
 	if slices.ContainsFunc(changed, func(name string) bool { return strings.HasPrefix(name, "health_") }) {
@@ -87,6 +96,60 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 		}
 	}
 	return c.accepted(k.UUID), nil
+}
+
+// relabel changes labels that say who may reach a cluster. Others are fixed when the cluster is made, as in Magnum.
+func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, labels map[string]string) error {
+	var fixed, unknown []string
+	for name := range merged(k.Labels, labels) {
+		was, had := k.Labels[name]
+		switch now, has := labels[name]; {
+		case was == now && had == has:
+		case !label.Mutable(name):
+			fixed = append(fixed, name)
+		case !slices.Contains(k.MutableLabels, name):
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(fixed)
+	switch {
+	case len(fixed) > 0:
+		return magnum.Invalid("cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: %s.",
+			short(strings.Join(fixed, ", "), 500))
+	case len(unknown) > 0:
+		slices.Sort(unknown)
+		return magnum.Invalid("The cluster is from before the label %s. Upgrade it first, to the template that it has.", strings.Join(unknown, ", "))
+	case !k.Status.AllowsResize():
+		return magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
+	}
+	if err := s.checkLabels(label.Cluster, labels); err != nil {
+		return err
+	}
+	if err := s.checkAllowed(labels, k.MasterLBEnabled); err != nil {
+		return err
+	}
+	_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
+		for name := range merged(now.Labels, labels) {
+			if v, has := labels[name]; label.Mutable(name) && has {
+				now.Labels[name] = v
+			} else if label.Mutable(name) {
+				delete(now.Labels, name)
+			}
+		}
+		now.OperationRequestID = c.requestID
+		return nil
+	})
+	return err
+}
+
+// merged has the keys of both.
+func merged(a, b map[string]string) map[string]string {
+	out := maps.Clone(b)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, a)
+	return out
 }
 
 // rollback is an argument that nothing here can act on: Cluster API keeps going forward. It exists from 1.3 on.

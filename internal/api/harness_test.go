@@ -142,6 +142,14 @@ func (c tenant) VolumeTypes(context.Context) ([]string, error) {
 	return []string{"__DEFAULT__", "6d7a2ef5-0a0c-4a7e-9a3e-0c7a4cf5f2a1", "SSD (gold)"}, cmp.Or(c.cloud, c.cinder)
 }
 
+func (c tenant) NetworkIDs(context.Context) ([]string, error) {
+	return []string{"11111111-aaaa-4000-8000-000000000001", "11111111-aaaa-4000-8000-000000000002"}, c.cloud
+}
+
+func (c tenant) SecurityGroupIDs(context.Context) ([]string, error) {
+	return []string{"22222222-aaaa-4000-8000-000000000001"}, c.cloud
+}
+
 func (c tenant) ServerName(_ context.Context, id string) (string, error) {
 	if id == "11112222-0000-4000-8000-000000000001" {
 		return "node-by-id", nil

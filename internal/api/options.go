@@ -65,6 +65,7 @@ type Config struct {
 	MaxBodyBytes          int64         // [oslo_middleware] max_request_body_size: 1 MiB here (114,688 in oslo)
 	MaxLabels             int           // labels one object may have: 512
 	RequestTimeout        time.Duration // 60 s
+	ManagementCIDRs       []string      // [kubernetes] management_cidrs: where the management cluster comes from; none: not known
 	Proxies               Proxies       // [oslo_middleware] enable_proxy_headers_parsing, trusted_proxies
 }
 

@@ -128,6 +128,8 @@ type CloudNames interface {
 	Zones(ctx context.Context) ([]string, error)
 	VolumeZones(ctx context.Context) ([]string, error)
 	VolumeTypes(ctx context.Context) ([]string, error)
+	NetworkIDs(ctx context.Context) ([]string, error)
+	SecurityGroupIDs(ctx context.Context) ([]string, error)
 }
 
 // Credentials makes the credential that a cluster acts with in its owner's cloud, with the owner's token.

@@ -19,6 +19,10 @@ func Apply(live *clusterv1.Cluster, ch Change) {
 		t.ClassRef.Name, t.Version = ch.Class.Name, ch.Class.Version
 		t.ControlPlane.HealthCheck.Enabled, t.Variables = ch.Class.HealthCheck, ch.Class.Variables
 	}
+	for _, v := range ch.Access {
+		at := slices.IndexFunc(t.Variables, func(have clusterv1.ClusterVariable) bool { return have.Name == v.Name })
+		t.Variables[at] = v // a Change has only what the Cluster knows
+	}
 	mds := slices.DeleteFunc(t.Workers.MachineDeployments, func(md clusterv1.MachineDeploymentTopology) bool { return slices.Contains(ch.Remove, md.Name) })
 	for _, s := range ch.Scale {
 		if s.Group == ControlPlane {

@@ -117,6 +117,24 @@ func clusters() map[string]clusterCase {
 			},
 			capi.Options{},
 		},
+		"access": {
+			"who may reach the API server and the ports of Services; the management cluster always may",
+			func(c *magnum.Cluster, g groups) groups {
+				c.Labels["api_server_allowed_cidrs"], c.Labels["node_port_allowed_cidrs"] = "198.51.100.0/24,192.0.2.0/24", "0.0.0.0/0,203.0.113.0/24"
+				return g
+			},
+			capi.Options{ManagementCIDRs: []string{"192.0.2.0/24", "10.9.0.0/16"}},
+		},
+		"more-networks": {
+			"machines in more networks and security groups, and one group in another one",
+			func(c *magnum.Cluster, g groups) groups {
+				c.Labels["extra_networks"], c.Labels["extra_security_groups"] = netID, groupID
+				return append(g, &magnum.NodeGroup{
+					ID: 3, Name: "storage", Role: "worker", NodeCount: 1, Labels: map[string]string{"extra_networks": netID + "," + subnetID},
+				})
+			},
+			capi.Options{},
+		},
 		"no-load-balancer": {"the floating IP is the first machine's", func(c *magnum.Cluster, g groups) groups { c.MasterLBEnabled = false; return g }, capi.Options{}},
 		"made-floating-ip": {
 			"an address that outlives the machine that has it",

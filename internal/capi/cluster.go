@@ -25,6 +25,8 @@ type Options struct {
 	ServerGroups map[string]string
 	// APIAddress is the floating IP of the API, where that is made by us (see MakesAPIAddress); "" otherwise.
 	APIAddress string
+	// ManagementCIDRs are where the management cluster comes from; a list of who may reach an API server always has them.
+	ManagementCIDRs []string
 	// Defaults of magnum.conf's [cinder] section.
 	BootVolumeSize int
 	BootVolumeType string

@@ -24,11 +24,8 @@ func OpenStack() Infrastructure {
 	i := Infrastructure{
 		name: "openstack", apiVersion: infrastructureGroup + "/v1beta1", cluster: "OpenStackClusterTemplate", machine: "OpenStackMachineTemplate",
 		clusterSpec: map[string]any{"spec": map[string]any{
-			"identityRef": map[string]any{"cloudName": cloudName, "name": placeholder},
-			"managedSecurityGroups": map[string]any{
-				"allowAllInClusterTraffic":   true,
-				"allNodesSecurityGroupRules": []any{nodePorts("UDP", "udp"), nodePorts("TCP", "tcp")},
-			},
+			"identityRef":           map[string]any{"cloudName": cloudName, "name": placeholder},
+			"managedSecurityGroups": map[string]any{"allowAllInClusterTraffic": true},
 		}},
 		machineSpec: map[string]any{"spec": map[string]any{
 			"flavor": placeholder,
@@ -45,12 +42,23 @@ const placeholder = "PLACEHOLDER"
 // cloudName is the entry of clouds.yaml in a cluster's credential Secret.
 const cloudName = "default"
 
-// nodePorts opens the ports of services of type NodePort, which load balancers of services use too.
-func nodePorts(title, protocol string) map[string]any {
-	return map[string]any{
-		"name": "Node Port (" + title + ", anywhere)", "direction": "ingress", "etherType": "IPv4", "protocol": protocol,
-		"portRangeMin": 30000, "portRangeMax": 32767, "remoteIPPrefix": "0.0.0.0/0",
+// world is everybody.
+const world = "0.0.0.0/0"
+
+// nodePorts opens the ports of services of type NodePort, which load balancers of services use too. The names are those of
+// magnum-cluster-api for what it opens to the world.
+func nodePorts() string {
+	rule := func(title, protocol string) string {
+		return `
+- name: "Node Port (` + title + `, {{ if eq $cidr "` + world + `" }}anywhere{{ else }}{{ $cidr }}{{ end }})"
+  direction: ingress
+  etherType: IPv4
+  protocol: ` + protocol + `
+  portRangeMin: 30000
+  portRangeMax: 32767
+  remoteIPPrefix: {{ toJson $cidr }}`
 	}
+	return `{{- range $cidr := .nodePorts.cidrs }}` + rule("UDP", "udp") + rule("TCP", "tcp") + "\n{{- end }}\n"
 }
 
 // InMemory is Cluster API's own infrastructure without machines, for trials and tests. Each of its machines takes
@@ -110,6 +118,10 @@ func openStackPatches(i Infrastructure) []clusterv1.ClusterClassPatch {
 			add(specPath+"/identityRef/name", "{{ .builtin.cluster.name }}"+cloudConfigSuffix))),
 		patch("apiServerLoadBalancer", "Load balancer in front of the API server.", "", i.onCluster(
 			fromVariable(specPath+"/apiServerLoadBalancer", varAPIServerLoadBalancer))),
+		patch("apiServerAllowedCIDRs", "Who may reach the API server's load balancer.", "and .apiServerLoadBalancer.enabled .apiServerAllowedCIDRs", i.onCluster(
+			fromVariable(specPath+"/apiServerLoadBalancer/allowedCIDRs", varAPIServerAllowedCIDRs))),
+		patch("nodePorts", "Who may reach the ports of Services on nodes.", ".nodePorts.cidrs", i.onCluster(
+			add(specPath+"/managedSecurityGroups/allNodesSecurityGroupRules", nodePorts()))),
 		patch("apiServerFloatingIP", "Given floating IP of the API server.", ".apiServerFloatingIP", i.onCluster(
 			fromVariable(specPath+"/apiServerFloatingIP", varAPIServerFloatingIP))),
 		patch("disableAPIServerFloatingIP", "Whether the API server has a floating IP, where that is said.", `hasKey . "disableAPIServerFloatingIP"`, i.onCluster(
@@ -143,6 +155,17 @@ func openStackMachinePatches(i Infrastructure) []clusterv1.ClusterClassPatch {
 		patch("sshKeyName", "Key pair put on machines.", ".sshKeyName", i.onMachines(fromVariable(specPath+"/sshKeyName", varSSHKey))),
 		patch("serverGroup", "Server group of machines.", ".serverGroupId", i.onMachines(
 			add(specPath+"/serverGroup", `{id: {{ toJson .serverGroupId }}}`))),
+		patch("extraNetworks", "Ports in more networks, after the one in the cluster's own (CAPO 0.13: a port without a network is in it).",
+			".extraNetworks", i.onMachines(add(specPath+"/ports", `- description: network of the cluster
+{{- range .extraNetworks }}
+- network: {id: {{ toJson . }}}
+{{- end }}
+`))),
+		patch("extraSecurityGroups", "More security groups of machines.", ".extraSecurityGroups", i.onMachines(add(specPath+"/securityGroups", `
+{{- range .extraSecurityGroups }}
+- id: {{ toJson . }}
+{{- end }}
+`))),
 		patch("differentFailureDomain", "Hint to the scheduler.", ".isServerGroupDiffFailureDomain", i.onMachines(
 			addValue(specPath+"/schedulerHintAdditionalProperties", []any{map[string]any{
 				"name": "different_failure_domain", "value": map[string]any{"type": "Bool", "bool": true},

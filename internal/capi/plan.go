@@ -69,6 +69,8 @@ type Change struct {
 	// Labels and Annotations are the Cluster's own; Network is for one that has none.
 	Labels, Annotations map[string]string
 	Network             *clusterv1.ClusterNetwork
+	// Access is who may reach the cluster: variables that replace no machine.
+	Access []clusterv1.ClusterVariable
 }
 
 // ControlPlane is what a Change calls the control plane where it names groups.
@@ -119,8 +121,12 @@ func Plan(live, wanted *clusterv1.Cluster, r Request) Change {
 	}
 	sameClass := l.ClassRef.Name == w.ClassRef.Name
 	variables := l.Variables
+	desired := keepNodePorts(l.Variables, w.Variables)
+	if !r.Upgrade {
+		ch.Access = access(l.Variables, desired)
+	}
 	if r.Upgrade {
-		variables = mergeVariables(keepImmutable(l.Variables), w.Variables, sameClass, immutable())
+		variables = mergeVariables(keepImmutable(l.Variables), desired, sameClass, immutable())
 		move := &ClassMove{Name: w.ClassRef.Name, Version: w.Version, HealthCheck: w.ControlPlane.HealthCheck.Enabled, Variables: variables}
 		was := &ClassMove{Name: l.ClassRef.Name, Version: l.Version, HealthCheck: l.ControlPlane.HealthCheck.Enabled, Variables: l.Variables}
 		if !apiequality.Semantic.DeepEqual(move, was) {
@@ -270,6 +276,9 @@ func (ch Change) String() string {
 	add := func(format string, args ...any) { say = append(say, fmt.Sprintf(format, args...)) }
 	if ch.Class != nil {
 		add("class %s, Kubernetes %s", ch.Class.Name, ch.Class.Version)
+	}
+	if len(ch.Access) > 0 {
+		add("who may reach it")
 	}
 	for _, s := range ch.Scale {
 		if s.Replicas == nil {

@@ -70,6 +70,14 @@ func pythons(t *testing.T) *clusterv1.Cluster {
 	return c
 }
 
+// fromBefore is a Cluster of our own last class, which did not know who may reach it.
+func fromBefore(t *testing.T) *clusterv1.Cluster {
+	t.Helper()
+	c := written(t, ours, nil)
+	c.Spec.Topology.Variables = dropVariable(c.Spec.Topology.Variables, "apiServerAllowedCIDRs", "nodePorts")
+	return c
+}
+
 func TestPlan(t *testing.T) {
 	tests := map[string]struct {
 		reason  string
@@ -244,6 +252,52 @@ func TestPlan(t *testing.T) {
 				labels := c.Spec.Topology.Workers.MachineDeployments[0].Metadata.Labels
 				delete(labels, "node.cluster.x-k8s.io/a")
 				labels["node.cluster.x-k8s.io/b"] = "2"
+			},
+		},
+		"who may reach it": {
+			"a list of addresses changes at once, without an upgrade and without a new machine", written(t, ours, nil),
+			written(t, ours, func(c *magnum.Cluster, g groups) groups {
+				c.Labels["api_server_allowed_cidrs"], c.Labels["node_port_allowed_cidrs"] = "192.0.2.0/24", "0.0.0.0/0"
+				return g
+			}),
+			capi.Request{},
+			func(c *clusterv1.Cluster) {
+				tp := &c.Spec.Topology
+				tp.Variables = setVariable(tp.Variables, "apiServerAllowedCIDRs", `["192.0.2.0/24"]`)
+				tp.Variables = setVariable(tp.Variables, "nodePorts", `{"asked":true,"cidrs":["0.0.0.0/0"]}`)
+			},
+		},
+		"nobody says who may reach it any more": {
+			"the defaults come back", written(t, ours, func(c *magnum.Cluster, g groups) groups {
+				c.Labels["api_server_allowed_cidrs"], c.Labels["node_port_allowed_cidrs"] = "192.0.2.0/24", "0.0.0.0/0"
+				return g
+			}),
+			written(t, ours, nil),
+			capi.Request{},
+			func(c *clusterv1.Cluster) {
+				tp := &c.Spec.Topology
+				tp.Variables = setVariable(tp.Variables, "apiServerAllowedCIDRs", `[]`)
+				tp.Variables = setVariable(tp.Variables, "nodePorts", `{"asked":false,"cidrs":["10.0.0.0/24"]}`)
+			},
+		},
+		"a class that does not know who may reach it": {
+			"it would refuse the variable: an upgrade has to come first", fromBefore(t),
+			written(t, "jeroboam-openstack-new", func(c *magnum.Cluster, g groups) groups {
+				c.Labels["api_server_allowed_cidrs"] = "192.0.2.0/24"
+				return g
+			}),
+			capi.Request{},
+			func(*clusterv1.Cluster) {},
+		},
+		"that upgrade": {
+			"ports of Services stay open to the world where they were: somebody may rely on it", fromBefore(t),
+			written(t, "jeroboam-openstack-new", nil),
+			capi.Request{Upgrade: true},
+			func(c *clusterv1.Cluster) {
+				tp := &c.Spec.Topology
+				tp.ClassRef.Name = "jeroboam-openstack-new"
+				tp.Variables = append(tp.Variables, clusterv1.ClusterVariable{Name: "apiServerAllowedCIDRs", Value: apiextensionsv1.JSON{Raw: []byte(`[]`)}},
+					clusterv1.ClusterVariable{Name: "nodePorts", Value: apiextensionsv1.JSON{Raw: []byte(`{"asked":false,"cidrs":["0.0.0.0/0"]}`)}})
 			},
 		},
 		"a roll after labels were taken away": {

@@ -70,6 +70,15 @@ func (o Observed) NodeGroupProgress(g *magnum.NodeGroup, version string) Progres
 	return p
 }
 
+// LookedAt tells whether Cluster API's topology controller has acted on the Cluster as it is.
+func (o Observed) LookedAt() bool {
+	if o.Cluster == nil {
+		return false
+	}
+	r := condition(o.Cluster.Status.Conditions, clusterv1.ClusterTopologyReconciledCondition)
+	return r != nil && r.ObservedGeneration >= o.Cluster.Generation
+}
+
 // topologyWaits tells what keeps the topology controller from having acted on the Cluster as it was last written.
 func (o Observed) topologyWaits(version string, deferred bool) string {
 	c := o.Cluster

@@ -26,7 +26,7 @@ func (v *values) set(name string, value any) {
 // has them; node groups override the latter.
 func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label.Values, opts Options, p *problems) []clusterv1.ClusterVariable {
 	var v values
-	networkVariables(&v, c, labels, opts.APIAddress, p)
+	networkVariables(&v, c, labels, opts, p)
 	var own problems
 	m := machine(c, masters, opts, &own)
 	*p = append(*p, groupErrors(masters, own)...)
@@ -41,6 +41,8 @@ func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label
 	v.set(varBootVolumeZone, cmp.Or(labels.String(label.BootVolumeZone), labels.String(label.AvailabilityZone)))
 	v.set(varEtcdVolume, volumeOf(labels.Int(label.EtcdVolumeSize), labels.String(label.EtcdVolumeType)))
 	v.set(varDockerVolume, m.dockerVolume)
+	v.set(varExtraNetworks, orEmpty(labels.CSV(label.ExtraNetworks)))
+	v.set(varExtraSecurityGroups, orEmpty(labels.CSV(label.ExtraSecurityGroups)))
 	v.set(varZone, labels.String(label.AvailabilityZone))
 	if !plain.MatchString(c.Keypair) || int64(len(c.Keypair)) > maxName {
 		p.add("keypair %.64q is not the name of a key pair", c.Keypair)
@@ -52,7 +54,7 @@ func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label
 	return v
 }
 
-func networkVariables(v *values, c *magnum.Cluster, labels label.Values, address string, p *problems) {
+func networkVariables(v *values, c *magnum.Cluster, labels label.Values, opts Options, p *problems) {
 	lb := map[string]any{"enabled": c.MasterLBEnabled}
 	for field, name := range map[string]string{"provider": label.OctaviaProvider, "flavor": label.APIServerLBFlavor, "availabilityZone": label.APIServerLBZone} {
 		if s := labels.String(name); s != "" {
@@ -60,7 +62,15 @@ func networkVariables(v *values, c *magnum.Cluster, labels label.Values, address
 		}
 	}
 	v.set(varAPIServerLoadBalancer, lb)
-	v.set(varAPIServerFloatingIP, cmp.Or(labels.String(label.APIServerFloatingIP), address))
+	allowed := orEmpty(labels.CSV(label.APIServerAllowedCIDRs))
+	for _, cidr := range opts.ManagementCIDRs { // who locks the management cluster out has a cluster that nobody keeps
+		if len(allowed) > 0 && !slices.Contains(allowed, cidr) {
+			allowed = append(allowed, cidr)
+		}
+	}
+	v.set(varAPIServerAllowedCIDRs, allowed)
+	v.set(varNodePorts, nodePortsOf(c, labels))
+	v.set(varAPIServerFloatingIP, cmp.Or(labels.String(label.APIServerFloatingIP), opts.APIAddress))
 	floating := labels.Bool(label.FloatingIPEnabled)
 	if !floating && !c.MasterLBEnabled {
 		p.add("label %s is false and master_lb_enabled too: nothing would hold the API server's address", label.FloatingIPEnabled)
@@ -80,6 +90,20 @@ func networkVariables(v *values, c *magnum.Cluster, labels label.Values, address
 	v.set(varNodeCIDR, labels.String(label.FixedSubnetCIDR))
 	v.set(varDNSNameservers, nameservers(c, p))
 	v.set(varControlPlaneZones, orEmpty(labels.CSV(label.ControlPlaneZones)))
+}
+
+// nodePortsOf is who may reach the ports of Services. Octavia's load balancers send from the nodes' network, but for ovn's, which keep
+// clients' own addresses.
+func nodePortsOf(c *magnum.Cluster, labels label.Values) map[string]any {
+	cidrs, asked := labels.CSV(label.NodePortAllowedCIDRs), labels.Has(label.NodePortAllowedCIDRs)
+	switch {
+	case asked:
+	case c.Resolved.FixedNetworkID != "" || labels.String(label.OctaviaProvider) == "ovn":
+		cidrs = []string{world}
+	default:
+		cidrs = []string{labels.String(label.FixedSubnetCIDR)}
+	}
+	return map[string]any{"cidrs": cidrs, "asked": asked}
 }
 
 func apiServerVariables(v *values, labels label.Values) {
@@ -207,6 +231,8 @@ func machineDeployment(c *magnum.Cluster, g *magnum.NodeGroup, opts Options) (md
 	var v values
 	v.set(varBootVolume, m.bootVolume)
 	v.set(varDockerVolume, m.dockerVolume)
+	v.set(varExtraNetworks, orEmpty(labels.CSV(label.ExtraNetworks)))
+	v.set(varExtraSecurityGroups, orEmpty(labels.CSV(label.ExtraSecurityGroups)))
 	v.set(varFlavor, m.flavor)
 	v.set(varImageRepository, labels.String(label.ContainerInfraPrefix))
 	v.set(varImage, m.image)

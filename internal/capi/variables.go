@@ -11,6 +11,10 @@ import (
 // have in magnum-cluster-api's classes, so that an upgrade can carry them over as they are (see Merge).
 const (
 	varAPIServerLoadBalancer        = "apiServerLoadBalancer"
+	varAPIServerAllowedCIDRs        = "apiServerAllowedCIDRs"
+	varNodePorts                    = "nodePorts"
+	varExtraNetworks                = "extraNetworks"
+	varExtraSecurityGroups          = "extraSecurityGroups"
 	varAPIServerFloatingIP          = "apiServerFloatingIP"
 	varDisableFloatingIP            = "disableAPIServerFloatingIP"
 	varExternalNetwork              = "externalNetworkId"
@@ -50,6 +54,7 @@ const (
 	patternClaim                    = `^[A-Za-z0-9:/._@-]*$`
 	patternProxy                    = `^[A-Za-z0-9:/._@%~,*\[\]-]*$`
 	patternAddress                  = `^[0-9A-Fa-f.:]*$`
+	patternCIDR                     = `^[0-9./]+$`
 	patternList                     = `^[A-Za-z0-9_,]*$`
 	patternNodeLabels               = `^[A-Za-z0-9./_=,-]*$`
 	maxName                   int64 = 255
@@ -72,6 +77,13 @@ func infrastructureVariables() []clusterv1.ClusterClassVariable {
 			"flavor":           text("Octavia flavor.", patternPlain, nil),
 			"availabilityZone": text("Octavia availability zone.", patternPlain, nil),
 		}), map[string]any{"enabled": true})),
+		optional(varAPIServerAllowedCIDRs, manyOf(list("Who may reach the load balancer; empty: everybody.", schema{Type: "string", Pattern: patternCIDR}))),
+		optional(varNodePorts, withDefault(object("Who may reach the ports of Services on nodes.", map[string]schema{
+			"cidrs": list("Their networks.", schema{Type: "string", Pattern: patternCIDR}),
+			"asked": boolean("Whether the owner said so; else an upgrade leaves it as it is.", false),
+		}), map[string]any{"cidrs": []any{world}, "asked": false})),
+		optional(varExtraNetworks, list("More networks that machines have a port in.", schema{Type: "string", Pattern: patternUUID})),
+		optional(varExtraSecurityGroups, list("More security groups of machines.", schema{Type: "string", Pattern: patternUUID})),
 		optional(varAPIServerFloatingIP, text("Floating IP of the API server; empty: a new one.", patternAddress, "")),
 		optional(varDisableFloatingIP, schema{Type: "boolean", Description: "Whether the API server has no floating IP; absent: left to the provider."}),
 		optional(varExternalNetwork, text("External network; empty: the only one there is.", patternUUIDOrNone, "")),
@@ -172,6 +184,12 @@ func list(doc string, items schema) schema {
 		items.MaxLength = new(maxName)
 	}
 	return withDefault(schema{Type: "array", Description: doc, Items: &items, MaxItems: new(int64(64))}, []any{})
+}
+
+// manyOf lets a list hold what an owner may list and what the operator adds to it.
+func manyOf(s schema) schema {
+	s.MaxItems = new(int64(256))
+	return s
 }
 
 func volume(doc string) schema {

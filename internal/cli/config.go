@@ -34,6 +34,7 @@ type Config struct {
 	KeystonePolicy  string // [kubernetes] keystone_auth_default_policy; empty: there is no such file
 	BootVolumeSize  int    // GiB; 0: the flavor's own disk
 	BootVolumeType  string
+	ManagementCIDRs []string // [kubernetes] management_cidrs
 	NetworkDriver   string
 	NetworkDrivers  []string
 	ServiceDownTime time.Duration
@@ -95,6 +96,14 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 	var err error
 	if c.Policy, err = policyConfig(o, files); err != nil {
 		problems = append(problems, err)
+	}
+	for _, text := range o.List("kubernetes", "management_cidrs", nil) {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || !p.Addr().Is4() || p != p.Masked() {
+			problems = append(problems, fmt.Errorf("[kubernetes] management_cidrs: %q is no IPv4 network, such as 192.0.2.0/24", text))
+			continue
+		}
+		c.ManagementCIDRs = append(c.ManagementCIDRs, text)
 	}
 	if c.Proxies, err = proxies(o); err != nil {
 		problems = append(problems, err)

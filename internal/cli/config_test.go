@@ -69,6 +69,14 @@ trusted_proxies = 172.29.236.9, 172.29.236.11/24, fd00::/8
 	if diff := cmp.Diff(want, c.Proxies, cmpopts.EquateComparable(netip.Prefix{})); diff != "" || c.MaxBodyBytes != 114688 {
 		t.Errorf("%d bytes, %s", c.MaxBodyBytes, diff)
 	}
+	c, err = configOf(t, "[kubernetes]\nmanagement_cidrs = 192.0.2.0/24, 172.29.236.0/22\n")
+	if diff := cmp.Diff([]string{"192.0.2.0/24", "172.29.236.0/22"}, c.ManagementCIDRs); diff != "" || err != nil {
+		t.Errorf("management networks: %v %s", err, diff)
+	}
+	if _, err = configOf(t, "[kubernetes]\nmanagement_cidrs = 192.0.2.1/24\n"); err == nil ||
+		!strings.Contains(err.Error(), `[kubernetes] management_cidrs: "192.0.2.1/24" is no IPv4 network`) {
+		t.Errorf("got %v", err)
+	}
 	_, err = configOf(t, "[oslo_middleware]\nmax_request_body_size = 0\ntrusted_proxies = infra1\n")
 	for _, problem := range []string{"max_request_body_size must be at least 1", `trusted_proxies: "infra1" is neither an address nor a network`} {
 		if err == nil || !strings.Contains(err.Error(), problem) {

@@ -106,7 +106,8 @@ func (s *serving) newTerm() (*term, error) {
 	}
 	err = controller.Setup(mgr, controller.Options{
 		Class: capi.ClusterClass(s.Infrastructure), BootVolumeSize: s.Config.BootVolumeSize, BootVolumeType: s.Config.BootVolumeType,
-		Keystone: s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
+		ManagementCIDRs: s.Config.ManagementCIDRs,
+		Keystone:        s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
 		Addons: controller.Addons{
 			Catalogue: s.catalogue.Load(), CloudFor: s.addonCloudFor, CA: s.Config.NodeCA, Insecure: s.Config.NodeInsecure,
 			Policy: s.Config.KeystonePolicy, Dial: kube.ThroughProxies(s.direct, workload.Direct),

@@ -38,6 +38,7 @@ func (s *serving) api(context.Context) error {
 			AllowedNetworkDrivers: s.Config.NetworkDrivers, DefaultDriver: s.Config.DefaultDriver,
 			DefaultBootVolumeSize: s.Config.BootVolumeSize, ServiceDownTime: s.Config.ServiceDownTime,
 			Proxies: s.Config.Proxies, MaxBodyBytes: int64(s.Config.MaxBodyBytes),
+			ManagementCIDRs: s.Config.ManagementCIDRs,
 		},
 	})
 	serve := func(ctx context.Context) error {

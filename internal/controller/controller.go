@@ -32,7 +32,9 @@ type Options struct {
 	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
 	BootVolumeSize int
 	BootVolumeType string
-	Addons         Addons
+	// ManagementCIDRs are where the management cluster comes from.
+	ManagementCIDRs []string
+	Addons          Addons
 }
 
 // Addons are what is installed into workload clusters, and how. Without a catalogue nothing is.
@@ -56,7 +58,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		&cluster.Reconciler{
 			Client: c, Reader: live, Class: o.Class, Keystone: o.Keystone, CloudFor: o.CloudFor,
 			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "cluster"), Concurrency: o.Concurrency,
-			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType, Addons: o.Addons.Catalogue != nil,
+			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType, ManagementCIDRs: o.ManagementCIDRs, Addons: o.Addons.Catalogue != nil,
 		},
 		&nodegroup.Reconciler{
 			Client: c, Reader: live, CloudFor: groupCloud,

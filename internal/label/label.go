@@ -56,6 +56,7 @@ type From string
 const (
 	Creation From = "creation"          // of the cluster, or of the node group
 	Upgrade  From = "creation, upgrade" // an upgrade takes it from the new template
+	AtOnce   From = "at once"           // PATCH of the cluster's labels changes it, and no machine is replaced
 )
 
 // Label is one entry of the registry.

@@ -29,6 +29,10 @@ const (
 	APIServerFloatingIP          = "api_server_floating_ip"
 	APIServerLBFlavor            = "api_server_lb_flavor"
 	APIServerLBZone              = "api_server_lb_availability_zone"
+	APIServerAllowedCIDRs        = "api_server_allowed_cidrs"
+	NodePortAllowedCIDRs         = "node_port_allowed_cidrs"
+	ExtraNetworks                = "extra_networks"
+	ExtraSecurityGroups          = "extra_security_groups"
 	APIServerCertSANs            = "api_server_cert_sans"
 	APIServerTLSCipherSuites     = "api_server_tls_cipher_suites"
 	KubeletTLSCipherSuites       = "kubelet_tls_cipher_suites"
@@ -50,6 +54,7 @@ const (
 	AddonsExcluded               = "addons_excluded"
 	sourceDriver                 = "magnum-cluster-api 0.38.1"
 	sourceMagnum                 = "Magnum 1.14"
+	sourceOwn                    = "Jeroboam"
 	intermediateECDSA            = "TLS_ECDHE_ECDSA_WITH_"
 	intermediateRSA              = "TLS_ECDHE_RSA_WITH_"
 	gcm128, gcm256, chacha       = "AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305"
@@ -67,6 +72,9 @@ var (
 
 // Registry returns every label Jeroboam understands, in the order of the documentation. The slice is the caller's.
 func Registry() []Label { return slices.Clone(registry) }
+
+// Mutable tells whether a label of a cluster can change while the cluster lives, without an upgrade.
+func Mutable(name string) bool { return byName[name].From == AtOnce }
 
 // Lookup finds a label by name.
 func Lookup(name string) (Label, bool) {
@@ -210,6 +218,21 @@ func networks() []Label {
 			Name: FixedSubnetCIDR, Type: CIDR, Default: "10.0.0.0/24", Min: 8, Max: 29, Since: "0.1",
 			Doc: "Addresses of machines in the network made for the cluster. Without effect when the cluster uses an existing network.",
 		},
+		{
+			Name: NodePortAllowedCIDRs, Type: CIDR, List: true, Max: 32, Source: sourceOwn, From: AtOnce, Changes: "security groups of nodes",
+			DefaultDoc: "the nodes' own network; `0.0.0.0/0` where that is not known (an existing network), with the provider ovn, and in clusters from before the label",
+			Doc: "Who may reach the ports of Services (30000 to 32767) on nodes. Load balancers of Services reach them from the nodes' network, but with the " +
+				"provider ovn, where clients reach them with their own addresses. Nodes of a cluster always reach each other.",
+		},
+		{
+			Name: ExtraNetworks, Type: UUID, List: true, Scope: Both, Source: sourceOwn, Changes: "ports of machines",
+			Doc: "More networks, by id. Each machine gets a port in each of them, after its port in the cluster's network, which stays the one that " +
+				"Kubernetes uses. Of a cluster: all its machines; of a node group: its own machines.",
+		},
+		{
+			Name: ExtraSecurityGroups, Type: UUID, List: true, Scope: Both, Source: sourceOwn, Changes: "security groups of machines",
+			Doc: "More security groups, by id, for all ports of machines, beside those that Cluster API makes for the cluster.",
+		},
 	})
 }
 
@@ -261,6 +284,12 @@ func loadBalancers() []Label {
 			Name: APIServerFloatingIP, Type: IP, Since: "0.32",
 			DefaultDoc: "a new one", Doc: "The floating IP of the API server; it must exist and be free.",
 		},
+		{
+			Name: APIServerAllowedCIDRs, Type: CIDR, List: true, Max: 32, Source: sourceOwn, From: AtOnce,
+			DefaultDoc: "everybody",
+			Doc: "Who may reach the API server through its load balancer. The nodes' network and the management cluster (magnum.conf [kubernetes] " +
+				"management_cidrs) always may. Needs a load balancer of a provider other than ovn.",
+		},
 		{Name: APIServerLBFlavor, Type: Text, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia flavor of the API server's load balancer."},
 		{Name: APIServerLBZone, Type: Zone, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia availability zone of the API server's load balancer."},
 		{
@@ -292,7 +321,7 @@ func addons() []Label {
 	}
 	return complete(Addon, "addons", []Label{
 		{
-			Name: AddonsExcluded, Type: Name, List: true, Source: "Jeroboam",
+			Name: AddonsExcluded, Type: Name, List: true, Source: sourceOwn,
 			Doc: "Addons that are not installed, by their names in the catalogue: who names one installs something in its place.",
 		},
 		tag(CalicoTag, "0.1", "network addon", "Version of Calico."),

@@ -70,6 +70,9 @@ func across(labels map[string]string) []error {
 	if v.Has(APIServerFloatingIP) && v.Has(FloatingIPEnabled) && !v.Bool(FloatingIPEnabled) {
 		errs = append(errs, &Error{APIServerFloatingIP, v.String(APIServerFloatingIP), "left out, because " + FloatingIPEnabled + " is false"})
 	}
+	if v.Has(APIServerAllowedCIDRs) && v.String(OctaviaProvider) == "ovn" { // cloud-provider-openstack, CAPO 0.13: no VIP ACL
+		errs = append(errs, &Error{APIServerAllowedCIDRs, v.String(APIServerAllowedCIDRs), "left out, because load balancers of the provider ovn let everybody in"})
+	}
 	if v.String(OIDCIssuerURL) != "" && v.String(OIDCClientID) == "" {
 		errs = append(errs, &Error{OIDCClientID, "", "given together with " + OIDCIssuerURL})
 	}

@@ -60,7 +60,8 @@ type Cluster struct {
 	CreatedAt          time.Time
 	UpdatedAt          time.Time // zero: never
 	DeletionRequested  bool
-	OperationRequestID string // the x-openstack-request-id of the last request that changed the record
+	MutableLabels      []string // labels that can change without an upgrade; nobody has looked yet: none
+	OperationRequestID string   // the x-openstack-request-id of the last request that changed the record
 }
 
 // Upgrade is a request to make machines anew.

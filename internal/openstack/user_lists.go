@@ -3,10 +3,13 @@ package openstack
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	volumezones "github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/availabilityzones"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumetypes"
 	zones "github.com/gophercloud/gophercloud/v2/openstack/compute/v2/availabilityzones"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/security/groups"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 	"github.com/gophercloud/gophercloud/v2/pagination"
 )
@@ -79,6 +82,33 @@ func (u *User) Zones(ctx context.Context) ([]string, error) {
 	}
 	names, err := listed(ctx, zones.List(client), zones.ExtractAvailabilityZones, func(z zones.AvailabilityZone) string { return z.ZoneName })
 	return names, u.explain(doing, err)
+}
+
+// NetworkIDs lists the networks that the user sees and whose ports get an address.
+func (u *User) NetworkIDs(ctx context.Context) ([]string, error) {
+	const doing = "list networks"
+	client, err := u.client(ctx, Networks)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	ids, err := listed(ctx, networks.List(client, networks.ListOpts{}), networks.ExtractNetworks, func(n networks.Network) string {
+		if len(n.Subnets) == 0 {
+			return ""
+		}
+		return n.ID
+	})
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" }), u.explain(doing, err)
+}
+
+// SecurityGroupIDs lists the security groups that the user sees.
+func (u *User) SecurityGroupIDs(ctx context.Context) ([]string, error) {
+	const doing = "list security groups"
+	client, err := u.client(ctx, Networks)
+	if err != nil {
+		return nil, u.explain(doing, err)
+	}
+	ids, err := listed(ctx, groups.List(client, groups.ListOpts{}), groups.ExtractGroups, func(g groups.SecGroup) string { return g.ID })
+	return ids, u.explain(doing, err)
 }
 
 // listed reads all pages of a list and keeps one text of each entry.

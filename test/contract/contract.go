@@ -164,6 +164,11 @@ func (s *session) lists(t *testing.T) {
 	if zones, err := demo.VolumeZones(ctx); err != nil || !slices.Contains(zones, "nova") {
 		t.Errorf("zones of volumes: %v, %v", zones, err)
 	}
+	for what, list := range map[string]func(context.Context) ([]string, error){"networks": demo.NetworkIDs, "security groups": demo.SecurityGroupIDs} {
+		if ids, err := list(ctx); err != nil || len(ids) == 0 || slices.Contains(ids, "lost") {
+			t.Errorf("%s: %v, %v", what, ids, err)
+		}
+	}
 	if types, err := demo.VolumeTypes(ctx); err != nil || len(types) == 0 {
 		t.Errorf("volume types: %v, %v", types, err)
 	}

@@ -76,8 +76,9 @@ type Reconciler struct {
 	Log         *slog.Logger
 	Concurrency int
 	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
-	BootVolumeSize int
-	BootVolumeType string
+	BootVolumeSize  int
+	BootVolumeType  string
+	ManagementCIDRs []string // where the management cluster comes from: always let in
 	// Addons tells that package addon installs what makes a cluster usable: it is complete when all of it is available.
 	Addons bool
 

@@ -372,7 +372,7 @@ func (r *Reconciler) sizes(ctx context.Context, s *scope) (phase.Outcome, error)
 func (r *Reconciler) options(s *scope) capi.Options {
 	o := capi.Options{
 		Class: r.Class.Name, ServerGroups: s.servers, APIAddress: s.address,
-		BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType,
+		BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType, ManagementCIDRs: r.ManagementCIDRs,
 	}
 	if s.stack.Cluster != nil {
 		o.Version = s.stack.Cluster.Spec.Topology.Version

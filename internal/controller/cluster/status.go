@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -112,6 +113,9 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 	if f.Found.Waiting == "" && s.record.Status.APIAddress == "" {
 		f.Found.Waiting = "waiting for the API server's address"
 	}
+	if f.Found.Waiting == "" && s.stack.Cluster != nil && !s.seen.LookedAt() {
+		f.Found.Waiting = "waiting until Cluster API has seen the change"
+	}
 	if f.Found.Waiting == "" && len(s.groups) == 0 {
 		f.Found.Waiting = "waiting for the node groups"
 	}
@@ -180,7 +184,7 @@ func (r *Reconciler) observe(s *scope) {
 	if k := s.stack.ControlPlane; k != nil && k.Status.Version != "" { //nolint:staticcheck // as above
 		st.COEVersion = k.Status.Version //nolint:staticcheck // as above
 	}
-	st.ClassName = s.stack.Cluster.Spec.Topology.ClassRef.Name
+	st.ClassName, st.MutableLabels = s.stack.Cluster.Spec.Topology.ClassRef.Name, capi.MutableLabels(s.stack.Cluster)
 }
 
 func (r *Reconciler) event(s *scope, reason, format string, args ...any) {

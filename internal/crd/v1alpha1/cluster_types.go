@@ -126,6 +126,8 @@ type MagnumClusterStatus struct {
 	Upgraded int64 `json:"upgraded,omitempty"`
 	// ClassName is the cluster class that the cluster is of.
 	ClassName string `json:"className,omitempty"`
+	// MutableLabels are those that the cluster's class lets change without an upgrade.
+	MutableLabels []string `json:"mutableLabels,omitempty"`
 	// +kubebuilder:validation:Enum="";HEALTHY;UNHEALTHY;UNKNOWN
 	Health           string            `json:"health,omitempty"`
 	HealthReason     map[string]string `json:"healthReason,omitempty"`

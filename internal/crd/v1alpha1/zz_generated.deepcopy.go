@@ -130,6 +130,11 @@ func (in *MagnumClusterStatus) DeepCopyInto(out *MagnumClusterStatus) {
 			(*out)[key] = val
 		}
 	}
+	if in.MutableLabels != nil {
+		in, out := &in.MutableLabels, &out.MutableLabels
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.HealthReason != nil {
 		in, out := &in.HealthReason, &out.HealthReason
 		*out = make(map[string]string, len(*in))
