@@ -115,7 +115,7 @@ lint: ## golangci-lint with the reasons in .golangci.yaml
 generate: ## custom resource definitions, deep copies and docs/labels.md, from the code
 	@$(TOOL) controller-gen object paths=./internal/crd/v1alpha1
 	@$(TOOL) controller-gen crd paths=./internal/crd/v1alpha1 output:crd:dir=internal/crd/manifests
-	@go test ./internal/label -run Docs -update >/dev/null
+	@go test ./internal/label -run Documentation -update >/dev/null
 
 .PHONY: clean
 clean: ## remove what was built and the data of "make up" (not Go's caches)

@@ -178,7 +178,11 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	if err := s.checkLaggards(ctx, g, k, t); err != nil {
 		return answer{}, err
 	}
-	if err := s.upgrade(ctx, c, g, k, t, ng, atOnce); err != nil {
+	note, err := s.lookInto(ctx, g, k, t.Labels[label.KubeTag])
+	if err != nil {
+		return answer{}, err
+	}
+	if err := s.upgrade(ctx, c, g, k, t, ng, atOnce, note); err != nil {
 		return answer{}, err
 	}
 	return c.accepted(k.UUID), nil
@@ -189,6 +193,7 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 // controller carries to the groups, so that it cannot stop half-way.
 func (s *server) upgrade(
 	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate, only *magnum.NodeGroup, atOnce int,
+	note string,
 ) error {
 	found, err := s.resolve(ctx, c, resources{image: t.ImageID, externalNetwork: t.ExternalNetworkID, kubeTag: t.Labels[label.KubeTag]})
 	if err != nil {
@@ -196,7 +201,7 @@ func (s *server) upgrade(
 	}
 	tag := t.Labels[label.KubeTag]
 	if !only.IsDefault {
-		return s.upgradeGroup(ctx, c, g, k, only, atOnce)
+		return s.upgradeGroup(ctx, c, g, k, only, atOnce, note)
 	}
 	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
 		if !now.Status.AllowsUpdate() { // somebody was faster
@@ -205,7 +210,7 @@ func (s *server) upgrade(
 		now.Labels = maps.Clone(now.Labels)
 		now.Labels[label.KubeTag] = tag
 		asked := now.Upgrade.Again(atOnce)
-		asked.FromImage, asked.FromImageID = now.Template.ImageID, now.Resolved.ImageID
+		asked.FromImage, asked.FromImageID, asked.Note = now.Template.ImageID, now.Resolved.ImageID, note
 		now.Upgrade = asked
 		now.ClusterTemplateID, now.Template, now.OperationRequestID = t.UUID, *t, c.requestID
 		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
@@ -217,7 +222,9 @@ func (s *server) upgrade(
 
 // upgradeGroup brings one further group to its cluster's version. A group that has the image of the cluster's template, now or before its
 // last upgrade, gets that image as it is now; one with an image of its own gets its own, as it is now.
-func (s *server) upgradeGroup(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, ng *magnum.NodeGroup, atOnce int) error {
+func (s *server) upgradeGroup(
+	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, ng *magnum.NodeGroup, atOnce int, note string,
+) error {
 	image := ng.ImageID
 	if image == k.Upgrade.FromImage {
 		image = k.Template.ImageID
@@ -228,6 +235,7 @@ func (s *server) upgradeGroup(ctx context.Context, c *call, g policy.Grant, k *m
 	}
 	_, err = s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {
 		now.Upgrade, now.ImageID = now.Upgrade.Again(atOnce), image
+		now.Upgrade.Note = note
 		if _, has := now.Labels[label.KubeTag]; has { // a copy of the cluster's
 			now.Labels[label.KubeTag] = k.Labels[label.KubeTag]
 		}

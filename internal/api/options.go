@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	crand "crypto/rand"
 	"encoding/binary"
 	"io"
@@ -38,6 +39,9 @@ type Options struct {
 
 	// Addons tells what is missing to make a cluster with these labels usable; nil: nobody knows.
 	Addons func(networkDriver string, labels map[string]string) error
+
+	// Workload opens a cluster, to look into it before it is upgraded; nil: nobody looks. Who opens closes.
+	Workload func(ctx context.Context, g policy.Grant, clusterUUID string) (Workload, error)
 
 	Logger  *slog.Logger          // nil: silence
 	Metrics prometheus.Registerer // nil: metrics are counted and shown to nobody

@@ -6,6 +6,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
 // What the API needs of the rest of the house. Every store method takes a policy.Grant and answers only about projects
@@ -130,6 +131,13 @@ type CloudNames interface {
 	VolumeTypes(ctx context.Context) ([]string, error)
 	NetworkIDs(ctx context.Context) ([]string, error)
 	SecurityGroupIDs(ctx context.Context) ([]string, error)
+}
+
+// Workload is what is asked of a workload cluster before it is upgraded.
+type Workload interface {
+	DeprecatedAPIs(ctx context.Context) ([]workload.DeprecatedAPI, error)
+	Budgets(ctx context.Context) ([]workload.Budget, error)
+	Close()
 }
 
 // Credentials makes the credential that a cluster acts with in its owner's cloud, with the owner's token.

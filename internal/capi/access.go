@@ -21,7 +21,7 @@ func MutableLabels(live *clusterv1.Cluster) []string {
 		return nil
 	}
 	known := varsByName(live.Spec.Topology.Variables)
-	var out []string
+	out := []string{label.UpgradeChecks} // is no matter of the class
 	for name, variable := range accessVariables() {
 		if _, ok := known[variable]; ok {
 			out = append(out, name)

@@ -9,8 +9,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
+	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
 type enforcer = *policy.Enforcer
@@ -24,6 +26,7 @@ func (s *serving) api(context.Context) error {
 	}
 	handler := api.New(api.Options{
 		Addons:   addons,
+		Workload: s.workload,
 		Clusters: s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store, Events: s.store,
 		Tokens:      s.cloud.Validator(),
 		CloudFor:    func(token string, id openstack.Identity) api.Cloud { return s.cloud.ForUser(token, id) },
@@ -82,6 +85,15 @@ func (s *serving) addonCloudFor(ctx context.Context, cloudsYAML []byte) (addon.C
 		return nil, err
 	}
 	return s.cloud.ForProject(ctx, credential)
+}
+
+// workload opens a cluster of a caller who may, for the API.
+func (s *serving) workload(ctx context.Context, g policy.Grant, clusterUUID string) (api.Workload, error) {
+	kubeconfig, err := s.store.Kubeconfig(ctx, g, clusterUUID)
+	if err != nil {
+		return nil, err
+	}
+	return workload.Open(kubeconfig, kube.ThroughProxies(s.direct, workload.Direct))
 }
 
 // readAddons reads and checks the addon catalogue.

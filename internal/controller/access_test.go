@@ -17,7 +17,7 @@ func TestAccessChangesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("reached", 1, 1, nil)
 	made := w.await(c.UUID, "creation", complete(magnum.CreateComplete))
-	if diff := cmp.Diff([]string{label.APIServerAllowedCIDRs, label.NodePortAllowedCIDRs}, made.MutableLabels); diff != "" {
+	if diff := cmp.Diff([]string{label.APIServerAllowedCIDRs, label.NodePortAllowedCIDRs, label.UpgradeChecks}, made.MutableLabels); diff != "" {
 		t.Errorf("what may change is not known: %s", diff)
 	}
 	before := machines(t, c.StackID)

@@ -15,3 +15,9 @@ func Config(server string, ca []byte, user string, account clientcmdapi.AuthInfo
 	text, err := clientcmd.Write(*cfg)
 	return string(text), err
 }
+
+// KubeconfigKey is where KubeconfigSecretName's Secret has the kubeconfig.
+const KubeconfigKey = "value"
+
+// KubeconfigSecretName is the Secret with the kubeconfig that Cluster API makes for a cluster (Cluster API 1.14, util/secret).
+func KubeconfigSecretName(stackID string) string { return stackID + "-kubeconfig" }

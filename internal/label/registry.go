@@ -31,6 +31,7 @@ const (
 	APIServerLBZone              = "api_server_lb_availability_zone"
 	APIServerAllowedCIDRs        = "api_server_allowed_cidrs"
 	NodePortAllowedCIDRs         = "node_port_allowed_cidrs"
+	UpgradeChecks                = "upgrade_checks"
 	ExtraNetworks                = "extra_networks"
 	ExtraSecurityGroups          = "extra_security_groups"
 	APIServerCertSANs            = "api_server_cert_sans"
@@ -118,6 +119,11 @@ func basics() []Label {
 		{
 			Name: KubeTag, Changes: "Kubernetes of all nodes", From: Upgrade, Type: Version, Required: true, Since: "0.1",
 			Doc: "Version of Kubernetes, v1.22.0 or later. Not given: the image's property `kube_version`, if it has one; an image whose property names another version is refused. Changed by an upgrade only.",
+		},
+		{
+			Name: UpgradeChecks, Changes: "upgrades", From: AtOnce, Type: Enum, Default: "refuse", Allowed: []string{"refuse", "warn"}, Source: sourceOwn,
+			Doc: "What becomes of an upgrade when an API is in use that the new version of Kubernetes has no more, or a PodDisruptionBudget lets no pod go: " +
+				"`refuse` it, or only `warn` in status_reason.",
 		},
 		{
 			Name: ContainerInfraPrefix, Changes: "images of nodes and addons", Type: Path, Scope: Both, Since: "0.1",

@@ -70,6 +70,7 @@ type Upgrade struct {
 	MaxBatchSize int   // how many nodes of a group are replaced at once; 0: not said
 	// FromImage and FromImageID are the image of the template before: groups that have it follow a cluster's upgrade.
 	FromImage, FromImageID string
+	Note                   string // what its owner is warned of while it lasts
 }
 
 // Again asks once more.

@@ -51,6 +51,8 @@ type Found struct {
 	Error string
 	// Waiting is what is still missing of what was asked for; empty: nothing.
 	Waiting string
+	// Note is what was known before the operation began and may keep it from its goal.
+	Note string
 	// Cause is what Cluster API says is wrong, if it says anything. It explains better than Waiting.
 	Cause string
 	// Addons says which addon is not available yet; empty: all are, or nobody installs any.
@@ -162,13 +164,24 @@ func (f Facts) living() Verdict {
 		v.Status, v.Deadline = f.operation(complete), time.Time{}
 	case expired && !answering:
 		v.Status, v.Deadline = f.operation(failed), time.Time{}
-		v.Reason = w.late() + w.why(parts)
+		v.Reason = w.late() + w.noted(w.why(parts))
 	case expired:
 		v.Status, v.Reason, v.Deadline = f.operation(inProgress), w.why(parts), v.Deadline.Add(PartsAnswer)
 	default:
-		v.Status, v.Reason = f.operation(inProgress), w.why(parts)
+		v.Status, v.Reason = f.operation(inProgress), w.noted(w.why(parts))
 	}
 	return v
+}
+
+// noted puts the note behind a reason.
+func (w *Found) noted(reason string) string {
+	switch {
+	case w.Note == "":
+		return reason
+	case reason == "":
+		return w.Note
+	}
+	return reason + "; " + w.Note
 }
 
 // began is when the present operation began: a creation with the record, an update when it was first seen.

@@ -161,6 +161,21 @@ func TestTheLifeOfAnOperation(t *testing.T) {
 			magnum.Found{Now: at(350), Waiting: "12 of 20 machines", Progress: at(290)},
 			magnum.Verdict{Status: updateFailed, Reason: "No progress for create_timeout (60 minutes). 12 of 20 machines", Began: at(100)},
 		},
+		"an upgrade with a warning": {
+			"what was known before explains why it hangs",
+			magnum.Facts{Shown: updating, Began: at(100)},
+			magnum.Found{Now: at(150), Waiting: "1 of 3 machines", Note: "PodDisruptionBudgets let no pod go"},
+			magnum.Verdict{Status: updating, Reason: "1 of 3 machines; PodDisruptionBudgets let no pod go", Began: at(100), Deadline: at(160)},
+		},
+		"an upgrade that hangs as it was warned": {
+			"",
+			magnum.Facts{Shown: updating, Began: at(100)},
+			magnum.Found{Now: at(200), Waiting: "1 of 3 machines", Note: "PodDisruptionBudgets let no pod go"},
+			magnum.Verdict{
+				Status: updateFailed, Began: at(100),
+				Reason: "No progress for create_timeout (60 minutes). 1 of 3 machines; PodDisruptionBudgets let no pod go",
+			},
+		},
 		"another request after a failure": {
 			"a failed update can be resized, upgraded and repaired from: its time begins anew",
 			magnum.Facts{Shown: updateFailed, Reason: "No progress", Began: at(100), Newer: true},

@@ -42,6 +42,22 @@ func (s *Store) CertificateAuthority(ctx context.Context, g policy.Grant, cluste
 	return secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey], nil
 }
 
+// Kubeconfig returns the kubeconfig that Cluster API has made for a cluster, never cached: whoever has it is its administrator.
+func (s *Store) Kubeconfig(ctx context.Context, g policy.Grant, clusterUUID string) ([]byte, error) {
+	c, err := s.clusterByUUID(ctx, g, clusterUUID)
+	if err != nil {
+		return nil, err
+	}
+	secret := &corev1.Secret{}
+	if err := s.client.Get(ctx, key(kube.KubeconfigSecretName(c.StackID)), secret); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, magnum.Conflict("Cluster %s has no API server yet.", clusterUUID)
+		}
+		return nil, refusal(err, "read")
+	}
+	return secret.Data[kube.KubeconfigKey], nil
+}
+
 // PutCloudConfig stores the credential a cluster uses in its owner's cloud, as the Secret <stack>-cloud-config that
 // Cluster API's OpenStack provider reads (names as the Python driver's).
 func (s *Store) PutCloudConfig(ctx context.Context, g policy.Grant, clusterUUID string, cloudsYAML, cacert []byte) error {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,6 +47,7 @@ type Cluster struct {
 	metadata metadata.Interface
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 	client   *http.Client
+	base     string // URL of the API server
 }
 
 // Open makes a connection from a kubeconfig; nothing is sent yet. Close it.
@@ -62,6 +64,11 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next} })
 	c := &Cluster{}
+	base, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's kubeconfig: %w", err)
+	}
+	c.base = strings.TrimSuffix(base.String(), "/")
 	if c.client, err = rest.HTTPClientFor(cfg); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}

@@ -171,7 +171,7 @@ func (r *Reconciler) controlPlane(ctx context.Context, s *scope) (phase.Outcome,
 
 func (r *Reconciler) connect(ctx context.Context, s *scope) (phase.Outcome, error) {
 	config := &corev1.Secret{}
-	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: s.record.Spec.StackID + "-kubeconfig"}, config)
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: kube.KubeconfigSecretName(s.record.Spec.StackID)}, config)
 	if apierrors.IsNotFound(err) {
 		return phase.WaitFor(againFirst, "waiting for the cluster's kubeconfig"), nil
 	}

@@ -174,7 +174,7 @@ func (r *Reconciler) dropCredential(ctx context.Context, s *scope) (phase.Outcom
 
 func (r *Reconciler) dropSecrets(ctx context.Context, s *scope) (phase.Outcome, error) {
 	stack := s.record.Spec.StackID
-	names := []string{capi.CloudConfigSecretName(stack), stack + "-kubeconfig"}
+	names := []string{capi.CloudConfigSecretName(stack), kube.KubeconfigSecretName(stack)}
 	for _, p := range capi.Purposes() {
 		names = append(names, capi.KeyPairSecretName(stack, p))
 	}

@@ -107,6 +107,9 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 	r.observe(s)
 	f.Found.Whole = f.Shown == "" || f.Shown == magnum.CreateInProgress || f.Shown == magnum.CreateFailed
 	f.Found.Progress = lastProgress(s.groups)
+	if asked := s.record.Spec.Upgrade; asked.Generation > s.record.Status.Upgraded {
+		f.Found.Note = asked.Note
+	}
 	if s.stack.Cluster != nil {
 		f.Found.Cause = s.seen.Reason()
 	}

@@ -87,7 +87,7 @@ func digestOf(labels map[string]string, taints []magnum.Taint, nodes []string) s
 
 func (r *Reconciler) changeNodes(ctx context.Context, s *scope, nodes []string, registered capi.Registration) error {
 	config := &corev1.Secret{}
-	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: s.record.Spec.StackID + "-kubeconfig"}, config)
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: kube.KubeconfigSecretName(s.record.Spec.StackID)}, config)
 	if err != nil {
 		return fmt.Errorf("read the cluster's kubeconfig: %w", err)
 	}

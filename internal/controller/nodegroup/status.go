@@ -23,6 +23,9 @@ func (r *Reconciler) observe(s *scope) time.Duration {
 	f.Found = &magnum.Found{
 		Now: now, Impossible: p.Impossible, Waiting: p.Reason, Progress: near.At, Timeout: magnum.Minutes(s.cluster.Spec.CreateTimeout),
 	}
+	if asked := s.record.Spec.Upgrade; asked.Generation > st.Upgraded {
+		f.Found.Note = asked.Note
+	}
 	switch magnum.Status(s.cluster.Status.Status) {
 	case "", magnum.CreateInProgress, magnum.CreateFailed: // its time is the cluster's
 		f.Found.Whole, f.Created = true, s.cluster.CreationTimestamp.Time

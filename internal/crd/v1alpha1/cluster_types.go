@@ -82,6 +82,8 @@ type Upgrade struct {
 	// image of their own do not.
 	FromImage   string `json:"fromImage,omitempty"`
 	FromImageID string `json:"fromImageID,omitempty"`
+	// Note is what its owner is warned of while it lasts.
+	Note string `json:"note,omitempty"`
 }
 
 // Progress is how near an operation has come to its goal.

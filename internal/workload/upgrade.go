@@ -1,0 +1,136 @@
+package workload
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// DeprecatedAPI is a version of an API that somebody has asked for since the API server started, and that will go.
+type DeprecatedAPI struct {
+	Group, Version, Resource string
+	Removed                  string // the release that has it no more, such as "1.38"; empty: not decided
+}
+
+// String is its name as people write it.
+func (a DeprecatedAPI) String() string {
+	if a.Group == "" {
+		return a.Resource + " " + a.Version
+	}
+	return a.Resource + " " + a.Group + "/" + a.Version
+}
+
+// deprecatedMetric is written by the API server (k8s.io/apiserver 1.36, endpoints/metrics: a gauge that is 1 from the first request on).
+const deprecatedMetric = "apiserver_requested_deprecated_apis{"
+
+var metricLabel = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
+
+// DeprecatedAPIs asks the API server which deprecated APIs are in use. Of several API servers one answers. An API server that shows no
+// metrics is not an error: nothing is known.
+func (c *Cluster) DeprecatedAPIs(ctx context.Context) ([]DeprecatedAPI, error) {
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/metrics", http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("ask for metrics: %w", err)
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask for metrics: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("ask for metrics: the API server says %s", resp.Status)
+	}
+	var out []DeprecatedAPI
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if a, ok := deprecated(lines.Text()); ok && !slices.Contains(out, a) { // one line for each subresource
+			out = append(out, a)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read metrics: %w", err)
+	}
+	return out, nil
+}
+
+func deprecated(line string) (a DeprecatedAPI, ok bool) {
+	if !strings.HasPrefix(line, deprecatedMetric) || strings.HasSuffix(line, " 0") {
+		return a, false
+	}
+	for _, m := range metricLabel.FindAllStringSubmatch(line, -1) {
+		switch m[1] {
+		case "group":
+			a.Group = m[2]
+		case "version":
+			a.Version = m[2]
+		case "resource":
+			a.Resource = m[2]
+		case "removed_release":
+			a.Removed = m[2]
+		}
+	}
+	return a, a.Resource != ""
+}
+
+// Budget is a PodDisruptionBudget as far as it matters to drains.
+type Budget struct {
+	Namespace, Name  string
+	Expected, Wanted int64 // pods it is about, and how many of them must stay
+	Observed         bool  // its controller has looked at it as it is
+}
+
+// Forbids tells that no pod may ever go, however healthy all of them are: a drain would wait for ever.
+func (b Budget) Forbids() bool { return b.Observed && b.Expected > 0 && b.Wanted >= b.Expected }
+
+// mostBudgets bounds what is read of one cluster.
+const mostBudgets = 5000
+
+// Budgets lists the cluster's PodDisruptionBudgets.
+func (c *Cluster) Budgets(ctx context.Context) ([]Budget, error) {
+	r, err := c.resource(schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}, "")
+	if err != nil {
+		return nil, fmt.Errorf("list PodDisruptionBudgets: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	var out []Budget
+	for opts := (metav1.ListOptions{Limit: 500}); len(out) < mostBudgets; {
+		list, err := r.List(ctx, opts)
+		if err != nil {
+			return nil, fmt.Errorf("list PodDisruptionBudgets: %w", err)
+		}
+		for i := range list.Items {
+			out = append(out, budgetOf(&list.Items[i]))
+		}
+		if opts.Continue = list.GetContinue(); opts.Continue == "" {
+			break
+		}
+	}
+	return out, nil
+}
+
+func budgetOf(u *unstructured.Unstructured) Budget {
+	number := func(field string) int64 {
+		n, _, _ := unstructured.NestedInt64(u.Object, "status", field) // our reading of a served type; absent is 0
+		return n
+	}
+	return Budget{
+		Namespace: u.GetNamespace(), Name: u.GetName(), Expected: number("expectedPods"), Wanted: number("desiredHealthy"),
+		Observed: number("observedGeneration") >= u.GetGeneration(),
+	}
+}
