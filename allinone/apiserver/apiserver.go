@@ -25,7 +25,8 @@ import (
 type Server struct {
 	Dir       string         // for the files it needs at run time
 	Endpoint  func() string  // the address of etcd, asked for at start
-	Port      int            // on 127.0.0.1; 0 is any free port
+	Address   net.IP         // to listen on; 127.0.0.1 if nil
+	Port      int            // 0 is any free port
 	Authority *pki.Authority // signs the serving certificate and all clients
 	ExtraArgs []string       // kube-apiserver flags
 
@@ -44,8 +45,11 @@ func (s *Server) Client(user string, groups ...string) (*rest.Config, error) {
 
 // Start returns when /readyz says ok (but see lateHook).
 func (s *Server) Start(ctx context.Context, died func(error)) error {
+	if s.Address == nil {
+		s.Address = net.IPv4(127, 0, 0, 1)
+	}
 	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort(s.Address.String(), strconv.Itoa(s.Port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("port %d is in use by another program: stop it or choose another port", s.Port)
 	} else if err != nil {
@@ -95,7 +99,7 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (s *Server) args(listener net.Listener) ([]string, error) {
-	certPEM, keyPEM, err := s.Authority.Server("kube-apiserver")
+	certPEM, keyPEM, err := s.Authority.Server("kube-apiserver", s.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +109,7 @@ func (s *Server) args(listener net.Listener) ([]string, error) {
 	}
 	return append([]string{
 		"--etcd-servers=" + s.Endpoint(),
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		"--bind-address=" + s.Address.String(), "--advertise-address=" + s.Address.String(),
 		"--secure-port=" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port),
 		"--tls-cert-file=" + cert,
 		"--tls-private-key-file=" + key,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +27,7 @@ import (
 	controlplaneoptions "k8s.io/kubernetes/pkg/controlplane/apiserver/options"
 	"k8s.io/kubernetes/pkg/controlplane/apiserver/samples/generic/server"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
+	discoveryrest "k8s.io/kubernetes/pkg/registry/discovery/rest"
 )
 
 // stopTimeout is how long the HTTP server waits for open connections after the last short request was answered. The default is
@@ -38,7 +40,7 @@ func unserved() []string {
 }
 
 // build puts the three servers of a kube-apiserver in a row: aggregator, native resources, custom resources. It is what
-// Kubernetes' samples/generic/server does, with our list of API groups, our listener, and one more difference: see apiServers.
+// Kubernetes' samples/generic/server does, with our list of API groups, our listener, and two more differences: see apiServers, withServices.
 func build(ctx context.Context, args []string, listener net.Listener) (run func(context.Context) error, err error) {
 	opts, err := options(ctx, args, listener)
 	if err != nil {
@@ -105,8 +107,9 @@ const apiServers = 1
 
 func configure(opts controlplaneoptions.CompletedOptions) (configs, error) {
 	schemes := []*runtime.Scheme{legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme}
-	generic, informers, storage, err := controlplaneapiserver.BuildGenericConfig(opts, schemes,
-		controlplane.DefaultGenericAPIResourceConfigSource(), generatedopenapi.GetOpenAPIDefinitions)
+	enabled := controlplane.DefaultGenericAPIResourceConfigSource()
+	enabled.EnableVersions(discoveryv1.SchemeGroupVersion)
+	generic, informers, storage, err := controlplaneapiserver.BuildGenericConfig(opts, schemes, enabled, generatedopenapi.GetOpenAPIDefinitions)
 	if err != nil {
 		return configs{}, fmt.Errorf("generic config: %w", err)
 	}
@@ -142,7 +145,12 @@ func installGroups(c controlplaneapiserver.CompletedConfig, native *controlplane
 	providers = slices.DeleteFunc(providers, func(p controlplaneapiserver.RESTStorageProvider) bool {
 		return slices.Contains(unserved(), p.GroupName())
 	})
-	if err := native.InstallAPIs(providers...); err != nil {
+	for i, p := range providers {
+		if p.GroupName() == "" {
+			providers[i] = withServices{p}
+		}
+	}
+	if err := native.InstallAPIs(append(providers, discoveryrest.StorageProvider{})...); err != nil {
 		return fmt.Errorf("install the API groups: %w", err)
 	}
 	return nil

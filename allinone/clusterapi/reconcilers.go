@@ -93,8 +93,19 @@ func newReconcilers(ctx context.Context, mgr, gate ctrl.Manager, o Options) (*re
 
 // clusterCache is one for all providers: one set of connections and informers for each workload cluster, not four.
 func (r *reconcilers) clusterCache(ctx context.Context) (clustercache.ClusterCache, error) {
+	var secrets client.Reader = r.secrets
+	if r.external {
+		p, err := newPrivate(ctx, r.mgr.GetAPIReader())
+		if err != nil {
+			return nil, err
+		}
+		if err := r.mgr.Add(p); err != nil {
+			return nil, fmt.Errorf("add the way to private clusters: %w", err)
+		}
+		secrets = p.through(secrets)
+	}
 	c, err := clustercache.SetupWithManager(ctx, r.gate, clustercache.Options{
-		SecretClient: r.secrets,
+		SecretClient: secrets,
 		Cache: clustercache.CacheOptions{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			Indexes:          []clustercache.CacheOptionsIndex{clustercache.NodeProviderIDIndex},

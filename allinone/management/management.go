@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"k8s.io/client-go/discovery"
@@ -32,7 +33,8 @@ import (
 // Options describe a management cluster.
 type Options struct {
 	Dir        *datadir.Dir
-	APIPort    int      // of the API server; 0 is any free port
+	APIAddress net.IP   // of the API server; 127.0.0.1 if nil
+	APIPort    int      // 0 is any free port
 	Kubeconfig string   // file for the administrator; none if empty
 	CRDDirs    []string // directories of further custom resource definitions
 	Log        io.Writer
@@ -64,7 +66,7 @@ func New(o Options) (*Cluster, error) {
 	}
 	c := &Cluster{opts: o}
 	c.etcd = &etcd.Server{Dir: o.Dir.Path("etcd"), Log: o.Log}
-	c.api = &apiserver.Server{Dir: o.Dir.Path("apiserver"), Endpoint: c.etcd.Endpoint, Port: o.APIPort, Authority: authority, ExtraArgs: o.APIServerArgs}
+	c.api = &apiserver.Server{Dir: o.Dir.Path("apiserver"), Endpoint: c.etcd.Endpoint, Address: o.APIAddress, Port: o.APIPort, Authority: authority, ExtraArgs: o.APIServerArgs}
 	c.capi = clusterapi.New(clusterapi.Options{
 		Client: c.identity("cluster-api"), Authority: authority, External: o.OpenStack != nil, Etcd: c.etcd.Endpoint, NodesNeedAddons: o.NodesNeedAddons,
 		WorkloadPorts: o.WorkloadPorts, Scheduler: o.Scheduler, Concurrency: o.Concurrency, Log: o.Log,

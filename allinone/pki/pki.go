@@ -92,11 +92,11 @@ func (a *Authority) create() error {
 	return datadir.WriteFile(a.CertFile(), a.certPEM, 0o600)
 }
 
-// Server makes a serving certificate for 127.0.0.1 and localhost.
-func (a *Authority) Server(name string) (certPEM, keyPEM []byte, err error) {
+// Server makes a serving certificate for 127.0.0.1, localhost and more addresses.
+func (a *Authority) Server(name string, more ...net.IP) (certPEM, keyPEM []byte, err error) {
 	return a.leaf(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, more...), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 }
 

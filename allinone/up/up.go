@@ -38,6 +38,7 @@ type Command struct {
 	Address               net.IP             `default:"127.0.0.1" help:"Address that the Magnum API listens on."`
 	MagnumPort            int                `default:"9511" help:"Port of the Magnum API."`
 	KeystonePort          int                `placeholder:"5000" help:"Port of the simulated OpenStack: 5000."`
+	ManagementAddress     net.IP             `default:"127.0.0.1" help:"Address that the management cluster's API server listens on; hosts of jeroboam proxy must reach it."`
 	ManagementPort        int                `default:"16443" help:"Port of the management cluster's API server; 0 is any."`
 	AdminPort             int                `default:"9512" help:"Port of /metrics, /healthz and /readyz."`
 	WorkloadPorts         inmemory.PortRange `default:"20000-29999" help:"Ports for the API servers of simulated workload clusters."`
@@ -131,7 +132,7 @@ func (c *Command) Run(ctx context.Context, stdout, stderr io.Writer) (err error)
 // steps is the whole of the service, in the order it starts.
 func (a *allinone) steps() (steps []lifecycle.Step, err error) {
 	o := management.Options{
-		Dir: a.dir, APIPort: a.ManagementPort, Kubeconfig: filepath.Join(a.StateDir, "management.kubeconfig"), Log: a.logFile,
+		Dir: a.dir, APIAddress: a.ManagementAddress, APIPort: a.ManagementPort, Kubeconfig: filepath.Join(a.StateDir, "management.kubeconfig"), Log: a.logFile,
 		ClusterAPI: true, WorkloadPorts: a.WorkloadPorts, Concurrency: a.Concurrency, NodesNeedAddons: a.Addons,
 	}
 	a.ground.management(&o)

@@ -55,6 +55,8 @@ import (
 	rbacrest "k8s.io/kubernetes/pkg/registry/rbac/rest"
 	schedulingrest "k8s.io/kubernetes/pkg/registry/scheduling/rest"
 	storagerest "k8s.io/kubernetes/pkg/registry/storage/rest"
+
+	"github.com/jeroboam-cloud/jeroboam/allinone/serviceip"
 )
 
 // eventTTL is kube-apiserver's default.
@@ -207,7 +209,7 @@ func (r *registries) custom() (*genericapiserver.APIGroupInfo, error) {
 }
 
 // core is the group of pods, nodes and services. Kubernetes' provider of it also hands out the addresses of services, from a
-// range of one cluster; here they come from [addresses].
+// range of one cluster; here they come from [serviceip.Addresses].
 func (r *registries) core(everybody authorizer.Authorizer) (*genericapiserver.APIGroupInfo, error) {
 	group, err := (&corerest.GenericConfig{EventTTL: eventTTL}).NewRESTStorage(r.enabled, r)
 	if err != nil {
@@ -227,8 +229,8 @@ func (r *registries) core(everybody authorizer.Authorizer) (*genericapiserver.AP
 	if err != nil {
 		return nil, err
 	}
-	ips := map[api.IPFamily]ipallocator.Interface{api.IPv4Protocol: addresses{}}
-	services, serviceStatus, _, err := servicestore.NewREST(r, api.IPv4Protocol, ips, ports{}, endpoints, pods.Pod, http.DefaultTransport)
+	ips := map[api.IPFamily]ipallocator.Interface{api.IPv4Protocol: serviceip.Addresses{}}
+	services, serviceStatus, _, err := servicestore.NewREST(r, api.IPv4Protocol, ips, serviceip.Ports{}, endpoints, pods.Pod, http.DefaultTransport)
 	if err != nil {
 		return nil, err
 	}

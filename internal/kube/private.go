@@ -22,6 +22,11 @@ const oneProxy = 2 * time.Second
 // ErrNoProxy tells that a private cluster cannot be reached, because no host proxies it.
 var ErrNoProxy = errors.New("no proxy serves it")
 
+// Private tells whether a host is the name of a private cluster's API server, and of which stack's.
+func Private(host string) (stack string, private bool) {
+	return strings.CutSuffix(host, "."+v1alpha1.Namespace)
+}
+
 // ThroughProxies opens connections to workload clusters. A private cluster's API server has the name STACK.magnum-system in its kubeconfig,
 // a name of the management cluster's own DNS that means one of its proxies (docs/proxy.md). It is looked up where the DNS has it from, in the
 // EndpointSlices of the Service, so that it does not matter whether this process runs in the management cluster or beside it. The server
@@ -32,7 +37,7 @@ func ThroughProxies(r client.Reader, next func(ctx context.Context, network, add
 ) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
-		stack, private := strings.CutSuffix(host, "."+v1alpha1.Namespace)
+		stack, private := Private(host)
 		if err != nil || !private {
 			return next(ctx, network, address)
 		}

@@ -76,7 +76,7 @@ type allInOne struct {
 func (w *world) start(t *testing.T) {
 	t.Helper()
 	cmd := w.command(context.WithoutCancel(t.Context()), "", place(t, "ALLINONE"), "up", "--state-dir", w.state, "--cloud", filepath.Join(w.dir, "clouds.yaml"),
-		"--address", "10.77.0.1", "--no-first-cluster", "--addon-catalogue", place(t, "CATALOGUE"), "--debug", "127.0.0.1:6060")
+		"--address", "10.77.0.1", "--management-address", "10.77.0.1", "--no-first-cluster", "--addon-catalogue", place(t, "CATALOGUE"), "--debug", "127.0.0.1:6060")
 	log, err := os.OpenFile(filepath.Join(w.work, "up.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
