@@ -156,7 +156,7 @@ func (w *world) put(t *testing.T, from, to, owner, mode string) {
 // proxied is what the proxy says of a cluster.
 func (w *world) proxied(t *testing.T, stack string) proxy.ClusterStatus {
 	t.Helper()
-	out, err := w.insideLately("jeroboam", "proxy", "status", "--output", "json")
+	out, err := w.insideLately("/usr/local/bin/jeroboam", "proxy", "status", "--output", "json")
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
