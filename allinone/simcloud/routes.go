@@ -93,6 +93,7 @@ func (c *Cloud) novaRoutes() []route {
 		{"GET /compute/v2.1/servers/detail", read, c.listServerDetails},
 		{"GET /compute/v2.1/servers/{id}", read, c.showServer},
 		{"DELETE /compute/v2.1/servers/{id}", write, c.refuseServer},
+		{"POST /compute/v2.1/servers/{id}/action", write, c.actOnServer},
 		{"GET /compute/v2.1/os-server-groups", read, c.listServerGroups},
 		{"POST /compute/v2.1/os-server-groups", write, c.createServerGroup},
 		{"GET /compute/v2.1/os-server-groups/{id}", read, c.showServerGroup},

@@ -2,7 +2,6 @@ package capi
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -18,9 +17,6 @@ type Trouble struct {
 	Machine string // name of the machine's object of the infrastructure provider; "" is the cluster's own
 	Text    string
 }
-
-// nodeWithin is how long a server may run before a node should have come of it. An image boots, kubeadm pulls images and joins: minutes.
-const nodeWithin = 5 * time.Minute
 
 // LoadBalancerName is what the OpenStack provider calls the load balancer of a cluster's API (cluster-api-provider-openstack 0.13).
 func LoadBalancerName(stack string) string {
@@ -52,9 +48,14 @@ func (o Observed) InfrastructureReady() bool {
 	return c != nil && c.Status == metav1.ConditionTrue
 }
 
-// ProviderTroubles are what the provider says, in its own words without its requests, and servers that run and become no node. Of a
-// server that Nova gave up, fault is what Nova says of it.
-func (o Observed) ProviderTroubles(p *kube.Provider, fault map[string]string, now time.Time) []Trouble {
+// Said is what the cloud says of servers when it is asked, by their IDs.
+type Said struct {
+	Fault   map[string]string // why Nova gave it up
+	Console map[string]string // what it has written to its console
+}
+
+// ProviderTroubles are what the provider says, in its own words without its requests, and servers that run and become no node.
+func (o Observed) ProviderTroubles(p *kube.Provider, cloud Said, now time.Time) []Trouble {
 	var out []Trouble
 	if p == nil || o.Cluster == nil {
 		return nil
@@ -70,7 +71,7 @@ func (o Observed) ProviderTroubles(p *kube.Provider, fault map[string]string, no
 		switch {
 		case s.Failed && s.ID != "":
 			text = "Nova could not start its server " + s.ID
-			if said := fault[s.ID]; said != "" {
+			if said := cloud.Fault[s.ID]; said != "" {
 				text += ": " + said
 			}
 		case s.Message != "":
@@ -82,31 +83,7 @@ func (o Observed) ProviderTroubles(p *kube.Provider, fault map[string]string, no
 			out = append(out, Trouble{Machine: s.Name, Text: text})
 		}
 	}
-	return append(out, o.nodeless(p, now)...)
-}
-
-// nodeless are servers that run and have not become nodes in time.
-func (o Observed) nodeless(p *kube.Provider, now time.Time) []Trouble {
-	var out []Trouble
-	for _, m := range o.Machines {
-		c := condition(m.Status.Conditions, clusterv1.MachineInfrastructureReadyCondition)
-		if m.DeletionTimestamp != nil || m.Status.NodeRef.IsDefined() || c == nil || c.Status != metav1.ConditionTrue {
-			continue
-		}
-		if now.Sub(c.LastTransitionTime.Time) < nodeWithin {
-			continue
-		}
-		id := ""
-		for _, s := range p.Servers {
-			if s.Name == m.Spec.InfrastructureRef.Name {
-				id = s.ID
-			}
-		}
-		out = append(out, Trouble{Machine: m.Spec.InfrastructureRef.Name, Text: fmt.Sprintf(
-			"its server %s runs since %s and no node has come of it; \"openstack console log show %[1]s\" says whether its image starts kubeadm and kubelet",
-			id, c.LastTransitionTime.UTC().Format("15:04 MST"))})
-	}
-	return out
+	return append(out, o.nodeless(p, cloud.Console, now)...)
 }
 
 func (o Observed) clusterTroubles() []finding {

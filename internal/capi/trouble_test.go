@@ -44,6 +44,7 @@ func TestTheTrueCause(t *testing.T) {
 		change func(*capi.Observed)
 		says   kube.Provider
 		fault  string
+		shows  string // on the server's console
 		want   string // part of the cluster's reason
 		never  []string
 	}{
@@ -84,6 +85,11 @@ func TestTheTrueCause(t *testing.T) {
 			reason: "the server runs, and that is all anybody knows", change: runs(6 * time.Minute), says: kube.Provider{Servers: []kube.ProviderServer{{Name: "infra-cp-1", ID: id, Ready: true}}},
 			want: "machine cp-1: its server " + id + " runs since 03:08 UTC and no node has come of it; \"openstack console log show " + id + "\"",
 		},
+		"an image without kubeadm": {
+			reason: "its console says it as soon as cloud-init has run", change: runs(2 * time.Minute), says: kube.Provider{Servers: []kube.ProviderServer{{Name: "infra-cp-1", ID: id, Ready: true}}},
+			shows: "[   12.3] cloud-init[99]: /var/lib/cloud/instance/scripts/runcmd: 2: kubeadm: not found\r\n",
+			want:  "machine cp-1: its server " + id + " runs since 03:12 UTC and no node comes of it: its image has no kubeadm; \"openstack console log show " + id + "\"",
+		},
 		"a node on its way": {
 			reason: "kubeadm needs minutes", change: runs(4 * time.Minute), says: kube.Provider{Servers: []kube.ProviderServer{{Name: "infra-cp-1", ID: id, Ready: true}}}, never: []string{"console"},
 		},
@@ -94,7 +100,7 @@ func TestTheTrueCause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := settled()
 			is.change(&o)
-			o.Troubles = o.ProviderTroubles(&is.says, map[string]string{id: is.fault}, now)
+			o.Troubles = o.ProviderTroubles(&is.says, capi.Said{Fault: map[string]string{id: is.fault}, Console: map[string]string{id: is.shows}}, now)
 			got := o.Reason()
 			if !strings.Contains(got, is.want) {
 				t.Errorf("%q, want %q: %s", got, is.want, is.reason)
@@ -135,5 +141,48 @@ func TestAils(t *testing.T) {
 	}
 	if (capi.Observed{}).Ails() {
 		t.Error("there is nothing to ask about yet")
+	}
+}
+
+// The texts are what Debian's shells and systemd, and kubeadm 1.36, write.
+func TestBootFailure(t *testing.T) {
+	for name, is := range map[string]struct{ reason, console, want string }{
+		"nothing":       {"a console that is not kept", "", ""},
+		"on its way":    {"what kubeadm says while all is well", "[init] Using Kubernetes version: v1.36.4\n[preflight] Running pre-flight checks\n\t[WARNING SystemVerification]: cgroups v1\n", ""},
+		"no kubeadm":    {"dash", "/var/lib/cloud/instance/scripts/runcmd: 2: kubeadm: not found\nFailed to run module scripts_user", "its image has no kubeadm"},
+		"bash":          {"other words of the same", "runcmd: line 3: kubeadm: command not found\r\n", "its image has no kubeadm"},
+		"another tool":  {"user data of a tenant's image may ask for anything", "runcmd: 2: growfs: not found\n", ""},
+		"no unit":       {"kubeadm is there, kubelet is not", "Failed to enable unit: Unit file kubelet.service does not exist.\n", "its image has no kubelet.service"},
+		"preflight":     {"the first three checks", "\t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\r\n\t[ERROR Mem]: the system RAM (512 MB) is less than the minimum 1700 MB\r\n\t[ERROR A]: a\n\t[ERROR B]: b\n", "kubeadm refuses: NumCPU: the number of available CPUs 1 is less than the required 2; Mem: the system RAM (512 MB) is less than the minimum 1700 MB; A: a"},
+		"gave up":       {"the last of several", "error: error execution phase a: b\nerror: error execution phase wait-control-plane: failed while waiting for the kubelet to start: context deadline exceeded\n", "kubeadm gave up in the phase wait-control-plane: failed while waiting for the kubelet to start: context deadline exceeded"},
+		"a missing one": {"what is missing is the cause of what follows", "error execution phase preflight: x\nruncmd: 9: containerd: not found\n", "its image has no containerd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := capi.BootFailure(is.console); got != is.want {
+				t.Errorf("%q, want %q: %s", got, is.want, is.reason)
+			}
+		})
+	}
+}
+
+// Consoles are asked for of servers that have run for a minute, and of no others.
+func TestNodeless(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 14, 0, 0, time.UTC)
+	o := settled()
+	p := &kube.Provider{Servers: []kube.ProviderServer{{Name: o.Machines[0].Spec.InfrastructureRef.Name, ID: "first"}, {Name: o.Machines[1].Spec.InfrastructureRef.Name, ID: "second"}}}
+	if got := o.Nodeless(p, now); len(got) > 0 {
+		t.Errorf("all are nodes, and %v are asked", got)
+	}
+	for i, since := range []time.Duration{30 * time.Second, 2 * time.Minute} {
+		o.Machines[i].Status.NodeRef = clusterv1.MachineNodeReference{}
+		c := cond("InfrastructureReady", "True", "Ready", "")
+		c.LastTransitionTime = metav1.NewTime(now.Add(-since))
+		say(o.Machines[i], c)
+	}
+	if got := o.Nodeless(p, now); !slices.Equal(got, []string{"second"}) {
+		t.Errorf("%v, want the second: the first has run for half a minute", got)
+	}
+	if got := o.Nodeless(nil, now); len(got) > 0 {
+		t.Errorf("the provider says nothing, and %v are asked", got)
 	}
 }

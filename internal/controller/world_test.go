@@ -117,6 +117,8 @@ func (o *owner) Works(context.Context) error { return nil }
 
 func (o *owner) ServerFault(context.Context, string) (string, error) { return "", nil }
 
+func (o *owner) ServerConsole(context.Context, string) (string, error) { return "", nil }
+
 func (o *owner) LoadBalancerState(context.Context, string) (string, time.Time, error) {
 	return "", time.Time{}, nil
 }

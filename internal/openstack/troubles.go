@@ -47,6 +47,20 @@ func (p *Project) ServerFault(ctx context.Context, id string) (string, error) {
 	return scrub(server.Fault.Message, []string{p.credential.Secret}), nil
 }
 
+// ServerConsole is the end of what a server has written to its console; "" when there is no such server, or nothing of it is kept.
+func (p *Project) ServerConsole(ctx context.Context, id string) (string, error) {
+	const doing, lines = "ask Nova for the console of a server", 200
+	client, err := p.client(Compute)
+	if err != nil {
+		return "", p.explain(doing, err)
+	}
+	text, err := servers.ShowConsoleOutput(ctx, client, id, servers.ShowConsoleOutputOpts{Length: lines}).Extract()
+	if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+		return "", nil
+	}
+	return text, p.explain(doing, err)
+}
+
 // LoadBalancerState is a load balancer's provisioning status and since when it has it; "" when there is none with this name.
 func (p *Project) LoadBalancerState(ctx context.Context, name string) (status string, since time.Time, err error) {
 	const doing = "ask Octavia for a load balancer"

@@ -229,6 +229,9 @@ func ailments(t *testing.T, project *openstack.Project) {
 	if said, err := project.ServerFault(t.Context(), uuid()); said != "" || err != nil {
 		t.Errorf("a server that is gone: %q, %v", said, err)
 	}
+	if said, err := project.ServerConsole(t.Context(), uuid()); said != "" || err != nil {
+		t.Errorf("the console of a server that is gone: %q, %v", said, err)
+	}
 	if status, _, err := project.LoadBalancerState(t.Context(), "k8s-clusterapi-cluster-magnum-system-kube-none-kubeapi"); status != "" || err != nil {
 		t.Errorf("no load balancer of the name: %q, %v", status, err)
 	}

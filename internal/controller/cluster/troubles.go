@@ -33,6 +33,8 @@ type Doctor interface {
 	Works(ctx context.Context) error
 	// ServerFault is why Nova gave a server up.
 	ServerFault(ctx context.Context, id string) (string, error)
+	// ServerConsole is the end of what a server has written to its console.
+	ServerConsole(ctx context.Context, id string) (string, error)
 	// LoadBalancerState is a load balancer's provisioning status and since when; "" when there is none.
 	LoadBalancerState(ctx context.Context, name string) (status string, since time.Time, err error)
 }
@@ -133,7 +135,7 @@ func (r *Reconciler) examine(ctx context.Context, s *scope) ([]v1alpha1.Trouble,
 	}
 	found := r.cloudTroubles(ctx, s, p)
 	if len(found) == 0 {
-		found = s.seen.ProviderTroubles(p, r.faults(ctx, s, p), r.Now())
+		found = s.seen.ProviderTroubles(p, capi.Said{Fault: r.faults(ctx, s, p), Console: r.consoles(ctx, s, p)}, r.Now())
 	}
 	out := make([]v1alpha1.Trouble, len(found))
 	for i, t := range found {
@@ -199,6 +201,22 @@ func (r *Reconciler) faults(ctx context.Context, s *scope, p *kube.Provider) map
 			said = sentence(err)
 		}
 		out[server.ID] = said
+	}
+	return out
+}
+
+// consoles are those of servers that run and do not become nodes. Not every cloud keeps a console, nor lets its users read it: then
+// time tells.
+func (r *Reconciler) consoles(ctx context.Context, s *scope, p *kube.Provider) map[string]string {
+	out := map[string]string{}
+	for _, id := range s.seen.Nodeless(p, r.Now()) {
+		cloud, err := r.open(ctx, s)
+		if err != nil || cloud == nil || len(out) == maxFaults {
+			return out
+		}
+		if out[id], err = cloud.ServerConsole(ctx, id); err != nil {
+			s.log.DebugContext(ctx, "a server's console cannot be read", "server", id, "error", err)
+		}
 	}
 	return out
 }

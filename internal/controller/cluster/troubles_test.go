@@ -32,7 +32,7 @@ type ailing struct {
 	credential, octavia error
 	status              string
 	since               time.Time
-	fault               string
+	fault, console      string
 	asked               []string
 }
 
@@ -44,6 +44,14 @@ func (a *ailing) Works(context.Context) error {
 func (a *ailing) ServerFault(_ context.Context, id string) (string, error) {
 	a.asked = append(a.asked, "nova "+id)
 	return a.fault, nil
+}
+
+func (a *ailing) ServerConsole(_ context.Context, id string) (string, error) {
+	a.asked = append(a.asked, "console "+id)
+	if a.console == "" {
+		return "", openstack.ErrForbidden
+	}
+	return a.console, nil
 }
 
 func (a *ailing) LoadBalancerState(_ context.Context, name string) (string, time.Time, error) {
@@ -99,6 +107,23 @@ func serverInError(id string) client.Object {
 	return u
 }
 
+func serverRuns(id string) client.Object {
+	u := serverInError(id).(*unstructured.Unstructured) //nolint:forcetypeassert // made above
+	u.Object["status"] = map[string]any{
+		"instanceID": id, "instanceState": "ACTIVE", "ready": true,
+		"conditions": []any{map[string]any{"type": "InstanceReady", "status": "True"}},
+	}
+	return u
+}
+
+// nodeless is the machine of that server, which has not become a node.
+func nodeless(since time.Time) *clusterv1.Machine {
+	m := &clusterv1.Machine{ObjectMeta: metav1.ObjectMeta{Name: "cp-1"}}
+	m.Spec.InfrastructureRef.Name = "kube-abcde-cp-1"
+	m.Status.Conditions = []metav1.Condition{{Type: clusterv1.MachineInfrastructureReadyCondition, Status: metav1.ConditionTrue, LastTransitionTime: metav1.NewTime(since)}}
+	return m
+}
+
 func TestTheCloudIsAsked(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 14, 0, 0, time.UTC)
 	const lb = "k8s-clusterapi-cluster-magnum-system-kube-abcde-kubeapi"
@@ -131,8 +156,16 @@ func TestTheCloudIsAsked(t *testing.T) {
 		},
 		"no load balancer wanted": {reason: "then there is none to ask for", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.record.Spec.MasterLBEnabled = false }},
 		"no valid host":           {reason: "Nova is asked by the server's ID", cloud: ailing{fault: "No valid host was found."}, objects: []client.Object{serverInError("i-1")}, says: "Nova could not start its server i-1: No valid host was found."},
-		"at rest":                 {reason: "nobody waits for anything", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1 }},
-		"in memory":               {reason: "there is no cloud", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.stack.Cluster.Spec.InfrastructureRef.Kind = "DevCluster" }},
+		"an image without kubeadm": {
+			reason: "Nova shows the console to those who may see the server", cloud: ailing{console: "runcmd: 2: kubeadm: not found\n"}, objects: []client.Object{serverRuns("i-1")},
+			change: func(s *scope) { s.seen.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} }, says: "its server i-1 runs since 03:12 UTC and no node comes of it: its image has no kubeadm",
+		},
+		"a console that is nobody's business": {
+			reason: "Nova's policy may keep it from its owner, which is no trouble of the cluster's", objects: []client.Object{serverRuns("i-1")},
+			change: func(s *scope) { s.seen.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} },
+		},
+		"at rest":   {reason: "nobody waits for anything", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1 }},
+		"in memory": {reason: "there is no cloud", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.stack.Cluster.Spec.InfrastructureRef.Kind = "DevCluster" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, s := sick(t, &is.cloud, is.objects...)

@@ -3,6 +3,7 @@ package cloud
 import (
 	"cmp"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ func TestCauses(t *testing.T) {
 	before := w.inventory(t)
 	w.template(t, "causes", "cilium", "--labels", labels)
 	w.template(t, "balanced", "cilium", "--labels", labels, "--master-lb-enabled")
+	w.bareTemplate(t)
 	admin := func(args ...string) string { return w.say(t, "admin", args...) }
 	for _, cause := range []struct {
 		name   string
@@ -56,6 +58,11 @@ func TestCauses(t *testing.T) {
 			said: []string{"oad balancer"},
 		},
 		{
+			name: "an image that boots no kubelet",
+			of:   "bare",
+			said: []string{"its image has no kubeadm", "console log show"},
+		},
+		{
 			name: "the cluster's application credential is deleted",
 			later: func(t *testing.T, c shown) {
 				t.Helper()
@@ -84,7 +91,7 @@ func TestCauses(t *testing.T) {
 			}
 			began := time.Now()
 			var reason string
-			w.await(t, 3*time.Minute, "the cause in the reason", func() error {
+			w.await(t, 5*time.Minute, "the cause in the reason", func() error {
 				s, err := w.cluster(t, "cause")
 				reason = s.StatusReason
 				if err == nil && slices.ContainsFunc(cause.said, func(word string) bool { return !strings.Contains(reason, word) }) {
@@ -98,6 +105,22 @@ func TestCauses(t *testing.T) {
 	if !t.Failed() {
 		w.nothingLeft(t, before, shown{Stack: "nothing", UUID: "nothing"})
 	}
+}
+
+// bareTemplate is of an image that boots, runs its user data, and has nothing of Kubernetes: the cloud's own small one.
+func (w *world) bareTemplate(t *testing.T) {
+	t.Helper()
+	file, err := exec.CommandContext(t.Context(), w.program, "image", "--dir", w.dir).Output()
+	if err != nil {
+		t.Fatalf("make the small image: %v", err)
+	}
+	const name = "e2e-no-kubelet"
+	w.mustExec(t, 3*time.Minute, "admin", "sh", "-c", "openstack image show "+name+" >/dev/null 2>&1 || openstack image create "+name+
+		" --public --disk-format raw --container-format bare --property os_distro=debian --file "+strings.TrimSpace(string(file)))
+	t.Cleanup(func() { w.restore(t, "admin", "image", "delete", name) })
+	of := *w
+	of.image = name
+	of.template(t, "bare", "cilium", "--labels", labels)
 }
 
 // restore undoes what a test did to the cloud, when the test's own context has ended.
