@@ -31,6 +31,7 @@ func rootfses() []rootfs {
 	return []rootfs{
 		{name: "host", packages: host},
 		{name: "balancer", packages: append([]string{"haproxy"}, host...)},
+		{name: "keystone", packages: append([]string{"keystone"}, host...)},
 		{name: "container", compress: true, packages: []string{
 			"systemd", "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "iputils-ping", "ca-certificates", "python3", "sudo", "curl",
 			"procps", "openssh-server", "cron", "xz-utils",
@@ -64,6 +65,9 @@ func (l *Lab) fillCache(ctx context.Context) error {
 		return err
 	}
 	for _, r := range rootfses() {
+		if r.name == "keystone" && !l.hasKeystone() {
+			continue
+		}
 		if err := l.makeRootfs(ctx, r); err != nil {
 			return fmt.Errorf("root file system %s: %w", r.name, err)
 		}

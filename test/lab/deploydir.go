@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,9 @@ func (l *Lab) makeDeployDir(ctx context.Context) error {
 		files["user_lab.yml"] = "# This machine's kernel has no geneve, which Cilium's nodes reach each other through.\ncilium_helm_values:\n  tunnelProtocol: vxlan\n"
 	}
 	files["user_magnum.yml"] = "# There is no Keystone here, so nobody can serve Magnum.\nmagnum_implementation: magnum\n"
+	if l.hasKeystone() {
+		maps.Copy(files, keystoneDeployFiles())
+	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(deploy, name), []byte(text), 0o644); err != nil {
 			return err
@@ -50,9 +54,13 @@ func (l *Lab) deployFiles() map[string]string {
 		if h.Balancer {
 			balancer.WriteString(entry)
 		}
-		if !h.Balancer || len(l.Hosts) == 1 {
+		if strings.HasPrefix(h.Name, "infra") {
 			infra.WriteString(entry)
 		}
+	}
+	beside := ""
+	if l.hasKeystone() { // then there can be Magnum, and proxies beside Neutron's agents
+		beside = "magnum-infra_hosts:\n" + infra.String() + "network_hosts:\n" + infra.String()
 	}
 	return map[string]string{
 		"openstack_user_config.yml": `---
@@ -79,7 +87,7 @@ global_overrides:
           - all_containers
           - hosts
         is_management_address: true
-load_balancer_hosts:
+` + beside + `load_balancer_hosts:
 ` + balancer.String(),
 		"conf.d/k8s.yml": "cluster-api_hosts:\n" + infra.String(),
 	}

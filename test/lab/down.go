@@ -51,7 +51,7 @@ func (l *Lab) marked() error {
 	if err != nil {
 		return err
 	}
-	known := []string{"ssh", "hosts", "log", "hosts.json", "hosts.txt", "holder", "openstack_deploy", "openstack-ansible", "sysctls.json"}
+	known := []string{"ssh", "hosts", "log", "hosts.json", "hosts.txt", "holder", "openstack_deploy", "openstack-ansible", "sysctls.json", "authorities"}
 	for _, e := range entries {
 		if !slices.Contains(known, e.Name()) && !strings.HasPrefix(e.Name(), "openstack_deploy") {
 			return fmt.Errorf("%s has %s in it, which is none of the lab's: choose another --dir, or move it away", l.Dir, e.Name())

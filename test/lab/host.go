@@ -20,8 +20,11 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 		return err
 	}
 	image := "host"
-	if h.Balancer {
+	switch {
+	case h.Balancer:
 		image = "balancer"
+	case h.Keystone:
+		image = "keystone"
 	}
 	if err := machine.Command(ctx, "tar", "-C", root, "-xpf", l.cached(image)); err != nil {
 		return err
@@ -33,9 +36,15 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 	files := hostFiles(h, l.Hosts)
 	files["root/.ssh/authorized_keys"] = string(public)
 	if h.Balancer {
-		for name, text := range balancerFiles() {
-			files[name] = text
+		maps.Copy(files, balancerFiles())
+		if l.hasKeystone() {
+			fragment := keystoneFragment(h.Name)
+			files["etc/haproxy/conf.d/keystone_service"] = fragment
+			files["etc/haproxy/haproxy.cfg"] += fragment
 		}
+	}
+	if h.Keystone {
+		maps.Copy(files, keystoneFiles())
 	}
 	if err := writeFiles(root, files); err != nil {
 		return err
@@ -132,6 +141,11 @@ func (l *Lab) hostLinks(ctx context.Context, root string, h Host) error {
 	}
 	if err := machine.Command(ctx, "systemctl", append([]string{"--root", root, "--quiet", "enable"}, enable...)...); err != nil {
 		return err
+	}
+	if h.Keystone {
+		if err := enableKeystone(ctx, root); err != nil {
+			return err
+		}
 	}
 	return machine.Command(ctx, "systemctl", "--root", root, "--quiet", "mask", "lxc-net.service", "systemd-networkd-wait-online.service",
 		"systemd-udev-settle.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")

@@ -8,11 +8,11 @@ import (
 )
 
 func TestInotifyRoom(t *testing.T) {
-	one, err := layout(1)
+	one, err := layout(1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	three, err := layout(3)
+	three, err := layout(3, false)
 	if err != nil {
 		t.Fatal(err)
 	}

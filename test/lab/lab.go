@@ -29,6 +29,7 @@ type Host struct {
 	Name     string `json:"name"`
 	Address  string `json:"address"`
 	Balancer bool   `json:"balancer"` // haproxy runs here and the virtual addresses are here
+	Keystone bool   `json:"keystone"` // OpenStack's identity service runs here, and nothing else
 	// Container is the name of the LXC container that the host is. It names the host's cgroups as well, so it is the lab's own.
 	Container string `json:"container"`
 }
@@ -50,8 +51,16 @@ func (l *Lab) containerPrefix() string {
 	return fmt.Sprintf("jeroboam-lab-%08x-", crc32.ChecksumIEEE([]byte(l.Dir)))
 }
 
-// layout is which hosts there are: three with a load balancer beside them, or one that is everything.
-func layout(hosts int) ([]Host, error) {
+// layout is which hosts there are: three with a load balancer beside them, or one that is everything; and Keystone's, if it is wanted.
+func layout(hosts int, keystone bool) ([]Host, error) {
+	out, err := plainLayout(hosts)
+	if keystone && err == nil {
+		out = append(out, Host{Name: "keystone1", Address: keystoneIP, Keystone: true})
+	}
+	return out, err
+}
+
+func plainLayout(hosts int) ([]Host, error) {
 	switch hosts {
 	case 1:
 		return []Host{{Name: "infra1", Address: "172.29.236.11", Balancer: true}}, nil
@@ -67,9 +76,9 @@ func layout(hosts int) ([]Host, error) {
 }
 
 // Up makes the lab.
-func (l *Lab) Up(ctx context.Context, hosts int) error {
+func (l *Lab) Up(ctx context.Context, hosts int, keystone bool) error {
 	var err error
-	if l.Hosts, err = layout(hosts); err != nil {
+	if l.Hosts, err = layout(hosts, keystone); err != nil {
 		return err
 	}
 	for i := range l.Hosts {
@@ -83,6 +92,7 @@ func (l *Lab) Up(ctx context.Context, hosts int) error {
 		{Name: "directory, keys and list of hosts", Do: l.makeDir},
 		{Name: "namespaces and the bridge between hosts", Do: l.makeNamespaces},
 		{Name: "hosts on disk", Do: l.eachHost(l.makeHost)},
+		{Name: "authorities and certificates", Do: l.makeAuthorities},
 		{Name: "hosts started", Do: l.eachHost(l.startHost)},
 		{Name: "hosts answer and have finished booting", Do: l.eachHost(l.waitHost)},
 		{Name: "the operator's configuration", Do: l.makeDeployDir},

@@ -30,7 +30,7 @@ func TestDownLeavesStrangersAlone(t *testing.T) {
 
 func TestLayout(t *testing.T) {
 	for _, n := range []int{1, 3} {
-		hosts, err := layout(n)
+		hosts, err := layout(n, n == 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestLayout(t *testing.T) {
 			t.Errorf("%d hosts: load balancers %q", n, balancers)
 		}
 	}
-	if _, err := layout(2); err == nil {
+	if _, err := layout(2, false); err == nil {
 		t.Error("two hosts are no lab")
 	}
 }
@@ -74,10 +74,10 @@ func TestLab(t *testing.T) {
 			cancel()
 		}
 	})
-	if err := stopped.Up(ctx, 1); err == nil {
+	if err := stopped.Up(ctx, 1, false); err == nil {
 		t.Fatal("it was not stopped")
 	}
-	if err := l.Up(t.Context(), 1); err != nil {
+	if err := l.Up(t.Context(), 1, false); err != nil {
 		t.Fatal(err)
 	}
 	host := l.Hosts[0]

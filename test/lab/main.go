@@ -21,7 +21,8 @@ import (
 )
 
 const usage = `usage: lab COMMAND [--dir DIR] ...
-  up [--hosts 1|3] [--cache DIR]  make the hosts; what a killed run left is removed first
+  up [--hosts 1|3] [--keystone] [--cache DIR]
+                                  make the hosts; what a killed run left is removed first
   down                            remove the hosts and all traces of them
   exec -- COMMAND...              run a command on the deploy host: inside the lab's network, with its environment
   off HOST | on HOST              pull a host's plug; put it back
@@ -52,6 +53,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	flags.Usage = func() { _, _ = io.WriteString(errOut, usage) } // nobody to tell when standard error is gone
 	dir := flags.String("dir", "/var/tmp/jeroboam-lab", "where the lab lives")
 	hosts := flags.Int("hosts", 3, "physical hosts: 1 or 3")
+	keystone := flags.Bool("keystone", false, "one more host with Debian's Keystone, behind the load balancer, for Magnum and proxies")
 	cache := flags.String("cache", cacheDir(), "root file systems")
 	source := flags.String("source", ".", "Jeroboam's source tree, for the configuration")
 	if len(args) == 0 {
@@ -72,7 +74,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	lab := &Lab{Dir: abs, Cache: *cache, Source: *source, Out: out, Err: errOut}
 	switch command {
 	case "up":
-		return lab.Up(ctx, *hosts)
+		return lab.Up(ctx, *hosts, *keystone)
 	case "down":
 		return lab.Down(ctx)
 	case "packages":

@@ -37,7 +37,7 @@ func TestControlPlaneFromRegistry(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := l.Up(t.Context(), 1); err != nil {
+	if err := l.Up(t.Context(), 1, false); err != nil {
 		t.Fatal(err)
 	}
 	ca := l.path("ssh", "bundle-ca.crt")
