@@ -34,7 +34,7 @@ func floors() [][]string {
 			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",
 			"internal/controller/addon",
 			"internal/proxy", "internal/proxy/control", "internal/proxy/native", "internal/proxy/haproxy", "internal/bundle",
-			"internal/deploy", "internal/deploy/magnum", "internal/verify",
+			"internal/deploy", "internal/deploy/magnum", "internal/deploy/proxy", "internal/verify",
 		},
 		5: {"internal/cli"},
 		6: {"."},

@@ -31,7 +31,10 @@ func (o *deployOptions) around(ctx context.Context, s *session) error {
 	all := maps.Clone(s.hosts)
 	maps.Copy(all, s.more)
 	s.outside = deploy.LookOutside(ctx, all, errs)
-	s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent)
+	if s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent); err != nil {
+		return err
+	}
+	s.proxies, err = deploy.FindProxies(ctx, s.outside, s.intent, s.magnum.Serves)
 	return err
 }
 
@@ -43,7 +46,7 @@ func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
 		return err
 	}
 	s.services, err = deploy.LookAtServices(ctx, s.outside, s.wanted, s.world, s.magnum, deploy.ServiceOptions{
-		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable,
+		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable, Proxies: s.proxies, Dial: deploy.Connect,
 	})
 	return err
 }

@@ -88,6 +88,7 @@ type session struct {
 
 	outside  deploy.Outside // all hosts that were reached
 	magnum   deploy.MagnumFound
+	proxies  deploy.ProxyFound
 	services deploy.Services
 }
 
@@ -173,12 +174,12 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	}
 	if err == nil {
 		var more []deploy.Component
-		more, err = deploy.ServiceComponents(s.magnum.Serves)
+		more, err = deploy.ServiceComponents(s.magnum.Serves, s.proxies.Runs)
 		bundle.Components = append(bundle.Components, more...)
 	}
 	if err == nil {
 		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
-		s.wanted.Serves = s.magnum.Serves
+		s.wanted.Serves, s.wanted.Proxies = s.magnum.Serves, s.proxies.Runs
 	}
 	if err == nil && strict {
 		err = deploy.Settle(ctx, s.hosts, s.wanted.Running(), tell)

@@ -49,7 +49,7 @@ type Copy struct {
 // that collection does it; ours has an account of its own.
 //
 // Jeroboam's server has an account of its own as well, which its own room makes.
-func copiesOf(in intent.Intent, serves string) []Copy {
+func copiesOf(in intent.Intent, serves, proxies string) []Copy {
 	var out []Copy
 	for _, c := range in.Magnum.Hosts {
 		if serves == intent.ImplementationJeroboam {
@@ -58,6 +58,9 @@ func copiesOf(in intent.Intent, serves string) []Copy {
 		out = append(out, Copy{Place: placeOf(c.Container), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
 	}
 	for _, h := range in.Proxy.Hosts {
+		if proxies == intent.ImplementationJeroboam {
+			break
+		}
 		out = append(
 			out,
 			Copy{Place: placeOf(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: "magnum-cluster-api-proxy.service"},
@@ -70,7 +73,7 @@ func copiesOf(in intent.Intent, serves string) []Copy {
 // CopyHosts are the physical hosts of copies. Not all of them need to be reached.
 func CopyHosts(in intent.Intent) []string {
 	var out []string
-	for _, c := range copiesOf(in, "") {
+	for _, c := range copiesOf(in, "", "") {
 		if !slices.Contains(out, c.Place.Host) {
 			out = append(out, c.Place.Host)
 		}
@@ -102,7 +105,7 @@ func LookAtCopies(ctx context.Context, h Hosts, unreached map[string]error, w Wa
 			c.Sums[n.Name] = sum(text)
 		}
 	}
-	all := copiesOf(w.Intent, w.Serves)
+	all := copiesOf(w.Intent, w.Serves, w.Proxies)
 	if slices.ContainsFunc(all, func(c Copy) bool { return !c.Admin }) && world.Cluster.Reachable {
 		if text, err := proxyKubeconfig(ctx, h, w, world, dial); err == nil {
 			c.Proxy = sum(text)

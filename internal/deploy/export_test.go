@@ -50,6 +50,7 @@ func LookForLife(ctx context.Context, h Hosts, w Wanted) Alive { return lookForL
 func ApplyServices(ctx context.Context, d *Deployment) error {
 	for _, do := range []func(*Deployment, context.Context) error{
 		(*Deployment).bringServiceFiles, (*Deployment).register, (*Deployment).makeServiceContainers, (*Deployment).changeMagnum, (*Deployment).balanceMagnum,
+		(*Deployment).changeAccess, (*Deployment).changeProxies,
 	} {
 		if err := do(d, ctx); err != nil {
 			return err

@@ -34,7 +34,7 @@ func LookAtLeftovers(ctx context.Context, h Hosts, unreached map[string]error, w
 		return there && !w.Facts[n.PhysicalHost].Made[n.Name]
 	})
 	facts, errs := lookAtHosts(ctx, h, CopyHosts(w.Intent))
-	for _, one := range copiesOf(w.Intent, "") {
+	for _, one := range copiesOf(w.Intent, "", "") {
 		p := one.Place
 		running, there := facts[p.Host].Containers[p.Container]
 		switch err := errors.Join(unreached[p.Host], errs[p.Host]); {

@@ -15,6 +15,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/manifests"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -90,23 +91,36 @@ func FindMagnum(ctx context.Context, o Outside, in intent.Intent) (MagnumFound, 
 }
 
 // ServiceComponents are what the management cluster must hold for the services beside it.
-func ServiceComponents(serves string) ([]Component, error) {
-	if serves != intent.ImplementationJeroboam {
-		return nil, nil
+func ServiceComponents(serves, proxies string) ([]Component, error) {
+	var out []Component
+	if serves == intent.ImplementationJeroboam {
+		records, err := recordComponent()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, records)
 	}
+	if proxies == intent.ImplementationJeroboam {
+		out = append(out, Component{Name: proxyComponent, Manifest: proxy.Manifest(serves != intent.ImplementationJeroboam)})
+	}
+	return out, nil
+}
+
+// recordComponent are Magnum's records as the cluster's objects, and what the server may do.
+func recordComponent() (Component, error) {
 	names, err := manifests.FS.ReadDir(".")
 	if err != nil {
-		return nil, err
+		return Component{}, err
 	}
 	text := "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + v1alpha1.Namespace + "\n"
 	for _, n := range names {
 		b, err := manifests.FS.ReadFile(n.Name())
 		if err != nil {
-			return nil, err
+			return Component{}, err
 		}
 		text += "---\n" + string(b)
 	}
-	return []Component{{Name: magnumComponent, Manifest: []byte(text)}}, nil
+	return Component{Name: magnumComponent, Manifest: []byte(text)}, nil
 }
 
 // Services are what stands beside the management cluster and uses it, as it should be and as it is. Wanted and World have only
@@ -115,6 +129,9 @@ type Services struct {
 	Wanted Wanted
 	World  World
 	Magnum MagnumFound
+	// Proxies are the proxies' hosts; those that are none any more lose their tokens.
+	Proxies ProxyFound
+	revoked []string
 	// Keystone is what has to change there. Register makes it so.
 	Keystone []plan.Change
 	Register func(ctx context.Context, say func(plan.Change)) error
@@ -125,6 +142,9 @@ type Services struct {
 type ServiceOptions struct {
 	// Program is the digest of the program that agents are.
 	Program string
+	// Proxies are what is on the proxies' hosts; Dial asks the cluster for their tokens.
+	Proxies ProxyFound
+	Dial    Dialer
 	// Skip says that places which are not reached are left out; otherwise they block the plan.
 	Skip bool
 	// Login connects to Keystone; nil is the real one.
@@ -140,13 +160,23 @@ type Directory interface {
 // LookAtServices says how services should be, and looks how they are. It changes nothing.
 func LookAtServices(ctx context.Context, o Outside, w Wanted, world World, found MagnumFound, opts ServiceOptions) (Services, error) {
 	s := Services{
-		Magnum: found, Wanted: Wanted{Intent: w.Intent, Bundle: w.Bundle, Facts: o.Facts, Places: map[string]Place{}},
+		Magnum: found, Proxies: opts.Proxies, Wanted: Wanted{Intent: w.Intent, Bundle: w.Bundle, Facts: o.Facts, Places: map[string]Place{}},
 		World: World{Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{}},
 	}
-	if found.Why.Text != "" {
-		s.Notes = append(s.Notes, found.Why)
+	for _, why := range []plan.Finding{found.Why, opts.Proxies.Why} {
+		if why.Text != "" {
+			s.Notes = append(s.Notes, why)
+		}
 	}
 	s.wantMagnum(w, world, found, opts.Program)
+	granted, err := lookAtGrants(ctx, o.Hosts, w, world, opts.Dial)
+	if err != nil {
+		return s, err
+	}
+	s.wantProxies(w, world, o, opts.Proxies, granted, opts.Program)
+	if opts.Proxies.Runs == intent.ImplementationJeroboam {
+		s.revoked = revoked(w.Intent, granted)
+	}
 	s.reachable(o, opts.Skip)
 	if err := s.observe(ctx, o.Hosts); err != nil {
 		return s, err
@@ -222,11 +252,18 @@ func (s *Services) reachable(o Outside, skip bool) {
 		case p.Container != "" && !running:
 			why = "the container does not run: start it"
 		}
-		if why != "" {
+		if why != "" && s.clusterNode(name) {
+			s.World.Unseen[name] = true // the cluster's own part of the plan tells of it
+		} else if why != "" {
 			s.World.Unseen[name] = true
 			s.Notes = append(s.Notes, plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: firstLine(why) + " (--skip-unreachable goes on without it)"})
 		}
 	}
+}
+
+// clusterNode says of a place that it is a node of the cluster.
+func (s *Services) clusterNode(name string) bool {
+	return slices.ContainsFunc(s.Wanted.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
 }
 
 // atOnce bounds how many hosts are spoken to at the same time.
@@ -267,7 +304,9 @@ func (s *Services) observe(ctx context.Context, h Hosts) error {
 	return g.Wait()
 }
 
-func serviceGroups() []string { return []string{groupContainer, groupMagnum, groupHAProxy} }
+func serviceGroups() []string {
+	return []string{groupContainer, groupMagnum, groupHAProxy, groupAccess, groupProxy}
+}
 
 // lookAtKeystone finds out what has to change there. A Keystone that does not answer is told of, and tried again by apply.
 func (s *Services) lookAtKeystone(ctx context.Context, o Outside, opts ServiceOptions) {
@@ -331,6 +370,7 @@ func (s Services) Plan(p plan.Plan) plan.Plan {
 			}
 		}
 	}
+	p.Changes = append(p.Changes, s.revocations()...)
 	p.Findings = append(p.Findings, s.Notes...)
 	return p
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -60,7 +61,7 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 		if _, ours := s.Wanted.Places[name]; !ours || !s.changes(name, groupMagnum) {
 			continue
 		}
-		items, err := d.withCredentials(ctx, name)
+		items, err := d.withCredentials(ctx, name, groupMagnum)
 		if err != nil {
 			return err
 		}
@@ -83,8 +84,8 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 }
 
 // withCredentials are a place's items, with the credentials that the plan has made now. They stay in memory.
-func (d *Deployment) withCredentials(ctx context.Context, place string) ([]host.Item, error) {
-	items := d.Services.Wanted.At(place, groupMagnum)
+func (d *Deployment) withCredentials(ctx context.Context, place, group string) ([]host.Item, error) {
+	items := d.Services.Wanted.At(place, group)
 	for n, i := range items {
 		if i.Credential == nil || !d.planned(place, "credential", i.Credential.Path) {
 			continue
@@ -98,9 +99,13 @@ func (d *Deployment) withCredentials(ctx context.Context, place string) ([]host.
 			return nil, err
 		}
 		made := *i.Credential
-		made.Content, err = magnum.Kubeconfig509(ctx, c, magnum.Request{Random: d.Random, Place: place, Server: made.Server, CA: ca, Poll: d.Poll})
+		if group == groupMagnum {
+			made.Content, err = magnum.Kubeconfig509(ctx, c, magnum.Request{Random: d.Random, Place: place, Server: made.Server, CA: ca, Poll: d.Poll})
+		} else {
+			made.Content, err = proxy.Grant(ctx, c, proxy.Request{Account: proxy.AccountOf(made.Path), Host: place, Server: made.Server, CA: ca})
+		}
 		if err != nil {
-			return nil, fmt.Errorf("make a client certificate for %s: %w", place, err)
+			return nil, fmt.Errorf("make a credential for %s: %w", place, err)
 		}
 		items[n].Credential = &made
 	}

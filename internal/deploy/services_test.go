@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -44,6 +47,11 @@ type town struct {
 	left   int                              // items until the deployer is killed; negative: never
 	sick   map[string]bool                  // places whose server never answers
 	clock  func() time.Time
+	api    client.Client // the management cluster's
+	most   int           // hosts that were changed at the same time, at most
+	busy   int
+	slow   time.Duration
+	broken string // a place where nothing can be changed
 }
 
 // directory is Keystone: an account that is there or not.
@@ -105,6 +113,11 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 				f.Containers[m.Name] = true
 			}
 		}
+		for _, n := range w.in.Nodes {
+			if n.PhysicalHost == h.name && len(w.in.Proxy.Hosts) > 0 {
+				f.Containers[n.Name] = true
+			}
+		}
 		*out.(*host.Facts) = f
 	case host.OpObserve:
 		var seen host.Observed
@@ -116,6 +129,17 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 		*out.(*[]string) = nil
 	case host.OpLend:
 	case host.OpEnsure:
+		w.busy++
+		w.most = max(w.most, w.busy)
+		if w.slow > 0 { // others come to the door meanwhile
+			w.mu.Unlock()
+			time.Sleep(w.slow)
+			w.mu.Lock()
+		}
+		w.busy--
+		if place == w.broken {
+			return errBroken
+		}
 		return w.ensure(place, in.([]host.Item))
 	case host.OpAnswers:
 		code := 0
@@ -158,13 +182,16 @@ func (w *town) ensure(place string, items []host.Item) error {
 			delete(w.absent, i.Container.Name)
 		}
 		if c := i.Credential; c != nil {
-			if !strings.Contains(c.Content, "client-certificate-data") {
+			if !strings.Contains(c.Content, "client-certificate-data") && boundTo(c.Content) == "" {
 				return errors.New("a credential without content")
 			}
 		}
 		facts := plan.Facts{}
 		for k, v := range i.Thing(nil).Want {
 			facts[k] = v
+		}
+		if facts["bound"] != "" {
+			facts["bound"] = boundTo(i.Credential.Content)
 		}
 		if facts["content"] != "" && len(facts["content"]) > 0 {
 			facts["content"] = i.File.Content
@@ -173,7 +200,7 @@ func (w *town) ensure(place string, items []host.Item) error {
 		if i.Thing(nil).Want == nil {
 			delete(w.have[place], i.Key())
 		}
-		if i.Unit != nil || i.HAProxy != nil { // containers are made at once, in any order
+		if i.Unit != nil || i.HAProxy != nil || i.Relay != nil { // containers are made at once, in any order
 			verb := "has"
 			if i.Thing(nil).Want == nil {
 				verb = "stops"
@@ -196,17 +223,36 @@ func (w *town) hosts() (deploy.Hosts, map[string]error) {
 	return out, lost
 }
 
-// dial is an API server whose controller manager signs what is approved.
+// dial is an API server whose controller manager signs what is approved, and which gives tokens.
 func (w *town) dial(context.Context, deploy.Hosts, deploy.Place, string) (client.Client, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.api != nil {
+		return w.api, nil
+	}
 	scheme, err := deploy.Scheme()
 	if err != nil {
 		return nil, err
 	}
 	root := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": string(w.ca.CertPEM)}}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(root).WithInterceptorFuncs(interceptor.Funcs{
+	made := 0
+	w.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(root).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			o.SetName(o.GetGenerateName() + "x")
+			if o.GetName() == "" {
+				o.SetName(o.GetGenerateName() + "x")
+			}
+			made++
+			o.SetUID(types.UID(fmt.Sprintf("uid-%d", made)))
 			return c.Create(ctx, o, opts...)
+		},
+		SubResourceCreate: func(_ context.Context, _ client.Client, sub string, o client.Object, body client.Object, _ ...client.SubResourceCreateOption) error {
+			request, ok := body.(*authenticationv1.TokenRequest)
+			if !ok || sub != "token" || request.Spec.BoundObjectRef == nil || *request.Spec.ExpirationSeconds > 365*24*3600 {
+				return errors.New("a token that nobody can end, or that never ends")
+			}
+			claims := fmt.Sprintf(`{"sub":"system:serviceaccount:%s:%s","kubernetes.io":{"secret":{"uid":%q}}}`, o.GetNamespace(), o.GetName(), request.Spec.BoundObjectRef.UID)
+			request.Status.Token = "hunter2." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".s"
+			return nil
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, _ ...client.SubResourceUpdateOption) error {
 			csr := o.(*certificatesv1.CertificateSigningRequest)
@@ -217,7 +263,20 @@ func (w *town) dial(context.Context, deploy.Hosts, deploy.Place, string) (client
 			csr.Status.Certificate = cert
 			return errors.Join(err, c.Status().Update(ctx, csr))
 		},
-	}).Build(), nil
+	}).Build()
+	return w.api, nil
+}
+
+// boundTo is the UID in a kubeconfig's token, "" if it has none.
+func boundTo(kubeconfig string) string {
+	_, token, _ := strings.Cut(kubeconfig, "token: hunter2.")
+	claims, _, ok := strings.Cut(token, ".s")
+	text, err := base64.RawURLEncoding.DecodeString(claims)
+	_, uid, found := strings.Cut(string(text), `"uid":"`)
+	if !ok || err != nil || !found {
+		return ""
+	}
+	return strings.TrimRight(uid, `"}`)
 }
 
 // run is a plan and, if apply is set, its apply.
@@ -229,6 +288,10 @@ func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	proxies, err := deploy.FindProxies(t.Context(), o, w.in, found.Serves)
+	if err != nil {
+		t.Fatal(err)
+	}
 	wanted := want(t, w.in, facts(w.in))
 	wanted.Bundle.Catalogue = map[string]string{"catalogue.yaml": blob("9")}
 	world := converged(wanted)
@@ -237,7 +300,7 @@ func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
 		world.Nodes[name] = n
 	}
 	s, err := deploy.LookAtServices(t.Context(), o, wanted, world, found, deploy.ServiceOptions{
-		Program: blob("8"), Skip: skip,
+		Program: blob("8"), Skip: skip, Proxies: proxies, Dial: w.dial,
 		Login: func(context.Context, intent.MagnumService, http.RoundTripper) (deploy.Directory, error) {
 			return w.dir, nil
 		},

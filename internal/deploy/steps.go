@@ -80,11 +80,13 @@ func steps() []step {
 		{"wait until everything is available", (*Deployment).converge},
 		{"wait until restored pods run", (*Deployment).revived},
 		{copyStep, (*Deployment).copyKubeconfigs},
-		{"bring files to Magnum's hosts", (*Deployment).bringServiceFiles},
+		{"bring files to services' hosts", (*Deployment).bringServiceFiles},
 		{"register Magnum in Keystone", (*Deployment).register},
 		{"make Magnum's containers", (*Deployment).makeServiceContainers},
 		{magnumStep, (*Deployment).changeMagnum}, // one at a time
 		{"balance Magnum", (*Deployment).balanceMagnum},
+		{"let proxies at kubeconfigs", (*Deployment).changeAccess},
+		{proxyStep, (*Deployment).changeProxies},
 	}
 }
 

@@ -58,6 +58,8 @@ type Wanted struct {
 	Gone []string
 	// Serves is who serves Magnum's API, "" if nobody was asked.
 	Serves string
+	// Proxies is which proxy its hosts have, "" if nobody was asked.
+	Proxies string
 }
 
 // At are the items of a place in the given groups.

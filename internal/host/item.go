@@ -27,6 +27,7 @@ type Item struct {
 	User       *User       `json:"user,omitempty"`
 	Aside      *Aside      `json:"aside,omitempty"`
 	Credential *Credential `json:"credential,omitempty"`
+	Relay      *Relay      `json:"relay,omitempty"`
 }
 
 // resource is what each kind can do.
@@ -65,6 +66,8 @@ func (i Item) resource() (resource, error) {
 		return i.Aside, nil
 	case i.Credential != nil:
 		return i.Credential, nil
+	case i.Relay != nil:
+		return i.Relay, nil
 	}
 	return nil, errors.New("an item without a kind: the agent is older than the deployer")
 }
@@ -110,6 +113,8 @@ func (i Item) Follows() []string {
 	switch {
 	case i.Unit != nil && i.Unit.Active:
 		return i.Unit.Uses
+	case i.Relay != nil:
+		return i.Relay.Uses
 	case i.HAProxy != nil:
 		return []string{i.HAProxy.Fragments + "/"}
 	}

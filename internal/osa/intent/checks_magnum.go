@@ -113,6 +113,12 @@ func lostKeys(old, now *osa.Map, prefix string) []string {
 func (r *reader) checkProxyHosts() {
 	s := r.first()
 	p := r.in.Proxy
+	switch p.Implementation {
+	case "", ImplementationJeroboam, ImplementationOldProxy:
+	default:
+		r.fail("proxy-implementation", r.at("proxy.implementation"), "write jeroboam, or magnum-cluster-api", "magnum_proxy_implementation is %q",
+			r.show("proxy.implementation", p.Implementation))
+	}
 	for _, name := range strings.Split(r.proxyName("proxy_hosts"), "|") {
 		for _, host := range append([]*scope{s}, r.physicalScopes()...) {
 			if d, ok := host.written(name); ok && d.Level != extraVars {

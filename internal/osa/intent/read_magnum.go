@@ -14,6 +14,8 @@ import (
 const (
 	ImplementationJeroboam = "jeroboam"
 	ImplementationMagnum   = "magnum"
+	// ImplementationOldProxy is the other value of magnum_proxy_implementation.
+	ImplementationOldProxy = "magnum-cluster-api"
 )
 
 // magnumHosts reads where Magnum runs, and how those places are made.

@@ -154,6 +154,7 @@ func (r *reader) proxy() error {
 	r.from("proxy.pattern", Origin{Level: "default of the playbook", Why: "no user_*.yml names hosts"})
 	r.from("proxy.hosts", Origin{Level: "derived", Why: "hosts of the inventory that the pattern means"})
 	s := r.first()
+	p.Implementation = strings.ToLower(s.text("proxy.implementation", "magnum_proxy_implementation"))
 	if v, ok := s.variable(s.pick(r.proxyName("proxy_hosts"))); ok {
 		if pattern, isText := asText(osa.Reveal(v.Value)); isText && v.Origin.Level == extraVars {
 			p.Pattern = pattern

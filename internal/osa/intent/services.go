@@ -103,6 +103,9 @@ type MagnumService struct {
 type Proxy struct {
 	// Pattern is the hosts as the operator wrote them: mcapi_vexxhost_proxy_hosts, "network_hosts" if nobody did.
 	Pattern string `json:"pattern"`
+	// Implementation is which proxy they have: "jeroboam", "magnum-cluster-api" (the collection's, of which only kubeconfigs are made), or
+	// "" if nobody said. Variable magnum_proxy_implementation.
+	Implementation string `json:"implementation"`
 	// Hosts are those it means, in order. Settings are evaluated for each.
 	Hosts []ProxyHost `json:"hosts"`
 }

@@ -90,32 +90,37 @@ type node struct{ name, host, address string }
 // nodes are in the order of their hosts.
 func (l lab) nodes(t *testing.T) []node {
 	t.Helper()
+	return l.group(t, "k8s_container")
+}
+
+// group are the containers of a group of the inventory, in the order of their hosts.
+func (l lab) group(t *testing.T, group string) []node {
+	t.Helper()
 	text, err := os.ReadFile(l.dir + "/openstack_deploy/openstack_inventory.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var inventory struct {
-		Meta struct {
-			Hostvars map[string]struct {
-				Host    string `json:"physical_host"`
-				Address string `json:"management_address"`
-			} `json:"hostvars"`
-		} `json:"_meta"`
-		Group struct {
-			Hosts []string `json:"hosts"`
-		} `json:"k8s_container"`
+	var inventory map[string]json.RawMessage
+	var meta struct {
+		Hostvars map[string]struct {
+			Host    string `json:"physical_host"`
+			Address string `json:"management_address"`
+		} `json:"hostvars"`
 	}
+	var members struct{ Hosts []string }
 	if err := json.Unmarshal(text, &inventory); err != nil {
 		t.Fatal(err)
 	}
+	decode(t, string(inventory["_meta"]), &meta)
+	decode(t, string(inventory[group]), &members)
 	var out []node
-	for _, name := range inventory.Group.Hosts {
-		v := inventory.Meta.Hostvars[name]
+	for _, name := range members.Hosts {
+		v := meta.Hostvars[name]
 		out = append(out, node{name, v.Host, v.Address})
 	}
 	slices.SortFunc(out, func(a, b node) int { return strings.Compare(a.host, b.host) })
 	if len(out) == 0 {
-		t.Fatal("the inventory has no nodes")
+		t.Fatalf("the inventory has nobody in %s", group)
 	}
 	return out
 }

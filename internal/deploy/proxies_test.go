@@ -1,0 +1,231 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// network is a town whose Magnum is done, and which has hosts with Neutron's namespaces.
+func network(t *testing.T, hosts int) *town {
+	t.Helper()
+	w := newTown(t)
+	w.in.Magnum.Hosts, w.in.HAProxy.Hosts = nil, nil // other tests look at these
+	w.in.Proxy.Pattern = "network_hosts"
+	for n := range hosts {
+		name := fmt.Sprintf("net%d", n+1)
+		w.in.Hosts = append(w.in.Hosts, intent.Host{Name: name, ManagementAddress: fmt.Sprintf("172.29.236.%d", 100+n)})
+		w.in.Proxy.Hosts = append(w.in.Proxy.Hosts, intent.ProxyHost{
+			Container:   intent.Container{Name: name, PhysicalHost: name, IsMetal: true},
+			Environment: map[string]string{"PROXY_BIND": fmt.Sprintf("172.29.236.%d", 100+n), "PROXY_PORT": "44355"},
+		})
+	}
+	return w
+}
+
+// old puts the collection's proxy on all hosts.
+func (w *town) old() {
+	for _, h := range w.in.Proxy.Hosts {
+		w.have[h.Name] = map[string]plan.Facts{"unit magnum-cluster-api-proxy.service": {"enabled": "yes", "active": "yes"}}
+	}
+}
+
+func TestProxiesOnNewCloud(t *testing.T) {
+	w := network(t, 2)
+	p, err := w.run(t, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := json.Marshal(p); strings.Contains(string(text), "hunter2") {
+		t.Error("a token is in the plan")
+	}
+	slices.Sort(w.log) // hosts are changed at once
+	golden(t, "proxies-new.txt", strings.Join(only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.log, "\n")+"\n")
+	w.settled(t)
+	for _, h := range w.in.Proxy.Hosts {
+		if got := w.have[h.Name]["credential /etc/jeroboam/proxy.kubeconfig"]["bound"]; !strings.HasPrefix(got, "uid-") {
+			t.Errorf("%s: its token is bound to %q", h.Name, got)
+		}
+	}
+	if a, b := w.have["net1"], w.have["net2"]; a["credential /etc/jeroboam/proxy.kubeconfig"]["bound"] == b["credential /etc/jeroboam/proxy.kubeconfig"]["bound"] {
+		t.Error("two hosts have a token that ends with the same Secret")
+	}
+}
+
+// Whoever deletes a host's Secret ends its token, and the next run makes another one there and nowhere else.
+func TestProxyTokenIsRevoked(t *testing.T) {
+	w := network(t, 3)
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	var all corev1.SecretList
+	if err := w.api.List(t.Context(), &all, client.InNamespace("jeroboam-proxy")); err != nil || len(all.Items) != 3 {
+		t.Fatalf("%d Secrets, %v", len(all.Items), err)
+	}
+	for _, s := range all.Items {
+		if s.Name == "jeroboam-proxy-net2" {
+			if err := w.api.Delete(t.Context(), &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p, err := w.run(t, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(only(p), "; "); got != "net2: update credential /etc/jeroboam/proxy.kubeconfig" && !strings.HasPrefix(got, "net2: update credential /etc/jeroboam/proxy.kubeconfig; net2: restart service") {
+		t.Errorf("the plan is %s", got)
+	}
+	w.settled(t)
+	w.in.Proxy.Hosts = w.in.Proxy.Hosts[:2] // net3 is no host of the proxy any more
+	if p, err = w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(only(p), "; "); got != "cluster: delete token net3" {
+		t.Errorf("the plan is %s", got)
+	}
+	w.settled(t)
+}
+
+// The old proxy stops on one host after the other, and ours knows that there are old ones as long as there are.
+func TestProxiesReplaceTheOldOnes(t *testing.T) {
+	w := network(t, 3)
+	w.old()
+	w.slow = time.Millisecond
+	p, err := w.run(t, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return strings.Contains(f.Text, "stops, host by host, on net1, net2, net3") }) {
+		t.Errorf("the plan does not say what stops: %+v", p.Findings)
+	}
+	w.settled(t)
+	var order []string
+	for _, line := range w.log {
+		if strings.HasPrefix(line, "net") {
+			order = append(order, strings.ReplaceAll(line, "unit magnum-cluster-api-proxy.service", "old"))
+		}
+	}
+	want := "net1 stops old; net1 has service jeroboam-proxy@; net2 stops old; net2 has service jeroboam-proxy@; net3 stops old; net3 has service jeroboam-proxy@"
+	if got := strings.Join(order, "; "); !strings.HasPrefix(got, want) {
+		t.Errorf("it went\n%s, not\n%s", got, want)
+	}
+	for _, h := range w.in.Proxy.Hosts {
+		if text := w.have[h.Name]["file /etc/default/jeroboam-proxy"]["content"]; strings.Contains(text, "--old-hosts") {
+			t.Errorf("%s still minds old hosts: %s", h.Name, text)
+		}
+	}
+	w.in.Proxy.Implementation = intent.ImplementationOldProxy
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	w.settled(t)
+	for _, h := range w.in.Proxy.Hosts {
+		if have := w.have[h.Name]; have["unit magnum-cluster-api-proxy.service"] == nil || have["service jeroboam-proxy@"] != nil || have["credential /etc/jeroboam/proxy.kubeconfig"] != nil && have["file /etc/jeroboam/proxy.kubeconfig"] != nil {
+			t.Errorf("%s, on the way back: %v", h.Name, have)
+		}
+	}
+}
+
+// Killed after some items, however many, the next run finishes it, and no host minds old ones at the end.
+func TestProxiesInterrupted(t *testing.T) {
+	for n := 0; ; n++ {
+		w := network(t, 2)
+		w.old()
+		w.left = n
+		_, err := w.run(t, false, true)
+		ended := err == nil
+		w.left = -1
+		if _, err := w.run(t, false, true); err != nil {
+			t.Fatalf("after %d items, again: %v", n, err)
+		}
+		w.settled(t)
+		for _, h := range w.in.Proxy.Hosts {
+			if have := w.have[h.Name]; have["unit magnum-cluster-api-proxy.service"] != nil || strings.Contains(have["file /etc/default/jeroboam-proxy"]["content"], "--old-hosts") {
+				t.Fatalf("killed after %d items, %s has %v", n, h.Name, have)
+			}
+		}
+		if ended {
+			return
+		}
+		if n > 100 {
+			t.Fatal("it never ends")
+		}
+	}
+}
+
+// Two hundred hosts, some of them down: the others are changed many at once and not too many, and nobody waits for those that are down.
+func TestManyProxies(t *testing.T) {
+	w := network(t, 200)
+	for n := 0; n < 200; n += 10 {
+		w.down[w.in.Proxy.Hosts[n].Name] = true
+	}
+	p, _ := w.run(t, false, false)
+	if blocked := p.Blocked(nil); len(blocked) != 20 || blocked[0].Judge != "unreachable" {
+		t.Fatalf("%d findings block: %+v", len(blocked), blocked[:min(2, len(blocked))])
+	}
+	w.slow, w.most = 5*time.Millisecond, 0
+	if _, err := w.run(t, true, true); err != nil {
+		t.Fatal(err)
+	}
+	done := 0
+	for _, h := range w.in.Proxy.Hosts {
+		if w.have[h.Name]["service jeroboam-proxy@"] != nil {
+			done++
+		}
+	}
+	if done != 180 || w.most > 32 || w.most < 16 {
+		t.Errorf("%d hosts were changed, %d at once at most", done, w.most)
+	}
+	w.down = map[string]bool{}
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	w.settled(t)
+}
+
+// One host that fails keeps no other from being changed, and is named.
+func TestAProxyThatFails(t *testing.T) {
+	w := network(t, 3)
+	w.broken = "net2"
+	_, err := w.run(t, false, true)
+	if err == nil || !strings.Contains(err.Error(), "net2") || strings.Contains(err.Error(), "net1") {
+		t.Errorf("it said %v", err)
+	}
+	if w.have["net1"]["service jeroboam-proxy@"] == nil || w.have["net3"]["service jeroboam-proxy@"] == nil {
+		t.Error("others were left out")
+	}
+	w.broken = ""
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	w.settled(t)
+}
+
+// As long as OpenStack's own Magnum serves, its proxy stays, unless the operator says otherwise.
+func TestOldProxiesStayWithTheirMagnum(t *testing.T) {
+	w := network(t, 1)
+	w.in.Magnum.Hosts, w.in.Magnum.Service.Implementation = seed(t).Magnum.Hosts, intent.ImplementationMagnum
+	w.theirs()
+	w.old()
+	p, _ := w.run(t, false, false)
+	if slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == "net1" }) || !slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return strings.Contains(f.Text, "magnum_proxy_implementation: jeroboam") }) {
+		t.Errorf("nobody has asked for it: %v, %+v", only(p), p.Findings)
+	}
+	w.in.Proxy.Implementation = intent.ImplementationJeroboam
+	if p, _ := w.run(t, false, false); !slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == "net1" }) {
+		t.Error("the operator has asked for it, and nothing changes")
+	}
+}
+
+var errBroken = errors.New("its disk is full")

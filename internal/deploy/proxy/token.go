@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/proxy/manifests"
+)
+
+// hostLabel is on the Secrets that tokens are bound to; its value is the name of the host or node.
+const hostLabel = "jeroboam.cloud/proxy-host"
+
+// validity is a year, as that of kubeadm's own certificates, with which tokens are renewed.
+const validity = 365 * 24 * time.Hour
+
+// Account is a service account that hosts have tokens of.
+type Account struct{ namespace, name string }
+
+// fleet is the hosts' account, access that of "jeroboam proxy access" (internal/proxy/manifests/access.yaml).
+func fleet() Account { return Account{"jeroboam-proxy", "jeroboam-proxy"} }
+
+func access() Account { return Account{v1alpha1.Namespace, "jeroboam-proxy-access"} }
+
+func (a Account) subject() string { return "system:serviceaccount:" + a.namespace + ":" + a.name }
+
+// AccountOf is the account that a kubeconfig is of.
+func AccountOf(path string) Account {
+	if path == accessKubeconfig {
+		return access()
+	}
+	return fleet()
+}
+
+// Manifest is what the management cluster must hold. The account's token that never ends is left out: each host has one of its own.
+// Without Jeroboam's server nobody else makes the namespace of clusters.
+func Manifest(withNamespace bool) []byte {
+	var out []string
+	if withNamespace {
+		out = append(out, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: "+v1alpha1.Namespace+"\n")
+	}
+	for _, document := range strings.Split(manifests.Access, "\n---\n") {
+		if !strings.Contains(document, "\nkind: Secret\n") {
+			out = append(out, document)
+		}
+	}
+	return []byte(strings.Join(out, "\n---\n"))
+}
+
+// Granted are the UIDs of the Secrets that tokens of an account are bound to, by host. Before there is a cluster, or the account's
+// namespace, there are none.
+func Granted(ctx context.Context, c client.Client, a Account) (map[string]string, error) {
+	var list corev1.SecretList
+	if err := c.List(ctx, &list, client.InNamespace(a.namespace), client.HasLabels{hostLabel}); err != nil {
+		return nil, fmt.Errorf("list the hosts that have tokens of %s: %w", a.name, err)
+	}
+	out := map[string]string{}
+	for _, s := range list.Items {
+		if s.DeletionTimestamp == nil && s.Name == a.secret(s.Labels[hostLabel]) {
+			out[s.Labels[hostLabel]] = string(s.UID)
+		}
+	}
+	return out, nil
+}
+
+// Fleet are the hosts with tokens, Nodes the nodes with one for "jeroboam proxy access".
+func Fleet(ctx context.Context, c client.Client) (map[string]string, error) {
+	return Granted(ctx, c, fleet())
+}
+
+// Nodes see Fleet.
+func Nodes(ctx context.Context, c client.Client) (map[string]string, error) {
+	return Granted(ctx, c, access())
+}
+
+// secret is the name of the Secret of one host: what is no name of an object becomes a dash.
+func (a Account) secret(host string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(host))
+	return a.name + "-" + name
+}
+
+// Request is what a host's token is made of.
+type Request struct {
+	Account Account
+	Host    string
+	Server  string
+	CA      []byte
+}
+
+// Grant makes a token for one host and a kubeconfig of it. The Secret that it is bound to is found or made, and says in words what it
+// is for; it holds nothing.
+func Grant(ctx context.Context, c client.Client, r Request) (string, error) {
+	a := r.Account
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: a.namespace, Name: a.secret(r.Host), Labels: map[string]string{hostLabel: r.Host},
+			Annotations: map[string]string{"jeroboam.cloud/purpose": "the token of " + r.Host + " is good as long as this Secret is there"},
+		},
+	}
+	err := c.Create(ctx, s)
+	if apierrors.IsAlreadyExists(err) {
+		err = c.Get(ctx, client.ObjectKeyFromObject(s), s)
+		if err == nil && s.Labels[hostLabel] != r.Host {
+			err = fmt.Errorf("the Secret %s in %s is of host %q: two hosts have the same name there", s.Name, a.namespace, s.Labels[hostLabel])
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the Secret of %s: %w", r.Host, err)
+	}
+	seconds := int64(validity / time.Second)
+	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		ExpirationSeconds: &seconds,
+		BoundObjectRef:    &authenticationv1.BoundObjectReference{Kind: "Secret", APIVersion: "v1", Name: s.Name, UID: s.UID},
+	}}
+	sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.name}}
+	if err := c.SubResource("token").Create(ctx, sa, token); err != nil {
+		return "", fmt.Errorf("ask for a token of %s: %w", a.name, err)
+	}
+	if token.Status.Token == "" {
+		return "", errors.New("the cluster gave an empty token")
+	}
+	return kube.Config(r.Server, r.CA, a.name, clientcmdapi.AuthInfo{Token: token.Status.Token})
+}
+
+// Revoke ends the token of a host.
+func Revoke(ctx context.Context, c client.Client, a Account, host string) error {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.secret(host)}}
+	if err := client.IgnoreNotFound(c.Delete(ctx, s)); err != nil {
+		return fmt.Errorf("end the token of %s: %w", host, err)
+	}
+	return nil
+}

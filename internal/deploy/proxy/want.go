@@ -1,0 +1,218 @@
+// Package proxy puts Jeroboam's proxy on the hosts of mcapi_vexxhost_proxy_hosts, beside Neutron's namespaces, in place of
+// magnum-cluster-api-proxy, and "jeroboam proxy access" beside the management cluster.
+//
+// What a host should have is Want, and the way back to the old proxy is Leave; what a node should have for the fleet's rights is Access.
+// All are pure. Each host has a token of its own, bound to a Secret of the host's name: Grant makes it, and whoever deletes the Secret
+// ends it, for that host alone. Which of the two proxies runs is decided by Runs.
+package proxy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/proxy/manifests"
+)
+
+// Where things are on a host of the proxy, as docs/proxy.md has them.
+const (
+	Template   = "jeroboam-proxy@"
+	Kubeconfig = "/etc/jeroboam/proxy.kubeconfig"
+	// Old is the unit of the collection's proxy (vexxhost.kubernetes: mcapi_proxy).
+	Old = "magnum-cluster-api-proxy.service"
+
+	program     = "/usr/local/bin/jeroboam"
+	unitFile    = "/etc/systemd/system/" + Template + ".service"
+	environment = "/etc/default/jeroboam-proxy"
+	account     = "jeroboam-proxy" // the system's user
+	directory   = "/etc/jeroboam"
+	oldHosts    = "--old-hosts"
+
+	accessUnit       = "jeroboam-proxy-access.service"
+	accessUnitFile   = "/etc/systemd/system/" + accessUnit
+	accessKubeconfig = "/etc/jeroboam/proxy-access.kubeconfig"
+	accessDefaults   = "/etc/default/jeroboam-proxy-access"
+)
+
+// mark begins the files we write.
+const mark = "# Written by jeroboam deploy.\n"
+
+// defaultPort is taken where the operator has named none: only with a fixed one does a new process take over without a refused connection.
+const defaultPort = "8443"
+
+// Wish is what all hosts have in common.
+type Wish struct {
+	// Program is the digest of the program that the hosts' agents are.
+	Program string
+	// Server is the API server's URL, Authority the hash of its authority's public key, "" before there is one.
+	Server    string
+	Authority string
+	// Bound are the UIDs of the hosts' Secrets, by the host's name; a host without one has no token that is good.
+	Bound map[string]string
+	// Renew is how long before its end a token is renewed.
+	Renew time.Duration
+	// OldHosts: there are hosts with the old proxy.
+	OldHosts bool
+}
+
+// Found is what is on a host before anything is done there.
+type Found struct {
+	// Ours: Jeroboam's proxy is installed there. Theirs: the old proxy's unit runs or starts at boot.
+	Ours, Theirs bool
+	// OldHosts: ours has been told that there are hosts with the old one.
+	OldHosts bool
+}
+
+// Witnesses are what Found is told by.
+func Witnesses() []host.Item {
+	return []host.Item{{File: &host.File{Path: unitFile, Once: true}}, {Unit: &host.Unit{Name: Old, Gone: true}}, {File: &host.File{Path: environment}}}
+}
+
+// FoundBy reads what was seen of the witnesses.
+func FoundBy(seen []plan.Facts) Found {
+	return Found{Ours: seen[0] != nil, Theirs: seen[1] != nil, OldHosts: strings.Contains(seen[2]["content"], oldHosts)}
+}
+
+// Runs decides which proxy the hosts have: the operator's word; without one, the old proxy stays as long as OpenStack's own Magnum
+// serves and somebody has it. The finding says so; it is empty otherwise.
+func Runs(in intent.Intent, serves string, found map[string]Found) (which string, why plan.Finding) {
+	var theirs []string
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if found[name].Theirs {
+			theirs = append(theirs, name)
+		}
+	}
+	say := func(text string) plan.Finding {
+		return plan.Finding{Judge: "proxy", Where: in.Proxy.Pattern, Text: text}
+	}
+	switch which = in.Proxy.Implementation; {
+	case len(in.Proxy.Hosts) == 0:
+		return "", plan.Finding{}
+	case which == "" && serves == intent.ImplementationMagnum && len(theirs) > 0:
+		return intent.ImplementationOldProxy, say("magnum-cluster-api-proxy is installed and stays, as OpenStack's own Magnum does; " +
+			"magnum_proxy_implementation: jeroboam puts Jeroboam's proxy in its place, host by host")
+	case which == "":
+		which = intent.ImplementationJeroboam
+	}
+	if which == intent.ImplementationJeroboam && len(theirs) > 0 {
+		return which, say("magnum-cluster-api-proxy stops, host by host, on " + strings.Join(theirs, ", ") + ". Its files stay as they are")
+	}
+	return which, plan.Finding{}
+}
+
+// Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes the same port
+// and the same name in the fleet.
+func Want(w Wish, h intent.ProxyHost) []host.Item {
+	bound := w.Bound[h.Name]
+	if bound == "" {
+		bound = "a Secret that is to be made"
+	}
+	return []host.Item{
+		{User: &host.User{Name: account, Home: "/nonexistent", Comment: "Jeroboam proxy"}},
+		{File: &host.File{Path: directory, Dir: true, Once: true}},
+		{File: &host.File{Path: program, Self: true, Blob: w.Program, Mode: 0o755}},
+		{File: &host.File{Path: environment, Content: Environment(h, w.OldHosts)}},
+		{Credential: &host.Credential{
+			Path: Kubeconfig, Mode: 0o600, Owner: account + ":" + account, Server: w.Server, Authority: w.Authority,
+			User: fleet().subject(), Bound: bound, Before: w.Renew,
+		}},
+		{File: &host.File{Path: unitFile, Content: manifests.Unit}},
+		{Unit: &host.Unit{Name: Old, Gone: true}},
+		{Relay: &host.Relay{Template: Template, Uses: []string{program, environment, Kubeconfig, unitFile}}},
+	}
+}
+
+// Leave is the way back: our proxy stops, the old one runs again. The unit's file goes last: as long as it is there, a run that was
+// killed is known to have more to do.
+func Leave() []host.Item {
+	return append([]host.Item{
+		{Relay: &host.Relay{Template: Template, Gone: true}},
+		{File: &host.File{Path: Kubeconfig, Gone: true}},
+		{File: &host.File{Path: environment, Gone: true}},
+		{Unit: &host.Unit{Name: Old, Enabled: true, Active: true}},
+	}, host.Item{File: &host.File{Path: unitFile, Gone: true}})
+}
+
+// Gone is a host that a deployment that is removed had our proxy on. The program goes where no server of Magnum needs it.
+func Gone(programToo bool) []host.Item {
+	out := []host.Item{
+		{Relay: &host.Relay{Template: Template, Gone: true}},
+		{File: &host.File{Path: Kubeconfig, Gone: true}},
+		{File: &host.File{Path: environment, Gone: true}},
+	}
+	if programToo {
+		out = append(out, host.Item{File: &host.File{Path: program, Gone: true}})
+	}
+	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
+}
+
+// Environment is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it names none.
+func Environment(h intent.ProxyHost, old bool) string {
+	all := map[string]string{"PROXY_PORT": defaultPort}
+	for name, value := range h.Environment {
+		if name != "PROXY_PORT" || value != "" && value != "0" {
+			all[name] = value
+		}
+	}
+	if old {
+		all["ARGS"] = strings.TrimSpace(all["ARGS"] + " " + oldHosts)
+	}
+	text := mark
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		text += fmt.Sprintf("%s=%s\n", name, quoted(all[name]))
+	}
+	return text
+}
+
+// quoted is a value as systemd.exec(5) reads it from an environment file.
+func quoted(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`", "\n", " ").Replace(value) + `"`
+}
+
+// Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of proxied clusters'
+// kubeconfigs in the fleet's role, and may do what no host of the proxy may.
+func Access(w Wish, node string, always bool) []host.Item {
+	bound := w.Bound[node]
+	if bound == "" {
+		bound = "a Secret that is to be made"
+	}
+	defaults := mark
+	if always {
+		defaults += "PROXY_ALWAYS=1\n"
+	}
+	unit := strings.Replace(manifests.AccessUnit, "[Service]\n", "[Service]\nEnvironmentFile="+accessDefaults+"\n", 1)
+	return []host.Item{
+		{File: &host.File{Path: directory, Dir: true, Once: true}},
+		{File: &host.File{Path: program, Self: true, Blob: w.Program, Mode: 0o755}},
+		{File: &host.File{Path: accessDefaults, Content: defaults}},
+		{Credential: &host.Credential{
+			Path: accessKubeconfig, Mode: 0o600, Owner: "root:root", Server: w.Server, Authority: w.Authority,
+			User: access().subject(), Bound: bound, Before: w.Renew,
+		}},
+		{File: &host.File{Path: accessUnitFile, Content: unit}},
+		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{program, accessDefaults, accessKubeconfig, accessUnitFile}}},
+	}
+}
+
+// Always says whether any host proxies clusters with a floating address too, which is the same for all.
+func Always(hosts []intent.ProxyHost) bool {
+	return slices.ContainsFunc(hosts, func(h intent.ProxyHost) bool { return h.Always })
+}
+
+// AmongOldHosts is Want for as long as other hosts have the old proxy.
+func AmongOldHosts(items []host.Item, h intent.ProxyHost) []host.Item {
+	out := slices.Clone(items)
+	for n, i := range out {
+		if i.File != nil && i.File.Path == environment {
+			file := *i.File
+			file.Content = Environment(h, true)
+			out[n].File = &file
+		}
+	}
+	return out
+}

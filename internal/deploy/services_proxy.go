@@ -1,0 +1,252 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const (
+	groupProxy     = "proxy"
+	groupAccess    = "proxy access"
+	proxyComponent = "proxy" // what the fleet may do in the management cluster
+	proxyStep      = "change proxies"
+)
+
+// ProxyFound is which proxy runs, and what is on its hosts.
+type ProxyFound struct {
+	Runs  string
+	Hosts map[string]proxy.Found
+	Why   plan.Finding
+}
+
+// FindProxies asks the hosts of the proxy which one is there. What nobody reaches has none.
+func FindProxies(ctx context.Context, o Outside, in intent.Intent, serves string) (ProxyFound, error) {
+	f := ProxyFound{Hosts: map[string]proxy.Found{}}
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, h := range in.Proxy.Hosts {
+		p := placeOf(h.Container)
+		if o.Lost[p.Host] != nil || o.Hosts[p.Host] == nil || p.Container != "" && !o.Facts[p.Host].Containers[p.Container] {
+			continue
+		}
+		g.Go(func() error {
+			seen, err := o.observe(gctx, p, proxy.Witnesses())
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			f.Hosts[h.Name] = proxy.FoundBy(seen)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return f, fmt.Errorf("find out which proxy runs: %w", err)
+	}
+	f.Runs, f.Why = proxy.Runs(in, serves, f.Hosts)
+	return f, nil
+}
+
+// observe looks at items of a place.
+func (o Outside) observe(ctx context.Context, p Place, items []host.Item) ([]plan.Facts, error) {
+	have, err := ask[host.Observed](ctx, o.Hosts, p, host.OpObserve, items)
+	if err == nil && len(have) != len(items) {
+		err = errors.New("the agent of " + p.Name() + " did not answer for everything")
+	}
+	return have, err
+}
+
+// grants are the Secrets that tokens of the fleet, and of "proxy access" on the nodes, are bound to.
+type grants struct{ fleet, nodes map[string]string }
+
+// lookAtGrants asks the cluster, if there is one.
+func lookAtGrants(ctx context.Context, h Hosts, w Wanted, world World, dial Dialer) (grants, error) {
+	var g grants
+	if !world.Cluster.Reachable || dial == nil {
+		return g, nil
+	}
+	n := world.bootstrap(w.living())
+	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
+	if err != nil {
+		return g, err
+	}
+	if g.fleet, err = proxy.Fleet(ctx, c); err == nil {
+		g.nodes, err = proxy.Nodes(ctx, c)
+	}
+	return g, err
+}
+
+// wantProxies adds what the proxies' hosts and the cluster's nodes should have.
+func (s *Services) wantProxies(w Wanted, world World, o Outside, found ProxyFound, g grants, program string) {
+	in := w.Intent
+	wish := proxy.Wish{
+		Program: program, Server: "https://" + endpoint(in), Authority: authorityOf(world), Bound: g.fleet, Renew: renewBefore, OldHosts: stillOld(in, o, found),
+	}
+	for _, h := range in.Proxy.Hosts {
+		p := placeOf(h.Container)
+		switch {
+		case found.Runs == intent.ImplementationJeroboam:
+			s.Wanted.place(p)
+			s.addOnce(p.Name(), groupProxy, proxy.Want(wish, h)...)
+		case found.Hosts[h.Name].Ours:
+			s.Wanted.place(p)
+			s.Wanted.add(p.Name(), groupProxy, proxy.Leave()...)
+		}
+	}
+	if found.Runs != intent.ImplementationJeroboam {
+		return
+	}
+	wish.Bound = g.nodes
+	for _, n := range w.living() {
+		s.Wanted.place(Place{Host: n.PhysicalHost, Container: n.Name})
+		s.Wanted.add(n.Name, groupAccess, proxy.Access(wish, n.Name, proxy.Always(in.Proxy.Hosts))...)
+	}
+}
+
+// addOnce leaves out what another service has at the same place already: the program, where Magnum's server and a proxy share a host.
+func (s *Services) addOnce(place, group string, items ...host.Item) {
+	have := map[string]bool{}
+	for _, i := range s.Wanted.Items {
+		if i.Place == place {
+			have[i.Key()] = true
+		}
+	}
+	s.Wanted.add(place, group, slices.DeleteFunc(items, func(i host.Item) bool { return have[i.Key()] })...)
+}
+
+// stillOld says whether there may be hosts with the old proxy when a run has ended: those that nobody reaches, as long as anything is
+// known of old ones.
+func stillOld(in intent.Intent, o Outside, found ProxyFound) bool {
+	known := slices.ContainsFunc(slices.Collect(maps.Values(found.Hosts)), func(f proxy.Found) bool { return f.Theirs || f.OldHosts })
+	return known && slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return o.Lost[h.PhysicalHost] != nil })
+}
+
+// revoked are hosts that have a token and are no hosts of the proxy any more.
+func revoked(in intent.Intent, g grants) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(g.fleet)) {
+		if !slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return h.Name == name }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+const tokenKind = "token"
+
+// revocations are their changes in a plan.
+func (s *Services) revocations() []plan.Change {
+	var out []plan.Change
+	for _, name := range s.revoked {
+		out = append(out, plan.Change{
+			Place: clusterPlace, Group: groupProxy, Kind: tokenKind, Name: name, Action: plan.Delete,
+			Summary: "the host is not among mcapi_vexxhost_proxy_hosts any more: it gets no further; stop its proxy there",
+		})
+	}
+	return out
+}
+
+// changeAccess changes "jeroboam proxy access" on the nodes.
+func (d *Deployment) changeAccess(ctx context.Context) error {
+	s := d.services()
+	for _, n := range d.members() {
+		if _, ours := s.Wanted.Places[n.Name]; !ours || !s.changes(n.Name, groupAccess) {
+			continue
+		}
+		items, err := d.withCredentials(ctx, n.Name, groupAccess)
+		if err == nil {
+			err = s.ensureItems(ctx, "let proxies at kubeconfigs", n.Name, items)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeProxies changes the proxies' hosts: those with the old proxy one after the other, so that clusters are always reached through the
+// others; then all others at once, because a new process takes over from the older one. All that fails is told.
+func (d *Deployment) changeProxies(ctx context.Context) error {
+	s := d.services()
+	if err := d.revoke(ctx); err != nil {
+		return err
+	}
+	for _, h := range s.Wanted.Intent.Proxy.Hosts {
+		if d.Services.Proxies.Hosts[h.Name].Theirs && d.Services.Proxies.Runs == intent.ImplementationJeroboam {
+			if err := d.changeProxy(ctx, s, h, true); err != nil {
+				return err
+			}
+		}
+	}
+	var mu sync.Mutex
+	var errs []error
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, h := range s.Wanted.Intent.Proxy.Hosts {
+		g.Go(func() error {
+			err := d.changeProxy(ctx, s, h, false)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+			return nil
+		})
+	}
+	_ = g.Wait() // each has told its error
+	return errors.Join(errs...)
+}
+
+// changeProxy changes one host. among says that there are still hosts with the old proxy, which withdraw what is not refreshed.
+func (d *Deployment) changeProxy(ctx context.Context, s *Deployment, h intent.ProxyHost, among bool) error {
+	name := placeOf(h.Container).Name()
+	if _, ours := s.Wanted.Places[name]; !ours || s.World.Unseen[name] || !s.changes(name, groupProxy) {
+		return nil
+	}
+	began := d.Now()
+	items, err := d.withCredentials(ctx, name, groupProxy)
+	if err != nil {
+		return err
+	}
+	if among {
+		items = proxy.AmongOldHosts(items, h)
+	}
+	if err := s.ensureItems(ctx, proxyStep, name, items); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	d.Report(Progress{Time: d.Now(), Step: proxyStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
+	return nil
+}
+
+// revoke ends tokens of hosts that are none of the proxy's any more.
+func (d *Deployment) revoke(ctx context.Context) error {
+	var c client.Client
+	for _, name := range d.Services.revoked {
+		if !d.planned(clusterPlace, tokenKind, name) {
+			continue
+		}
+		if c == nil {
+			var err error
+			if c, err = d.api(ctx, d.firstServing(ctx)); err != nil {
+				return err
+			}
+		}
+		d.say(proxyStep, name, "its token ends")
+		if err := proxy.Revoke(ctx, c, proxy.AccountOf(proxy.Kubeconfig), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
