@@ -28,7 +28,7 @@ func TestProxy(t *testing.T) {
 	l.ssh(t, p.host, oldProxy)
 	t.Logf("applied in %s", l.applied(t).Round(time.Second))
 	p.node = l.nodes(t)[0]
-	t.Run("it has taken the place of the old one", p.replaced)
+	t.Run("it has taken the place of the old one", func(t *testing.T) { p.stands(t) })
 	t.Run("a private cluster is published", p.published)
 	t.Run("changed without a refused connection", p.takesOver)
 	t.Run("its token is ended", p.revoked)
@@ -67,7 +67,9 @@ func (p proxyLab) status(t *testing.T) string {
 	return p.ssh(t, p.host, "/usr/local/bin/jeroboam proxy status --output json")
 }
 
-func (p proxyLab) replaced(t *testing.T) {
+// stands looks at what must be there, and at what must not.
+func (p proxyLab) stands(t *testing.T) {
+	t.Helper()
 	p.ssh(t, p.host, "! systemctl is-active --quiet magnum-cluster-api-proxy && ! systemctl is-enabled --quiet magnum-cluster-api-proxy")
 	if text := p.status(t); !strings.Contains(text, `"ready":true`) {
 		t.Errorf("it is not ready: %s", text)
@@ -208,5 +210,5 @@ func (p proxyLab) back(t *testing.T) {
 	p.ssh(t, p.host, "systemctl is-active --quiet magnum-cluster-api-proxy && test ! -e /etc/jeroboam/proxy.kubeconfig && ! systemctl is-active --quiet jeroboam-proxy@a && ! systemctl is-active --quiet jeroboam-proxy@b")
 	p.settings(t)
 	p.applied(t)
-	p.replaced(t)
+	p.stands(t)
 }
