@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -16,7 +18,7 @@ import (
 
 // connect logs in to all hosts of the deployment, and says of all that fail why.
 func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.Hosts, error) {
-	hosts, errs, err := o.dial(ctx, o.targets(in))
+	hosts, errs, err := o.dial(ctx, o.targets(in), bringAgent)
 	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
 }
 
@@ -34,8 +36,8 @@ func (o *deployOptions) around(ctx context.Context, s *session) error {
 	if s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent); err != nil {
 		return err
 	}
-	s.proxies, err = deploy.FindProxies(ctx, s.outside, s.intent, s.magnum.Serves)
-	return err
+	s.proxies = deploy.FindProxies(ctx, s.outside, s.intent, s.magnum.Serves)
+	return nil
 }
 
 // lookAround looks at what is beside the cluster: kubeconfigs for others, and services.
@@ -53,17 +55,47 @@ func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
 
 // copyHosts logs in to hosts that only have copies of kubeconfigs, and says of each that fails why.
 func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have deploy.Hosts) (deploy.Hosts, map[string]error, error) {
-	var targets []remote.Target
+	var full, light []remote.Target
 	for _, name := range deploy.CopyHosts(in) {
-		if h, ok := in.Host(name); ok && have[name] == nil {
-			targets = append(targets, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser})
+		h, ok := in.Host(name)
+		if !ok || have[name] != nil {
+			continue
+		}
+		t := remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser}
+		if deploy.OnlyProxy(in, name) {
+			light = append(light, t)
+		} else {
+			full = append(full, t)
 		}
 	}
-	return o.dial(ctx, targets)
+	hosts, errs, err := o.dial(ctx, full, bringAgent)
+	if err != nil {
+		return hosts, errs, err
+	}
+	more, lost, err := o.dial(ctx, light, logIn)
+	maps.Copy(hosts, more)
+	maps.Copy(errs, lost)
+	return hosts, errs, err
+}
+
+// atOnce bounds how many hosts are logged in to at the same time: those that are down are waited for together.
+const atOnce = 64
+
+// reach is a way to log in to a host.
+type reach func(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (deploy.Agent, error)
+
+// bringAgent logs in and brings the agent there.
+func bringAgent(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (deploy.Agent, error) {
+	return remote.Dial(ctx, t, a, p)
+}
+
+// logIn only logs in: the agent is brought when something is to be changed there.
+func logIn(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (deploy.Agent, error) {
+	return remote.Reach(ctx, t, a, p)
 }
 
 // dial logs in to hosts at once.
-func (o *deployOptions) dial(ctx context.Context, targets []remote.Target) (deploy.Hosts, map[string]error, error) {
+func (o *deployOptions) dial(ctx context.Context, targets []remote.Target, in reach) (deploy.Hosts, map[string]error, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, nil, fmt.Errorf("find SSH keys: %w", err)
@@ -81,21 +113,22 @@ func (o *deployOptions) dial(ctx context.Context, targets []remote.Target) (depl
 	}
 	hosts, errs := deploy.Hosts{}, map[string]error{}
 	var mu sync.Mutex
-	var all sync.WaitGroup
+	var all errgroup.Group
+	all.SetLimit(atOnce)
 	for _, t := range targets {
-		all.Go(func() {
-			c, err := remote.Dial(ctx, t, auth, program)
+		all.Go(func() error {
+			c, err := in(ctx, t, auth, program)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				errs[t.Name] = err
-				return
+				return nil
 			}
 			hosts[t.Name] = c
+			return nil
 		})
 	}
-	all.Wait()
-	return hosts, errs, nil
+	return hosts, errs, all.Wait()
 }
 
 // targets are the physical hosts of nodes and load balancers, without those of nodes that are gone.

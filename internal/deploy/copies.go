@@ -167,8 +167,8 @@ func lookAtHosts(ctx context.Context, h Hosts, names []string) (map[string]host.
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, name := range names {
-		if h[name] == nil {
-			continue
+		if _, light := h.looker(Place{Host: name}); light || h[name] == nil {
+			continue // of a host that is looked at without an agent nothing but its items is asked
 		}
 		all.Go(func() {
 			f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
@@ -189,7 +189,7 @@ func (c *Copies) lookAtOne(ctx context.Context, users passwords, one Copy) strin
 	text, known := users[one.Place]
 	if !known {
 		var err error
-		if text, err = ask[string](ctx, c.Hosts, one.Place, host.OpRead, "/etc/passwd"); err != nil {
+		if text, err = readAt(ctx, c.Hosts, one.Place, "/etc/passwd"); err != nil {
 			return err.Error()
 		}
 		users[one.Place] = text
@@ -200,12 +200,24 @@ func (c *Copies) lookAtOne(ctx context.Context, users passwords, one Copy) strin
 	case !one.Admin && c.Proxy == "":
 		return "the cluster has no account for it (jeroboam proxy manifests)"
 	}
-	have, err := ask[host.Observed](ctx, c.Hosts, one.Place, host.OpObserve, []host.Item{{File: one.file("")}})
-	if err != nil || len(have) != 1 {
-		return fmt.Sprint(err)
+	have, err := observeAt(ctx, c.Hosts, one.Place, []host.Item{{File: one.file("")}})
+	if err != nil {
+		return err.Error()
 	}
 	c.Here, c.Have = append(c.Here, one), append(c.Have, have[0])
 	return ""
+}
+
+// readAt reads a small file.
+func readAt(ctx context.Context, h Hosts, p Place, path string) (string, error) {
+	if _, light := h.looker(p); !light {
+		return ask[string](ctx, h, p, host.OpRead, path)
+	}
+	have, err := observeAt(ctx, h, p, []host.Item{{File: &host.File{Path: path}}})
+	if err != nil {
+		return "", err
+	}
+	return have[0]["content"], nil
 }
 
 // file is the item; its content never gets into a plan.

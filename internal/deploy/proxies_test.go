@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -229,3 +231,60 @@ func TestOldProxiesStayWithTheirMagnum(t *testing.T) {
 }
 
 var errBroken = errors.New("its disk is full")
+
+// lookedAt is a host that is looked at by shell script, and on which nobody may do more.
+type lookedAt struct {
+	busy
+
+	t     *testing.T
+	hangs bool
+	asked int
+}
+
+func (l *lookedAt) Call(context.Context, string, string, any, any, func(json.RawMessage)) error {
+	l.t.Error("an agent was brought to " + l.name)
+	return errors.New("no agent")
+}
+
+func (l *lookedAt) Script(context.Context, string) (string, error) {
+	l.asked++
+	if l.hangs {
+		return "", errors.New("host " + l.name + ": no answer")
+	}
+	return "T 1764000000.0 1000.0\n", nil // there is nothing of all that
+}
+
+// A plan brings nothing to hosts that have only a proxy, and one of them that hangs is named.
+func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
+	w := network(t, 3)
+	hosts, lost := w.hosts()
+	for _, h := range w.in.Proxy.Hosts {
+		if !deploy.OnlyProxy(w.in, h.Name) {
+			t.Errorf("%s is taken for more than a proxy's host", h.Name)
+		}
+		hosts[h.Name] = &lookedAt{busy: busy{name: h.Name}, t: t, hangs: h.Name == "net2"}
+	}
+	if deploy.OnlyProxy(w.in, w.in.Nodes[0].PhysicalHost) {
+		t.Error("a node's host is taken for a proxy's")
+	}
+	o := deploy.LookOutside(t.Context(), hosts, lost)
+	proxies := deploy.FindProxies(t.Context(), o, w.in, "")
+	wanted := want(t, w.in, facts(w.in))
+	wanted.Proxies = proxies.Runs
+	world := converged(wanted)
+	copies := deploy.LookAtCopies(t.Context(), o.Hosts, o.Lost, wanted, world, w.dial)
+	s, err := deploy.LookAtServices(t.Context(), o, wanted, world, deploy.MagnumFound{}, deploy.ServiceOptions{Program: blob("8"), Proxies: proxies, Dial: w.dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.Plan(copies.Plan(deploy.Diff(wanted, world, now)))
+	for _, name := range []string{"net1", "net3"} {
+		if !slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == name && c.Kind == "service" && c.Action == plan.Create }) {
+			t.Errorf("nothing is planned for %s: %v", name, only(p))
+		}
+	}
+	blocked := p.Blocked(nil)
+	if len(blocked) != 1 || blocked[0].Where != "net2" || !strings.Contains(blocked[0].Text, "no answer") {
+		t.Errorf("who hangs: %+v", blocked)
+	}
+}

@@ -42,7 +42,7 @@ func LookOutside(ctx context.Context, h Hosts, unreached map[string]error) Outsi
 	}
 	facts, errs := lookAtHosts(ctx, h, slices.Sorted(maps.Keys(h)))
 	o.Facts = map[string]host.Facts{}
-	for name, f := range facts {
+	for name, f := range facts { // hosts that are looked at without an agent have none
 		if errs[name] != nil {
 			o.Lost[name] = errs[name]
 			continue
@@ -286,10 +286,7 @@ func (s *Services) observe(ctx context.Context, h Hosts) error {
 			}
 		}
 		g.Go(func() error {
-			have, err := ask[host.Observed](gctx, h, p, host.OpObserve, s.Wanted.At(name, serviceGroups()...))
-			if err == nil && len(have) != len(at) {
-				err = errors.New("the agent of " + name + " did not answer for everything")
-			}
+			have, err := observeAt(gctx, h, p, s.Wanted.At(name, serviceGroups()...))
 			if err != nil {
 				return err
 			}

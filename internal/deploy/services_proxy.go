@@ -32,42 +32,44 @@ type ProxyFound struct {
 	Why   plan.Finding
 }
 
-// FindProxies asks the hosts of the proxy which one is there. What nobody reaches has none.
-func FindProxies(ctx context.Context, o Outside, in intent.Intent, serves string) (ProxyFound, error) {
+// FindProxies asks the hosts of the proxy which one is there. What nobody reaches has none, and a host that is logged in to and does not
+// answer counts as lost from then on: one of two hundred keeps no run from the others.
+func FindProxies(ctx context.Context, o Outside, in intent.Intent, serves string) ProxyFound {
 	f := ProxyFound{Hosts: map[string]proxy.Found{}}
 	var mu sync.Mutex
-	g, gctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.SetLimit(atOnce)
 	for _, h := range in.Proxy.Hosts {
 		p := placeOf(h.Container)
-		if o.Lost[p.Host] != nil || o.Hosts[p.Host] == nil || p.Container != "" && !o.Facts[p.Host].Containers[p.Container] {
+		mu.Lock()
+		lost := o.Lost[p.Host]
+		mu.Unlock()
+		if lost != nil || o.Hosts[p.Host] == nil || p.Container != "" && !o.Facts[p.Host].Containers[p.Container] {
 			continue
 		}
 		g.Go(func() error {
-			seen, err := o.observe(gctx, p, proxy.Witnesses())
-			if err != nil {
-				return err
-			}
+			seen, err := observeAt(ctx, o.Hosts, p, proxy.Witnesses())
 			mu.Lock()
 			defer mu.Unlock()
+			if err != nil {
+				o.Lost[p.Host] = err
+				return nil
+			}
 			f.Hosts[h.Name] = proxy.FoundBy(seen)
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return f, fmt.Errorf("find out which proxy runs: %w", err)
-	}
+	_ = g.Wait() // what failed is among the lost
 	f.Runs, f.Why = proxy.Runs(in, serves, f.Hosts)
-	return f, nil
+	return f
 }
 
-// observe looks at items of a place.
-func (o Outside) observe(ctx context.Context, p Place, items []host.Item) ([]plan.Facts, error) {
-	have, err := ask[host.Observed](ctx, o.Hosts, p, host.OpObserve, items)
-	if err == nil && len(have) != len(items) {
-		err = errors.New("the agent of " + p.Name() + " did not answer for everything")
-	}
-	return have, err
+// OnlyProxy says of a physical host that nothing is there but a proxy: it is logged in to, and looked at without an agent.
+func OnlyProxy(in intent.Intent, name string) bool {
+	other := slices.ContainsFunc(in.Magnum.Hosts, func(h intent.MagnumHost) bool { return h.PhysicalHost == name }) ||
+		slices.ContainsFunc(in.Nodes, func(n intent.Node) bool { return n.PhysicalHost == name }) ||
+		slices.ContainsFunc(in.HAProxy.Hosts, func(h intent.HAProxyHost) bool { return h.PhysicalHost == name })
+	return !other && !slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return h.PhysicalHost == name && !h.IsMetal })
 }
 
 // grants are the Secrets that tokens of the fleet, and of "proxy access" on the nodes, are bound to.

@@ -288,10 +288,7 @@ func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxies, err := deploy.FindProxies(t.Context(), o, w.in, found.Serves)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxies := deploy.FindProxies(t.Context(), o, w.in, found.Serves)
 	wanted := want(t, w.in, facts(w.in))
 	wanted.Bundle.Catalogue = map[string]string{"catalogue.yaml": blob("9")}
 	world := converged(wanted)

@@ -61,6 +61,30 @@ func ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, er
 	return out, a.Call(ctx, p.Container, op, in, &out, nil)
 }
 
+// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done. There may be hundreds
+// of them, and on most of them nothing changes in a run.
+type Looker interface {
+	Script(ctx context.Context, script string) (string, error)
+}
+
+// looker says whether a place is looked at so.
+func (h Hosts) looker(p Place) (Looker, bool) {
+	l, ok := h[p.Host].(Looker)
+	return l, ok && p.Container == ""
+}
+
+// observeAt looks at items of a place.
+func observeAt(ctx context.Context, h Hosts, p Place, items []host.Item) ([]plan.Facts, error) {
+	if l, ok := h.looker(p); ok && host.Glanceable(items) {
+		return host.Glance(ctx, items, l.Script)
+	}
+	have, err := ask[host.Observed](ctx, h, p, host.OpObserve, items)
+	if err == nil && len(have) != len(items) {
+		err = errors.New("the agent of " + p.Name() + " did not answer for everything")
+	}
+	return have, err
+}
+
 // Look gathers the facts of all hosts.
 func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 	out := map[string]host.Facts{}

@@ -21,6 +21,8 @@ type Machine struct {
 	Exec func(ctx context.Context, c Command) (Output, error)
 	// Now is the clock.
 	Now func() time.Time
+
+	seen *glance // what a look without an agent has seen, which is all there is then
 }
 
 // This is the machine this process runs on.
@@ -64,8 +66,24 @@ func (m *Machine) exists(p string) bool {
 	return err == nil
 }
 
+// modified says when a file was written; false if there is none.
+func (m *Machine) modified(p string) (time.Time, bool) {
+	if m.seen != nil {
+		f, ok := m.seen.files[p]
+		return f.modified, ok && f.mode != ""
+	}
+	info, err := os.Stat(m.path(p))
+	if err != nil {
+		return time.Time{}, false
+	}
+	return info.ModTime(), true
+}
+
 // read gives a file's text, "" if it cannot be read.
 func (m *Machine) read(p string) string {
+	if m.seen != nil {
+		return m.seen.files[p].content
+	}
 	b, err := os.ReadFile(m.path(p))
 	if err != nil {
 		return ""

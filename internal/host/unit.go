@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -73,10 +72,12 @@ func (u *Unit) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	return have, nil
 }
 
+// unitShown are the properties that are looked at.
+const unitShown = "LoadState,UnitFileState,ActiveState,ExecMainStartTimestampMonotonic,MainPID,NeedDaemonReload"
+
 // unitProperties asks systemd.
 func (m *Machine) unitProperties(ctx context.Context, name string) (map[string]string, error) {
-	out, err := m.run(ctx, "systemctl", "show", name, "-p",
-		"LoadState,UnitFileState,ActiveState,ExecMainStartTimestampMonotonic,MainPID,NeedDaemonReload")
+	out, err := m.run(ctx, "systemctl", "show", name, "-p", unitShown)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (m *Machine) unitProperties(ctx context.Context, name string) (map[string]s
 // newer says whether one of the files was written after t.
 func (m *Machine) newer(files []string, t time.Time) bool {
 	for _, f := range files {
-		if info, err := os.Stat(m.path(f)); err == nil && info.ModTime().After(t) {
+		if written, ok := m.modified(f); ok && written.After(t) {
 			return true
 		}
 	}

@@ -20,12 +20,13 @@ const keystoneIP = "172.29.236.20"
 // labPassword is of Keystone's administrator and of Magnum's account: of no use outside the lab's network.
 const labPassword = "lab"
 
-// keystoneFiles make Debian's keystone package a service: tables in a file, few processes, and the administrator's account.
+// keystoneFiles make Debian's keystone package a service: tables in a file, which only one thread at a time may use, and the
+// administrator's account.
 func keystoneFiles() map[string]string {
 	internal, public := "https://"+internalVIP+":5000/v3", "https://"+external+":5000/v3"
 	return map[string]string{
 		"usr/local/sbin/lab-keystone": `#!/bin/sh -e
-sed -i -e 's/,apparmor//' -e '/^apparmor-profile/d' -e 's/^processes *=.*/processes = 2/' -e 's/^threads *=.*/threads = 4/' /etc/keystone/keystone-uwsgi.ini
+sed -i -e 's/,apparmor//' -e '/^apparmor-profile/d' -e 's/^processes *=.*/processes = 1/' -e 's/^threads *=.*/threads = 1/' /etc/keystone/keystone-uwsgi.ini
 # uwsgi closes a connection after each answer, and has to say so.
 grep -q '^add-header' /etc/keystone/keystone-uwsgi.ini || printf '\nadd-header = Connection: close\n' >> /etc/keystone/keystone-uwsgi.ini
 keystone-manage db_sync
