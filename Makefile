@@ -33,6 +33,7 @@ test: allinone build ## every test that needs no root: units with the race detec
 	@CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /test/)
 	@CGO_ENABLED=1 go test -race -skip '^(TestLab|TestControlPlaneFromRegistry)$$' ./test/lab ./test/cloud/... ./test/internal/...
 	@cd allinone && go test -short ./...
+	@cd release && go test -short ./...
 	@command -v haproxy >/dev/null || echo "haproxy is not installed (apt-get install haproxy): its fragments are compared, but not checked by haproxy itself"
 
 .PHONY: e2e
@@ -106,10 +107,18 @@ e2e-cloud: build allinone ## clusters on a real OpenStack: make cloud-up and cap
 		JEROBOAM=$(CURDIR)/bin/jeroboam ALLINONE=$(CURDIR)/bin/jeroboam-allinone \
 		go test -count=1 -timeout 3h -v ./test/e2e/cloud $(ARGS)
 
+.PHONY: release
+release: ## static binaries, Debian packages, an image, SBOM and checksums of this commit in dist/ (docs/release.md)
+	@cd release && go run . $(ARGS)
+
+.PHONY: e2e-release
+e2e-release: ## a release is made twice and compared, and its package is installed in a Debian of its own (root for that part)
+	@cd release && go test -count=1 -v ./... $(ARGS)
+
 .PHONY: lint
 lint: ## golangci-lint with the reasons in .golangci.yaml
 	@$(TOOL) golangci-lint run ./...
-	@cd allinone && go tool -modfile=../go.tools.mod golangci-lint run --config ../.golangci.yaml ./...
+	@for module in allinone release; do (cd $$module && go tool -modfile=../go.tools.mod golangci-lint run --config ../.golangci.yaml ./...) || exit; done
 
 .PHONY: generate
 generate: ## custom resource definitions, deep copies and docs/labels.md, from the code
@@ -119,4 +128,4 @@ generate: ## custom resource definitions, deep copies and docs/labels.md, from t
 
 .PHONY: clean
 clean: ## remove what was built and the data of "make up" (not Go's caches)
-	@rm -rf bin .jeroboam
+	@rm -rf bin dist .jeroboam
