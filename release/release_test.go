@@ -100,6 +100,7 @@ func TestDebianVersion(t *testing.T) {
 }
 
 func archiveRuns(t *testing.T, path string) {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +149,7 @@ func unpack(t *testing.T, from io.Reader, dir string) {
 }
 
 func packageHolds(t *testing.T, path string) {
+	t.Helper()
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Skip("no dpkg-deb on this machine")
 	}
@@ -186,6 +188,7 @@ func packageHolds(t *testing.T, path string) {
 }
 
 func packageInstalls(t *testing.T, path string) {
+	t.Helper()
 	if _, err := exec.LookPath("systemd-sysusers"); err != nil || os.Geteuid() != 0 {
 		t.Skip("installing a package takes root on a Debian with systemd")
 	}
