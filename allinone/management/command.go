@@ -27,6 +27,7 @@ type Command struct {
 	CRDs             []string           `name:"crds" sep:"none" help:"Directory of further custom resource definitions; may be given more than once."`
 	KubeconfigOut    string             `required:"" help:"Where to write the administrator's kubeconfig."`
 	WorkloadPorts    inmemory.PortRange `default:"20000-29999" help:"Ports for workload clusters."`
+	WorkloadOut      string             `name:"workload-kubeconfig-out" placeholder:"FILE" help:"Serve one workload cluster's API as well, without Cluster API and nodes, and write its kubeconfig."`
 	NodesNeedAddons  bool               `help:"Nodes of workload clusters are not Ready until a network and a cloud controller manager were applied to them."`
 	ExitOnStdinClose bool               `help:"End when standard input is closed, so that no test leaves it behind."`
 	LogFile          string             `help:"Where Kubernetes and Cluster API log to; allinone.log in the data directory if empty."`
@@ -61,7 +62,7 @@ func (c *Command) Run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	cluster, err := New(Options{
 		Dir: dir, APIPort: c.APIPort, Kubeconfig: c.KubeconfigOut, CRDDirs: c.CRDs, Log: log,
 		ClusterAPI: c.Controllers == "clusterapi", WorkloadPorts: c.WorkloadPorts, Scheduler: c.Scheduler, APIServerArgs: c.APIServerArgs, Concurrency: c.Concurrency,
-		NodesNeedAddons: c.NodesNeedAddons,
+		NodesNeedAddons: c.NodesNeedAddons, WorkloadKubeconfig: c.WorkloadOut,
 	})
 	if err != nil {
 		return err

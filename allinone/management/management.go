@@ -44,6 +44,8 @@ type Options struct {
 	WorkloadPorts inmemory.PortRange
 	Scheduler     simmachines.Scheduler
 
+	WorkloadKubeconfig string // file for the administrator of one workload cluster that Cluster API knows nothing of; none if empty
+
 	NodesNeedAddons bool // nodes are not Ready until a network and a cloud controller manager were applied to their cluster
 
 	APIServerArgs []string
@@ -52,7 +54,9 @@ type Options struct {
 
 // Cluster is a management cluster.
 type Cluster struct {
-	opts Options
+	opts      Options
+	authority *pki.Authority
+
 	api  *apiserver.Server
 	etcd *etcd.Server
 	capi *clusterapi.Controllers
@@ -64,7 +68,7 @@ func New(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: o}
+	c := &Cluster{opts: o, authority: authority}
 	c.etcd = &etcd.Server{Dir: o.Dir.Path("etcd"), Log: o.Log}
 	c.api = &apiserver.Server{Dir: o.Dir.Path("apiserver"), Endpoint: c.etcd.Endpoint, Address: o.APIAddress, Port: o.APIPort, Authority: authority, ExtraArgs: o.APIServerArgs}
 	c.capi = clusterapi.New(clusterapi.Options{
@@ -94,6 +98,9 @@ func (c *Cluster) APISteps() []lifecycle.Step {
 // ControllerSteps lists what watches the API and acts.
 func (c *Cluster) ControllerSteps() []lifecycle.Step {
 	var steps []lifecycle.Step
+	if file := c.opts.WorkloadKubeconfig; file != "" {
+		steps = append(steps, lifecycle.Step{Name: "workload cluster", Component: &loneWorkload{Etcd: c.etcd.Endpoint, Authority: c.authority, File: file}})
+	}
 	if c.opts.ClusterAPI {
 		steps = append(steps, lifecycle.Step{Name: "Cluster API", Component: c.capi})
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -38,13 +37,7 @@ func TestReleases(t *testing.T) {
 			var out strings.Builder
 			for _, r := range c.Releases(cluster(labels)) {
 				_, _ = fmt.Fprintf(&out, "# %s %s skipped=%q problem=%q\n", r.Name, r.Version, r.Skipped, r.Problem)
-				for _, u := range r.Objects {
-					text, err := yaml.Marshal(u.Object)
-					if err != nil {
-						t.Fatal(err)
-					}
-					_, _ = fmt.Fprintf(&out, "---\n%s", text)
-				}
+				_, _ = out.WriteString(text(t, r))
 			}
 			golden(t, name+".yaml", out.String())
 		})
@@ -112,7 +105,7 @@ func TestWhichEntry(t *testing.T) {
 			}
 			labels := map[string]string{label.KubeTag: "v1.36.4"}
 			maps.Copy(labels, is.labels)
-			if err := c.Missing(addon.Cilium, labels); (err == nil) != (is.problem == "") || err != nil && !strings.Contains(err.Error(), is.problem) {
+			if err := c.Missing(addon.Cilium, labels, ""); (err == nil) != (is.problem == "") || err != nil && !strings.Contains(err.Error(), is.problem) {
 				t.Errorf("before it is made: %v, want %q: %s", err, is.problem, is.reason)
 			}
 		})

@@ -36,6 +36,10 @@ type Release struct {
 	Skipped string
 	// Problem says why the addon cannot be installed although it should be; Objects are empty then.
 	Problem string
+	// Waits says what the addon waits for before it takes the version that is for the Kubernetes that was asked for.
+	Waits string
+	// First says that masters do not change before the addon is available.
+	First bool
 }
 
 type m = map[string]any
@@ -49,21 +53,25 @@ type definition struct {
 	values  func(Cluster) m                             // of the chart; nil if there is nothing to say
 	more    func(Cluster) []m                           // objects besides the chart's
 	fit     func(Cluster, []*unstructured.Unstructured) // changes that no value of the chart makes
+	turn    turn                                        // when it changes in an upgrade of Kubernetes
 	lenient bool                                        // by default; without it in the catalogue the cluster is usable all the same
 }
 
 // definitions are in the order in which they are applied. What nodes wait for comes first.
 func definitions() []definition {
 	return []definition{
-		{name: Cilium, release: "cilium", tag: "cilium_tag", skip: otherNetwork(Cilium), values: ciliumValues},
-		{name: Calico, tag: label.CalicoTag, skip: otherNetwork(Calico), fit: calicoPool},
-		{name: CloudManager, release: "openstack-ccm", tag: "cloud_provider_tag", values: cloudManagerValues, fit: restartWithCredential},
+		{name: Cilium, release: "cilium", tag: "cilium_tag", turn: first, skip: otherNetwork(Cilium), values: ciliumValues},
+		{name: Calico, tag: label.CalicoTag, turn: first, skip: otherNetwork(Calico), fit: calicoPool},
+		{
+			name: CloudManager, release: "openstack-ccm", tag: "cloud_provider_tag", turn: withMasters, values: cloudManagerValues,
+			fit: restartWithCredential,
+		},
 		{
 			name: CinderCSI, release: "cinder-csi", skip: noCinder, values: cinderValues, more: storageClasses, fit: restartWithCredential,
-			lenient: true,
+			turn: last, lenient: true,
 		},
-		{name: KeystoneAuth, release: "k8s-keystone-auth", skip: noKeystone, values: keystoneValues, lenient: true},
-		{name: Metrics, release: "metrics-server", values: metricsValues, lenient: true},
+		{name: KeystoneAuth, release: "k8s-keystone-auth", turn: withMasters, skip: noKeystone, values: keystoneValues, lenient: true},
+		{name: Metrics, release: "metrics-server", values: metricsValues, turn: last, lenient: true},
 	}
 }
 
@@ -97,7 +105,7 @@ func (c *Catalogue) Releases(cluster Cluster) []Release {
 	out := []Release{{Name: CloudConfig, Objects: cloudConfigObjects(cluster)}}
 	excluded := cluster.Labels.CSV(label.AddonsExcluded)
 	for _, d := range definitions() {
-		r := Release{Name: d.name}
+		r := Release{Name: d.name, First: d.turn == first}
 		switch {
 		case d.skip != nil && d.skip(cluster) != "":
 			r.Skipped = d.skip(cluster)
@@ -112,21 +120,23 @@ func (c *Catalogue) Releases(cluster Cluster) []Release {
 }
 
 // Missing tells what the catalogue lacks for clusters with a network driver and labels: what such a cluster is not usable without, and
-// what its labels ask for by version. It is cheap: nothing is rendered.
-func (c *Catalogue) Missing(networkDriver string, labels map[string]string) error {
+// what its labels ask for by version. from is the Kubernetes that an upgrade begins at; "" if there is none. It is cheap: nothing is
+// rendered.
+func (c *Catalogue) Missing(networkDriver string, labels map[string]string, from string) error {
 	values := label.Of(labels)
 	if networkDriver == "" {
 		networkDriver = Calico // Magnum's default
 	}
-	cluster := Cluster{Labels: values, NetworkDriver: networkDriver, Kubernetes: values.KubeTag(), Cloud: Cloud{Volumes: true}}
+	cluster := Cluster{
+		Labels: values, NetworkDriver: networkDriver, Kubernetes: values.KubeTag(), Cloud: Cloud{Volumes: true}, Running: Running{from, from},
+	}
 	excluded := values.CSV(label.AddonsExcluded)
 	var problems []error
 	for _, d := range definitions() {
 		if d.skip != nil && d.skip(cluster) != "" || slices.Contains(excluded, d.name) {
 			continue
 		}
-		tag := d.version(values)
-		if _, err := c.choose(d.name, cluster.Kubernetes, tag); err != nil && (!d.lenient || tag != "") {
+		if _, err := c.pick(d, cluster); err != nil && (!d.lenient || d.version(values) != "") {
 			problems = append(problems, err)
 		}
 	}
@@ -142,18 +152,18 @@ func (d definition) version(labels label.Values) string {
 }
 
 func (c *Catalogue) fill(r *Release, d definition, cluster Cluster) {
-	tag := d.version(cluster.Labels)
-	e, err := c.choose(d.name, cluster.Kubernetes, tag)
+	now, err := c.pick(d, cluster)
 	if err != nil {
-		if d.lenient && tag == "" {
+		if d.lenient && d.version(cluster.Labels) == "" {
 			r.Skipped = err.Error()
 		} else {
 			r.Problem = err.Error()
 		}
 		return
 	}
-	r.Version = e.Version
-	if r.Objects, err = build(e, d, cluster); err != nil {
+	r.Version, r.Waits = now.entry.Version, now.waits
+	cluster.Kubernetes = now.kubernetes
+	if r.Objects, err = build(now.entry, d, cluster); err != nil {
 		r.Objects, r.Problem = nil, err.Error()
 	}
 }

@@ -145,12 +145,15 @@ func (c *Catalogue) Entries() []Entry {
 	return out
 }
 
-// choose finds the entry of an addon for a cluster: the version that tag names if it is not empty, else the newest that
-// serves the cluster's Kubernetes.
-func (c *Catalogue) choose(name, kubernetes, tag string) (*entry, error) {
-	version, err := semver.NewVersion(kubernetes)
-	if err != nil {
-		return nil, fmt.Errorf("kubernetes version %q: %w", kubernetes, err)
+// choose finds the entry of an addon: the version that tag names if it is not empty, else the newest that serves every one of some
+// versions of Kubernetes.
+func (c *Catalogue) choose(name, tag string, kubernetes ...string) (*entry, error) {
+	wanted := make([]*semver.Version, len(kubernetes))
+	for i, k := range kubernetes {
+		var err error
+		if wanted[i], err = semver.NewVersion(k); err != nil {
+			return nil, fmt.Errorf("kubernetes version %q: %w", k, err)
+		}
 	}
 	var best *entry
 	var versions []string
@@ -160,22 +163,24 @@ func (c *Catalogue) choose(name, kubernetes, tag string) (*entry, error) {
 			continue
 		}
 		versions = append(versions, e.Version)
-		if tag != "" && e.Version != tag || !e.serves.Check(version) {
+		unserved := func(v *semver.Version) bool { return !e.serves.Check(v) }
+		if tag != "" && e.Version != tag || slices.ContainsFunc(wanted, unserved) {
 			continue
 		}
 		if best == nil || newer(e.Version, best.Version) {
 			best = e
 		}
 	}
-	switch {
-	case best != nil:
+	if best != nil {
 		return best, nil
-	case len(versions) == 0:
-		return nil, fmt.Errorf("the addon catalogue has no %s", name)
-	case tag != "":
-		return nil, fmt.Errorf("the addon catalogue has no %s %s for Kubernetes %s, it has %s", name, tag, kubernetes, strings.Join(versions, ", "))
 	}
-	return nil, fmt.Errorf("the addon catalogue has no %s for Kubernetes %s, it has %s", name, kubernetes, strings.Join(versions, ", "))
+	if len(versions) == 0 {
+		return nil, fmt.Errorf("the addon catalogue has no %s", name)
+	}
+	what := strings.TrimSpace(name + " " + tag)
+	slices.Sort(kubernetes)
+	return nil, fmt.Errorf("the addon catalogue has no %s for Kubernetes %s, it has %s", what, strings.Join(slices.Compact(kubernetes), " and "),
+		strings.Join(versions, ", "))
 }
 
 func newer(a, b string) bool {

@@ -19,8 +19,10 @@ type Cluster struct {
 	ProjectID     string
 	Labels        label.Values
 	NetworkDriver string // calico or cilium
-	Kubernetes    string // "v1.36.4"
-	Masters       int    // nodes of the control plane
+	Kubernetes    string // that was asked for: "v1.36.4"
+	Running       Running
+	Installed     map[string]string // addon -> version that is installed; an addon that waits for its turn keeps it
+	Masters       int               // nodes of the control plane
 	// APIHost and APIPort are the API server as nodes reach it. What makes nodes usable must not wait for kube-proxy, which waits for it.
 	APIHost string
 	APIPort int32

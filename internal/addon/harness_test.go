@@ -6,12 +6,15 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"go.yaml.in/yaml/v3"
+	k8syaml "sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -133,4 +136,18 @@ func release(t *testing.T, releases []addon.Release, name string) addon.Release 
 	}
 	t.Fatalf("there is no release %s", name)
 	return addon.Release{}
+}
+
+// text is a release's objects as YAML.
+func text(t *testing.T, r addon.Release) string {
+	t.Helper()
+	var out strings.Builder
+	for _, u := range r.Objects {
+		y, err := k8syaml.Marshal(u.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(&out, "---\n%s", y)
+	}
+	return out.String()
 }

@@ -172,7 +172,7 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	}
 	after := maps.Clone(k.Labels)
 	after[label.KubeTag] = t.Labels[label.KubeTag]
-	if err := s.addonsFor(t.NetworkDriver, after); err != nil {
+	if err := s.addonsFor(t.NetworkDriver, after, k.Labels[label.KubeTag]); err != nil {
 		return answer{}, err
 	}
 	if err := s.checkLaggards(ctx, g, k, t); err != nil {

@@ -251,15 +251,16 @@ func (k *creation) settleSize() error {
 
 // checkAddons refuses a cluster that could never become usable: Magnum finds out an hour later.
 func (k *creation) checkAddons(context.Context) error {
-	return k.addonsFor(k.template.NetworkDriver, k.cluster.Labels)
+	return k.addonsFor(k.template.NetworkDriver, k.cluster.Labels, "")
 }
 
-// addonsFor tells what is missing for clusters with these labels, if the server knows what it installs.
-func (s *server) addonsFor(networkDriver string, labels map[string]string) error {
+// addonsFor tells what is missing for clusters with these labels, and for their way from an older Kubernetes to this one, if the
+// server knows what it installs.
+func (s *server) addonsFor(networkDriver string, labels map[string]string, from string) error {
 	if s.Addons == nil {
 		return nil
 	}
-	if err := s.Addons(networkDriver, labels); err != nil {
+	if err := s.Addons(networkDriver, labels, from); err != nil {
 		return magnum.Invalid("This cluster could not become usable: %s.", err)
 	}
 	return nil

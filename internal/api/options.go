@@ -37,8 +37,9 @@ type Options struct {
 	Policy      *policy.Enforcer
 	Labels      LabelValidator // nil: label.Validate
 
-	// Addons tells what is missing to make a cluster with these labels usable; nil: nobody knows.
-	Addons func(networkDriver string, labels map[string]string) error
+	// Addons tells what is missing to make a cluster with these labels usable, or keep it so in an upgrade from another Kubernetes
+	// ("" if there is none); nil: nobody knows.
+	Addons func(networkDriver string, labels map[string]string, from string) error
 
 	// Workload opens a cluster, to look into it before it is upgraded; nil: nobody looks. Who opens closes.
 	Workload func(ctx context.Context, g policy.Grant, clusterUUID string) (Workload, error)

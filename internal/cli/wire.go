@@ -20,9 +20,11 @@ type enforcer = *policy.Enforcer
 // api makes the Magnum API and lets it serve once the view is complete.
 func (s *serving) api(context.Context) error {
 	admin := s.cloud.Admin()
-	var addons func(string, map[string]string) error
+	var addons func(driver string, labels map[string]string, from string) error
 	if s.catalogue.Load() != nil {
-		addons = func(driver string, labels map[string]string) error { return s.catalogue.Load().Missing(driver, labels) }
+		addons = func(driver string, labels map[string]string, from string) error {
+			return s.catalogue.Load().Missing(driver, labels, from)
+		}
 	}
 	handler := api.New(api.Options{
 		Addons:   addons,

@@ -146,8 +146,10 @@ type world struct {
 	cloud *owner
 	store *store.Store
 	class capi.Class
-	later atomic.Int64 // how far the controllers' clocks are ahead, in nanoseconds
-	stop  func()
+	// addons are what is installed into clusters; the zero value installs nothing.
+	addons controller.Addons
+	later  atomic.Int64 // how far the controllers' clocks are ahead, in nanoseconds
+	stop   func()
 }
 
 func (w *world) start() {
@@ -181,6 +183,7 @@ func (w *world) start() {
 	err = controller.Setup(mgr, controller.Options{
 		Class: w.class, Keystone: w.cloud, Log: log, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }, Concurrency: 10,
 		CloudFor: func(context.Context, []byte) (cluster.Cloud, error) { return w.cloud.open() },
+		Addons:   w.addons,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -196,11 +199,18 @@ func (w *world) start() {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, cloud: newOwner(), class: capi.ClusterClass(capi.InMemory(0))}
+	return newWorldWith(t, controller.Addons{})
+}
+
+func newWorldWith(t *testing.T, addons controller.Addons) *world {
+	t.Helper()
+	w := &world{t: t, cloud: newOwner(), class: capi.ClusterClass(capi.InMemory(0)), addons: addons}
 	w.start()
 	t.Cleanup(func() { w.stop() })
 	return w
 }
+
+const cloudsYAML = "clouds: {default: {auth: {auth_url: 'https://k/v3', application_credential_id: id, application_credential_secret: s}, region_name: R}}"
 
 var system = policy.System("test")
 
@@ -230,7 +240,7 @@ func (w *world) create(name string, masters, nodes int, edit func(*magnum.Cluste
 	w.cloud.mu.Lock()
 	w.cloud.credentials[made.UUID] = true
 	w.cloud.mu.Unlock()
-	if err := w.store.PutCloudConfig(w.t.Context(), system, made.UUID, []byte("clouds: {}"), nil); err != nil {
+	if err := w.store.PutCloudConfig(w.t.Context(), system, made.UUID, []byte(cloudsYAML), nil); err != nil {
 		w.t.Fatal(err)
 	}
 	return made

@@ -29,22 +29,22 @@ func TestDrift(t *testing.T) {
 	ctx := t.Context()
 	changed := &corev1.ConfigMap{}
 	key := client.ObjectKey{Namespace: catalogue.Namespace, Name: "network"}
-	if err := workloads.Client.Get(ctx, key, changed); err != nil {
+	if err := workloads.Get(ctx, key, changed); err != nil {
 		t.Fatal(err)
 	}
 	changed.Data["ours"], changed.Data["theirs"] = "changed", "kept"
 	changed.Annotations = map[string]string{"tenant": "kept"}
-	if err := workloads.Client.Update(ctx, changed); err != nil {
+	if err := workloads.Update(ctx, changed); err != nil {
 		t.Fatal(err)
 	}
 	w.until("our field is put back", func() bool { return w.data("network")["ours"] == "a" })
-	if err := workloads.Client.Get(ctx, key, changed); err != nil {
+	if err := workloads.Get(ctx, key, changed); err != nil {
 		t.Fatal(err)
 	}
 	if changed.Data["theirs"] != "kept" || changed.Annotations["tenant"] != "kept" {
 		t.Errorf("the tenant's fields are %v, %v", changed.Data, changed.Annotations)
 	}
-	if err := workloads.Client.Delete(ctx, changed); err != nil {
+	if err := workloads.Delete(ctx, changed); err != nil {
 		t.Fatal(err)
 	}
 	w.until("a deleted object comes again", func() bool { return w.data("network") != nil })
@@ -56,7 +56,7 @@ func TestNothingToDo(t *testing.T) {
 	w.round()
 	version := func(name string) string {
 		m := &corev1.ConfigMap{}
-		if err := workloads.Client.Get(t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: name}, m); err != nil {
+		if err := workloads.Get(t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: name}, m); err != nil {
 			t.Fatal(err)
 		}
 		return m.ResourceVersion
@@ -80,15 +80,15 @@ func TestPruning(t *testing.T) {
 		t.Fatal("the addon's objects are not there")
 	}
 	tenants := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: catalogue.Namespace, Name: "tenants"}, Data: map[string]string{"a": "b"}}
-	if err := workloads.Client.Create(t.Context(), tenants); err != nil {
+	if err := workloads.Create(t.Context(), tenants); err != nil {
 		t.Fatal(err)
 	}
 	forged := &corev1.ConfigMap{}
-	if err := workloads.Client.Get(t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: inventoryName}, forged); err != nil {
+	if err := workloads.Get(t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: inventoryName}, forged); err != nil {
 		t.Fatal(err)
 	}
 	forged.Data["objects"] = strings.TrimSuffix(forged.Data["objects"], "]") + `,{"version":"v1","kind":"ConfigMap","namespace":"kube-system","name":"tenants"}]`
-	if err := workloads.Client.Update(t.Context(), forged); err != nil {
+	if err := workloads.Update(t.Context(), forged); err != nil {
 		t.Fatal(err)
 	}
 	w.restart(catalogueOf(t, needed(map[string]string{three: configMap("one", "a")})))
@@ -161,17 +161,17 @@ func TestNeverAvailable(t *testing.T) {
 	}
 	t.Log("its status moves, and the watch tells")
 	u := &unstructured.Unstructured{}
-	u.SetAPIVersion("apps.example.com/v1")
+	u.SetAPIVersion("apps/v1")
 	u.SetKind("Deployment")
-	if err := workloads.Client.Get(t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: "agent"}, u); err != nil {
+	if err := workloads.Get(t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: "agent"}, u); err != nil {
 		t.Fatal(err)
 	}
-	u.Object["status"] = map[string]any{"observedGeneration": u.GetGeneration(), "updatedReplicas": int64(1), "availableReplicas": int64(1)}
-	if err := workloads.Client.Status().Update(t.Context(), u); err != nil {
+	u.Object["status"] = map[string]any{"observedGeneration": u.GetGeneration(), "replicas": int64(1), "readyReplicas": int64(1), "updatedReplicas": int64(1), "availableReplicas": int64(1)}
+	if err := workloads.Status().Update(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 	w.until("it is available", func() bool { return w.state(catalogue.Cilium).State == v1alpha1.AddonAvailable })
-	if err := workloads.Client.Delete(t.Context(), u); err != nil {
+	if err := workloads.Delete(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
-	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
@@ -42,7 +41,7 @@ func (r *Reconciler) applyOne(ctx context.Context, s *scope, u *unstructured.Uns
 	if known && was.wanted == wanted {
 		return nil
 	}
-	out, err := s.session.cluster.Apply(ctx, u, string(kube.FieldOwner))
+	out, err := bring(ctx, s, u)
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,8 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("magnum-addon").
 		For(&v1alpha1.MagnumCluster{}, builder.WithPredicates(askedOrGone())).
 		Watches(&controlplanev1.KubeadmControlPlane{}, byStack, builder.WithPredicates(initialized())).
+		Watches(&clusterv1.MachineDeployment{}, byStack, builder.WithPredicates(anotherVersion())).
+		Watches(&clusterv1.Machine{}, byStack, builder.WithPredicates(gone())).
 		WatchesRawSource(source.Channel(r.woken, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.Concurrency,
@@ -110,10 +112,13 @@ type scope struct {
 	session  *session
 	secret   *corev1.Secret // the owner's cloud
 	endpoint clusterv1.APIEndpoint
-	releases []catalogue.Release
-	failed   map[string]string // addon -> why it could not be applied
-	waiting  map[string]string // addon -> why it is not available; nil until the round has come to its end
-	log      *slog.Logger
+	// kubernetes is the version that the cluster is to have, running what its nodes have.
+	kubernetes string
+	running    catalogue.Running
+	releases   []catalogue.Release
+	failed     map[string]string // addon -> why it could not be applied
+	waiting    map[string]string // addon -> why it is not available; nil until the round has come to its end
+	log        *slog.Logger
 }
 
 // phases are a round.
@@ -165,7 +170,7 @@ func (r *Reconciler) controlPlane(ctx context.Context, s *scope) (phase.Outcome,
 	if stack.Cluster == nil || stack.ControlPlane == nil || !hasInitialized(stack.ControlPlane) {
 		return phase.Wait("waiting for the control plane"), nil
 	}
-	s.endpoint = stack.Cluster.Spec.ControlPlaneEndpoint
+	s.endpoint, s.running, s.kubernetes = stack.Cluster.Spec.ControlPlaneEndpoint, running(stack), kubernetes(s.record, stack)
 	return phase.Done(), nil
 }
 

@@ -1,13 +1,18 @@
 package addon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
 	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
@@ -30,7 +35,8 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (phase.Outcome, error
 		return phase.Done(), err
 	}
 	in := r.cluster(s.record, s.session.facts.cloud)
-	in.APIHost, in.APIPort = s.endpoint.Host, s.endpoint.Port
+	in.APIHost, in.APIPort, in.Running = s.endpoint.Host, s.endpoint.Port, s.running
+	in.Kubernetes, in.Installed = s.kubernetes, installed(s.record)
 	inputs, err := json.Marshal(struct {
 		Cluster   catalogue.Cluster
 		Labels    map[string]string
@@ -59,9 +65,60 @@ func (r *Reconciler) cluster(record *v1alpha1.MagnumCluster, cloud catalogue.Clo
 	labels := label.Of(record.Spec.Labels)
 	return catalogue.Cluster{
 		UUID: record.Name, Stack: record.Spec.StackID, ProjectID: record.Spec.ProjectID, Labels: labels,
-		NetworkDriver: driver, Kubernetes: labels.KubeTag(), Masters: record.Spec.MasterCount, Cloud: cloud,
+		NetworkDriver: driver, Masters: record.Spec.MasterCount, Cloud: cloud,
 		KeystonePolicy: r.KeystonePolicy,
 	}
+}
+
+// installed are the versions that addons have been seen in.
+func installed(record *v1alpha1.MagnumCluster) map[string]string {
+	out := map[string]string{}
+	for _, a := range record.Status.Addons {
+		if v := cmp.Or(a.Reached, a.Version); v != "" {
+			out[a.Name] = v
+		}
+	}
+	return out
+}
+
+// kubernetes is the version that a cluster is to have. Without an upgrade that Cluster API does not know of yet, that is what Cluster
+// API was told: addons must not wait for a version that nobody brings.
+func kubernetes(record *v1alpha1.MagnumCluster, stack *kube.Stack) string {
+	tag, told := label.Of(record.Spec.Labels).KubeTag(), stack.Cluster.Spec.Topology.Version
+	if record.Spec.Upgrade.Generation > capi.AskedOf(stack.Cluster).Upgrade {
+		return tag
+	}
+	return cmp.Or(told, tag)
+}
+
+// running is which Kubernetes a cluster's nodes run. Node groups that do not go along with their cluster's upgrade are not counted:
+// they stay as they are until they are asked for by name.
+func running(stack *kube.Stack) catalogue.Running {
+	masters, workers := []string{stack.ControlPlane.Spec.Version}, []string{}
+	stays := map[string]bool{}
+	for _, md := range stack.Deployments {
+		name := md.Labels[clusterv1.ClusterTopologyMachineDeploymentNameLabel]
+		if _, stays[name] = topologyOf(stack.Cluster, name).Metadata.Annotations[clusterv1.ClusterTopologyDeferUpgradeAnnotation]; !stays[name] {
+			workers = append(workers, md.Spec.Template.Spec.Version)
+		}
+	}
+	for _, m := range stack.Machines {
+		if _, master := m.Labels[clusterv1.MachineControlPlaneLabel]; master {
+			masters = append(masters, m.Spec.Version)
+		} else if !stays[m.Labels[clusterv1.ClusterTopologyMachineDeploymentNameLabel]] {
+			workers = append(workers, m.Spec.Version)
+		}
+	}
+	return catalogue.Running{Masters: catalogue.Oldest(masters...), Workers: catalogue.Oldest(workers...)}
+}
+
+func topologyOf(c *clusterv1.Cluster, name string) clusterv1.MachineDeploymentTopology {
+	for _, t := range c.Spec.Topology.Workers.MachineDeployments {
+		if t.Name == name {
+			return t
+		}
+	}
+	return clusterv1.MachineDeploymentTopology{}
 }
 
 // learn asks the owner's cloud what it has.

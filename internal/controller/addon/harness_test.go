@@ -12,9 +12,9 @@ import (
 	"testing/fstest"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/events"
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/yaml"
 
 	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
@@ -32,29 +31,28 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// The workload cluster of these tests is a real API server; the management cluster, of which little is asked here, is a fake. Workloads are
-// custom resources of their name, for the server has none of its own.
-var workloads *kubetest.Cluster //nolint:gochecknoglobals // one API server for the package
+// The workload cluster of these tests is a real API server with all of Kubernetes' kinds and its garbage collector, and without nodes; the
+// management cluster, of which little is asked here, is a fake.
+var (
+	workloadConfig string        //nolint:gochecknoglobals // one API server for the package
+	workloads      client.Client //nolint:gochecknoglobals // of it
+)
 
 func TestMain(m *testing.M) {
-	os.Exit(kubetest.Main(m, kubetest.Options{}, func(c *kubetest.Cluster) { workloads = c }))
+	os.Exit(kubetest.Main(m, kubetest.Options{Workload: true}, func(c *kubetest.Cluster) {
+		cfg, err := kube.Connect(c.Workload)
+		if err == nil {
+			workloads, err = client.New(cfg, client.Options{})
+		}
+		if err == nil {
+			err = kube.EnsureNamespace(context.Background(), workloads, catalogue.Namespace)
+		}
+		if err != nil {
+			panic(err)
+		}
+		workloadConfig = c.Workload
+	}))
 }
-
-const deployments = `
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: deployments.apps.example.com}
-spec:
-  group: apps.example.com
-  scope: Namespaced
-  names: {kind: Deployment, plural: deployments, singular: deployment, listKind: DeploymentList}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    subresources: {status: {}}
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
 
 type noCloud struct{}
 
@@ -98,7 +96,7 @@ func configMap(name, value string) string {
 }
 
 func deployment(name string) string {
-	return "---\napiVersion: apps.example.com/v1\nkind: Deployment\nmetadata: {name: " + name + "}\nspec:\n  replicas: 1\n  selector: {matchLabels: {app: a}}\n" +
+	return "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + "}\nspec:\n  replicas: 1\n  selector: {matchLabels: {app: a}}\n" +
 		"  template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: \"quay.io/cilium/cilium:v1.0.0\"}]}}\n"
 }
 
@@ -125,18 +123,8 @@ const uuid = "0b5b0e4c-6d5a-4a3b-9d53-3f5a4f9f1a00"
 func newWorld(t *testing.T, c *catalogue.Catalogue) *world {
 	t.Helper()
 	ctx := t.Context()
-	crd := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(deployments), &crd.Object); err != nil {
-		t.Fatal(err)
-	}
-	if err := workloads.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(crd), client.FieldOwner("test")); err != nil {
-		t.Fatal(err)
-	}
-	if err := kube.EnsureNamespace(ctx, workloads.Client, catalogue.Namespace); err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range []client.Object{&corev1.ConfigMap{}, &corev1.Secret{}} {
-		if err := workloads.Client.DeleteAllOf(ctx, o, client.InNamespace(catalogue.Namespace)); err != nil {
+	for _, o := range []client.Object{&corev1.ConfigMap{}, &corev1.Secret{}, &appsv1.Deployment{}, &appsv1.StatefulSet{}, &corev1.Pod{}} {
+		if err := workloads.DeleteAllOf(ctx, o, client.InNamespace(catalogue.Namespace)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -149,7 +137,7 @@ func newWorld(t *testing.T, c *catalogue.Catalogue) *world {
 		WithIndex(&controlplanev1.KubeadmControlPlane{}, kube.IndexStack, byLabel).
 		WithIndex(&clusterv1.MachineDeployment{}, kube.IndexStack, byLabel).
 		WithIndex(&clusterv1.Machine{}, kube.IndexStack, byLabel).Build()}
-	text, err := os.ReadFile(workloads.Kubeconfig)
+	text, err := os.ReadFile(workloadConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +246,7 @@ func (w *world) until(what string, ok func() bool) {
 func (w *world) data(name string) map[string]string {
 	w.t.Helper()
 	m := &corev1.ConfigMap{}
-	err := workloads.Client.Get(w.t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: name}, m)
+	err := workloads.Get(w.t.Context(), client.ObjectKey{Namespace: catalogue.Namespace, Name: name}, m)
 	if client.IgnoreNotFound(err) != nil {
 		w.t.Fatal(err)
 	}

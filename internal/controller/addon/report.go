@@ -22,6 +22,16 @@ func (r *Reconciler) report(ctx context.Context, s *scope, out phase.Outcome, ro
 	switch {
 	case s.waiting != nil: // the round came to its end
 		st.Addons, st.AddonsGeneration = r.states(s), s.record.Generation
+		ready, why := catalogue.ReadyFor(s.releases, func(name string) (bool, string) {
+			a := stateOf(st, name)
+			// A node that is down does not keep a version away that was everywhere before it went down.
+			return a.State != v1alpha1.AddonFailed && a.Reached == a.Version, a.Reason
+		})
+		if ready {
+			st.AddonsReadyFor = s.kubernetes
+		} else {
+			s.log.DebugContext(ctx, "masters stay as they are", "reason", why)
+		}
 	case roundErr != nil:
 		r.interrupted(s, roundErr)
 	}
@@ -51,6 +61,14 @@ func (r *Reconciler) states(s *scope) []v1alpha1.AddonStatus {
 			a.State, a.Reason = v1alpha1.AddonSkipped, release.Skipped
 		case s.waiting[release.Name] != "":
 			a.State, a.Reason = v1alpha1.AddonProgressing, s.waiting[release.Name]
+		case release.Waits != "":
+			a.State, a.Reason = v1alpha1.AddonProgressing, release.Waits
+		}
+		if was := stateOf(&s.before.Status, release.Name); was != nil {
+			a.Reached = was.Reached
+		}
+		if a.State == v1alpha1.AddonAvailable || release.Waits != "" && s.waiting[release.Name] == "" {
+			a.Reached = a.Version
 		}
 		r.stamp(s, &a)
 		out = append(out, a)

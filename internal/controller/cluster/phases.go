@@ -285,7 +285,12 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 		s.stack.Cluster = want.Cluster
 		return phase.Done(), nil
 	}
-	ch := capi.Plan(live, want.Cluster, r.request(s, want))
+	req := r.request(s, want)
+	if req.Upgrade && r.Addons && !addonsReady(s.record, live, want.Cluster) {
+		return phase.Wait("waiting for the addons that have to be first in an upgrade to Kubernetes %s: %s", want.Cluster.Spec.Topology.Version,
+			addonsPending(s.record)), nil
+	}
+	ch := capi.Plan(live, want.Cluster, req)
 	if ch.Empty() {
 		return phase.Done(), nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
@@ -138,6 +139,12 @@ func addonsPending(record *v1alpha1.MagnumCluster) string {
 		return "waiting for the addons"
 	}
 	return ""
+}
+
+// addonsReady tells whether package addon has seen that masters may change to the version that was asked for.
+func addonsReady(record *v1alpha1.MagnumCluster, live, wanted *clusterv1.Cluster) bool {
+	version := wanted.Spec.Topology.Version
+	return live.Spec.Topology.Version == version || record.Status.AddonsReadyFor == version
 }
 
 // going adds what is known of a cluster that goes.

@@ -143,6 +143,8 @@ type MagnumClusterStatus struct {
 	Addons []AddonStatus `json:"addons,omitempty"`
 	// AddonsGeneration is the generation of the spec that Addons speak of.
 	AddonsGeneration int64 `json:"addonsGeneration,omitempty"`
+	// AddonsReadyFor is the version of Kubernetes that the masters may run as far as addons are concerned.
+	AddonsReadyFor string `json:"addonsReadyFor,omitempty"`
 	// Troubles are what keeps the cloud from making what was asked for, as its provider and the cloud itself say.
 	// +listType=atomic
 	Troubles []Trouble `json:"troubles,omitempty"`
@@ -160,6 +162,8 @@ type AddonStatus struct {
 	Name string `json:"name"`
 	// Version is the catalogue's; empty for what is in no catalogue.
 	Version string `json:"version,omitempty"`
+	// Reached is the version that was the last one to be available everywhere.
+	Reached string `json:"reached,omitempty"`
 	// State is Available, Progressing (it was applied and does not run everywhere yet), Failed (it cannot be applied) or Skipped.
 	// +kubebuilder:validation:Enum=Available;Progressing;Failed;Skipped
 	State  string `json:"state"`

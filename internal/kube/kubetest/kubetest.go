@@ -29,11 +29,14 @@ type Cluster struct {
 	Config     *rest.Config
 	Client     client.Client // as administrator, without a cache
 	Kubeconfig string
+	// Workload is a kubeconfig of a workload cluster's API server, with all of Kubernetes' kinds and no nodes, if Options ask for it.
+	Workload string
 }
 
 // Options say what runs in the cluster beside the API server.
 type Options struct {
 	ClusterAPI bool     // Cluster API's controllers and webhooks, and the in-memory infrastructure
+	Workload   bool     // a workload cluster's API server as well
 	CRDDirs    []string // further custom resource definitions
 }
 
@@ -86,6 +89,11 @@ func start(dir string, o Options) (*Cluster, func(), error) {
 	if o.ClusterAPI {
 		args = append(args, "--controllers", "clusterapi")
 	}
+	workload := ""
+	if o.Workload {
+		workload = filepath.Join(dir, "workload")
+		args = append(args, "--workload-kubeconfig-out", workload)
+	}
 	for _, d := range o.CRDDirs {
 		args = append(args, "--crds", d)
 	}
@@ -98,6 +106,7 @@ func start(dir string, o Options) (*Cluster, func(), error) {
 		stop()
 		return nil, nil, err
 	}
+	c.Workload = workload
 	return c, stop, nil
 }
 
