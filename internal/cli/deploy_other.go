@@ -15,6 +15,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 type deployStatusCommand struct{ deployOptions }
@@ -28,7 +29,7 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	}
 	defer s.close()
 	now := time.Now()
-	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, now)
+	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, now).With(s.services)
 	p := s.plan() // with what StatusOf does not look at
 	status.Drift, status.Changes = plan.Summary(p), p.Changes
 	if c.Output == "json" {
@@ -72,6 +73,12 @@ func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 	_, _ = fmt.Fprintf(w, "\nBALANCER\tSERVER\tSTATUS\tCHECK\n")
 	for _, b := range s.Backends {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", b.Balancer, b.Server, b.Status, b.Check)
+	}
+	if len(s.Services) > 0 {
+		_, _ = fmt.Fprintf(w, "\nSERVICE\tPLACE\tSTATE\tCREDENTIAL\n")
+	}
+	for _, v := range s.Services {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", v.Service, v.Place, v.State, dash(v.Credential))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write status: %w", err)
@@ -129,8 +136,13 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	defer more.Close()
 	all := maps.Clone(hosts)
 	maps.Copy(all, more)
+	outside := deploy.LookOutside(ctx, all, unreached)
+	services, err := noServices(ctx, outside, wanted)
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
 	left := deploy.LookAtLeftovers(ctx, all, unreached, wanted)
-	p := deploy.DestroyPlan(wanted, world, left)
+	p := deploy.DestroyPlan(wanted, world, services, left)
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return err
 	}
@@ -139,11 +151,24 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 		return errors.New("nothing was changed: removing needs --allow delete")
 	}
 	d := newDeployment(wanted, world, p, hosts, streams, c.Output)
-	d.Leftovers = left
+	d.Leftovers, d.Services, d.Outside = left, services, outside.Hosts
 	if err := d.Destroy(ctx); err != nil {
 		return fmt.Errorf("%w\n(running again goes on from here)", err)
 	}
 	return left.Leave(ctx)
+}
+
+// noServices looks for what is to be removed of Magnum's servers and the proxies.
+func noServices(ctx context.Context, outside deploy.Outside, w deploy.Wanted) (deploy.Services, error) {
+	found, err := deploy.FindMagnum(ctx, outside, w.Intent)
+	if err != nil {
+		return deploy.Services{}, err
+	}
+	program, err := remote.This()
+	if err != nil {
+		return deploy.Services{}, err
+	}
+	return deploy.NoServices(ctx, outside, w, found, deploy.FindProxies(ctx, outside, w.Intent, found.Serves), program.Path)
 }
 
 // newDeployment gives a run what it needs of the outside.

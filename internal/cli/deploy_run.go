@@ -262,6 +262,7 @@ func writeJSON(w io.Writer, v any) error {
 
 type deployApplyCommand struct {
 	deployOptions
+	deployVerify
 	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 }
@@ -272,35 +273,39 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	for {
-		again, err := c.once(ctx, streams)
-		if !again {
+		in, again, err := c.once(ctx, streams)
+		switch {
+		case again:
+		case err != nil:
 			return err
+		default:
+			return c.judge(ctx, in, streams, c.Output)
 		}
 	}
 }
 
 // once is one round: look, plan, apply. Another one is needed when containers had to be started to see what is in them.
-func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (again bool, err error) {
+func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (in intent.Intent, again bool, err error) {
 	s, err := c.look(ctx, streams, true)
 	if err != nil {
-		return false, err
+		return in, false, err
 	}
 	defer s.close()
 	p := s.plan()
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
-		return false, err
+		return in, false, err
 	}
-	if err := allowed(p, c.Allow); err != nil {
-		return false, err
+	if err := errors.Join(allowed(p, c.Allow), c.possible(s.intent)); err != nil {
+		return in, false, err
 	}
 	if !p.Empty() {
 		d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
 		d.Copies, d.Services, d.Outside = s.copies, s.services, s.outside.Hosts
 		if again, err := carryOut(ctx, d); again || err != nil {
-			return again, err
+			return in, again, err
 		}
 	}
-	return c.comesBack(ctx, s.intent), nil
+	return s.intent, c.comesBack(ctx, s.intent), nil
 }
 
 // allowed refuses a plan in which something is dangerous that the operator has not allowed.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gophercloud/gophercloud/v2"
 	xterm "golang.org/x/term"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/verify"
@@ -61,6 +62,11 @@ func (c *verifyCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
+	return c.judge(ctx, streams, provider, endpoint)
+}
+
+// judge judges the cloud that somebody has logged in to.
+func (c *verifyCommand) judge(ctx context.Context, streams Streams, provider *gophercloud.ProviderClient, endpoint gophercloud.EndpointOpts) error {
 	clients, err := verify.Connect(provider, endpoint)
 	if err != nil {
 		return err

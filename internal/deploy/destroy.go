@@ -54,8 +54,9 @@ func (w Wanted) made() map[string][]string {
 }
 
 // DestroyPlan is what Destroy removes.
-func DestroyPlan(w Wanted, world World, l Leftovers) plan.Plan {
-	p := plan.Plan{Changes: l.changes(), Findings: l.Notes}
+func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
+	p := s.Plan(plan.Plan{})
+	p.Changes, p.Findings = append(p.Changes, l.changes()...), append(p.Findings, l.Notes...)
 	for i, item := range w.Items {
 		if item.Group != groupHAProxy {
 			continue
@@ -77,11 +78,14 @@ func DestroyPlan(w Wanted, world World, l Leftovers) plan.Plan {
 			p.Changes = append(p.Changes, *c)
 		}
 	}
-	return plan.Judged(p, deletions(), others(w, world))
+	return plan.Judged(p, deletions(), others(w, world), others(s.Wanted, s.World))
 }
 
 // Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.
 func (d *Deployment) Destroy(ctx context.Context) error {
+	if err := d.removeServices(ctx); err != nil {
+		return err
+	}
 	if err := d.removeCopies(ctx); err != nil {
 		return err
 	}

@@ -58,3 +58,6 @@ func ApplyServices(ctx context.Context, d *Deployment) error {
 	}
 	return nil
 }
+
+// RemoveServices is the part of Destroy that is about services.
+func RemoveServices(ctx context.Context, d *Deployment) error { return d.removeServices(ctx) }

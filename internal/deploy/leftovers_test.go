@@ -114,7 +114,7 @@ func TestDestroyTakesKubeconfigsAway(t *testing.T) {
 			w := deploy.Nothing(in, f)
 			w.Items, w.Intent.HAProxy.Hosts = nil, nil // other tests look at these
 			l := deploy.LookAtLeftovers(t.Context(), hosts, tt.unreached, w)
-			p := deploy.DestroyPlan(w, deploy.World{}, l)
+			p := deploy.DestroyPlan(w, deploy.World{}, deploy.Services{}, l)
 			d := &deploy.Deployment{Wanted: w, Plan: p, Hosts: hosts, Leftovers: l, Report: func(deploy.Progress) {}, Now: func() time.Time { return now }}
 			if err := errors.Join(d.Destroy(t.Context()), l.Leave(t.Context())); err != nil {
 				t.Fatal(err)

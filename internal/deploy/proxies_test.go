@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -287,4 +290,121 @@ func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
 	if len(blocked) != 1 || blocked[0].Where != "net2" || !strings.Contains(blocked[0].Text, "no answer") {
 		t.Errorf("who hangs: %+v", blocked)
 	}
+}
+
+// What is removed is what we put there: servers, proxies, and what leads to them; a second look finds nothing, and hosts that are down are
+// named.
+func TestServicesAreRemoved(t *testing.T) {
+	for own, stays := range map[string]bool{"/root/jeroboam": false, "/usr/local/bin/jeroboam": true} {
+		w := network(t, 2)
+		full := seed(t)
+		w.in.Magnum.Hosts, w.in.HAProxy.Hosts = full.Magnum.Hosts, full.HAProxy.Hosts
+		if _, err := w.run(t, false, true); err != nil {
+			t.Fatal(err)
+		}
+		hosts, lost := w.hosts()
+		o := deploy.LookOutside(t.Context(), hosts, lost)
+		for _, h := range w.in.HAProxy.Hosts {
+			f := o.Facts[h.PhysicalHost]
+			f.Fragments = map[string]string{"magnum": "# Written by jeroboam deploy.\nfrontend magnum\n"}
+			o.Facts[h.PhysicalHost] = f
+			maps.DeleteFunc(w.have[h.Name], func(key string, _ plan.Facts) bool { return strings.HasPrefix(key, "haproxy ") }) // it reads again
+		}
+		look := func() (deploy.Services, plan.Plan) {
+			t.Helper()
+			found, err := deploy.FindMagnum(t.Context(), o, w.in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wanted := deploy.Nothing(w.in, o.Facts)
+			s, err := deploy.NoServices(t.Context(), o, wanted, found, deploy.FindProxies(t.Context(), o, w.in, found.Serves), own)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s, deploy.DestroyPlan(deploy.Wanted{}, deploy.World{}, s, deploy.Leftovers{})
+		}
+		s, p := look()
+		if len(p.Blocked(nil)) == 0 || !slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return f.Where == "keystone" }) {
+			t.Errorf("the plan says %+v", p.Findings)
+		}
+		w.log = nil
+		d := &deploy.Deployment{Plan: p, Services: s, Outside: hosts, Report: func(deploy.Progress) {}, Now: time.Now}
+		if err := deploy.RemoveServices(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		first := slices.IndexFunc(w.log, func(s string) bool { return strings.Contains(s, "stops unit jeroboam.service") })
+		if i := slices.IndexFunc(w.log, func(s string) bool { return strings.Contains(s, "has haproxy") }); first < 0 || i < 0 || i > first {
+			t.Errorf("clients are sent to what goes: %q", w.log)
+		}
+		for place, have := range w.have {
+			for _, gone := range []string{"unit jeroboam.service", "service jeroboam-proxy@", "unit jeroboam-proxy-access.service", "credential /etc/jeroboam/proxy-access.kubeconfig", "file /etc/systemd/system/jeroboam-proxy@.service"} {
+				if have[gone] != nil && !strings.HasPrefix(gone, "credential") { // the fake keeps a credential and a file apart
+					t.Errorf("%s still has %s", place, gone)
+				}
+			}
+			if strings.HasPrefix(place, "net") && (have["file /usr/local/bin/jeroboam"] != nil) != stays {
+				t.Errorf("%s: the program where the deployer's is %s: %v", place, own, have["file /usr/local/bin/jeroboam"])
+			}
+		}
+		for _, h := range w.in.HAProxy.Hosts {
+			o.Facts[h.PhysicalHost].Fragments["magnum"] = ""
+		}
+		w.down["net2"] = true
+		hosts, lost = w.hosts()
+		again := deploy.LookOutside(t.Context(), hosts, lost)
+		for name, f := range o.Facts {
+			if _, ok := again.Facts[name]; ok {
+				f.Run = nil
+				again.Facts[name] = f
+			}
+		}
+		o = again
+		if _, p = look(); slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Group != "proxy access" }) {
+			t.Errorf("a second run would remove %v", only(p))
+		}
+		if !slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return f.Where == "net2" && strings.Contains(f.Text, "run destroy again") }) {
+			t.Errorf("net2 is down, and nobody says so: %+v", p.Findings)
+		}
+	}
+}
+
+func TestStatusOfServices(t *testing.T) {
+	w := network(t, 3)
+	w.in.Magnum.Hosts = seed(t).Magnum.Hosts
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	w.have["net1"]["service jeroboam-proxy@"]["active"] = "no"
+	delete(w.have["net2"], "credential /etc/jeroboam/proxy.kubeconfig")
+	w.down["net3"] = true
+	hosts, lost := w.hosts()
+	o := deploy.LookOutside(t.Context(), hosts, lost)
+	found, err := deploy.FindMagnum(t.Context(), o, w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := want(t, w.in, facts(w.in))
+	world := converged(wanted)
+	for name, n := range world.Nodes {
+		n.CA = pki.PublicKeyHash(w.ca.CertPEM)
+		world.Nodes[name] = n
+	}
+	s, err := deploy.LookAtServices(t.Context(), o, wanted, world, found, deploy.ServiceOptions{
+		Program: blob("8"), Skip: true, Proxies: deploy.FindProxies(t.Context(), o, w.in, found.Serves), Dial: w.dial,
+		Login: func(context.Context, intent.MagnumService, http.RoundTripper) (deploy.Directory, error) {
+			return w.dir, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	status := deploy.Status{Healthy: true}.With(s)
+	for _, one := range status.Services {
+		got = append(got, strings.Join([]string{one.Service, one.Place, one.State, one.Credential}, ", "))
+	}
+	if status.Healthy {
+		t.Error("it is healthy")
+	}
+	golden(t, "status-services.txt", strings.Join(got, "\n")+"\n")
 }

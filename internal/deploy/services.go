@@ -338,7 +338,7 @@ func (s *Services) lookAtKeystone(ctx context.Context, o Outside, opts ServiceOp
 func (s *Services) through(o Outside) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // that is what it is
 	t.Proxy = nil
-	t.TLSClientConfig = trust(s.Wanted.Intent.Magnum.Service)
+	t.TLSClientConfig = Trust(s.Wanted.Intent.Magnum.Service)
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		for _, h := range s.Wanted.Intent.Magnum.Hosts {
 			if a, ok := o.Hosts[h.PhysicalHost]; ok && o.Lost[h.PhysicalHost] == nil {

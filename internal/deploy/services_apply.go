@@ -195,8 +195,8 @@ func (d *Deployment) balanceMagnum(ctx context.Context) error {
 	return nil
 }
 
-// trust is how OpenStack's endpoints are verified: by the system's authorities and by OpenStack-Ansible's own.
-func trust(s intent.MagnumService) *tls.Config {
+// Trust is how OpenStack's endpoints are verified: by the system's authorities and by OpenStack-Ansible's own.
+func Trust(s intent.MagnumService) *tls.Config {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -21,12 +22,14 @@ type Status struct {
 	Kubernetes string       `json:"kubernetes"`
 	Nodes      []NodeStatus `json:"nodes"`
 	Backends   []Backend    `json:"backends"`
+	// Services are Magnum's servers and the proxies, those that are ours.
+	Services []ServiceStatus `json:"services,omitempty"`
 	// Drift is what apply would change, in one line; Changes in detail.
 	Drift   string        `json:"drift"`
 	Changes []plan.Change `json:"changes"`
 	// Runs are those that are under way.
 	Runs []Run `json:"runs,omitempty"`
-	// Healthy: every node is a Ready member, and every backend is up.
+	// Healthy: every node is a Ready member, every backend is up, and every service runs.
 	Healthy bool `json:"healthy"`
 }
 
@@ -92,18 +95,35 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 		s.Healthy = s.Healthy && ns.Ready && ns.Member == "voter" && state.Healthy()
 		s.Nodes = append(s.Nodes, ns)
 	}
+	s.Backends, s.Healthy = balanced(ctx, h, w, s.Healthy)
+	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
+	return s
+}
+
+// balanced asks load balancers for their servers; healthy stays so if all of them answer.
+func balanced(ctx context.Context, h Hosts, w Wanted, healthy bool) ([]Backend, bool) {
+	var out []Backend
 	for _, b := range w.Intent.HAProxy.Hosts {
 		text, err := ask[string](ctx, h, placeOf(b.Container), host.OpStats, "show stat")
 		if err != nil {
-			s.Backends = append(s.Backends, Backend{Balancer: b.Name, Status: err.Error()})
-			s.Healthy = false
+			out, healthy = append(out, Backend{Balancer: b.Name, Status: err.Error()}), false
 			continue
 		}
-		for _, svc := range b.Services {
-			s.Backends = append(s.Backends, backends(b.Name, backendOf(svc.Name), text)...)
+		services := b.Services
+		if w.Serves == intent.ImplementationJeroboam {
+			services = slices.Concat(services, b.Magnum)
+		}
+		for _, svc := range services {
+			out = append(out, backends(b.Name, backendOf(svc.Name), text)...)
 		}
 	}
-	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
+	return out, healthy
+}
+
+// With adds the services.
+func (s Status) With(services Services) Status {
+	s.Services = services.Status()
+	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Services, func(one ServiceStatus) bool { return !one.Runs })
 	return s
 }
 

@@ -119,10 +119,16 @@ func Leave(f Found) []host.Item {
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
-// Gone is a place that nobody is to serve from: what a deployment that is removed had there.
-func Gone() []host.Item {
+// Gone is a place that nobody is to serve from: what a deployment that is removed had there. Without the program, if that is somebody
+// else's as well. The unit's file goes last here too.
+func Gone(program bool) []host.Item {
 	out := Leave(Found{Ours: true})
-	return append(out[:len(out)-1], host.Item{File: &host.File{Path: catalogueDir, Gone: true}}, out[len(out)-1])
+	last := out[len(out)-1]
+	out = append(out[:len(out)-1], host.Item{File: &host.File{Path: catalogueDir, Gone: true}})
+	if program {
+		out = append(out, host.Item{File: &host.File{Path: Program, Gone: true}})
+	}
+	return append(out, last)
 }
 
 // trusted are the files with authorities that the configuration names, those that we have the content of. Others have to be on the

@@ -138,13 +138,10 @@ func Leave() []host.Item {
 	}, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
-// Gone is a host that a deployment that is removed had our proxy on. The program goes where no server of Magnum needs it.
+// Gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as well. The
+// kubeconfig is removed with all others of the cluster.
 func Gone(programToo bool) []host.Item {
-	out := []host.Item{
-		{Relay: &host.Relay{Template: Template, Gone: true}},
-		{File: &host.File{Path: Kubeconfig, Gone: true}},
-		{File: &host.File{Path: environment, Gone: true}},
-	}
+	out := []host.Item{{Relay: &host.Relay{Template: Template, Gone: true}}, {File: &host.File{Path: environment, Gone: true}}}
 	if programToo {
 		out = append(out, host.Item{File: &host.File{Path: program, Gone: true}})
 	}
@@ -197,6 +194,15 @@ func Access(w Wish, node string, always bool) []host.Item {
 		{File: &host.File{Path: accessUnitFile, Content: unit}},
 		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{program, accessDefaults, accessKubeconfig, accessUnitFile}}},
 	}
+}
+
+// AccessGone is a node that stays, of a deployment that is removed.
+func AccessGone() []host.Item {
+	out := []host.Item{{Unit: &host.Unit{Name: accessUnit, Gone: true}}}
+	for _, path := range []string{accessKubeconfig, accessDefaults, program, accessUnitFile} {
+		out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
+	}
+	return out
 }
 
 // Always says whether any host proxies clusters with a floating address too, which is the same for all.

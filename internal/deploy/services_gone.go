@@ -1,0 +1,165 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const removeStep = "remove services"
+
+// NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is to be gone, and
+// Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is: there, it stays.
+func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, proxies ProxyFound, own string) (Services, error) {
+	s := Services{
+		Magnum: found, Proxies: proxies, Wanted: Wanted{Intent: w.Intent, Facts: o.Facts, Places: map[string]Place{}},
+		World: World{Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{}},
+	}
+	for _, h := range w.Intent.Magnum.Hosts {
+		if p := placeOf(h.Container); found.Places[p.Name()].Ours {
+			s.Wanted.place(p)
+			s.addOnce(p.Name(), groupMagnum, magnum.Gone(own != magnum.Program)...)
+		}
+	}
+	for _, h := range w.Intent.Proxy.Hosts {
+		if p := placeOf(h.Container); proxies.Hosts[h.Name].Ours {
+			s.Wanted.place(p)
+			s.addOnce(p.Name(), groupProxy, proxy.Gone(own != magnum.Program)...)
+		}
+		if err := o.Lost[h.PhysicalHost]; err != nil {
+			s.Notes = append(s.Notes, plan.Finding{Judge: judgeUnreachable, Where: h.Name, Text: "what is left there stays: " + firstLine(err.Error()) + ": run destroy again when it answers"})
+		}
+	}
+	for _, n := range w.living() { // a container that we made goes with all that is in it
+		f := o.Facts[n.PhysicalHost]
+		if f.Containers[n.Name] && !f.Made[n.Name] {
+			s.Wanted.place(Place{Host: n.PhysicalHost, Container: n.Name})
+			s.Wanted.add(n.Name, groupAccess, proxy.AccessGone()...)
+		}
+	}
+	for _, h := range w.Intent.HAProxy.Hosts {
+		p := placeOf(h.Container)
+		for _, svc := range h.Magnum {
+			if strings.HasPrefix(o.Facts[h.PhysicalHost].Fragments[svc.Name], ourMark) {
+				s.Wanted.place(p)
+				s.Wanted.add(p.Name(), groupHAProxy, fragmentGone(svc.Name)...)
+			}
+		}
+	}
+	if len(found.Places) > 0 && slices.ContainsFunc(slices.Collect(maps.Values(found.Places)), func(f magnum.Found) bool { return f.Ours }) {
+		s.Notes = append(s.Notes, plan.Finding{Judge: "magnum", Where: magnum.Place, Text: "the account, the service and the endpoints of Magnum stay in Keystone: whether others need them is not known here (openstack endpoint list --service " + w.Intent.Magnum.Service.Type + ")"})
+	}
+	return s, s.observe(ctx, o.Hosts)
+}
+
+// fragmentGone removes one fragment of ours, and haproxy reads the rest.
+func fragmentGone(name string) []host.Item {
+	return []host.Item{
+		{File: &host.File{Path: haproxy.Dir + "/" + name, Gone: true}},
+		{HAProxy: &host.HAProxy{Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service", Services: []string{name}}},
+	}
+}
+
+// removeServices takes them away: first what leads to them. All that fails is told.
+func (d *Deployment) removeServices(ctx context.Context) error {
+	s := d.services()
+	for _, groups := range [][]string{{groupHAProxy}, {groupMagnum, groupProxy, groupAccess}} {
+		var mu sync.Mutex
+		var errs []error
+		var all sync.WaitGroup
+		gate := make(chan struct{}, atOnce)
+		for _, name := range slices.Sorted(maps.Keys(s.Wanted.Places)) {
+			if !s.changes(name, groups...) || s.World.Unseen[name] {
+				continue
+			}
+			all.Go(func() {
+				gate <- struct{}{}
+				defer func() { <-gate }()
+				err := s.ensure(ctx, removeStep, name, groups...)
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			})
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ServiceStatus is how one service stands at one place.
+type ServiceStatus struct {
+	Service string `json:"service"`
+	Place   string `json:"place"`
+	// State is "runs", or why not, in words.
+	State string `json:"state"`
+	Runs  bool   `json:"runs"`
+	// Credential is "good", or what is to happen to it.
+	Credential string `json:"credential,omitempty"`
+}
+
+// Status tells of all services that are ours, from what was seen of them.
+func (s Services) Status() []ServiceStatus {
+	var out []ServiceStatus
+	for i, item := range s.Wanted.Items {
+		name := ""
+		switch {
+		case item.Unit != nil && !item.Unit.Gone && item.Group == groupMagnum:
+			name = "magnum"
+		case item.Unit != nil && !item.Unit.Gone && item.Group == groupAccess:
+			name = groupAccess
+		case item.Relay != nil && !item.Relay.Gone:
+			name = groupProxy
+		default:
+			continue
+		}
+		st := ServiceStatus{Service: name, Place: item.Place}
+		have := s.World.Items[i]
+		switch {
+		case s.World.Unseen[item.Place]:
+			st.State = "its host does not answer"
+		case have == nil:
+			st.State = "not there"
+		case have["active"] != "yes":
+			st.State = "does not run"
+		default:
+			st.State, st.Runs = "runs", true
+		}
+		if !s.World.Unseen[item.Place] {
+			st.Credential = s.credentialAt(item.Place, item.Group)
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+// credentialAt says how the credential of a service at a place is.
+func (s Services) credentialAt(place, group string) string {
+	for i, item := range s.Wanted.Items {
+		if item.Credential == nil || item.Place != place || item.Group != group {
+			continue
+		}
+		have := s.World.Items[i]
+		switch {
+		case have == nil:
+			return "not there"
+		case have["fresh"] != "yes":
+			return "ends soon"
+		case item.Diff(have) != nil:
+			return "of another account or cluster, or ended"
+		}
+		return "good"
+	}
+	return ""
+}
