@@ -3,6 +3,7 @@ package capi_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +65,60 @@ func TestRenderedObjects(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNoRuleTwice: CAPO opens the ports of Services to the subnet that it makes by itself, and Neutron refuses the same rule a second
+// time, for ever. The default is the nodes' own network, and an owner may name it beside others.
+func TestNoRuleTwice(t *testing.T) {
+	class := capi.ClusterClass(capi.OpenStack())
+	r := newRenderer(t, class)
+	for _, is := range []struct {
+		cidrs, network            string
+		workers, controlPlaneOnly []string
+		reason                    string
+	}{
+		{"", "", nil, []string{"10.0.0.0/24"}, "the default: load balancers send from the nodes' network"},
+		{"10.0.0.0/24,192.0.2.0/24", "", []string{"192.0.2.0/24"}, []string{"10.0.0.0/24"}, "named by the owner"},
+		{"192.0.2.0/24", "", []string{"192.0.2.0/24"}, nil, "somebody else"},
+		{"0.0.0.0/0", "", []string{"0.0.0.0/0"}, nil, "everybody"},
+		{"10.0.0.0/24", "5f1e4c0a-0000-4000-8000-000000000001", []string{"10.0.0.0/24"}, nil, "the network is another one, of whatever addresses"},
+	} {
+		c, groups := aCluster()
+		c.Resolved.FixedNetworkID = is.network
+		if is.cidrs != "" {
+			c.Labels = maps.Clone(c.Labels)
+			if c.Labels == nil {
+				c.Labels = map[string]string{}
+			}
+			c.Labels["node_port_allowed_cidrs"] = is.cidrs
+		}
+		wanted, err := capi.Cluster(c, groups, capi.Options{Class: class.Name})
+		if err != nil || len(wanted.Faults) > 0 {
+			t.Fatal(err, wanted.Faults)
+		}
+		for _, o := range r.cluster(t, wanted.Cluster) {
+			if o.Object.GetKind() != "OpenStackCluster" {
+				continue
+			}
+			prefixes := func(field string) (out []string) {
+				rules, _, _ := unstructured.NestedSlice(o.Object.Object, "spec", "managedSecurityGroups", field)
+				for _, rule := range rules {
+					m := rule.(map[string]any) //nolint:forcetypeassert // rendered
+					if m["remoteIPPrefix"] != "0.0.0.0/0" && m["description"] != "Node Port Services" {
+						t.Errorf("%s: the rule's description is not CAPO's: %v", is.reason, m)
+					}
+					out = append(out, m["remoteIPPrefix"].(string)) //nolint:forcetypeassert // rendered
+				}
+				return slices.Compact(out) // UDP and TCP
+			}
+			if got := prefixes("allNodesSecurityGroupRules"); !slices.Equal(got, is.workers) {
+				t.Errorf("all nodes let %v in, want %v: %s", got, is.workers, is.reason)
+			}
+			if got := prefixes("controlPlaneNodesSecurityGroupRules"); !slices.Equal(got, is.controlPlaneOnly) {
+				t.Errorf("the control plane lets %v in, want %v: %s", got, is.controlPlaneOnly, is.reason)
+			}
+		}
 	}
 }
 

@@ -45,12 +45,24 @@ const cloudName = "default"
 // world is everybody.
 const world = "0.0.0.0/0"
 
-// nodePorts opens the ports of services of type NodePort, which load balancers of services use too. The names are those of
-// magnum-cluster-api for what it opens to the world.
-func nodePorts() string {
+// CAPO 0.13 opens the ports of Services on workers to the IPv4 subnets of the cluster itself (getSGWorkerNodePortCIDR), and Neutron takes no
+// rule twice: CAPO would stop at its 409 for ever. So of a subnet that CAPO makes, only the control plane gets a rule of ours. Which
+// addresses a subnet has that is there already is not known here: by having CAPO's description, a rule for them is CAPO's own to CAPO.
+const (
+	nodePortsElsewhere = `and .nodePorts.cidrs (or .fixedNetworkId (without .nodePorts.cidrs .nodeCidr))`
+	nodePortsHere      = `and (not .fixedNetworkId) (has .nodeCidr .nodePorts.cidrs)`
+	capoDescription    = "Node Port Services"
+)
+
+// nodePorts opens the ports of services of type NodePort, which load balancers of services use too, to the CIDRs for which a template's
+// condition holds. The names are those of magnum-cluster-api for what it opens to the world.
+func nodePorts(when string) string {
 	rule := func(title, protocol string) string {
 		return `
 - name: "Node Port (` + title + `, {{ if eq $cidr "` + world + `" }}anywhere{{ else }}{{ $cidr }}{{ end }})"
+  {{- if ne $cidr "` + world + `" }}
+  description: ` + capoDescription + `
+  {{- end }}
   direction: ingress
   etherType: IPv4
   protocol: ` + protocol + `
@@ -58,7 +70,7 @@ func nodePorts() string {
   portRangeMax: 32767
   remoteIPPrefix: {{ toJson $cidr }}`
 	}
-	return `{{- range $cidr := .nodePorts.cidrs }}` + rule("UDP", "udp") + rule("TCP", "tcp") + "\n{{- end }}\n"
+	return `{{- range $cidr := .nodePorts.cidrs }}{{ if ` + when + ` }}` + rule("UDP", "udp") + rule("TCP", "tcp") + "{{ end }}\n{{- end }}\n"
 }
 
 // InMemory is Cluster API's own infrastructure without machines, for trials and tests. Each of its machines takes
@@ -120,8 +132,10 @@ func openStackPatches(i Infrastructure) []clusterv1.ClusterClassPatch {
 			fromVariable(specPath+"/apiServerLoadBalancer", varAPIServerLoadBalancer))),
 		patch("apiServerAllowedCIDRs", "Who may reach the API server's load balancer.", "and .apiServerLoadBalancer.enabled .apiServerAllowedCIDRs", i.onCluster(
 			fromVariable(specPath+"/apiServerLoadBalancer/allowedCIDRs", varAPIServerAllowedCIDRs))),
-		patch("nodePorts", "Who may reach the ports of Services on nodes.", ".nodePorts.cidrs", i.onCluster(
-			add(specPath+"/managedSecurityGroups/allNodesSecurityGroupRules", nodePorts()))),
+		patch("nodePorts", "Who may reach the ports of Services on nodes.", nodePortsElsewhere, i.onCluster(
+			add(specPath+"/managedSecurityGroups/allNodesSecurityGroupRules", nodePorts(`or $.fixedNetworkId (ne $cidr $.nodeCidr)`)))),
+		patch("nodePortsOfControlPlane", "The nodes' own network may reach them on the control plane, too.", nodePortsHere, i.onCluster(
+			add(specPath+"/managedSecurityGroups/controlPlaneNodesSecurityGroupRules", nodePorts(`eq $cidr $.nodeCidr`)))),
 		patch("apiServerFloatingIP", "Given floating IP of the API server.", ".apiServerFloatingIP", i.onCluster(
 			fromVariable(specPath+"/apiServerFloatingIP", varAPIServerFloatingIP))),
 		patch("disableAPIServerFloatingIP", "Whether the API server has a floating IP, where that is said.", `hasKey . "disableAPIServerFloatingIP"`, i.onCluster(

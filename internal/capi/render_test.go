@@ -176,7 +176,11 @@ func execute(t *testing.T, text string, vars map[string]any) []byte {
 			v, err := semver.NewVersion(version)
 			return err == nil && c.Check(v), err
 		},
-		"hasKey":  func(m map[string]any, k string) bool { _, ok := m[k]; return ok },
+		"hasKey": func(m map[string]any, k string) bool { _, ok := m[k]; return ok },
+		"has":    func(needle any, list []any) bool { return slices.Contains(list, needle) },
+		"without": func(list []any, omit any) []any {
+			return slices.DeleteFunc(slices.Clone(list), func(v any) bool { return v == omit })
+		},
 		"replace": func(from, to, s string) string { return strings.ReplaceAll(s, from, to) },
 	}).Parse(text)
 	if err != nil {
