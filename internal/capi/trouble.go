@@ -1,7 +1,9 @@
 package capi
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -17,6 +19,10 @@ type Trouble struct {
 	Machine string // name of the machine's object of the infrastructure provider; "" is the cluster's own
 	Text    string
 }
+
+// networkWithin is how long network and load balancer may take. CAPO 0.13 makes no event of some of Neutron's refusals (a rule that is
+// there already, for example), and goes on trying.
+const networkWithin = 3 * time.Minute
 
 // LoadBalancerName is what the OpenStack provider calls the load balancer of a cluster's API (cluster-api-provider-openstack 0.13).
 func LoadBalancerName(stack string) string {
@@ -60,11 +66,13 @@ func (o Observed) ProviderTroubles(p *kube.Provider, cloud Said, now time.Time) 
 	if p == nil || o.Cluster == nil {
 		return nil
 	}
-	for _, text := range []string{p.Failure, p.Warning} {
-		if text != "" && (o.Cluster.DeletionTimestamp != nil || !o.InfrastructureReady()) {
-			out = append(out, Trouble{Text: "network and load balancer: " + InWords(text)})
-			break
-		}
+	making := !o.InfrastructureReady() && o.Cluster.DeletionTimestamp == nil
+	switch said := cmp.Or(p.Failure, p.Warning); {
+	case said != "" && (making || o.Cluster.DeletionTimestamp != nil):
+		out = append(out, Trouble{Text: "network and load balancer: " + InWords(said)})
+	case p.Lacks != "" && making && now.Sub(o.Cluster.CreationTimestamp.Time) >= networkWithin:
+		out = append(out, Trouble{Text: fmt.Sprintf("network and load balancer: since %s the OpenStack provider of Cluster API has not made %s; it says no more than "+
+			"in its own log, which an operator of the cloud can read", o.Cluster.CreationTimestamp.UTC().Format("15:04 MST"), p.Lacks)})
 	}
 	for _, s := range p.Servers {
 		text := ""

@@ -59,6 +59,21 @@ func TestTheTrueCause(t *testing.T) {
 			reason: "what the provider itself will not try again comes first", change: bare,
 			says: kube.Provider{Failure: "failed to find loadbalancer network: no network matches", Warning: "Failed to create subnet"}, want: "failed to find loadbalancer network",
 		},
+		"no word at all": {
+			reason: "a rule that Neutron has already is no event: seen on the real cloud, where the reason was that machines are waited for",
+			change: func(o *capi.Observed) {
+				bare(o)
+				o.Cluster.CreationTimestamp = metav1.NewTime(now.Add(-4 * time.Minute))
+			}, says: kube.Provider{Lacks: "the router and the security groups"},
+			want: "since 03:10 UTC the OpenStack provider of Cluster API has not made the router and the security groups",
+		},
+		"a young network": {
+			reason: "it takes a while",
+			change: func(o *capi.Observed) {
+				bare(o)
+				o.Cluster.CreationTimestamp = metav1.NewTime(now.Add(-2 * time.Minute))
+			}, says: kube.Provider{Lacks: "the network"}, never: []string{"provider"},
+		},
 		"a warning that is over": {
 			reason: "network and load balancer are there", change: func(*capi.Observed) {}, says: kube.Provider{Warning: "Failed to create router"}, never: []string{"router"},
 		},

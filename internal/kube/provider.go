@@ -25,6 +25,7 @@ import (
 type Provider struct {
 	Failure string // why the provider has given the cluster up; it does so seldom
 	Warning string // the last event of the cluster's network and load balancer, if it is a warning
+	Lacks   string // what of them it makes now, or tries to; "" when it has made them
 	Servers []ProviderServer
 }
 
@@ -57,6 +58,7 @@ func ReadProvider(ctx context.Context, r client.Reader, mapper meta.RESTMapper, 
 	}
 	if own != nil {
 		out.Failure, _, _ = unstructured.NestedString(own.Object, "status", "failureMessage")
+		out.Lacks = lacks(own.Object)
 		if out.Warning, err = lastWarning(ctx, r, ref.Kind, ref.Name, now); err != nil {
 			return nil, err
 		}
@@ -77,6 +79,27 @@ func ReadProvider(ctx context.Context, r client.Reader, mapper meta.RESTMapper, 
 		}
 	}
 	return out, nil
+}
+
+// lacks is the first thing that an OpenStackCluster does not have, in the order in which CAPO 0.13 makes them (reconcileNetworkComponents).
+func lacks(o map[string]any) string {
+	has := func(field string) bool {
+		_, there, _ := unstructured.NestedMap(o, "status", field)
+		return there
+	}
+	balanced, _, _ := unstructured.NestedBool(o, "spec", "apiServerLoadBalancer", "enabled")
+	ready, _, _ := unstructured.NestedBool(o, "status", "ready")
+	switch {
+	case ready:
+		return ""
+	case !has("network"):
+		return "the network"
+	case !has("controlPlaneSecurityGroup"):
+		return "the router and the security groups"
+	case balanced && !has("apiServerLoadBalancer"):
+		return "the load balancer of the API"
+	}
+	return "the address of the API"
 }
 
 const infrastructureGroup = "infrastructure.cluster.x-k8s.io"
