@@ -236,6 +236,11 @@ func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.Se
 	if err := p.deleteFloatingIPs(ctx, lb.VipPortID, clusterUUID); err != nil {
 		return p.explain(doing, err)
 	}
+	// Somebody who deletes a router by hand has to take addresses off first. One whose load balancer went before is not looked for: its
+	// owner may have kept it (keep-floatingip), with the same description.
+	if err := p.DeleteFloatingIPs(ctx, "Floating IP for "+lb.Description); err != nil {
+		return err
+	}
 	if lb.ProvisioningStatus == "PENDING_DELETE" {
 		return nil
 	}
