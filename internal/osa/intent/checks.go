@@ -25,6 +25,8 @@ func checks() []func(*reader) {
 		// Magnum, proxy, backups
 		(*reader).checkMagnum, (*reader).checkService, (*reader).checkEndpoint, (*reader).checkCAFiles, (*reader).checkReplaced,
 		(*reader).checkProxyHosts, (*reader).checkProxies, (*reader).checkBackups,
+		// what is set and has no effect
+		(*reader).checkIgnored,
 	}
 }
 

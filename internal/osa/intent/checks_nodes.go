@@ -117,6 +117,7 @@ func (r *reader) checkLXC() {
 			}
 		}
 		r.checkAppArmor(path, n)
+		r.checkBridges(i, n)
 		switch n.LXC.BackingStore {
 		case "overlayfs", "zfs":
 			r.warn("backing-store", r.at(path+"backingStore"), "use dir on ext4 or xfs, or lvm", "containerd's overlayfs does not work on a container whose store is %s", n.LXC.BackingStore)
@@ -132,6 +133,16 @@ func (r *reader) checkLXC() {
 			if !strings.HasPrefix(strings.TrimSpace(line), "lxc.") {
 				r.note("lxd-key", r.at(path+"config"), "remove it", "LXC does not know %q: it is a key of LXD, and is not written", configLine(line))
 			}
+		}
+	}
+}
+
+// checkBridges finds networks that a container made here would not be on: it is put on bridges of the kernel.
+func (r *reader) checkBridges(i int, n Node) {
+	for _, network := range n.Networks {
+		if network.BridgeType != "linuxbridge" {
+			r.warn("bridge-type", r.at(fmt.Sprintf("nodes[%d].networks", i)), "let OpenStack-Ansible make the container, or give the network container_bridge_type linuxbridge",
+				"%s of %s is on a bridge of type %s: a container that is made here is put on Linux bridges", network.Interface, n.Name, network.BridgeType)
 		}
 	}
 }

@@ -1,0 +1,7 @@
+package intent
+
+// Tables of fields that a deployment does not read.
+var (
+	Ignored     = ignored
+	Informative = informative
+)
