@@ -18,11 +18,18 @@ func ciliumValues(c Cluster) m {
 		"operator": m{"replicas": replicas, "rollOutPods": true},
 		// Pods read their configuration when they start.
 		"rollOutCiliumPods": true,
-		"hubble": m{
-			"relay": m{"enabled": c.Labels.Bool("cilium_hubble_ui_enabled")},
-			"ui":    m{"enabled": c.Labels.Bool("cilium_hubble_ui_enabled")},
-		},
+		"hubble":            hubble(c.Labels.Bool("cilium_hubble_ui_enabled")),
 	}
+}
+
+// hubble: without it the chart refuses a relay. Its certificates would be others in each rendering, so relay and agents speak to each other
+// in the clear, within the cluster's security group.
+func hubble(wanted bool) m {
+	out := m{"relay": m{"enabled": wanted}, "ui": m{"enabled": wanted}}
+	if wanted {
+		out["enabled"], out["tls"] = true, m{"enabled": false}
+	}
+	return out
 }
 
 // calicoPool puts the pods' addresses into Calico's manifest, which has them as a comment: calico-node finds them out from

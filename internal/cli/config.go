@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -116,27 +118,17 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 	if err := o.Err(); err != nil {
 		problems = append(problems, err)
 	}
-	if file := o.String(capi, "ca_file", ""); file != "" {
-		ca, err := os.ReadFile(filepath.Clean(file))
-		if err != nil {
-			problems = append(problems, fmt.Errorf("[capi_client] ca_file: %w", err))
+	for _, f := range []struct {
+		section, option string
+		to              *[]byte
+	}{{capi, "ca_file", &c.ClientCA}, {"drivers", "openstack_ca_file", &c.NodeCA}} {
+		file := o.String(f.section, f.option, "")
+		if file == "" {
+			continue
 		}
-		if err == nil {
-			if err := checkPEM(ca); err != nil {
-				problems = append(problems, fmt.Errorf("[capi_client] ca_file: %w", err))
-			}
+		if *f.to, err = readAuthorities(file); err != nil {
+			problems = append(problems, fmt.Errorf("[%s] %s: %w", f.section, f.option, err))
 		}
-		c.ClientCA = ca
-	}
-	if file := o.String("drivers", "openstack_ca_file", ""); file != "" {
-		ca, err := os.ReadFile(filepath.Clean(file))
-		if err == nil {
-			err = checkPEM(ca)
-		}
-		if err != nil {
-			problems = append(problems, fmt.Errorf("[drivers] openstack_ca_file: %w", err))
-		}
-		c.NodeCA = ca
 	}
 	file := o.String("kubernetes", "keystone_auth_default_policy", "/etc/magnum/keystone_auth_default_policy.json")
 	policy, err := os.ReadFile(filepath.Clean(file))
@@ -163,12 +155,30 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 	return c, errors.Join(problems...)
 }
 
-// checkPEM finds out now what every cluster would find out later.
-func checkPEM(text []byte) error {
-	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return errors.New("the file has no certificate in PEM")
+// readAuthorities reads a file of certificates in PEM. Nodes and addons get it as it is, and would find out one by one that it is none.
+func readAuthorities(file string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	found := 0
+	for rest := text; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("%s has a %s in it, and must have certificates only", file, block.Type)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return nil, fmt.Errorf("%s: certificate %d: %w", file, found+1, err)
+		}
+		found++
+	}
+	if found == 0 || found != bytes.Count(text, []byte("-----BEGIN ")) {
+		return nil, fmt.Errorf("%s is no file of certificates in PEM (%d of them can be read): give one that begins with -----BEGIN CERTIFICATE-----", file, found)
+	}
+	return text, nil
 }
 
 // endpoints are Magnum's sections for the services that the server calls itself.

@@ -132,6 +132,28 @@ func (c *Cluster) Get(ctx context.Context, kind schema.GroupVersionKind, namespa
 	return out, nil
 }
 
+// maxPods bounds how many pods of a workload are looked at.
+const maxPods = 20
+
+// PodsOf reads some pods of a workload, by its selector.
+func (c *Cluster) PodsOf(ctx context.Context, workload *unstructured.Unstructured) ([]unstructured.Unstructured, error) {
+	labels, ok, err := unstructured.NestedStringMap(workload.Object, "spec", "selector", "matchLabels")
+	if err != nil || !ok || len(labels) == 0 {
+		return nil, nil //nolint:nilerr // it has no selector by which pods are found
+	}
+	r, err := c.resource(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, workload.GetNamespace())
+	if err != nil {
+		return nil, fmt.Errorf("read pods of %s: %w", workload.GetName(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	list, err := r.List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels}), Limit: maxPods})
+	if err != nil {
+		return nil, fmt.Errorf("read pods of %s: %w", workload.GetName(), err)
+	}
+	return list.Items, nil
+}
+
 // Delete asks for the end of one object, in the background; none is fine.
 func (c *Cluster) Delete(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) error {
 	r, err := c.resource(kind, namespace)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -67,6 +68,9 @@ func (r *Reconciler) watch(_ context.Context, s *scope) (phase.Outcome, error) {
 	return phase.Done(), nil
 }
 
+// lookAgain is when pods of what is not available are looked at again. A cluster that is well is never asked.
+const lookAgain = 20 * time.Second
+
 // availability reads the workloads of each addon. The watch brings the next change.
 func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome, error) {
 	s.waiting = map[string]string{}
@@ -83,10 +87,22 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 			if have != nil {
 				_, why = catalogue.Available(have)
 			}
+			if have != nil && why != "" {
+				pods, err := s.session.cluster.PodsOf(ctx, have)
+				if err != nil {
+					return phase.Done(), err
+				}
+				if trouble := catalogue.Trouble(pods); trouble != "" {
+					why += "; " + trouble
+				}
+			}
 			if why != "" && s.waiting[release.Name] == "" {
 				s.waiting[release.Name] = why
 			}
 		}
+	}
+	if len(s.waiting) > 0 { // kubelets say why in pods, which nobody watches
+		return phase.WaitFor(lookAgain, "some addons are not available"), nil
 	}
 	if len(s.failed) > 0 { // what was refused may be accepted later, and no event says when
 		return phase.WaitFor(againLast, "some addons cannot be applied"), nil

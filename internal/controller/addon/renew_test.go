@@ -174,3 +174,21 @@ func TestImmutableFields(t *testing.T) {
 		})
 	}
 }
+
+// A mirror that has nothing: the addon says which image, of which pod, and what the registry said.
+func TestAnImageThatIsNotThere(t *testing.T) {
+	w := newWorld(t, catalogueOf(t, needed(map[string]string{catalogue.Metrics: deployment("agent")})))
+	p := made(t, "kubelet", `{apiVersion: v1, kind: Pod, metadata: {name: agent-x, namespace: kube-system, labels: {app: a}}, spec: {containers: [{name: a, image: "m:5000/a/agent:v1"}]}}`)
+	p.Object["status"] = map[string]any{"containerStatuses": []any{map[string]any{
+		"name": "a", "image": "m:5000/a/agent:v1", "imageID": "", "ready": false, "restartCount": int64(0),
+		"state": map[string]any{"waiting": map[string]any{"reason": "ImagePullBackOff", "message": "not found"}},
+	}}}
+	if err := workloads.Status().Update(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	w.round()
+	got := w.state(catalogue.Metrics)
+	if got.State != v1alpha1.AddonProgressing || !strings.Contains(got.Reason, "pod agent-x: the image m:5000/a/agent:v1 cannot be pulled (ImagePullBackOff): not found") {
+		t.Errorf("%+v", got)
+	}
+}

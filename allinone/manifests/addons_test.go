@@ -1,0 +1,102 @@
+package manifests
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/addon"
+	labels "github.com/jeroboam-cloud/jeroboam/internal/label"
+)
+
+// everything is a cluster that has every addon that its network driver lets it have.
+func everything(driver string, more map[string]string) addon.Cluster {
+	all := map[string]string{labels.KubeTag: "v1.36.4", "cilium_hubble_ui_enabled": "true"}
+	maps.Copy(all, more)
+	return addon.Cluster{
+		UUID: "0b5b0e4c-6d5a-4a3b-9d53-3f5a4f9f1a00", Stack: "kube-abcde", ProjectID: "p", Labels: labels.Of(all),
+		NetworkDriver: driver, Kubernetes: all[labels.KubeTag], Masters: 3, APIHost: "192.0.2.1", APIPort: 6443,
+		Cloud: addon.Cloud{
+			AuthURL: "https://keystone.example.com/v3", Region: "RegionOne", ID: "id", Secret: "secret", CA: []byte("PEM"),
+			LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "ssd"}},
+		},
+	}
+}
+
+// theCatalogue is the one of bundle.lock.yaml, with the charts as their modules have them.
+func theCatalogue(t *testing.T) *addon.Catalogue {
+	t.Helper()
+	files, err := Addons()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := addon.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Nothing that a real chart makes names an image where a cluster behind a mirror cannot reach: not in containers, arguments,
+// environments, ConfigMaps, annotations or custom resources.
+func TestNoImageOfAnyChartEscapesTheMirror(t *testing.T) {
+	c := theCatalogue(t)
+	// Less exact than what the product looks for on purpose: any host with a dot, a path and a tag or digest, and the public registries.
+	anyImage := regexp.MustCompile(`(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/[\w./-]+(?::v?\d[\w.-]*|@sha256:[0-9a-f]+)|(?:registry\.k8s\.io|quay\.io|docker\.io|gcr\.io|ghcr\.io)/[\w./-]+`)
+	for _, mirror := range []string{"mirror.example.com", "mirror.example.com:5000/magnum", "10.0.0.1:5443/a/long/path"} {
+		for _, driver := range []string{addon.Calico, addon.Cilium} {
+			seen := map[string]bool{}
+			for _, r := range c.Releases(everything(driver, map[string]string{labels.ContainerInfraPrefix: mirror})) {
+				if r.Problem != "" {
+					t.Errorf("%s with %s behind %s: %s", r.Name, driver, mirror, r.Problem)
+				}
+				images := addon.Images(r.Objects)
+				for _, u := range r.Objects {
+					walk(u, func(text string) {
+						for _, image := range anyImage.FindAllString(text, -1) {
+							if !strings.HasPrefix(image, mirror+"/") && !strings.Contains(image, "k8s.io/docs") {
+								t.Errorf("%s: %s %s names %s, behind %s", r.Name, u.GetKind(), u.GetName(), image, mirror)
+							}
+						}
+					})
+				}
+				for _, image := range images {
+					seen[image] = true
+					if !strings.HasPrefix(image, mirror+"/") {
+						t.Errorf("%s uses %s, behind %s", r.Name, image, mirror)
+					}
+				}
+			}
+			if len(seen) < 10 {
+				t.Errorf("with %s there are the images %q: the test shows nothing", driver, slices.Sorted(maps.Keys(seen)))
+			}
+		}
+	}
+}
+
+// walk calls f with every string of an object. Definitions of kinds are left out: they have descriptions.
+func walk(u *unstructured.Unstructured, f func(string)) {
+	if u.GetKind() == "CustomResourceDefinition" {
+		return
+	}
+	var each func(v any)
+	each = func(v any) {
+		switch v := v.(type) {
+		case string:
+			f(v)
+		case map[string]any:
+			for _, value := range v {
+				each(value)
+			}
+		case []any:
+			for _, value := range v {
+				each(value)
+			}
+		}
+	}
+	each(u.Object)
+}
