@@ -139,7 +139,7 @@ const maxPods = 20
 func (c *Cluster) PodsOf(ctx context.Context, workload *unstructured.Unstructured) ([]unstructured.Unstructured, error) {
 	labels, ok, err := unstructured.NestedStringMap(workload.Object, "spec", "selector", "matchLabels")
 	if err != nil || !ok || len(labels) == 0 {
-		return nil, nil //nolint:nilerr // it has no selector by which pods are found
+		return nil, nil // it has no selector by which pods are found
 	}
 	r, err := c.resource(schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, workload.GetNamespace())
 	if err != nil {
