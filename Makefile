@@ -40,6 +40,13 @@ test: allinone build ## every test that needs no root: units with the race detec
 e2e: allinone build ## the all-in-one driven by the real openstack client (Debian's python3-openstackclient, python3-magnumclient)
 	@go test -count=1 -p 1 -timeout 40m -v ./test/e2e ./test/e2e/faults
 
+.PHONY: e2e-clients
+e2e-clients: allinone build ## clients of the Magnum API against the all-in-one, each with its version (docs/clients.md)
+	@for p in python3-openstackclient python3-magnumclient python3-openstacksdk ansible; do \
+		dpkg-query -W -f '$${Package} $${Version}\n' $$p 2>/dev/null || echo "$$p is not installed"; done
+	@go list -m github.com/gophercloud/gophercloud/v2
+	@go test -count=1 -p 1 -timeout 40m -v -run '^(TestClusterWithTheClient|TestGophercloud|TestOpenStackSDK|TestAnsible)$$' ./test/e2e
+
 .PHONY: e2e-proxy
 e2e-proxy: allinone build ## the proxy in a lab of network namespaces (root; Debian's haproxy, kubernetes-client); ARGS=-full is all of it
 	@test/e2e/proxy/build.sh

@@ -1,8 +1,10 @@
 package inmemory
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -59,6 +61,9 @@ func (a *authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.etcd.ServeHTTP(w, r)
 		return
 	}
+	if outdated(r.Context()) {
+		w.Header().Set("Connection", "close")
+	}
 	subject := r.TLS.PeerCertificates[0].Subject
 	a.api.ServeHTTP(w, workload.Identify(r, cluster.String(), subject.CommonName, subject.Organization...))
 }
@@ -67,6 +72,20 @@ func (a *authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type verdicts struct {
 	mu sync.Mutex
 	by map[secret.Purpose]string
+	// signer is the authority that signed when the connection was made. API servers of another one are others, on other machines: what
+	// speaks to those of before is sent away, as it is when their machines go.
+	signer   string
+	outdated bool
+}
+
+func outdated(ctx context.Context) bool {
+	known, _ := ctx.Value(verdictsKey{}).(*verdicts)
+	if known == nil {
+		return false
+	}
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	return known.outdated
 }
 
 type verdictsKey struct{}
@@ -102,6 +121,10 @@ func (a *authenticator) authenticate(r *http.Request, port int, purpose secret.P
 	}
 	if known != nil {
 		known.by[purpose] = version
+		if signer, _ := pem.Decode(ca.Data[secret.TLSCrtDataName]); purpose == secret.ClusterCA && signer != nil {
+			known.outdated = known.signer != "" && known.signer != string(signer.Bytes)
+			known.signer = cmp.Or(known.signer, string(signer.Bytes))
+		}
 	}
 	return cluster, nil
 }

@@ -33,7 +33,9 @@ func newMux(manager inmemoryruntime.Manager, server http.Handler, o Options) (*i
 	if err := s.debug.Close(); err != nil {
 		return nil, servers{}, fmt.Errorf("close the debug server: %w", err)
 	}
-	guard(s.workload, &authenticator{clusters: mux, secrets: o.Secrets, now: time.Now, etcd: s.workload.Handler, api: server})
+	a := &authenticator{clusters: mux, secrets: o.Secrets, now: time.Now, etcd: s.workload.Handler, api: server}
+	guard(s.workload, a)
+	s.workload.TLSConfig.GetCertificate = (&presenter{authenticator: a, theirs: s.workload.TLSConfig.GetCertificate}).certificate
 	s.workload.ErrorLog = log.New(o.Log, "workload API server: ", log.LstdFlags)
 	return mux, s, nil
 }

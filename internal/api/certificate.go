@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
@@ -116,20 +117,69 @@ func (s *server) sign(certificate, key []byte, csr string) ([]byte, error) {
 	return signed, err
 }
 
-// rotateCertificates makes Magnum's checks and then says that it cannot be done yet, instead of answering 202 and doing nothing,
-// or worse: magnum-cluster-api hands out new certificates that do not fit the cluster.
+// rotated reads which authority is to be rotated: Magnum's kinds, and the key that signs service account tokens, which Magnum does not
+// know. Without a word it is Kubernetes' own.
+func rotated(text string) (magnum.Authority, error) {
+	switch text {
+	case "service_account", "service-account":
+		return magnum.AuthorityServiceAccount, nil
+	}
+	kind, err := authorityKind(text)
+	if err != nil {
+		return "", invalidInput("ca_cert_type", text, "Value should be one of: kubernetes, etcd, front-proxy, service-account")
+	}
+	return magnum.Authority(kind), nil
+}
+
+// rotateCertificates asks for another authority. Controllers carry it out in steps, each of which replaces machines; what the old one
+// signed is refused when all are done. magnum-cluster-api hands out new certificates at once, which do not fit the cluster.
 func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error) {
-	k, _, err := s.findCluster(ctx, c, "certificate:rotate_ca", "")
+	authority, err := rotated(c.query.Get("ca_cert_type"))
 	if err != nil {
 		return answer{}, err
 	}
-	if k.Template.TLSDisabled {
+	k, g, err := s.findCluster(ctx, c, "certificate:rotate_ca", "")
+	if err != nil {
+		return answer{}, err
+	}
+	switch {
+	case k.Template.TLSDisabled:
 		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster without TLS is not supported.")
-	}
-	if !k.Status.AllowsUpdate() {
+	case !k.Status.AllowsUpdate():
 		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster when status is %q is not supported.", k.Status)
+	case !k.Rotatable:
+		return answer{}, magnum.Invalid("The cluster is from before rotation. Upgrade it first, to the template that it has.")
 	}
-	return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster is not available in this release. Nothing was changed.")
+	if err := s.checkFollowers(ctx, g, k); err != nil {
+		return answer{}, err
+	}
+	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
+		if !now.Status.AllowsUpdate() { // somebody was faster
+			return magnum.Invalid("Rotating the CA certificate of a cluster when status is %q is not supported.", now.Status)
+		}
+		now.Rotation, now.OperationRequestID = now.Rotation.Again(authority), c.requestID
+		return nil
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return c.accepted(k.UUID), nil
+}
+
+// checkFollowers refuses a rotation while a group stays behind its cluster's version: Cluster API leaves its machines as they are, and
+// they would be cut off.
+func (s *server) checkFollowers(ctx context.Context, g policy.Grant, k *magnum.Cluster) error {
+	groups, err := s.NodeGroups.NodeGroups(ctx, g, k.UUID)
+	if err != nil {
+		return err
+	}
+	for _, ng := range groups {
+		if ng.Version != "" && ng.Version != k.Labels[label.KubeTag] && ng.Role != magnum.RoleMaster {
+			return magnum.Invalid("Node group %s is still at Kubernetes %s, so its machines cannot be replaced. Upgrade it by name first, to the "+
+				"template that the cluster has now.", ng.Name, ng.Version)
+		}
+	}
+	return nil
 }
 
 // rotateCredential gives a cluster another application credential, the caller's, who owns the cluster from then on: the way out when the

@@ -178,20 +178,56 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	s.must(t, 404, "member", "GET", "/v1/certificates/lost", "")
-	// Nothing is rotated yet, and nobody is told otherwise.
-	for _, path := range []string{"/v1/certificates/k"} {
-		got := s.must(t, 400, "member", "PATCH", path, "", "Content-Type: application/octet-stream")
-		if !strings.Contains(got.detail(), "not available in this release") {
-			t.Errorf("%s: got %q", path, got.detail())
-		}
-		s.become(id, func(c *magnum.Cluster) { c.Status = magnum.CreateInProgress })
-		if got := s.must(t, 400, "member", "PATCH", path, ""); !strings.Contains(got.detail(), "CREATE_IN_PROGRESS") {
-			t.Errorf("%s: the state is checked first, got %q", path, got.detail())
-		}
-		s.become(id, func(c *magnum.Cluster) { c.Status = magnum.CreateComplete })
-	}
 	delete(s.cas, id)
 	s.must(t, 404, "member", "GET", "/v1/certificates/k", "")
+}
+
+// TestRotation: what is asked for is noted in the record; controllers make it so. What they could not do is refused.
+func TestRotation(t *testing.T) {
+	able := func(c *magnum.Cluster) { c.Rotatable = true }
+	for name, tc := range map[string]struct {
+		reason string
+		query  string
+		change func(*magnum.Cluster)
+		groups func(*world, string)
+		status int
+		detail string
+		want   magnum.Authority
+	}{
+		"no word":      {reason: "What python-magnumclient sends.", change: able, status: 202, want: magnum.AuthorityKubernetes},
+		"etcd":         {reason: "As in reading.", query: "?ca_cert_type=etcd", change: able, status: 202, want: magnum.AuthorityEtcd},
+		"front proxy":  {reason: "Both ways.", query: "?ca_cert_type=front-proxy", change: able, status: 202, want: magnum.AuthorityFrontProxy},
+		"tokens":       {reason: "Our own type.", query: "?ca_cert_type=service-account", change: able, status: 202, want: magnum.AuthorityServiceAccount},
+		"unknown":      {reason: "None.", query: "?ca_cert_type=web", change: able, status: 400, detail: "Invalid input for field/attribute ca_cert_type."},
+		"busy":         {reason: "One thing after another.", change: func(c *magnum.Cluster) { c.Rotatable, c.Status = true, magnum.UpdateInProgress }, status: 400, detail: `Rotating the CA certificate of a cluster when status is "UPDATE_IN_PROGRESS" is not supported.`},
+		"an old class": {reason: "Its machines could not be replaced for it.", status: 400, detail: "The cluster is from before rotation. Upgrade it first"},
+		"left behind": {reason: "Its machines would be cut off.", change: able, groups: func(w *world, id string) {
+			w.groups[id] = append(w.groups[id], &magnum.NodeGroup{Name: "gpu", Role: "gpu", Version: "v1.33.0"})
+		}, status: 400, detail: "Node group gpu is still at Kubernetes v1.33.0"},
+		"failed before": {reason: "Another try.", change: func(c *magnum.Cluster) { c.Rotatable, c.Status = true, magnum.UpdateFailed }, status: 202, want: magnum.AuthorityKubernetes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			id := s.cluster(t, "k")
+			if tc.change != nil {
+				s.become(id, tc.change)
+			}
+			if tc.groups != nil {
+				tc.groups(s.world, id)
+			}
+			got := s.send(t, "member", "PATCH", "/v1/certificates/k"+tc.query, "", "Content-Type: application/octet-stream")
+			if got.status != tc.status || !strings.HasPrefix(got.detail(), tc.detail) {
+				t.Fatalf("%s: got %d %q, want %d %q", tc.reason, got.status, got.detail(), tc.status, tc.detail)
+			}
+			want := magnum.Rotation{}
+			if tc.want != "" {
+				want = magnum.Rotation{Generation: 1, Authority: tc.want}
+			}
+			if r := s.clusters[0].Rotation; r != want {
+				t.Errorf("%s: the record asks for %+v, want %+v", tc.reason, r, want)
+			}
+		})
+	}
 }
 
 func TestQuotas(t *testing.T) {

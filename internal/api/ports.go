@@ -24,7 +24,7 @@ type ClusterStore interface {
 	// CreateCluster stores c (UUID and StackID are chosen by the store when empty) if its project has fewer than limit
 	// clusters; 403 otherwise. What it returns is visible to every following read of this process.
 	CreateCluster(ctx context.Context, g policy.Grant, c magnum.Cluster, limit int) (*magnum.Cluster, error)
-	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, UserID, Health, HealthReason and
+	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, Rotation, UserID, Health, HealthReason and
 	// OperationRequestID are kept.
 	UpdateCluster(ctx context.Context, g policy.Grant, uuid string, change func(*magnum.Cluster) error) (*magnum.Cluster, error)
 	// DeleteCluster asks for the end of a cluster; asking again is fine, and retries a deletion that failed.

@@ -45,7 +45,7 @@ func (s *server) routes() []route {
 
 		{"POST", "/v1/certificates", 1, "", s.signCertificate},
 		{"GET", "/v1/certificates/{cluster}", 1, "ca_cert_type", s.getCertificate},
-		{"PATCH", "/v1/certificates/{cluster}", 1, "", s.rotateCertificates},
+		{"PATCH", "/v1/certificates/{cluster}", 1, "ca_cert_type", s.rotateCertificates},
 		{"PATCH", "/v1/credentials/{cluster}", 12, "", s.rotateCredential},
 
 		{"GET", "/v1/quotas", 1, listArgs + " all_tenants", s.listQuotas},

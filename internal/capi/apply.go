@@ -19,7 +19,7 @@ func Apply(live *clusterv1.Cluster, ch Change) {
 		t.ClassRef.Name, t.Version = ch.Class.Name, ch.Class.Version
 		t.ControlPlane.HealthCheck.Enabled, t.Variables = ch.Class.HealthCheck, ch.Class.Variables
 	}
-	for _, v := range ch.Access {
+	for _, v := range slices.Concat(ch.Access, ch.Rotation) {
 		at := slices.IndexFunc(t.Variables, func(have clusterv1.ClusterVariable) bool { return have.Name == v.Name })
 		t.Variables[at] = v // a Change has only what the Cluster knows
 	}

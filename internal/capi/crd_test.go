@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -57,8 +59,11 @@ func TestRenderedObjects(t *testing.T) {
 				crds.check(t, o)
 			}
 			for name, c := range clusters() {
-				renderOne(t, r, crds, class, tc.name+"-"+name, c.change, c.opts)
+				renderOne(t, r, crds, class, tc.name+"-"+name, c.change, c.opts, nil)
 			}
+			renderOne(t, r, crds, class, tc.name+"-rotation", clusters()["one-master"].change, capi.Options{}, &capi.Rotation{
+				ControlPlane: "3.1", Workers: "2.3", Signer: "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+			})
 			for _, p := range r.class.Spec.Patches {
 				if !r.enabled[p.Name] {
 					t.Errorf("patch %s is never applied by a test", p.Name)
@@ -122,7 +127,7 @@ func TestNoRuleTwice(t *testing.T) {
 	}
 }
 
-func renderOne(t *testing.T, r *renderer, crds schemas, class capi.Class, name string, change changer, opts capi.Options) {
+func renderOne(t *testing.T, r *renderer, crds schemas, class capi.Class, name string, change changer, opts capi.Options, rotation *capi.Rotation) {
 	t.Helper()
 	c, groups := aCluster()
 	groups = change(c, groups)
@@ -130,6 +135,12 @@ func renderOne(t *testing.T, r *renderer, crds schemas, class capi.Class, name s
 	wanted, err := capi.Cluster(c, groups, opts)
 	if err != nil || len(wanted.Faults) > 0 {
 		t.Fatal(err, wanted.Faults)
+	}
+	if rotation != nil {
+		capi.Apply(wanted.Cluster, capi.Plan(wanted.Cluster, wanted.Cluster.DeepCopy(), capi.Request{Rotation: rotation}))
+		if diff := cmp.Diff(*rotation, capi.RotationOf(wanted.Cluster)); diff != "" {
+			t.Errorf("what is asked for is not what was said: %s", diff)
+		}
 	}
 	cluster := wanted.Cluster
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(cluster)

@@ -35,6 +35,9 @@ func kubeadmPatches() []clusterv1.ClusterClassPatch {
 		workerDiskPatch(),
 		nodeLabelsPatch(),
 		nodeTaintsPatch(),
+		controlPlaneRotationPatch(),
+		workerRotationPatch(),
+		signerPatch(),
 		flatcarPatch(),
 	}
 }

@@ -25,6 +25,8 @@ type Request struct {
 	Machines map[string]int
 	// Keep are groups that are not wanted only because they cannot be written: they stay as they are.
 	Keep []string
+	// Rotation is the step of a rotation that machines are to be of; nil: none is on its way.
+	Rotation *Rotation
 	// Asked is noted on the Cluster, so that everybody sees which requests it carries.
 	Asked Asked
 }
@@ -71,6 +73,8 @@ type Change struct {
 	Network             *clusterv1.ClusterNetwork
 	// Access is who may reach the cluster: variables that replace no machine.
 	Access []clusterv1.ClusterVariable
+	// Rotation are the variables of the next step of a rotation.
+	Rotation []clusterv1.ClusterVariable
 }
 
 // ControlPlane is what a Change calls the control plane where it names groups.
@@ -124,6 +128,7 @@ func Plan(live, wanted *clusterv1.Cluster, r Request) Change {
 	desired := keepNodePorts(l.Variables, w.Variables)
 	if !r.Upgrade {
 		ch.Access = access(l.Variables, desired)
+		ch.Rotation = rotated(l.Variables, r.Rotation)
 	}
 	if r.Upgrade {
 		variables = mergeVariables(keepImmutable(l.Variables), desired, sameClass, immutable())
@@ -280,6 +285,9 @@ func (ch Change) String() string {
 	if len(ch.Access) > 0 {
 		add("who may reach it")
 	}
+	if len(ch.Rotation) > 0 {
+		add("the next step of a rotation")
+	}
 	for _, s := range ch.Scale {
 		if s.Replicas == nil {
 			add("bounds of %s", cmp.Or(s.Group, magnum.DefaultMaster))
@@ -305,10 +313,11 @@ func (ch Change) String() string {
 	return strings.Join(say, "; ")
 }
 
-// immutable are the variables whose values CAPO's webhook refuses to see changed in an OpenStackCluster.
+// immutable are the variables whose values CAPO's webhook refuses to see changed in an OpenStackCluster, and those that no upgrade changes.
 func immutable() []string {
 	return []string{
 		varAPIServerLoadBalancer, varAPIServerFloatingIP, varDisableFloatingIP, varExternalNetwork, varFixedNetwork, varFixedSubnet, varNodeCIDR,
+		varControlPlaneRotation, varWorkerRotation, // theirs is another way
 	}
 }
 

@@ -61,7 +61,7 @@ func pythons(t *testing.T) *clusterv1.Cluster {
 	t.Helper()
 	c := written(t, "magnum-v0.38.1", nil)
 	tp := &c.Spec.Topology
-	tp.Variables = dropVariable(tp.Variables, "dockerVolume", "etcdVolume", "proxy", "nodeLabels", "nodeTaints")
+	tp.Variables = dropVariable(tp.Variables, "dockerVolume", "etcdVolume", "proxy", "nodeLabels", "nodeTaints", "controlPlaneRotation", "workerRotation")
 	tp.Variables = setVariable(tp.Variables, "containerdConfig", `"dmVyc2lvbiA9IDI="`)
 	tp.Variables = setVariable(tp.Variables, "disableAPIServerFloatingIPManaged", `false`)
 	tp.Variables = setVariable(tp.Variables, "apiServerLoadBalancer", `{"enabled":true,"flavor":"","availabilityZone":""}`)
@@ -170,7 +170,7 @@ func TestPlan(t *testing.T) {
 				tp.ClassRef.Name, tp.Version = ours, "v1.35.0"
 				tp.Variables = dropVariable(tp.Variables, "containerdConfig", "disableAPIServerFloatingIPManaged", "disableAPIServerFloatingIP")
 				for _, v := range fresh.Variables {
-					if v.Name == "etcdVolume" || v.Name == "dockerVolume" || v.Name == "proxy" {
+					if slices.Contains([]string{"etcdVolume", "dockerVolume", "proxy", "controlPlaneRotation", "workerRotation"}, v.Name) {
 						tp.Variables = append(tp.Variables, v)
 					}
 				}
@@ -299,6 +299,25 @@ func TestPlan(t *testing.T) {
 				tp.Variables = append(tp.Variables, clusterv1.ClusterVariable{Name: "apiServerAllowedCIDRs", Value: apiextensionsv1.JSON{Raw: []byte(`[]`)}},
 					clusterv1.ClusterVariable{Name: "nodePorts", Value: apiextensionsv1.JSON{Raw: []byte(`{"asked":false,"cidrs":["0.0.0.0/0"]}`)}})
 			},
+		},
+		"a step of a rotation": {
+			"the control plane first; workers when their turn comes", written(t, ours, nil), written(t, "jeroboam-openstack-new", nil),
+			capi.Request{Rotation: &capi.Rotation{ControlPlane: "1.1"}},
+			func(c *clusterv1.Cluster) {
+				c.Spec.Topology.Variables = setVariable(c.Spec.Topology.Variables, "controlPlaneRotation", `{"step":"1.1","signer":""}`)
+			},
+		},
+		"a rotation of a class that does not know of it": {
+			"the API server refuses it; here nothing happens", pythons(t), written(t, ours, nil),
+			capi.Request{Rotation: &capi.Rotation{ControlPlane: "1.1", Workers: "1.1"}},
+			func(*clusterv1.Cluster) {},
+		},
+		"an upgrade after a rotation": {
+			"the last step stays, so that machines are replaced for the upgrade alone", func() *clusterv1.Cluster {
+				c := written(t, ours, nil)
+				c.Spec.Topology.Variables = setVariable(c.Spec.Topology.Variables, "workerRotation", `"1.3"`)
+				return c
+			}(), written(t, ours, nil), capi.Request{Upgrade: true, Machines: workers}, func(*clusterv1.Cluster) {},
 		},
 		"a roll after labels were taken away": {
 			"new machines do not register with what is wanted no more", written(t, ours, func(_ *magnum.Cluster, g groups) groups {

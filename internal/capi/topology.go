@@ -51,6 +51,8 @@ func clusterVariables(c *magnum.Cluster, masters *magnum.NodeGroup, labels label
 	v.set(varOperatingSystem, operatingSystem(c, p))
 	v.set(varProxy, proxy(c, p))
 	apiServerVariables(&v, labels)
+	v.set(varControlPlaneRotation, map[string]any{"step": "", "signer": ""}) // what a Cluster has of it stays: see Plan
+	v.set(varWorkerRotation, "")
 	return v
 }
 

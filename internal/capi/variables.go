@@ -13,6 +13,8 @@ const (
 	varAPIServerLoadBalancer        = "apiServerLoadBalancer"
 	varAPIServerAllowedCIDRs        = "apiServerAllowedCIDRs"
 	varNodePorts                    = "nodePorts"
+	varControlPlaneRotation         = "controlPlaneRotation"
+	varWorkerRotation               = "workerRotation"
 	varExtraNetworks                = "extraNetworks"
 	varExtraSecurityGroups          = "extraSecurityGroups"
 	varAPIServerFloatingIP          = "apiServerFloatingIP"
@@ -54,6 +56,7 @@ const (
 	patternClaim                    = `^[A-Za-z0-9:/._@-]*$`
 	patternProxy                    = `^[A-Za-z0-9:/._@%~,*\[\]-]*$`
 	patternAddress                  = `^[0-9A-Fa-f.:]*$`
+	patternPEM                      = `^[A-Za-z0-9+/=\n -]*$`
 	patternCIDR                     = `^[0-9./]+$`
 	patternList                     = `^[A-Za-z0-9_,]*$`
 	patternNodeLabels               = `^[A-Za-z0-9./_=,-]*$`
@@ -138,6 +141,13 @@ func nodeVariables() []clusterv1.ClusterClassVariable {
 			"value":  {Type: "string", Pattern: patternWord, MaxLength: new(maxName)},
 			"effect": {Type: "string", Enum: []apiextensionsv1.JSON{raw("NoSchedule"), raw("PreferNoSchedule"), raw("NoExecute")}},
 		}, "key", "effect"))),
+		optional(varControlPlaneRotation, withDefault(object("How far a rotation of an authority is with the control plane.", map[string]schema{
+			"step": text("Its step; another one replaces the machines.", patternWord, ""),
+			"signer": withDefault(schema{
+				Type: "string", Description: "The one certificate that requests are signed with, while two are trusted.", Pattern: patternPEM, MaxLength: new(int64(16384)),
+			}, ""),
+		}), map[string]any{"step": "", "signer": ""})),
+		optional(varWorkerRotation, text("How far it is with workers; another step replaces them.", patternWord, "")),
 	}
 }
 

@@ -37,6 +37,8 @@ type Config struct {
 	BootVolumeSize  int    // GiB; 0: the flavor's own disk
 	BootVolumeType  string
 	ManagementCIDRs []string // [kubernetes] management_cidrs
+	NotifyLine      bool     // [oslo_messaging_notifications] driver has log
+	NotifyURL       string   // [oslo_messaging_notifications] webhook_url; empty: nobody listens
 	NetworkDriver   string
 	NetworkDrivers  []string
 	ServiceDownTime time.Duration
@@ -99,13 +101,11 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 	if c.Policy, err = policyConfig(o, files); err != nil {
 		problems = append(problems, err)
 	}
-	for _, text := range o.List("kubernetes", "management_cidrs", nil) {
-		p, err := netip.ParsePrefix(text)
-		if err != nil || !p.Addr().Is4() || p != p.Masked() {
-			problems = append(problems, fmt.Errorf("[kubernetes] management_cidrs: %q is no IPv4 network, such as 192.0.2.0/24", text))
-			continue
-		}
-		c.ManagementCIDRs = append(c.ManagementCIDRs, text)
+	if c.ManagementCIDRs, err = managementCIDRs(o); err != nil {
+		problems = append(problems, err)
+	}
+	if c.NotifyURL, c.NotifyLine, err = notifications(o); err != nil {
+		problems = append(problems, err)
 	}
 	if c.Proxies, err = proxies(o); err != nil {
 		problems = append(problems, err)
@@ -214,4 +214,19 @@ func proxies(o *oslo.Config) (api.Proxies, error) {
 		p.From = append(p.From, network.Masked())
 	}
 	return p, errors.Join(problems...)
+}
+
+// managementCIDRs reads where the management cluster comes from, as Octavia sees it.
+func managementCIDRs(o *oslo.Config) ([]string, error) {
+	var out []string
+	var problems []error
+	for _, text := range o.List("kubernetes", "management_cidrs", nil) {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || !p.Addr().Is4() || p != p.Masked() {
+			problems = append(problems, fmt.Errorf("[kubernetes] management_cidrs: %q is no IPv4 network, such as 192.0.2.0/24", text))
+			continue
+		}
+		out = append(out, text)
+	}
+	return out, errors.Join(problems...)
 }

@@ -77,6 +77,14 @@ trusted_proxies = 172.29.236.9, 172.29.236.11/24, fd00::/8
 		!strings.Contains(err.Error(), `[kubernetes] management_cidrs: "192.0.2.1/24" is no IPv4 network`) {
 		t.Errorf("got %v", err)
 	}
+	c, err = configOf(t, "[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = log\nwebhook_url = https://listener.example/x\n")
+	if err != nil || !c.NotifyLine || c.NotifyURL != "https://listener.example/x" {
+		t.Errorf("notifications: %v %v %q", err, c.NotifyLine, c.NotifyURL)
+	}
+	if _, err = configOf(t, "[oslo_messaging_notifications]\nwebhook_url = secret.example/x\n"); err == nil ||
+		!strings.Contains(err.Error(), "webhook_url is no URL") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
 	_, err = configOf(t, "[oslo_middleware]\nmax_request_body_size = 0\ntrusted_proxies = infra1\n")
 	for _, problem := range []string{"max_request_body_size must be at least 1", `trusted_proxies: "infra1" is neither an address nor a network`} {
 		if err == nil || !strings.Contains(err.Error(), problem) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller"
+	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/workload"
@@ -104,8 +105,13 @@ func (s *serving) newTerm() (*term, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a manager for the controllers: %w", err)
 	}
+	var told cluster.Notifier // an interface that holds nothing is nil
+	if s.notifier != nil {
+		told = s.notifier
+	}
 	err = controller.Setup(mgr, controller.Options{
-		Class: capi.ClusterClass(s.Infrastructure), BootVolumeSize: s.Config.BootVolumeSize, BootVolumeType: s.Config.BootVolumeType,
+		Notify: told,
+		Class:  capi.ClusterClass(s.Infrastructure), BootVolumeSize: s.Config.BootVolumeSize, BootVolumeType: s.Config.BootVolumeType,
 		ManagementCIDRs: s.Config.ManagementCIDRs,
 		Keystone:        s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
 		Addons: controller.Addons{

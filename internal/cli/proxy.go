@@ -88,13 +88,13 @@ func (c *proxyRunCommand) Run(ctx context.Context, streams Streams) error {
 		Check: backend.Check(c.Check), CheckInterval: c.CheckInterval, CheckTimeout: c.CheckTimeout,
 		HelloTimeout: c.HelloTimeout, ConnectTimeout: c.ConnectTimeout, MaxConnections: c.MaxConnections, MaxPending: c.MaxPending,
 		MaxPerBackend: c.MaxPerCluster, Drain: c.Drain, AdminListen: c.AdminListen, Log: log,
-		Ready: func() { notify(ctx, log) },
+		Ready: func() { tellSystemd(ctx, log) },
 	})
 }
 
-// notify tells systemd that the service has started (sd_notify(3)): "systemctl start" returns then, and not before an older process
+// tellSystemd tells systemd that the service has started (sd_notify(3)): "systemctl start" returns then, and not before an older process
 // may be stopped.
-func notify(ctx context.Context, log *slog.Logger) {
+func tellSystemd(ctx context.Context, log *slog.Logger) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {
 		return

@@ -32,6 +32,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/notify"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
@@ -65,6 +66,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		{"listen", s.listen},                       // first: a port that is taken should be said at once
 		{"read policy", s.readPolicy},              // Magnum's rules and the operator's
 		{"read the addon catalogue", s.readAddons}, // what clusters get
+		{"notifications", s.notifications},         // who is told what becomes of clusters
 		{"open OpenStack", s.openStack},            // clients; Keystone may come up later than we do
 		{"open the management cluster", s.manage},  // manager, cache, client
 		{"follow the records", s.follow},           // the view that lists come from
@@ -90,6 +92,7 @@ type serving struct {
 	cloud     *openstack.Cloud
 	manager   manager.Manager // of the API; the controllers have their own (lead.go)
 	firstTerm *term
+	notifier  *notify.Notifier                    // nil: nobody wants to be told
 	direct    client.Client                       // no cache: writes, and reads that must be fresh
 	catalogue atomic.Pointer[catalogue.Catalogue] // nil: none
 	newTerms  chan struct{}                       // the controllers begin anew

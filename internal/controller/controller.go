@@ -34,7 +34,9 @@ type Options struct {
 	BootVolumeType string
 	// ManagementCIDRs are where the management cluster comes from.
 	ManagementCIDRs []string
-	Addons          Addons
+	// Notify is told what becomes of clusters; nil: nobody listens.
+	Notify cluster.Notifier
+	Addons Addons
 }
 
 // Addons are what is installed into workload clusters, and how. Without a catalogue nothing is.
@@ -59,6 +61,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			Client: c, Reader: live, Class: o.Class, Keystone: o.Keystone, CloudFor: o.CloudFor,
 			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "cluster"), Concurrency: o.Concurrency,
 			BootVolumeSize: o.BootVolumeSize, BootVolumeType: o.BootVolumeType, ManagementCIDRs: o.ManagementCIDRs, Addons: o.Addons.Catalogue != nil,
+			Rand: rand.Reader, Dial: o.Addons.Dial, Notify: o.Notify,
 		},
 		&nodegroup.Reconciler{
 			Client: c, Reader: live, CloudFor: groupCloud,

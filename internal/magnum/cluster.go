@@ -60,6 +60,8 @@ type Cluster struct {
 	CreatedAt          time.Time
 	UpdatedAt          time.Time // zero: never
 	DeletionRequested  bool
+	Rotation           Rotation
+	Rotatable          bool     // its class can roll machines for another authority; nobody has looked yet: false
 	MutableLabels      []string // labels that can change without an upgrade; nobody has looked yet: none
 	OperationRequestID string   // the x-openstack-request-id of the last request that changed the record
 }
@@ -77,6 +79,28 @@ type Upgrade struct {
 func (u Upgrade) Again(maxBatchSize int) Upgrade {
 	return Upgrade{Generation: u.Generation + 1, MaxBatchSize: maxBatchSize}
 }
+
+// Rotation is a request for another certificate authority, or another key that signs service account tokens.
+type Rotation struct {
+	Generation int64 // counts the requests
+	Authority  Authority
+}
+
+// Again asks once more.
+func (r Rotation) Again(a Authority) Rotation {
+	return Rotation{Generation: r.Generation + 1, Authority: a}
+}
+
+// Authority is one of the things that a cluster trusts: Magnum's ca_cert_type.
+type Authority string
+
+// The authorities. Magnum does not know the last one.
+const (
+	AuthorityKubernetes     Authority = "kubernetes"
+	AuthorityEtcd           Authority = "etcd"
+	AuthorityFrontProxy     Authority = "front_proxy"
+	AuthorityServiceAccount Authority = "service_account"
+)
 
 // Resolved holds identifiers looked up in the owner's cloud with the owner's own token, so that no controller ever
 // needs a credential that sees more than the owner does. Empty fields were not asked for.

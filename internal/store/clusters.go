@@ -133,6 +133,7 @@ func (s *Store) UpdateCluster(ctx context.Context, g policy.Grant, id string, ch
 		}
 		r.Spec.Labels, r.Spec.ClusterTemplateID = after.Labels, after.ClusterTemplateID
 		r.Spec.Template, r.Spec.Resolved = templateSpec(&after.Template), v1alpha1.Resolved(after.Resolved)
+		r.Spec.Rotation = v1alpha1.Rotation{Generation: after.Rotation.Generation, Authority: string(after.Rotation.Authority)}
 		r.Spec.Upgrade, r.Spec.UserID = v1alpha1.Upgrade(after.Upgrade), after.UserID
 		return nil
 	}

@@ -3,7 +3,8 @@
 // so that whoever holds one can make the other.) They are Secrets under Cluster API's names; the kubeadm control plane
 // takes them over instead of making its own.
 //
-// A Secret that exists is never touched: a new authority would cut off every node and every kubeconfig.
+// A Secret that exists is never touched: a new authority at once would cut off every node and every kubeconfig. Package cluster
+// rotates them, step by step.
 package certificate
 
 import (
@@ -25,7 +26,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
-	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
@@ -70,7 +70,7 @@ func (r *Reconciler) ensure(ctx context.Context, record *v1alpha1.MagnumCluster,
 	if !apierrors.IsNotFound(err) {
 		return err // whose it is is looked at by package cluster, before anything is made with it
 	}
-	pair, err := r.make(c, p)
+	pair, err := capi.NewKeyPair(r.Rand, r.Now(), c, p)
 	if err != nil {
 		return err
 	}
@@ -82,14 +82,4 @@ func (r *Reconciler) ensure(ctx context.Context, record *v1alpha1.MagnumCluster,
 		return fmt.Errorf("store %s: %w", key.Name, err)
 	}
 	return nil
-}
-
-// make makes an authority named after the cluster (Magnum 1.14: CN is the cluster's name), or the key for tokens.
-func (r *Reconciler) make(c *magnum.Cluster, p capi.Purpose) (capi.KeyPair, error) {
-	if p == capi.ServiceAccount {
-		k, err := pki.NewServiceAccountKey(r.Rand)
-		return capi.KeyPair{Certificate: k.PublicPEM, Key: k.PrivatePEM}, err
-	}
-	a, err := pki.NewCA(r.Rand, r.Now(), c.Name)
-	return capi.KeyPair{Certificate: a.CertPEM, Key: a.KeyPEM}, err
 }

@@ -9,6 +9,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
+	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
 // Cloud is what a cluster needs of its owner's cloud, asked with the cluster's own application credential.
@@ -63,6 +65,11 @@ type Keystone interface {
 	DeleteApplicationCredential(ctx context.Context, userID, name string) error
 }
 
+// Notifier is told when a cluster comes to another state.
+type Notifier interface {
+	Cluster(ctx context.Context, c *magnum.Cluster, s magnum.Status, reason string)
+}
+
 // Reconciler makes clusters.
 type Reconciler struct {
 	Client   client.Client // cached reads
@@ -78,7 +85,10 @@ type Reconciler struct {
 	// Defaults of magnum.conf's [cinder] section; a size of 0 boots from the flavor's own disk.
 	BootVolumeSize  int
 	BootVolumeType  string
-	ManagementCIDRs []string // where the management cluster comes from: always let in
+	ManagementCIDRs []string      // where the management cluster comes from: always let in
+	Rand            io.Reader     // for new authorities
+	Dial            workload.Dial // to workload clusters; nil: directly
+	Notify          Notifier      // nil: nobody listens
 	// Addons tells that package addon installs what makes a cluster usable: it is complete when all of it is available.
 	Addons bool
 
@@ -123,7 +133,10 @@ type scope struct {
 	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
 	balancers      int
 	deadCredential bool
-	refused        string // what could not be cleaned up, and why
+	refused        string         // what could not be cleaned up, and why
+	rotation       *capi.Rotation // the step that machines are to be of; nil: none is on its way
+	rotating       string         // what a rotation waits for
+	rotationLeft   int            // how much of it is left
 	log            *slog.Logger
 }
 

@@ -174,7 +174,7 @@ func (r *Reconciler) dropCredential(ctx context.Context, s *scope) (phase.Outcom
 
 func (r *Reconciler) dropSecrets(ctx context.Context, s *scope) (phase.Outcome, error) {
 	stack := s.record.Spec.StackID
-	names := []string{capi.CloudConfigSecretName(stack), kube.KubeconfigSecretName(stack)}
+	names := []string{capi.CloudConfigSecretName(stack), kube.KubeconfigSecretName(stack), rotationSecretName(stack)}
 	for _, p := range capi.Purposes() {
 		names = append(names, capi.KeyPairSecretName(stack, p))
 	}
@@ -222,5 +222,8 @@ func (r *Reconciler) dropRecord(ctx context.Context, s *scope) (phase.Outcome, e
 	}
 	s.record = nil
 	s.log.InfoContext(ctx, "cluster is gone")
+	if r.Notify != nil {
+		r.Notify.Cluster(ctx, s.words, magnum.DeleteComplete, "")
+	}
 	return phase.Done(), nil
 }

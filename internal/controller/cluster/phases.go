@@ -40,8 +40,10 @@ func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 		{Name: "machines to remove", Run: r.markMachines},   // before the group shrinks
 		{Name: "API address", Run: r.apiAddress},            // where no load balancer holds it
 		{Name: "cluster class", Run: r.clusterClass},        // one for each release, never changed
+		{Name: "authorities", Run: r.rotate},                // the step of a rotation that is due
 		{Name: "cluster", Run: r.cluster},                   // what Cluster API works from
 		{Name: "sizes", Run: r.sizes},                       // of groups that the autoscaler sizes
+		{Name: "rotation", Run: r.awaitRotation},            // machines are of that step
 	}
 }
 
@@ -317,7 +319,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 func (r *Reconciler) request(s *scope, want capi.Wanted) capi.Request {
 	carries := capi.AskedOf(s.stack.Cluster)
 	req := capi.Request{
-		Upgrade: s.record.Spec.Upgrade.Generation > carries.Upgrade, Machines: map[string]int{},
+		Upgrade: s.record.Spec.Upgrade.Generation > carries.Upgrade, Machines: map[string]int{}, Rotation: s.rotation,
 		Asked: capi.Asked{Upgrade: s.record.Spec.Upgrade.Generation, Groups: map[string]capi.AskedGroup{}},
 	}
 	for i := range s.groups {

@@ -52,7 +52,20 @@ func (r *Reconciler) report(ctx context.Context, s *scope, out phase.Outcome, ro
 	if err := r.Client.Status().Patch(ctx, s.record, client.MergeFrom(s.before), kube.FieldOwner); client.IgnoreNotFound(err) != nil {
 		return after, fmt.Errorf("write status of cluster %s: %w", s.record.Name, err)
 	}
+	if st.Status != s.before.Status.Status {
+		r.notify(ctx, s, magnum.Status(st.Status), st.StatusReason)
+	}
 	return after, nil
+}
+
+// notify tells who listens. It is told after the status was written: a state that nobody can read is none.
+func (r *Reconciler) notify(ctx context.Context, s *scope, to magnum.Status, reason string) {
+	if r.Notify == nil {
+		return
+	}
+	words := *s.words
+	words.APIAddress, words.CreatedAt = s.record.Status.APIAddress, s.record.CreationTimestamp.Time
+	r.Notify.Cluster(ctx, &words, to, reason)
 }
 
 // rest is how long a report can wait that has nothing but another reason to tell: a cluster on its way has a new one several
@@ -108,6 +121,10 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 	r.observe(s)
 	f.Found.Whole = f.Shown == "" || f.Shown == magnum.CreateInProgress || f.Shown == magnum.CreateFailed
 	f.Found.Progress = lastProgress(s.groups)
+	if s.rotationLeft > 0 { // no group's record asks for anything: its progress is counted here
+		p := store.ProgressOf(s.record.Status.Progress).Advance(s.rotationLeft, f.Newer || !f.Shown.InProgress(), f.Found.Now)
+		s.record.Status.Progress, f.Found.Progress = store.ProgressRecord(p), p.At
+	}
 	if asked := s.record.Spec.Upgrade; asked.Generation > s.record.Status.Upgraded {
 		f.Found.Note = asked.Note
 	}
@@ -194,7 +211,8 @@ func (r *Reconciler) observe(s *scope) {
 	if k := s.stack.ControlPlane; k != nil && k.Status.Version != "" { //nolint:staticcheck // as above
 		st.COEVersion = k.Status.Version //nolint:staticcheck // as above
 	}
-	st.ClassName, st.MutableLabels = s.stack.Cluster.Spec.Topology.ClassRef.Name, capi.MutableLabels(s.stack.Cluster)
+	st.ClassName = s.stack.Cluster.Spec.Topology.ClassRef.Name
+	st.MutableLabels, st.Rotatable = capi.MutableLabels(s.stack.Cluster), capi.Rotatable(s.stack.Cluster)
 }
 
 func (r *Reconciler) event(s *scope, reason, format string, args ...any) {

@@ -68,6 +68,18 @@ type MagnumClusterSpec struct {
 	// Upgrade is the last upgrade that was asked for: version, images and class of all that follows the cluster's template.
 	// +optional
 	Upgrade Upgrade `json:"upgrade,omitzero"`
+	// Rotation is the last rotation that was asked for.
+	// +optional
+	Rotation Rotation `json:"rotation,omitzero"`
+}
+
+// Rotation is a request for another certificate authority, or another key that signs service account tokens.
+type Rotation struct {
+	// Generation counts the requests; 0 is none. The status says which was reached.
+	// +kubebuilder:validation:Minimum=0
+	Generation int64 `json:"generation,omitempty"`
+	// +kubebuilder:validation:Enum="";kubernetes;etcd;front_proxy;service_account
+	Authority string `json:"authority,omitempty"`
 }
 
 // Upgrade is a request to make machines anew.
@@ -126,6 +138,10 @@ type MagnumClusterStatus struct {
 	LeftBehind map[string]string `json:"leftBehind,omitempty"`
 	// Upgraded is the generation of spec.upgrade that was reached last.
 	Upgraded int64 `json:"upgraded,omitempty"`
+	// Rotated is the generation of spec.rotation that was reached last.
+	Rotated int64 `json:"rotated,omitempty"`
+	// Rotatable tells that the cluster's class can roll machines for another authority.
+	Rotatable bool `json:"rotatable,omitempty"`
 	// ClassName is the cluster class that the cluster is of.
 	ClassName string `json:"className,omitempty"`
 	// MutableLabels are those that the cluster's class lets change without an upgrade.
