@@ -143,6 +143,9 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 		return answer{}, err
 	}
 	switch {
+	case authority == magnum.AuthorityEtcd:
+		return answer{}, magnum.Invalid("Rotating the CA certificate of etcd is not supported. Cluster API goes on using a certificate of the old " +
+			"authority for a day, and the control plane could not be kept meanwhile.")
 	case k.Template.TLSDisabled:
 		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster without TLS is not supported.")
 	case !k.Status.AllowsUpdate():

@@ -195,7 +195,7 @@ func TestRotation(t *testing.T) {
 		want   magnum.Authority
 	}{
 		"no word":      {reason: "What python-magnumclient sends.", change: able, status: 202, want: magnum.AuthorityKubernetes},
-		"etcd":         {reason: "As in reading.", query: "?ca_cert_type=etcd", change: able, status: 202, want: magnum.AuthorityEtcd},
+		"etcd":         {reason: "Cluster API could not follow.", query: "?ca_cert_type=etcd", change: able, status: 400, detail: "Rotating the CA certificate of etcd is not supported."},
 		"front proxy":  {reason: "Both ways.", query: "?ca_cert_type=front-proxy", change: able, status: 202, want: magnum.AuthorityFrontProxy},
 		"tokens":       {reason: "Our own type.", query: "?ca_cert_type=service-account", change: able, status: 202, want: magnum.AuthorityServiceAccount},
 		"unknown":      {reason: "None.", query: "?ca_cert_type=web", change: able, status: 400, detail: "Invalid input for field/attribute ca_cert_type."},

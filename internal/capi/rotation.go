@@ -117,10 +117,12 @@ func (o Observed) OlderThan(g *magnum.NodeGroup, since time.Time) (older, all in
 	return older, all
 }
 
-// PurposeOf says what an authority's key pair is for.
+// PurposeOf says what the key pair of an authority is for that can be rotated. etcd's cannot: the kubeadm control plane provider keeps
+// its own client certificate of etcd for a day, whatever becomes of the authority (Cluster API 1.14, controlplane/kubeadm/pkg/cluster.go),
+// and could do nothing for the control plane as soon as etcd trusts another one alone.
 func PurposeOf(a magnum.Authority) (Purpose, bool) {
 	p, ok := map[magnum.Authority]Purpose{
-		magnum.AuthorityKubernetes: CA, magnum.AuthorityEtcd: EtcdCA, magnum.AuthorityFrontProxy: FrontProxyCA, magnum.AuthorityServiceAccount: ServiceAccount,
+		magnum.AuthorityKubernetes: CA, magnum.AuthorityFrontProxy: FrontProxyCA, magnum.AuthorityServiceAccount: ServiceAccount,
 	}[a]
 	return p, ok
 }

@@ -57,13 +57,7 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := machines(t, c.StackID)
-	rotate := func(a magnum.Authority) {
-		_, err := w.store.UpdateCluster(t.Context(), system, c.UUID, func(c *magnum.Cluster) error { c.Rotation = c.Rotation.Again(a); return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	rotate(magnum.AuthorityKubernetes)
+	w.rotate(c, magnum.AuthorityKubernetes)
 	for _, step := range []string{"1.1", "1.2", "1.3"} {
 		w.step(t, ca, step)
 		if two := certificates(secretOf(t, ca).Data[corev1.TLSCertKey]); (len(two) == 2) == (step == "1.3") {
@@ -99,16 +93,34 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	shows(t, secretOf(t, config).Data[kube.KubeconfigKey], after.Data[corev1.TLSCertKey])
+}
 
-	t.Log("etcd's own: workers are not touched")
-	workers := machines(t, c.StackID)
-	rotate(magnum.AuthorityEtcd)
-	w.step(t, capi.KeyPairSecretName(c.StackID, capi.EtcdCA), "2.3")
-	w.await(c.UUID, "the second rotation", complete(magnum.UpdateComplete))
+// TestRotationOfTheControlPlane: what workers neither trust nor have does not replace them.
+func TestRotationOfTheControlPlane(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("front", 1, 1, nil)
+	w.await(c.UUID, "creation", complete(magnum.CreateComplete))
+	before, name := machines(t, c.StackID), capi.KeyPairSecretName(c.StackID, capi.FrontProxyCA)
+	old := secretOf(t, name).Data[corev1.TLSCertKey]
+	w.rotate(c, magnum.AuthorityFrontProxy)
+	w.step(t, name, "1.3")
+	w.await(c.UUID, "the rotation", complete(magnum.UpdateComplete))
+	if bytes.Equal(old, secretOf(t, name).Data[corev1.TLSCertKey]) {
+		t.Error("the authority is the one of before")
+	}
 	for name, group := range machines(t, c.StackID) {
-		if _, same := workers[name]; same != (group != "") {
+		if _, same := before[name]; same != (group != "") {
 			t.Errorf("machine %s of group %q: the same as before: %v", name, group, same)
 		}
+	}
+}
+
+// rotate does what the API does.
+func (w *world) rotate(c *magnum.Cluster, a magnum.Authority) {
+	w.t.Helper()
+	_, err := w.store.UpdateCluster(w.t.Context(), system, c.UUID, func(c *magnum.Cluster) error { c.Rotation = c.Rotation.Again(a); return nil })
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 

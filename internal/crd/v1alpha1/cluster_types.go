@@ -78,7 +78,7 @@ type Rotation struct {
 	// Generation counts the requests; 0 is none. The status says which was reached.
 	// +kubebuilder:validation:Minimum=0
 	Generation int64 `json:"generation,omitempty"`
-	// +kubebuilder:validation:Enum="";kubernetes;etcd;front_proxy;service_account
+	// +kubebuilder:validation:Enum="";kubernetes;front_proxy;service_account
 	Authority string `json:"authority,omitempty"`
 }
 
