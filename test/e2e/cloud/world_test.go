@@ -48,11 +48,25 @@ func newWorld(t *testing.T) *world {
 		w.start(t)
 		t.Cleanup(func() { w.stop(t) })
 	}
+	w.served(t)
+	return w
+}
+
+// served waits for the Magnum API, and no longer than the all-in-one lives.
+func (w *world) served(t *testing.T) {
+	t.Helper()
 	w.await(t, 3*time.Minute, "the Magnum API", func() error {
+		if w.process != nil {
+			select {
+			case err := <-w.process.ended:
+				w.process.ended <- err
+				t.Fatalf("the all-in-one has ended: %v", err)
+			default:
+			}
+		}
 		_, err := w.openstack(t, w.tenant, "coe", "cluster", "list")
 		return err
 	})
-	return w
 }
 
 // nodeImage is the image of nodes in Glance.
