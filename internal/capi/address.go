@@ -11,7 +11,7 @@ import (
 //
 // Without a load balancer it belongs to a control plane machine. Left to itself, Cluster API's OpenStack provider deletes it with
 // that machine, and asks Neutron for the very same address when the next one comes, which Neutron refuses to ordinary tenants:
-// the cluster would not survive the loss of its last master. What is given as apiServerFloatingIP it leaves alone (provider
+// no master could take the place of the last one. What is given as apiServerFloatingIP it leaves alone (provider
 // 0.13: removeAPIServerEndpoint).
 func MakesAPIAddress(c *magnum.Cluster) bool {
 	labels := label.Of(c.Labels)
