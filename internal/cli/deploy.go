@@ -18,6 +18,8 @@ import (
 )
 
 type deployCommand struct {
+	Preflight deployPreflightCommand `cmd:"" help:"Look at the hosts before anything else: what they are, and what would make a deployment fail. For a bug report, too."`
+
 	Plan    deployPlanCommand    `cmd:"" help:"Show what would change on which host, and change nothing. Exit status 2: there is something."`
 	Apply   deployApplyCommand   `cmd:"" help:"Make the management cluster as the configuration asks for. Running it again goes on where it stopped."`
 	Status  deployStatusCommand  `cmd:"" help:"Show nodes, etcd's members, versions, certificates, load balancers and drift."`

@@ -74,6 +74,7 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 			problem("there is no %s: run OpenStack-Ansible's setup-hosts first", p)
 		}
 	}
+	kernel(in, f, problem)
 	if len(f.Swap) > 0 && !in.Kubernetes.AllowUnsafeSwap {
 		problem("swap is on (%s): swapoff -a and take it out of /etc/fstab, or set kubernetes_allow_unsafe_swap", strings.Join(f.Swap, ", "))
 	}
@@ -91,6 +92,27 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 			if _, ok := f.Interfaces[net.Bridge]; !ok && net.Type == "veth" {
 				problem("there is no bridge %s for %s of %s", net.Bridge, net.Interface, n.Name)
 			}
+		}
+	}
+}
+
+// controllers of the unified hierarchy without which kubelet does not start (Kubernetes: "cgroup v2", kubelet's required controllers).
+func controllers() []string { return []string{"cpu", "cpuset", "memory", "pids"} }
+
+// kernel says what the host's kernel lacks: a container cannot load modules, nor give itself controllers.
+func kernel(in intent.Intent, f host.Facts, problem func(string, ...any)) {
+	needs := []string{"overlay", "br_netfilter", "nf_conntrack"}
+	if protocol := in.Cilium.TunnelProtocol; protocol != "" {
+		needs = append(needs, protocol)
+	}
+	for _, name := range needs {
+		if has, known := f.Modules[name]; known && !has {
+			problem("its kernel %s has no module %s, which nodes need: install the distribution's package with the rest of the kernel's modules (linux-modules-extra on Ubuntu)", f.Kernel, name)
+		}
+	}
+	for _, name := range controllers() {
+		if f.CgroupV2 && len(f.Controllers) > 0 && !slices.Contains(f.Controllers, name) {
+			problem("its unified cgroup hierarchy has no controller %s, without which kubelet does not start: enable it at boot (cgroup_enable=%s), or boot with systemd.unified_cgroup_hierarchy=0", name, name)
 		}
 	}
 }

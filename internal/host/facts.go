@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,6 +30,12 @@ type Facts struct {
 	Swap []string `json:"swap"`
 	// CgroupV2 says that the unified hierarchy has the memory controller.
 	CgroupV2 bool `json:"cgroupV2"`
+	// Controllers are those of the unified hierarchy.
+	Controllers []string `json:"controllers"`
+	// AppArmor says that the kernel confines programs by profiles.
+	AppArmor bool `json:"appArmor"`
+	// Modules are modules of the kernel that nodes need: there or to be loaded, or not; without those of which nobody can tell.
+	Modules map[string]bool `json:"modules"`
 	// Free is the free space in bytes where containers and what is brought for them are kept (the lesser, if these are two
 	// file systems), FreeAt where that is; MemoryTotal is in bytes.
 	Free        uint64 `json:"free"`
@@ -105,7 +112,10 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 			f.Swap = append(f.Swap, fields[0])
 		}
 	}
-	f.CgroupV2 = strings.Contains(m.read("/sys/fs/cgroup/cgroup.controllers"), "memory")
+	f.Controllers = strings.Fields(m.read("/sys/fs/cgroup/cgroup.controllers"))
+	f.CgroupV2 = slices.Contains(f.Controllers, "memory")
+	f.AppArmor = strings.TrimSpace(m.read("/sys/module/apparmor/parameters/enabled")) == "Y"
+	f.Modules = modules(m, f.Kernel)
 	f.Free, f.FreeAt = freeSpace(m, "/var/lib/lxc", Directory)
 	for line := range strings.Lines(m.read("/proc/meminfo")) {
 		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "MemTotal:" {

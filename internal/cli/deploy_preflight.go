@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+)
+
+type deployPreflightCommand struct{ deployOptions }
+
+// Run looks at all hosts of the cluster and changes nothing on them but for the program that looks, which it brings there. The exit status
+// is 1 when something would make a deployment fail. It needs no bundle.
+func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error {
+	in, err := c.intent(streams)
+	if err != nil {
+		return err
+	}
+	hosts, lost, err := c.dial(ctx, c.targets(in), bringAgent)
+	if err != nil {
+		return err
+	}
+	defer hosts.Close()
+	facts, err := deploy.Look(ctx, hosts)
+	if err != nil {
+		return err
+	}
+	report := deploy.ReportOf(in, facts, lost)
+	if c.Output == "json" {
+		err = writeJSON(streams.Out, report)
+	} else {
+		err = writeReport(streams.Out, report)
+	}
+	if err == nil && len(report.Problems) > 0 {
+		err = errors.New("a deployment would fail, see above")
+	}
+	return err
+}
+
+func writeReport(out io.Writer, r deploy.Report) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	// Flush reports what went wrong.
+	_, _ = fmt.Fprintf(w, "OpenStack-Ansible %s, playbooks of the generation %s\n\n", r.Release, r.Generation)
+	_, _ = fmt.Fprintln(w, "HOST\tSYSTEM\tKERNEL\tCGROUPS\tAPPARMOR\tMODULES\tCPUS\tMEMORY\tFREE\tCLOCK\tCONTAINERS\tNODES")
+	for _, h := range r.Hosts {
+		if h.Lost != "" {
+			_, _ = fmt.Fprintf(w, "%s\tnot reached\n", h.Name)
+			continue
+		}
+		armor := "off"
+		if h.AppArmor {
+			armor = "on"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d GiB\t%d GiB\t%s\t%d\t%s\n", h.Name, h.System, h.Kernel, h.Cgroups, armor,
+			cmp.Or(strings.Join(h.Modules, ","), "unknown"), h.CPUs, h.Memory>>30, h.Free>>30, h.Clock, h.Containers, cmp.Or(strings.Join(h.Nodes, ","), "none"))
+	}
+	if len(r.Problems) == 0 {
+		_, _ = fmt.Fprintln(w, "\nNothing that would make a deployment fail.")
+	}
+	for i, p := range r.Problems {
+		if i == 0 {
+			_, _ = fmt.Fprintln(w)
+		}
+		_, _ = fmt.Fprintln(w, p)
+	}
+	return w.Flush()
+}

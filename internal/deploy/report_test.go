@@ -1,0 +1,74 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+// TestKernelsThatLackSomething finds what a container could not give itself.
+func TestKernelsThatLackSomething(t *testing.T) {
+	in := seed(t)
+	name := in.Nodes[0].PhysicalHost
+	in.Cilium.TunnelProtocol = "geneve"
+	for _, tc := range []struct {
+		reason string
+		change func(*host.Facts)
+		says   string
+	}{
+		{"all that is needed", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "geneve": true} }, ""},
+		{"nobody can tell", func(f *host.Facts) { f.Modules, f.Controllers = nil, nil }, ""},
+		{"a module that is not needed", func(f *host.Facts) { f.Modules = map[string]bool{"vxlan": false} }, ""},
+		{"Cilium's tunnel", func(f *host.Facts) { f.Modules = map[string]bool{"geneve": false} }, "its kernel 6.1.0 has no module geneve"},
+		{"containerd's snapshots", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": false} }, "has no module overlay"},
+		{"kubelet's controllers", func(f *host.Facts) { f.Controllers = []string{"cpu", "memory", "pids"} }, "has no controller cpuset"},
+	} {
+		f := facts(in)
+		h := f[name]
+		tc.change(&h)
+		f[name] = h
+		err := deploy.Preflight(in, f)
+		if ok := err == nil && tc.says == "" || err != nil && tc.says != "" && strings.Contains(err.Error(), "host "+name+": ") && strings.Contains(err.Error(), tc.says); !ok {
+			t.Errorf("%s: %v", tc.reason, err)
+		}
+	}
+}
+
+// TestReport shows what each host is, who was not reached, and no text of a host's files.
+func TestReport(t *testing.T) {
+	in := seed(t)
+	f := facts(in)
+	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
+	h := f[first]
+	h.Name, h.CPUs, h.MemoryTotal, h.Modules, h.AppArmor = "Debian GNU/Linux 12", 8, 64<<30, map[string]bool{"overlay": true, "geneve": false}, true
+	h.Swap, h.Fragments, h.LXCBase = []string{"/dev/sda2"}, map[string]string{"stats": "password s3cr3t"}, "s3cr3t"
+	f[first] = h
+	delete(f, second)
+	r := deploy.ReportOf(in, f, map[string]error{second: errors.New("host " + second + ": no route to host")})
+	want := deploy.HostReport{
+		Name: first, System: "Debian GNU/Linux 12", Kernel: "6.1.0", Cgroups: "v2", AppArmor: true, Modules: []string{"-geneve", "overlay"},
+		CPUs: 8, Memory: 64 << 30, Free: 100 << 30, Clock: "0s", Nodes: []string{in.Nodes[0].Name},
+	}
+	if diff := cmp.Diff(want, r.Hosts[0]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "s3cr3t") {
+		t.Error("a text of the host is in the report")
+	}
+	all := strings.Join(r.Problems, "\n")
+	for _, part := range []string{"swap is on", "no module geneve", second + ": no route to host"} {
+		if !strings.Contains(all, part) {
+			t.Errorf("nothing about %q in:\n%s", part, all)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package host_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+)
+
+// TestKernelOfAHost reads what kernels of real hosts tell: one of Ubuntu's images without linux-modules-extra, Debian's, and one without modules.
+func TestKernelOfAHost(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		files       map[string]string
+		modules     map[string]bool
+		controllers []string
+		armor       bool
+	}{
+		{
+			name: "Ubuntu 24.04, a cloud's kernel",
+			files: map[string]string{
+				"proc/sys/kernel/osrelease": "6.8.0-41-kvm\n", "proc/modules": "overlay 212992 0 - Live 0x0\n", "proc/filesystems": "nodev\tproc\n\text4\n",
+				"lib/modules/6.8.0-41-kvm/modules.builtin": "kernel/net/netfilter/nf_conntrack.ko\n",
+				"lib/modules/6.8.0-41-kvm/modules.dep":     "kernel/fs/overlayfs/overlay.ko.zst:\nkernel/net/bridge/br_netfilter.ko.zst: kernel/net/bridge/bridge.ko.zst\n",
+				"sys/fs/cgroup/cgroup.controllers":         "cpuset cpu io memory hugetlb pids rdma misc\n", "sys/module/apparmor/parameters/enabled": "Y\n",
+			},
+			modules:     map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "geneve": false, "vxlan": false},
+			controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"}, armor: true,
+		},
+		{
+			name: "Debian 12",
+			files: map[string]string{
+				"proc/sys/kernel/osrelease": "6.1.0-25-amd64\n", "lib/modules/6.1.0-25-amd64/modules.builtin": "",
+				"lib/modules/6.1.0-25-amd64/modules.dep": "kernel/fs/overlayfs/overlay.ko:\nkernel/net/bridge/br_netfilter.ko:\nkernel/net/netfilter/nf_conntrack.ko:\nkernel/drivers/net/geneve.ko:\nkernel/drivers/net/vxlan/vxlan.ko:\n",
+			},
+			modules: map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "geneve": true, "vxlan": true},
+		},
+		{
+			name:    "a kernel of which there is no list",
+			files:   map[string]string{"proc/sys/kernel/osrelease": "6.1.102\n", "proc/filesystems": "nodev\toverlay\n", "proc/sys/net/bridge/bridge-nf-call-iptables": "1\n"},
+			modules: map[string]bool{"overlay": true, "br_netfilter": true},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			root := t.TempDir()
+			for name, text := range tc.files {
+				path := filepath.Join(root, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m := &host.Machine{Root: root, Now: time.Now, Exec: func(context.Context, host.Command) (host.Output, error) { return host.Output{}, nil }}
+			f, err := host.Look(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.modules, f.Modules); diff != "" {
+				t.Errorf("modules (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.controllers, f.Controllers); diff != "" && len(tc.controllers)+len(f.Controllers) > 0 {
+				t.Errorf("controllers (-want +got):\n%s", diff)
+			}
+			if f.AppArmor != tc.armor {
+				t.Errorf("AppArmor: %v", f.AppArmor)
+			}
+		})
+	}
+}
