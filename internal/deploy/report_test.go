@@ -22,7 +22,9 @@ func TestKernelsThatLackSomething(t *testing.T) {
 		change func(*host.Facts)
 		says   string
 	}{
-		{"all that is needed", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "geneve": true} }, ""},
+		{"all that is needed", func(f *host.Facts) {
+			f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "geneve": true}
+		}, ""},
 		{"nobody can tell", func(f *host.Facts) { f.Modules, f.Controllers = nil, nil }, ""},
 		{"a module that is not needed", func(f *host.Facts) { f.Modules = map[string]bool{"vxlan": false} }, ""},
 		{"Cilium's tunnel", func(f *host.Facts) { f.Modules = map[string]bool{"geneve": false} }, "its kernel 6.1.0 has no module geneve"},
