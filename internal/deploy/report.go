@@ -3,6 +3,7 @@ package deploy
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -75,5 +76,5 @@ func (r *HostReport) fill(f host.Facts) {
 		r.Modules = append(r.Modules, name)
 	}
 	slices.Sort(r.Modules)
-	r.CPUs, r.Memory, r.Free, r.Clock, r.Containers = f.CPUs, f.MemoryTotal, f.Free, f.Clock.Ahead.String(), len(f.Containers)
+	r.CPUs, r.Memory, r.Free, r.Clock, r.Containers = f.CPUs, f.MemoryTotal, f.Free, f.Clock.Ahead.Round(time.Millisecond).String(), len(f.Containers)
 }
