@@ -30,6 +30,8 @@ sed -i -e 's/,apparmor//' -e '/^apparmor-profile/d' -e 's/^processes *=.*/proces
 # uwsgi closes a connection after each answer, and has to say so.
 grep -q '^add-header' /etc/keystone/keystone-uwsgi.ini || printf '\nadd-header = Connection: close\n' >> /etc/keystone/keystone-uwsgi.ini
 keystone-manage db_sync
+# Keystone's own readers, which it forgets to end, would lock its writers out otherwise.
+python3 -c 'import sqlite3; sqlite3.connect("/var/lib/keystone/keystone.db").execute("PRAGMA journal_mode=WAL")'
 keystone-manage fernet_setup --keystone-user keystone --keystone-group keystone
 keystone-manage credential_setup --keystone-user keystone --keystone-group keystone
 keystone-manage bootstrap --bootstrap-password ` + labPassword + ` --bootstrap-region-id RegionOne --bootstrap-admin-url ` + internal +
