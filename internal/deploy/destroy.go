@@ -65,6 +65,9 @@ func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
 			p.Changes = append(p.Changes, *c)
 		}
 	}
+	for _, b := range s.boxes {
+		p.Changes = append(p.Changes, plan.Change{Place: b.Host, Group: groupContainer, Kind: "container", Name: b.Container, Action: plan.Delete, Summary: "with Magnum's server in it"})
+	}
 	made := w.made()
 	for _, name := range slices.Sorted(maps.Keys(made)) {
 		for _, c := range made[name] {
@@ -90,6 +93,9 @@ func (d *Deployment) Destroy(ctx context.Context) error {
 		return err
 	}
 	if err := d.balance(ctx); err != nil {
+		return err
+	}
+	if err := d.removeBoxes(ctx); err != nil {
 		return err
 	}
 	made := d.Wanted.made()

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,4 +61,6 @@ func ApplyServices(ctx context.Context, d *Deployment) error {
 }
 
 // RemoveServices is the part of Destroy that is about services.
-func RemoveServices(ctx context.Context, d *Deployment) error { return d.removeServices(ctx) }
+func RemoveServices(ctx context.Context, d *Deployment) error {
+	return errors.Join(d.removeServices(ctx), d.removeBoxes(ctx))
+}

@@ -368,6 +368,54 @@ func TestServicesAreRemoved(t *testing.T) {
 	}
 }
 
+// A container of Magnum that we made goes as a whole, unless another Magnum has moved in.
+func TestMagnumsContainersAreRemoved(t *testing.T) {
+	w := newTown(t)
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	made, shared := w.in.Magnum.Hosts[0], w.in.Magnum.Hosts[1]
+	w.have[shared.Name]["file /etc/systemd/system/magnum-api.service"] = plan.Facts{"mode": "0644"}
+	hosts, lost := w.hosts()
+	o := deploy.LookOutside(t.Context(), hosts, lost)
+	for _, h := range []intent.MagnumHost{made, shared} {
+		f := o.Facts[h.PhysicalHost]
+		f.Made = map[string]bool{h.Name: true}
+		o.Facts[h.PhysicalHost] = f
+	}
+	found, err := deploy.FindMagnum(t.Context(), o, w.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := deploy.NoServices(t.Context(), o, deploy.Nothing(w.in, o.Facts), found, deploy.ProxyFound{}, "/root/jeroboam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := deploy.Place{Host: made.PhysicalHost, Container: made.Name}
+	l := deploy.Leftovers{Entered: []deploy.Place{at, {Host: shared.PhysicalHost, Container: shared.Name}}, Copies: []deploy.Copy{{Place: at}}}.Except(s)
+	if len(l.Entered) != 1 || len(l.Copies) != 0 {
+		t.Errorf("what goes with the container is removed before it as well: %+v", l)
+	}
+	w.log = nil
+	p := deploy.DestroyPlan(deploy.Wanted{}, deploy.World{}, s, l)
+	d := &deploy.Deployment{Plan: p, Services: s, Outside: hosts, Report: func(deploy.Progress) {}, Now: time.Now}
+	if err := deploy.RemoveServices(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	var removed []string
+	for _, line := range w.log {
+		if strings.Contains(line, "removes container") {
+			removed = append(removed, line)
+		}
+	}
+	if got := strings.Join(removed, "; "); got != made.PhysicalHost+" removes container "+made.Name {
+		t.Errorf("it went %q", got)
+	}
+	if i := slices.IndexFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" }); i < 0 || p.Changes[i].Name != made.Name {
+		t.Errorf("the plan has %v", only(p))
+	}
+}
+
 func TestStatusOfServices(t *testing.T) {
 	w := network(t, 3)
 	w.in.Magnum.Hosts = seed(t).Magnum.Hosts

@@ -132,6 +132,8 @@ type Services struct {
 	// Proxies are the proxies' hosts; those that are none any more lose their tokens.
 	Proxies ProxyFound
 	revoked []string
+	// boxes are containers of Magnum that go as a whole when a deployment is removed.
+	boxes []Place
 	// Keystone is what has to change there. Register makes it so.
 	Keystone []plan.Change
 	Register func(ctx context.Context, say func(plan.Change)) error

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -25,7 +26,12 @@ func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, pro
 		World: World{Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{}},
 	}
 	for _, h := range w.Intent.Magnum.Hosts {
-		if p := placeOf(h.Container); found.Places[p.Name()].Ours {
+		p := placeOf(h.Container)
+		if f := o.Facts[p.Host]; p.Container != "" && f.Made[p.Container] && !found.Places[p.Name()].Theirs {
+			s.boxes = append(s.boxes, p) // we made it, and nobody else has moved in
+			continue
+		}
+		if found.Places[p.Name()].Ours {
 			s.Wanted.place(p)
 			s.addOnce(p.Name(), groupMagnum, magnum.Gone(own != magnum.Program)...)
 		}
@@ -96,6 +102,25 @@ func (d *Deployment) removeServices(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// removeBoxes removes the containers of Magnum that we made.
+func (d *Deployment) removeBoxes(ctx context.Context) error {
+	for _, b := range d.Services.boxes {
+		d.say(removeStep, b.Host, "remove container %s", b.Container)
+		if _, err := ask[struct{}](ctx, d.Outside, Place{Host: b.Host}, host.OpRemove, b.Container); err != nil {
+			return fmt.Errorf("remove container %s: %w", b.Container, err)
+		}
+	}
+	return nil
+}
+
+// Except leaves out what goes with a container of the services.
+func (l Leftovers) Except(s Services) Leftovers {
+	goes := func(p Place) bool { return slices.Contains(s.boxes, p) }
+	l.Copies = slices.DeleteFunc(slices.Clone(l.Copies), func(c Copy) bool { return goes(c.Place) })
+	l.Entered = slices.DeleteFunc(slices.Clone(l.Entered), goes)
+	return l
 }
 
 // ServiceStatus is how one service stands at one place.

@@ -127,6 +127,8 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 		*out.(*host.Observed) = seen
 	case host.OpMissing:
 		*out.(*[]string) = nil
+	case host.OpRemove:
+		w.note("%s removes container %s", place, in)
 	case host.OpLend:
 	case host.OpEnsure:
 		w.busy++

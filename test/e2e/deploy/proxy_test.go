@@ -121,7 +121,7 @@ func (p proxyLab) claims(t *testing.T) (c tokenClaims) {
 
 // privateCluster is what Cluster API's provider has made of a cluster without a floating address, on a network of which the host has the
 // namespace; in it something answers with TLS. The names are of test/e2e/proxy, where what passes through is looked at.
-const privateCluster = `set -e
+const privateCluster = `systemctl stop lab-api 2>/dev/null; ip netns del qdhcp-11111111-2222-3333-4444-555555555555 2>/dev/null; set -e
 ip netns add qdhcp-11111111-2222-3333-4444-555555555555
 ip netns exec qdhcp-11111111-2222-3333-4444-555555555555 ip link set lo up
 ip netns exec qdhcp-11111111-2222-3333-4444-555555555555 ip addr add 10.6.0.10/32 dev lo
@@ -136,7 +136,7 @@ func (p proxyLab) published(t *testing.T) {
 	p.ssh(t, p.host, privateCluster)
 	p.kubectlWith(t, p.node, openStackCluster, "apply -f -")
 	p.kubectl(t, p.node, "-n magnum-system patch openstackcluster kube-lab01-x7k2p --subresource=status --type merge -p "+
-		`'\''{"status":{"ready":true,"network":{"id":"11111111-2222-3333-4444-555555555555","name":"n"},"apiServerLoadBalancer":{"id":"1","name":"l","ip":"10.6.0.10","internalIP":"10.6.0.10"}}}'\''`)
+		`'{"status":{"ready":true,"network":{"id":"11111111-2222-3333-4444-555555555555","name":"n"},"apiServerLoadBalancer":{"id":"1","name":"l","ip":"10.6.0.10","internalIP":"10.6.0.10"}}}'`)
 	address := strings.TrimSpace(p.ssh(t, p.host, "ip -4 -o addr show br-mgmt | awk '{print $4}' | grep /22 | cut -d/ -f1"))
 	took := p.until(t, time.Minute, "the cluster is published", func() (bool, string) {
 		out := p.kubectl(t, p.node, "-n magnum-system get endpointslices -o \"jsonpath={.items[*].endpoints[*].addresses[*]}:{.items[*].ports[*].port}\"")
@@ -155,7 +155,7 @@ func (p proxyLab) published(t *testing.T) {
 // takesOver changes a setting while a client connects all the time, and kills the deployer once in between.
 func (p proxyLab) takesOver(t *testing.T) {
 	address := strings.TrimSpace(p.ssh(t, p.host, "ip -4 -o addr show br-mgmt | awk '{print $4}' | grep /22 | cut -d/ -f1"))
-	p.ssh(t, p.host, "cat > /run/client <<'END'\nimport socket, time\nok = bad = 0\nwhile True:\n  try:\n    socket.create_connection((\""+address+"\", "+proxyPort+"), 5).close(); ok += 1\n  except OSError: bad += 1\n  open(\"/run/count.new\", \"w\").write(f\"{ok} {bad}\")\n  import os; os.rename(\"/run/count.new\", \"/run/count\")\n  time.sleep(0.01)\nEND\nsystemd-run --quiet --unit lab-client python3 /run/client")
+	p.ssh(t, p.host, "systemctl stop lab-client 2>/dev/null; cat > /run/client <<'END'\nimport socket, time\nok = bad = 0\nwhile True:\n  try:\n    socket.create_connection((\""+address+"\", "+proxyPort+"), 5).close(); ok += 1\n  except OSError: bad += 1\n  open(\"/run/count.new\", \"w\").write(f\"{ok} {bad}\")\n  import os; os.rename(\"/run/count.new\", \"/run/count\")\n  time.sleep(0.01)\nEND\nsystemd-run --quiet --unit lab-client python3 /run/client")
 	before := p.ssh(t, p.host, "systemctl is-active jeroboam-proxy@a jeroboam-proxy@b || true")
 	p.settings(t, "  PROXY_ALWAYS: 1")
 	p.start(t, "apply").killAfter("restart service jeroboam-proxy@", 10*time.Millisecond)
@@ -180,7 +180,7 @@ func (p proxyLab) takesOver(t *testing.T) {
 func (p proxyLab) revoked(t *testing.T) {
 	old := p.token(t)
 	whoami := func(token string) string {
-		return p.inside(t, p.node, "kubectl --server https://"+vip+":6443 --certificate-authority /etc/kubernetes/pki/ca.crt --token "+token+" auth whoami 2>&1 || true")
+		return p.inside(t, p.node, "kubectl --kubeconfig /dev/null --server https://"+vip+":6443 --certificate-authority /etc/kubernetes/pki/ca.crt --token "+token+" auth whoami 2>&1 || true")
 	}
 	if out := whoami(old); !strings.Contains(out, "system:serviceaccount:jeroboam-proxy:jeroboam-proxy") {
 		t.Fatalf("the token is of %s", out)
