@@ -82,12 +82,12 @@ func (s *serving) serveTerm(ctx context.Context, term *term) (asked bool, err er
 // term is one time of leading.
 type term struct {
 	manager manager.Manager
-	cache   *lentCache
+	cache   *sharedCache
 }
 
 // newTerm sets the controllers up, on the cache that the API reads from too.
 func (s *serving) newTerm() (*term, error) {
-	lent := &lentCache{Cache: s.manager.GetCache()}
+	lent := &sharedCache{Cache: s.manager.GetCache()}
 	mgr, err := ctrl.NewManager(s.Management, ctrl.Options{
 		Scheme:                        s.manager.GetScheme(),
 		Logger:                        logr.FromSlogHandler(s.Log.Handler()),
@@ -136,8 +136,8 @@ func (s *serving) controllers(ctx context.Context) (err error) {
 	return s.manager.Add(always(s.lead))
 }
 
-// lentCache is the server's cache in the hands of one term: it runs already, and loses the term's handlers when that ends.
-type lentCache struct {
+// sharedCache is the server's cache in the hands of one term: it runs already, and loses the term's handlers when that ends.
+type sharedCache struct {
 	cache.Cache
 
 	mu       sync.Mutex
@@ -145,13 +145,13 @@ type lentCache struct {
 }
 
 // Start implements cache.Cache.
-func (c *lentCache) Start(ctx context.Context) error {
+func (c *sharedCache) Start(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
 
 // GetInformer implements cache.Cache.
-func (c *lentCache) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
+func (c *sharedCache) GetInformer(ctx context.Context, o client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
 	i, err := c.Cache.GetInformer(ctx, o, opts...)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (c *lentCache) GetInformer(ctx context.Context, o client.Object, opts ...ca
 	return lentInformer{i, c}, nil
 }
 
-func (c *lentCache) giveBack() {
+func (c *sharedCache) giveBack() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, remove := range c.handlers {
@@ -171,7 +171,7 @@ func (c *lentCache) giveBack() {
 type lentInformer struct {
 	cache.Informer
 
-	cache *lentCache
+	cache *sharedCache
 }
 
 // AddEventHandlerWithOptions implements cache.Informer: it is the one that controllers call.

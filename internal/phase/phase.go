@@ -10,30 +10,42 @@ import (
 	"time"
 )
 
+// State is how a phase ended.
+type State int
+
+// The states.
+const (
+	IsDone  State = iota // go on with the next phase
+	Waiting              // for what Message says
+	Failed               // waiting will not help: the operation has failed for good
+)
+
 // Outcome is how a phase went. The zero value is "done, go on".
 type Outcome struct {
-	// Waiting says what for, for people; empty when the phase is done.
-	Waiting string
+	State State
+	// Message says for people what is waited for, or why it failed; empty when the phase is done.
+	Message string
 	// After is when to look again although nothing happened; 0 relies on events alone.
 	After time.Duration
-	// Failed says that waiting will not help: the operation has failed for good, and why.
-	Failed bool
 }
+
+// Done tells whether the next phase may run.
+func (o Outcome) Done() bool { return o.State == IsDone }
 
 // Done goes on with the next phase.
 func Done() Outcome { return Outcome{} }
 
 // Wait ends the round until an event comes.
-func Wait(format string, args ...any) Outcome { return Outcome{Waiting: fmt.Sprintf(format, args...)} }
+func Wait(format string, args ...any) Outcome { return WaitFor(0, format, args...) }
 
 // WaitFor ends the round until an event comes or d has passed, for what sends no events.
 func WaitFor(d time.Duration, format string, args ...any) Outcome {
-	return Outcome{Waiting: fmt.Sprintf(format, args...), After: d}
+	return Outcome{State: Waiting, Message: fmt.Sprintf(format, args...), After: d}
 }
 
 // Fail ends the operation.
 func Fail(format string, args ...any) Outcome {
-	return Outcome{Waiting: fmt.Sprintf(format, args...), Failed: true}
+	return Outcome{State: Failed, Message: fmt.Sprintf(format, args...)}
 }
 
 // Phase is one named step of a reconcile of a T.
@@ -49,7 +61,7 @@ func Run[T any](ctx context.Context, phases []Phase[T], t T) (Outcome, error) {
 		if err != nil {
 			return Outcome{}, fmt.Errorf("%s: %w", p.Name, err)
 		}
-		if out.Waiting != "" {
+		if !out.Done() {
 			return out, nil
 		}
 	}

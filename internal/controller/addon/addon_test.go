@@ -118,7 +118,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		if p.Name == "apply" {
 			break
 		}
-		if out, err := p.Run(t.Context(), s); err != nil || out.Waiting != "" {
+		if out, err := p.Run(t.Context(), s); err != nil || !out.Done() {
 			t.Fatalf("%s: %+v, %v", p.Name, out, err)
 		}
 	}

@@ -47,7 +47,7 @@ func TestADeletionHangsOnNothingThatIsNotOurs(t *testing.T) {
 			record.Status.Progress = &v1alpha1.Progress{Left: 0, At: metav1.NewTime(start.Add(is.progress))}
 			s := &scope{record: record, stack: &kube.Stack{}, log: slog.New(slog.DiscardHandler)}
 			out, err := r.bounded(t.Context(), s, "application credential", func() ([]string, error) { return is.left, is.err })
-			if err != nil || (out.Waiting == "") != is.done {
+			if err != nil || out.Done() != is.done {
 				t.Fatalf("%+v, %v (%s)", out, err, is.reason)
 			}
 			if !is.done && out.After == 0 {
@@ -61,7 +61,7 @@ func TestADeletionHangsOnNothingThatIsNotOurs(t *testing.T) {
 				if said := <-recorder.Events; !strings.Contains(said, "goes on without application credential") {
 					t.Errorf("the event says %q", said)
 				}
-				if again, _ := r.bounded(t.Context(), s, "application credential", func() ([]string, error) { panic("it was let go") }); again.Waiting != "" {
+				if again, _ := r.bounded(t.Context(), s, "application credential", func() ([]string, error) { panic("it was let go") }); !again.Done() {
 					t.Error("it is asked for again")
 				}
 			}

@@ -71,7 +71,7 @@ func (r *Reconciler) rotate(ctx context.Context, s *scope) (phase.Outcome, error
 	live := capi.RotationOf(s.stack.Cluster)
 	s.rotation = &capi.Rotation{ControlPlane: t.marker(), Signer: t.signer(), Workers: live.Workers}
 	if live.ControlPlane != t.marker() {
-		if out, err := r.spread(ctx, s, t); err != nil || out.Waiting != "" {
+		if out, err := r.spread(ctx, s, t); err != nil || !out.Done() {
 			s.rotation = nil
 			return out, err
 		}

@@ -90,9 +90,9 @@ func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Dur
 	for i := range s.groups {
 		f.Parts = append(f.Parts, store.NodeGroupPart(&s.groups[i]))
 	}
-	f.Found = &magnum.Found{Now: now, Waiting: out.Waiting, Timeout: magnum.Minutes(s.record.Spec.CreateTimeout)}
-	if out.Failed {
-		f.Found.Impossible = out.Waiting
+	f.Found = &magnum.Found{Now: now, Waiting: out.Message, Timeout: magnum.Minutes(s.record.Spec.CreateTimeout)}
+	if out.State == phase.Failed {
+		f.Found.Impossible = out.Message
 	}
 	if roundErr != nil {
 		f.Found.Error = sentence(roundErr)
