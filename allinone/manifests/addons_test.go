@@ -22,7 +22,7 @@ func everything(driver string, more map[string]string) addon.Cluster {
 		NetworkDriver: driver, Kubernetes: all[labels.KubeTag], Masters: 3, APIHost: "192.0.2.1", APIPort: 6443,
 		Cloud: addon.Cloud{
 			AuthURL: "https://keystone.example.com/v3", Region: "RegionOne", ID: "id", Secret: "secret", CA: []byte("PEM"),
-			LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "ssd"}},
+			LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "ssd"}}, Shares: true, ShareTypes: []string{"default", "Gold (fast)"},
 		},
 	}
 }

@@ -70,6 +70,11 @@ func definitions() []definition {
 			name: CinderCSI, release: "cinder-csi", skip: noCinder, values: cinderValues, more: storageClasses, fit: restartWithCredential,
 			turn: last, lenient: true,
 		},
+		{name: NFSCSI, turn: last, skip: noManila, values: nfsValues, lenient: true}, // before who mounts through it
+		{
+			name: ManilaCSI, release: "manila-csi", turn: last, skip: noManila, values: manilaValues, more: shareObjects, fit: restartWithCredential,
+			lenient: true,
+		},
 		{name: KeystoneAuth, release: "k8s-keystone-auth", turn: withMasters, skip: noKeystone, values: keystoneValues, lenient: true},
 		{name: Metrics, release: "metrics-server", values: metricsValues, turn: last, lenient: true},
 	}

@@ -42,6 +42,8 @@ type Cloud struct {
 	LoadBalancers     bool   // there is an Octavia
 	Volumes           bool   // there is a Cinder
 	VolumeTypes       []VolumeType
+	Shares            bool     // there is a Manila
+	ShareTypes        []string // names
 }
 
 // VolumeType is one of Cinder's volume types.

@@ -82,7 +82,7 @@ func (l *Lock) rendersAll(files fs.FS) error {
 		for _, r := range catalogue.Releases(addon.Cluster{
 			UUID: "00000000-0000-0000-0000-000000000000", Stack: "kube-abc12", NetworkDriver: driver, Kubernetes: kubernetes, Masters: 1,
 			Cloud: addon.Cloud{
-				AuthURL: "https://keystone.invalid/v3", Region: "RegionOne", LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "fast"}},
+				AuthURL: "https://keystone.invalid/v3", Region: "RegionOne", LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "fast"}}, Shares: true,
 			},
 		}) {
 			if r.Problem != "" && has(r.Name) {

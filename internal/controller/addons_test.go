@@ -30,7 +30,10 @@ type plainCloud struct{}
 func (plainCloud) HasLoadBalancers() bool                                      { return true }
 func (plainCloud) HasVolumes() bool                                            { return false }
 func (plainCloud) VolumeTypes(context.Context) ([]openstack.VolumeType, error) { return nil, nil }
-func addonCloud(context.Context, []byte) (addon.Cloud, error)                  { return plainCloud{}, nil }
+func (plainCloud) HasShares() bool                                             { return false }
+func (plainCloud) ShareTypes(context.Context) ([]string, error)                { return nil, nil }
+
+func addonCloud(context.Context, []byte) (addon.Cloud, error) { return plainCloud{}, nil }
 
 type version struct{ name, version, serves, more string }
 

@@ -321,7 +321,6 @@ func addons() []Label {
 	tag := func(name, since, changes, doc string) Label {
 		return Label{Name: name, Type: Tag, Changes: changes, DefaultDoc: "the newest in the addon catalogue that serves " + KubeTag, Since: since, Doc: doc}
 	}
-	notYet := func(l Label) Label { l.Unread = true; return l }
 	sidecar := func(name, doc string) Label {
 		return Label{Name: name, Type: Tag, Changes: "Cinder CSI", DefaultDoc: "the one in the Cinder CSI chart", Since: "0.30", Doc: doc}
 	}
@@ -339,9 +338,9 @@ func addons() []Label {
 		},
 		{Name: "cinder_csi_enabled", Changes: "Cinder CSI", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
 		tag("cinder_csi_plugin_tag", "0.1", "Cinder CSI", "Version of the Cinder CSI driver."),
-		{Name: "manila_csi_enabled", Changes: "Manila CSI", Unread: true, Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila CSI driver, if the cloud has Manila."},
-		notYet(tag("manila_csi_plugin_tag", "0.6", "Manila CSI", "Version of the Manila CSI driver.")),
-		{Name: "manila_csi_share_network_id", Changes: "Manila CSI", Unread: true, Type: UUID, Since: "0.6", DefaultDoc: "no storage classes for shares", Doc: "Share network of Manila shares."},
+		{Name: "manila_csi_enabled", Changes: "Manila CSI", Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila and NFS CSI drivers, if the cloud has Manila."},
+		tag("manila_csi_plugin_tag", "0.6", "Manila CSI", "Version of the Manila CSI driver."),
+		{Name: "manila_csi_share_network_id", Changes: "Manila CSI", Type: UUID, Since: "0.6", DefaultDoc: "no storage classes for shares", Doc: "Share network of Manila shares: with it there is a storage class for each share type."},
 		sidecar("csi_attacher_tag", "Version of the CSI attacher."),
 		sidecar("csi_liveness_probe_tag", "Version of the CSI liveness probe."),
 		sidecar("csi_node_driver_registrar_tag", "Version of the CSI node driver registrar."),

@@ -49,6 +49,8 @@ type Cloud interface {
 	HasLoadBalancers() bool
 	HasVolumes() bool
 	VolumeTypes(ctx context.Context) ([]openstack.VolumeType, error)
+	HasShares() bool
+	ShareTypes(ctx context.Context) ([]string, error)
 }
 
 // Reconciler installs addons.

@@ -138,7 +138,7 @@ func (r *Reconciler) learn(ctx context.Context, s *scope) error {
 	learned := catalogue.Cloud{
 		AuthURL: config.AuthURL, Region: config.Region, ID: config.Credential.ID, Secret: config.Credential.Secret,
 		CA: r.NodeCA, Insecure: r.Insecure || config.Insecure, ExternalNetworkID: s.record.Spec.Resolved.ExternalNetworkID,
-		LoadBalancers: cloud.HasLoadBalancers(), Volumes: cloud.HasVolumes(),
+		LoadBalancers: cloud.HasLoadBalancers(), Volumes: cloud.HasVolumes(), Shares: cloud.HasShares(),
 	}
 	if len(learned.CA) == 0 {
 		learned.CA = s.secret.Data["cacert"]
@@ -150,6 +150,11 @@ func (r *Reconciler) learn(ctx context.Context, s *scope) error {
 		}
 		for _, t := range types {
 			learned.VolumeTypes = append(learned.VolumeTypes, catalogue.VolumeType(t))
+		}
+	}
+	if labels := label.Of(s.record.Spec.Labels); learned.Shares && labels.Bool("manila_csi_enabled") && labels.Has("manila_csi_share_network_id") {
+		if learned.ShareTypes, err = cloud.ShareTypes(ctx); err != nil {
+			return err
 		}
 	}
 	s.session.facts = &facts{generation: s.record.Generation, credential: s.secret.ResourceVersion, cloud: learned}

@@ -58,6 +58,11 @@ type noCloud struct{}
 
 func (noCloud) HasLoadBalancers() bool { return true }
 func (noCloud) HasVolumes() bool       { return false }
+func (noCloud) HasShares() bool        { return false }
+func (noCloud) ShareTypes(context.Context) ([]string, error) {
+	return nil, nil
+}
+
 func (noCloud) VolumeTypes(context.Context) ([]openstack.VolumeType, error) {
 	return nil, nil
 }
