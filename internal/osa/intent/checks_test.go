@@ -194,6 +194,7 @@ func TestFindings(t *testing.T) {
 		{name: "Magnum by Jeroboam, without an account", edits: []edit{{secretsFile, "magnum_service_password: canary-of-magnum\n", ""}, {vars, "", "magnum_implementation: Jeroboam"}}, want: []string{"error magnum-password user_secrets.yml"}},
 		{name: "Magnum's own needs no account of us", edits: []edit{{secretsFile, "magnum_service_password: canary-of-magnum\n", ""}, {vars, "", "magnum_implementation: magnum"}}},
 		{name: "Magnum by nobody", edits: []edit{{vars, "", "magnum_implementation: heat"}}, want: []string{"error magnum-implementation user_variables.yml:8"}},
+		{name: "a proxy by nobody", edits: []edit{{vars, "", "magnum_proxy_implementation: heat"}}, want: []string{"error proxy-implementation user_variables.yml:8"}},
 		{name: "Magnum behind TLS", edits: []edit{{vars, "", "magnum_implementation: jeroboam\nmagnum_backend_ssl: true"}}, want: []string{"error magnum-backend-ssl user_variables.yml:9"}},
 		{name: "the driver of a branch", edits: []edit{{vars, "v0.24.2", "main"}}, want: []string{"note driver-branch user_variables.yml:2"}},
 		{name: "a driver in Rust", edits: []edit{{vars, "v0.24.2", "v0.33.0"}}, want: []string{"note driver-rust user_variables.yml:2"}},
