@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/cluster-api/util/certs"
 	"sigs.k8s.io/cluster-api/util/secret"
@@ -57,7 +58,11 @@ func (p *presenter) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, e
 // ofToday is the certificate by the authority that signs today.
 func (p *presenter) ofToday(ctx context.Context, cluster types.NamespacedName, leaf *x509.Certificate, found *tls.Certificate) (*tls.Certificate, error) {
 	ca := &corev1.Secret{}
-	if err := p.secrets.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: secret.Name(cluster.Name, secret.ClusterCA)}, ca); err != nil {
+	err := p.secrets.Get(ctx, types.NamespacedName{Namespace: cluster.Namespace, Name: secret.Name(cluster.Name, secret.ClusterCA)}, ca)
+	if apierrors.IsNotFound(err) {
+		return found, nil // a cluster that goes: nobody is let in, and is told so in words
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read the authority of cluster %s: %w", cluster, err)
 	}
 	signer, err := certs.DecodeCertPEM(ca.Data[secret.TLSCrtDataName])
@@ -72,8 +77,8 @@ func (p *presenter) ofToday(ctx context.Context, cluster types.NamespacedName, l
 		return known.(*presented).certificate, nil
 	}
 	signs, err := certs.DecodePrivateKeyPEM(ca.Data[secret.TLSKeyDataName])
-	if err != nil {
-		return nil, fmt.Errorf("the authority of cluster %s has no key: %w", cluster, err)
+	if err != nil || signs == nil {
+		return found, nil //nolint:nilerr // an authority whose key is elsewhere signs elsewhere
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
