@@ -150,6 +150,8 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster without TLS is not supported.")
 	case !k.Status.AllowsUpdate():
 		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster when status is %q is not supported.", k.Status)
+	case k.Rotating:
+		return answer{}, unfinished(k)
 	case !k.Rotatable:
 		return answer{}, magnum.Invalid("The cluster is from before rotation. Upgrade it first, to the template that it has.")
 	}
@@ -160,6 +162,9 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 		if !now.Status.AllowsUpdate() { // somebody was faster
 			return magnum.Invalid("Rotating the CA certificate of a cluster when status is %q is not supported.", now.Status)
 		}
+		if now.Rotating {
+			return unfinished(now)
+		}
 		now.Rotation, now.OperationRequestID = now.Rotation.Again(authority), c.requestID
 		return nil
 	})
@@ -167,6 +172,13 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 		return answer{}, err
 	}
 	return c.accepted(k.UUID), nil
+}
+
+// unfinished refuses a rotation while another one has not come to its end. One that has failed goes on being tried all the same; machines
+// and clients trust both its authorities, and only it can take the old one away.
+func unfinished(k *magnum.Cluster) error {
+	return magnum.Invalid("Another rotation, of %s, has not come to its end. It goes on being tried. Mend what the cluster's status_reason says, and "+
+		"ask again when it is done.", k.Rotation.Authority)
 }
 
 // checkFollowers refuses a rotation while a group stays behind its cluster's version: Cluster API leaves its machines as they are, and

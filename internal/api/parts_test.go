@@ -204,7 +204,11 @@ func TestRotation(t *testing.T) {
 		"left behind": {reason: "Its machines would be cut off.", change: able, groups: func(w *world, id string) {
 			w.groups[id] = append(w.groups[id], &magnum.NodeGroup{Name: "gpu", Role: "gpu", Version: "v1.33.0"})
 		}, status: 400, detail: "Node group gpu is still at Kubernetes v1.33.0"},
-		"failed before": {reason: "Another try.", change: func(c *magnum.Cluster) { c.Rotatable, c.Status = true, magnum.UpdateFailed }, status: 202, want: magnum.AuthorityKubernetes},
+		"half way": {reason: "What it has written would be taken for the authority of before.", query: "?ca_cert_type=front-proxy", change: func(c *magnum.Cluster) {
+			c.Rotatable, c.Status = true, magnum.UpdateFailed
+			c.Rotation, c.Rotating = magnum.Rotation{Generation: 1, Authority: magnum.AuthorityKubernetes}, true
+		}, status: 400, detail: "Another rotation, of kubernetes, has not come to its end. It goes on being tried.", want: magnum.AuthorityKubernetes},
+		"failed before": {reason: "An update that was no rotation; this is the next.", change: func(c *magnum.Cluster) { c.Rotatable, c.Status = true, magnum.UpdateFailed }, status: 202, want: magnum.AuthorityKubernetes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)

@@ -61,6 +61,7 @@ type Cluster struct {
 	UpdatedAt          time.Time // zero: never
 	DeletionRequested  bool
 	Rotation           Rotation
+	Rotating           bool     // that rotation has not been reached yet: it goes on being tried, whatever Status says
 	Rotatable          bool     // its class can roll machines for another authority; nobody has looked yet: false
 	MutableLabels      []string // labels that can change without an upgrade; nobody has looked yet: none
 	OperationRequestID string   // the x-openstack-request-id of the last request that changed the record

@@ -26,6 +26,7 @@ func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum
 		Resolved: magnum.Resolved(s.Resolved), Upgrade: magnum.Upgrade(s.Upgrade), StatusReason: st.StatusReason, Health: magnum.Health(st.Health),
 		HealthReason: st.HealthReason, APIAddress: st.APIAddress, COEVersion: st.COEVersion,
 		Rotation:         magnum.Rotation{Generation: s.Rotation.Generation, Authority: magnum.Authority(s.Rotation.Authority)},
+		Rotating:         s.Rotation.Generation > st.Rotated,
 		ContainerVersion: st.ContainerVersion, MutableLabels: st.MutableLabels, Rotatable: st.Rotatable,
 		CreatedAt: r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, st.UpdatedAt),
 		DeletionRequested: r.DeletionTimestamp != nil, OperationRequestID: r.Annotations[v1alpha1.AnnotationRequestID],

@@ -198,8 +198,10 @@ func (r *Reconciler) pairs(ctx context.Context, s *scope, t *rotation) error {
 		return err
 	}
 	if kept != nil && kept.Annotations[rotationAnnotation] != strconv.FormatInt(t.asked.Generation, 10) {
-		if t.step != 0 || !s.owns(kept) {
-			return fmt.Errorf("the Secret %s is of another rotation", name)
+		// One of which nothing has been written can go. Of any other it is all that can end it: the API takes no request meanwhile.
+		begun := !bytes.Equal(kept.Data["before.crt"], t.secret.Data[corev1.TLSCertKey])
+		if t.step != 0 || !s.owns(kept) || begun {
+			return fmt.Errorf("the Secret %s is of another rotation, which has not come to its end", name)
 		}
 		if err := r.Client.Delete(ctx, kept); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete %s: %w", name, err)

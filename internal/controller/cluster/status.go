@@ -122,8 +122,13 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 	f.Found.Whole = f.Shown == "" || f.Shown == magnum.CreateInProgress || f.Shown == magnum.CreateFailed
 	f.Found.Progress = lastProgress(s.groups)
 	if s.rotationLeft > 0 { // no group's record asks for anything: its progress is counted here
-		p := store.ProgressOf(s.record.Status.Progress).Advance(s.rotationLeft, f.Newer || !f.Shown.InProgress(), f.Found.Now)
+		p := store.ProgressOf(s.record.Status.Progress).Advance(s.rotationLeft, f.Newer || f.Shown.Complete(), f.Found.Now)
 		s.record.Status.Progress, f.Found.Progress = store.ProgressRecord(p), p.At
+	}
+	if rotating := s.record.Spec.Rotation.Generation > s.record.Status.Rotated; rotating && s.rotationLeft == 0 { // nobody could count in this round
+		if at := store.ProgressOf(s.record.Status.Progress).At; at.After(f.Found.Progress) {
+			f.Found.Progress = at
+		}
 	}
 	if asked := s.record.Spec.Upgrade; asked.Generation > s.record.Status.Upgraded {
 		f.Found.Note = asked.Note

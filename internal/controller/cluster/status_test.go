@@ -53,6 +53,22 @@ func TestWhatIsToldOfACluster(t *testing.T) {
 				s.groups = append(s.groups, group("UPDATE_IN_PROGRESS", "3 of 9 machines", 10*time.Minute))
 			}, 10*time.Minute + 30*time.Second, phase.Done(), nil, "UPDATE_IN_PROGRESS", "Node group default-worker: 3 of 9 machines",
 		},
+		"a rotation makes progress": {
+			"a round that an error broke off has counted nothing, and takes nothing back", func(s *scope) {
+				s.record.Spec.Rotation = v1alpha1.Rotation{Generation: 1, Authority: "kubernetes"}
+				s.record.Status.Status, s.record.Status.OperationStartedAt = "UPDATE_IN_PROGRESS", &metav1.Time{Time: start}
+				s.record.Status.Progress = &v1alpha1.Progress{Left: 3, At: metav1.NewTime(start.Add(10 * time.Minute))}
+				s.groups = append(s.groups, group("UPDATE_COMPLETE", "", 0))
+			}, 10*time.Minute + 30*time.Second, phase.Done(), errors.New("authorities: change ConfigMap cluster-info: i/o timeout"), "UPDATE_IN_PROGRESS", "i/o timeout",
+		},
+		"a rotation has failed": {
+			"whoever looks sees it, until it comes nearer", func(s *scope) {
+				s.record.Spec.Rotation, s.rotationLeft = v1alpha1.Rotation{Generation: 1, Authority: "kubernetes"}, 3
+				s.record.Status.Status, s.record.Status.OperationStartedAt = "UPDATE_FAILED", &metav1.Time{Time: start}
+				s.record.Status.Progress = &v1alpha1.Progress{Left: 3, At: metav1.NewTime(start.Add(time.Minute))}
+				s.groups = append(s.groups, group("UPDATE_COMPLETE", "", 0))
+			}, 3 * time.Minute, phase.Wait("1 of 1 machine is of before"), nil, "UPDATE_FAILED", "No progress for create_timeout (1 minutes). 1 of 1 machine",
+		},
 		"an address is missing": {
 			"nobody can use it yet", func(s *scope) { s.groups = append(s.groups, group("CREATE_COMPLETE", "", 0)) },
 			time.Second, phase.Done(), nil, "CREATE_IN_PROGRESS", "API server's address",
