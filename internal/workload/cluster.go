@@ -72,8 +72,12 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	if c.client, err = rest.HTTPClientFor(cfg); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
+	// A tenant's machine answers. Where it would send us, only we can go.
+	c.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	// What kinds there are is asked without a context: its time limit is the client's.
-	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: c.client.Transport, Timeout: RequestTimeout})
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{
+		Transport: c.client.Transport, Timeout: RequestTimeout, CheckRedirect: c.client.CheckRedirect,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}

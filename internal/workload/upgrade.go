@@ -2,8 +2,10 @@ package workload
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -28,10 +30,17 @@ func (a DeprecatedAPI) String() string {
 	return a.Resource + " " + a.Group + "/" + a.Version
 }
 
+// What is read of one cluster is bounded: its owner may have put anything in place of its API server.
+const (
+	mostAPIs    = 1000 // Kubernetes has some dozens of kinds that are deprecated
+	mostBudgets = 5000
+	longestName = 253 // of whatever Kubernetes gives a name to (k8s.io/apimachinery 1.36, util/validation)
+)
+
 // deprecatedMetric is written by the API server (k8s.io/apiserver 1.36, endpoints/metrics: a gauge that is 1 from the first request on).
 const deprecatedMetric = "apiserver_requested_deprecated_apis{"
 
-var metricLabel = regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
+var metricLabel = regexp.MustCompile(`([a-z_]+)="([A-Za-z0-9./-]*)"`)
 
 // DeprecatedAPIs asks the API server which deprecated APIs are in use. Of several API servers one answers. An API server that shows no
 // metrics is not an error: nothing is known.
@@ -54,25 +63,30 @@ func (c *Cluster) DeprecatedAPIs(ctx context.Context) ([]DeprecatedAPI, error) {
 	default:
 		return nil, fmt.Errorf("ask for metrics: the API server says %s", resp.Status)
 	}
-	var out []DeprecatedAPI
+	found := map[DeprecatedAPI]bool{} // one line for each subresource
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if a, ok := deprecated(lines.Text()); ok && !slices.Contains(out, a) { // one line for each subresource
-			out = append(out, a)
+	for len(found) < mostAPIs && lines.Scan() {
+		if a, ok := deprecated(lines.Text()); ok {
+			found[a] = true
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read metrics: %w", err)
 	}
-	return out, nil
+	return slices.SortedFunc(maps.Keys(found), func(a, b DeprecatedAPI) int {
+		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Resource, b.Resource), strings.Compare(a.Version, b.Version))
+	}), nil
 }
 
 func deprecated(line string) (a DeprecatedAPI, ok bool) {
 	if !strings.HasPrefix(line, deprecatedMetric) || strings.HasSuffix(line, " 0") {
 		return a, false
 	}
-	for _, m := range metricLabel.FindAllStringSubmatch(line, -1) {
+	for _, m := range metricLabel.FindAllStringSubmatch(line, 16) {
+		if len(m[2]) > longestName {
+			return a, false
+		}
 		switch m[1] {
 		case "group":
 			a.Group = m[2]
@@ -97,9 +111,6 @@ type Budget struct {
 // Forbids tells that no pod may ever go, however healthy all of them are: a drain would wait for ever.
 func (b Budget) Forbids() bool { return b.Observed && b.Expected > 0 && b.Wanted >= b.Expected }
 
-// mostBudgets bounds what is read of one cluster.
-const mostBudgets = 5000
-
 // Budgets lists the cluster's PodDisruptionBudgets.
 func (c *Cluster) Budgets(ctx context.Context) ([]Budget, error) {
 	r, err := c.resource(schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}, "")
@@ -115,7 +126,9 @@ func (c *Cluster) Budgets(ctx context.Context) ([]Budget, error) {
 			return nil, fmt.Errorf("list PodDisruptionBudgets: %w", err)
 		}
 		for i := range list.Items {
-			out = append(out, budgetOf(&list.Items[i]))
+			if b := budgetOf(&list.Items[i]); len(b.Namespace) <= longestName && len(b.Name) <= longestName {
+				out = append(out, b)
+			}
 		}
 		if opts.Continue = list.GetContinue(); opts.Continue == "" {
 			break

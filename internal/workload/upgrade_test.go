@@ -3,7 +3,9 @@ package workload_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,8 +36,8 @@ apiserver_requested_deprecated_apis{group="",removed_release="",resource="compon
 	}))
 	got, err := c.DeprecatedAPIs(t.Context())
 	want := []workload.DeprecatedAPI{
-		{Group: "flowcontrol.apiserver.k8s.io", Version: "v1beta2", Resource: "flowschemas", Removed: "1.29"},
 		{Version: "v1", Resource: "componentstatuses"},
+		{Group: "flowcontrol.apiserver.k8s.io", Version: "v1beta2", Resource: "flowschemas", Removed: "1.29"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
@@ -45,6 +47,49 @@ apiserver_requested_deprecated_apis{group="",removed_release="",resource="compon
 		if got, err := c.DeprecatedAPIs(t.Context()); (err != nil) != fails || len(got) > 0 {
 			t.Errorf("%d: %v, %v", status, got, err)
 		}
+	}
+}
+
+// TestWhatATenantMayShow: a cluster's owner may have put anything in place of its API server. What is read of it stays small, is soon
+// done with, and has no text that is no name.
+func TestWhatATenantMayShow(t *testing.T) {
+	c := open(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		line := func(resource string) {
+			_, _ = fmt.Fprintf(w, "apiserver_requested_deprecated_apis{group=\"a\",removed_release=\"1.35\",resource=\"%s\",version=\"v1\"} 1\n", resource)
+		}
+		line("one\x1b[2Jtwo")
+		line(strings.Repeat("x", 1<<19))
+		for i := range 150_000 {
+			line(fmt.Sprint("r", i))
+		}
+	}))
+	apis, err := c.DeprecatedAPIs(t.Context())
+	if err != nil || len(apis) != 1000 {
+		t.Errorf("%d APIs, %v", len(apis), err)
+	}
+	for _, a := range apis {
+		if len(a.String()) > 20 || strings.Contains(a.String(), "\x1b") {
+			t.Errorf("%.40q is no name", a.String())
+		}
+	}
+}
+
+// TestNobodyIsSentOn: an API server that answers with another address is not followed there: it could be one that only we can reach.
+func TestNobodyIsSentOn(t *testing.T) {
+	asked := make(chan string, 10)
+	inner := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+	defer inner.Close()
+	c := open(t, http.RedirectHandler(inner.URL+"/inner", http.StatusFound))
+	if _, err := c.DeprecatedAPIs(t.Context()); err == nil {
+		t.Error("what it is sent to is taken for metrics")
+	}
+	if _, err := c.Get(t.Context(), configMaps(), "default", "x"); err == nil {
+		t.Error("what it is sent to is taken for kinds")
+	}
+	select {
+	case path := <-asked:
+		t.Errorf("%s was asked for where nobody but us comes", path)
+	default:
 	}
 }
 
