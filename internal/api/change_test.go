@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/api"
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
@@ -93,18 +94,20 @@ func TestWhoMayReachACluster(t *testing.T) {
 		detail     string
 		want       string // api_server_allowed_cidrs afterwards
 	}{
-		"add":      {reason: "What people do.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24, 198.51.100.0/24"},
-		"as text":  {reason: "The whole dictionary, in Python.", body: `[{"op":"replace","path":"/labels","value":"{'kube_tag': 'v1.34.1', 'api_server_allowed_cidrs': '192.0.2.0/24'}"}]`, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24"},
-		"ports":    {reason: "Ports of Services need no word of the operator.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"}]`, mutable: both, status: 202},
-		"remove":   {reason: "Everybody again.", body: `[{"op":"remove","path":"/labels/api_server_allowed_cidrs"}]`, mutable: both, status: 202, change: func(c *magnum.Cluster) { c.Labels["api_server_allowed_cidrs"] = "192.0.2.0/24" }},
-		"while up": {reason: "A resize is on its way; this disturbs nobody.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, change: func(c *magnum.Cluster) { c.Status = magnum.UpdateInProgress }, want: "192.0.2.0/24, 198.51.100.0/24"},
-		"another":  {reason: "Others are fixed, and nothing is half done.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"},{"op":"add","path":"/labels/b","value":"c"}]`, mutable: both, status: 400, detail: "cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: b."},
-		"value":    {reason: "No network.", body: `[{"op":"add","path":"/labels/api_server_allowed_cidrs","value":"me"}]`, mutable: both, management: []string{"10.0.0.0/8"}, status: 400, detail: `Label api_server_allowed_cidrs is "me", must be`},
-		"unknown":  {reason: "The management cluster would be locked out.", body: add, mutable: both, status: 400, detail: "The label api_server_allowed_cidrs is not available in this cloud: its operator has not said where"},
-		"direct":   {reason: "Nothing would hold to it.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.MasterLBEnabled = false }, status: 400, detail: "The label api_server_allowed_cidrs needs a load balancer, and master_lb_enabled is false."},
-		"ovn":      {reason: "It has no such list.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.Labels["octavia_provider"] = "ovn" }, status: 400, detail: "Label api_server_allowed_cidrs is"},
-		"before":   {reason: "Its class knows nothing of it: it would be accepted and do nothing.", body: add, management: []string{"10.0.0.0/8"}, status: 400, detail: "The cluster is from before the label api_server_allowed_cidrs. Upgrade it first, to the template that it has."},
-		"going":    {reason: "Too late.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.Status = magnum.DeleteInProgress }, status: 409},
+		"add":       {reason: "What people do.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24, 198.51.100.0/24"},
+		"as text":   {reason: "The whole dictionary, in Python.", body: `[{"op":"replace","path":"/labels","value":"{'kube_tag': 'v1.34.1', 'api_server_allowed_cidrs': '192.0.2.0/24'}"}]`, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24"},
+		"ports":     {reason: "Ports of Services need no word of the operator.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"}]`, mutable: both, status: 202},
+		"remove":    {reason: "Everybody again.", body: `[{"op":"remove","path":"/labels/api_server_allowed_cidrs"}]`, mutable: both, status: 202, change: func(c *magnum.Cluster) { c.Labels["api_server_allowed_cidrs"] = "192.0.2.0/24" }},
+		"while up":  {reason: "A resize is on its way; this disturbs nobody.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, change: func(c *magnum.Cluster) { c.Status = magnum.UpdateInProgress }, want: "192.0.2.0/24, 198.51.100.0/24"},
+		"another":   {reason: "Others are fixed, and nothing is half done.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"},{"op":"add","path":"/labels/b","value":"c"}]`, mutable: both, status: 400, detail: "cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: b."},
+		"value":     {reason: "No network.", body: `[{"op":"add","path":"/labels/api_server_allowed_cidrs","value":"me"}]`, mutable: both, management: []string{"10.0.0.0/8"}, status: 400, detail: `Label api_server_allowed_cidrs is "me", must be`},
+		"unknown":   {reason: "The management cluster would be locked out.", body: add, mutable: both, status: 400, detail: "The label api_server_allowed_cidrs is not available in this cloud: its operator has not said where"},
+		"direct":    {reason: "Nothing would hold to it.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.MasterLBEnabled = false }, status: 400, detail: "The label api_server_allowed_cidrs needs a load balancer, and master_lb_enabled is false."},
+		"ovn":       {reason: "It has no such list.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.Labels["octavia_provider"] = "ovn" }, status: 400, detail: "Label api_server_allowed_cidrs is"},
+		"before":    {reason: "Its class knows nothing of it: it would be accepted and do nothing.", body: add, management: []string{"10.0.0.0/8"}, status: 400, detail: "The cluster is from before the label api_server_allowed_cidrs. Upgrade it first, to the template that it has."},
+		"as it was": {reason: "What has been wrong for long keeps nobody from closing the door.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, status: 202, want: "192.0.2.0/24, 198.51.100.0/24", change: func(c *magnum.Cluster) { c.Labels["fixed_subnet_cidr"] = "10.0.0.1/24" }},
+		"no word":   {reason: "The operator has taken his word back; another label has nothing to do with it.", body: `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"0.0.0.0/0"}]`, mutable: both, status: 202, want: "192.0.2.0/24", change: func(c *magnum.Cluster) { c.Labels["api_server_allowed_cidrs"] = "192.0.2.0/24" }},
+		"going":     {reason: "Too late.", body: add, mutable: both, management: []string{"10.0.0.0/8"}, change: func(c *magnum.Cluster) { c.Status = magnum.DeleteInProgress }, status: 409},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +136,37 @@ func TestWhoMayReachACluster(t *testing.T) {
 	if got.status != 400 || !strings.HasPrefix(got.detail(), "The label api_server_allowed_cidrs is not available") {
 		t.Errorf("a new cluster is held to the same: %d %q", got.status, got.detail())
 	}
+}
+
+// TestTwoChangeLabels: who changes one label leaves alone what somebody else has made of another one meanwhile. Else an API server that was
+// closed a moment ago would be open to everybody.
+func TestTwoChangeLabels(t *testing.T) {
+	var meanwhile func()
+	s := newService(t, func(o *api.Options) {
+		o.Labels = func(label.Scope, map[string]string) []error {
+			if meanwhile != nil {
+				meanwhile()
+			}
+			return nil
+		}
+	})
+	id := s.cluster(t, "k")
+	s.become(id, func(c *magnum.Cluster) {
+		c.Labels, c.MutableLabels = map[string]string{"kube_tag": "v1.34.1"}, []string{"api_server_allowed_cidrs", "node_port_allowed_cidrs"}
+	})
+	const body = `[{"op":"add","path":"/labels/node_port_allowed_cidrs","value":"192.0.2.0/24"}]`
+	meanwhile = func() {
+		s.become(id, func(c *magnum.Cluster) {
+			c.Labels = map[string]string{"kube_tag": "v1.34.1", "api_server_allowed_cidrs": "192.0.2.0/24"}
+		})
+	}
+	s.must(t, 202, "member", "PATCH", "/v1/clusters/k", body, version("latest"))
+	want := map[string]string{"kube_tag": "v1.34.1", "api_server_allowed_cidrs": "192.0.2.0/24", "node_port_allowed_cidrs": "192.0.2.0/24"}
+	if diff := cmp.Diff(want, s.clusters[0].Labels); diff != "" {
+		t.Error(diff)
+	}
+	meanwhile = func() { s.become(id, func(c *magnum.Cluster) { c.Status = magnum.DeleteInProgress }) }
+	s.must(t, 409, "member", "PATCH", "/v1/clusters/k", `[{"op":"remove","path":"/labels/node_port_allowed_cidrs"}]`, version("latest"))
 }
 
 // TestNodeCountIsASum: the node count of a cluster is compared with all groups and goes to the default workers.

@@ -100,7 +100,7 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 
 // relabel changes labels that say who may reach a cluster. Others are fixed when the cluster is made, as in Magnum.
 func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, labels map[string]string) error {
-	var fixed, unknown []string
+	var fixed, unknown, changed []string
 	for name := range merged(k.Labels, labels) {
 		was, had := k.Labels[name]
 		switch now, has := labels[name]; {
@@ -109,6 +109,8 @@ func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum
 			fixed = append(fixed, name)
 		case !slices.Contains(k.MutableLabels, name):
 			unknown = append(unknown, name)
+		default:
+			changed = append(changed, name)
 		}
 	}
 	slices.Sort(fixed)
@@ -122,17 +124,22 @@ func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum
 	case !k.Status.AllowsResize():
 		return magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
 	}
-	if err := s.checkLabels(label.Cluster, labels); err != nil {
+	if err := s.checkNewLabels(label.Cluster, k.Labels, labels); err != nil {
 		return err
 	}
-	if err := s.checkAllowed(labels, k.MasterLBEnabled); err != nil {
-		return err
+	if slices.Contains(changed, label.APIServerAllowedCIDRs) {
+		if err := s.checkAllowed(labels, k.MasterLBEnabled); err != nil {
+			return err
+		}
 	}
 	_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
-		for name := range merged(now.Labels, labels) {
-			if v, has := labels[name]; label.Mutable(name) && has {
+		if !now.Status.AllowsResize() { // somebody was faster
+			return magnum.Conflict("Updating a cluster when status is %q is not supported.", now.Status)
+		}
+		for _, name := range changed { // and no other: somebody may have changed that meanwhile
+			if v, has := labels[name]; has {
 				now.Labels[name] = v
-			} else if label.Mutable(name) {
+			} else {
 				delete(now.Labels, name)
 			}
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +24,19 @@ func chooseLabels(parent, given map[string]string, merge bool) map[string]string
 
 // checkLabels returns everything that is wrong with labels as one refusal.
 func (s *server) checkLabels(scope label.Scope, labels map[string]string) error {
-	problems := s.Labels(scope, labels)
+	return labelProblems(s.Labels(scope, labels))
+}
+
+// checkNewLabels is the same for a change of labels: what was wrong before stays, and keeps nobody from changing something else.
+func (s *server) checkNewLabels(scope label.Scope, before, labels map[string]string) error {
+	var known []string
+	for _, p := range s.Labels(scope, before) {
+		known = append(known, p.Error())
+	}
+	return labelProblems(slices.DeleteFunc(s.Labels(scope, labels), func(p error) bool { return slices.Contains(known, p.Error()) }))
+}
+
+func labelProblems(problems []error) error {
 	if len(problems) == 0 {
 		return nil
 	}
