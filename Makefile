@@ -30,7 +30,7 @@ capo: build ## bin/capo-manager, Cluster API's OpenStack provider, for make up A
 
 .PHONY: test
 test: allinone build ## every test that needs no root: units with the race detector, then against a real API server
-	@CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -v /test/)
+	@CGO_ENABLED=1 go test -race -timeout 20m -skip '^TestSlow' $$(go list ./... | grep -v /test/)
 	@CGO_ENABLED=1 go test -race -skip '^(TestLab|TestControlPlaneFromRegistry)$$' ./test/lab ./test/cloud/... ./test/internal/...
 	@cd allinone && go test -short ./...
 	@cd release && go test -short ./...
@@ -39,6 +39,7 @@ test: allinone build ## every test that needs no root: units with the race detec
 .PHONY: e2e
 e2e: allinone build ## the all-in-one driven by the real openstack client (Debian's python3-openstackclient, python3-magnumclient)
 	@go test -count=1 -p 1 -timeout 40m -v ./test/e2e ./test/e2e/faults
+	@go test -count=1 -timeout 20m -v -run '^TestSlow' ./internal/controller # minutes of machines that are replaced in turn
 
 .PHONY: e2e-clients
 e2e-clients: allinone build ## clients of the Magnum API against the all-in-one, each with its version (docs/clients.md)

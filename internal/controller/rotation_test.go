@@ -43,8 +43,8 @@ func lets(t *testing.T, kubeconfig []byte) error {
 	return err
 }
 
-// TestRotation goes through the three steps of a rotation, with the controllers killed in each of them.
-func TestRotation(t *testing.T) {
+// TestSlowRotation goes through the three steps of a rotation, with the controllers killed in each of them.
+func TestSlowRotation(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("rotated", 1, 1, nil)
 	made := w.await(c.UUID, "creation", complete(magnum.CreateComplete))
@@ -95,8 +95,8 @@ func TestRotation(t *testing.T) {
 	shows(t, secretOf(t, config).Data[kube.KubeconfigKey], after.Data[corev1.TLSCertKey])
 }
 
-// TestRotationOfTheControlPlane: what workers neither trust nor have does not replace them.
-func TestRotationOfTheControlPlane(t *testing.T) {
+// TestSlowRotationOfTheControlPlane: what workers neither trust nor have does not replace them.
+func TestSlowRotationOfTheControlPlane(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("front", 1, 1, nil)
 	w.await(c.UUID, "creation", complete(magnum.CreateComplete))

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,14 +238,13 @@ func (w *town) dial(context.Context, deploy.Hosts, deploy.Place, string) (client
 		return nil, err
 	}
 	root := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": string(w.ca.CertPEM)}}
-	made := 0
+	var made atomic.Int64
 	w.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(root).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			if o.GetName() == "" {
 				o.SetName(o.GetGenerateName() + "x")
 			}
-			made++
-			o.SetUID(types.UID(fmt.Sprintf("uid-%d", made)))
+			o.SetUID(types.UID(fmt.Sprintf("uid-%d", made.Add(1))))
 			return c.Create(ctx, o, opts...)
 		},
 		SubResourceCreate: func(_ context.Context, _ client.Client, sub string, o client.Object, body client.Object, _ ...client.SubResourceCreateOption) error {
