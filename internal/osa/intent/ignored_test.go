@@ -108,7 +108,7 @@ func TestEveryFieldIsReadOrTold(t *testing.T) {
 func fieldsRead(t *testing.T) map[string]bool {
 	t.Helper()
 	loaded, err := packages.Load(&packages.Config{
-		Env: append(os.Environ(), "CGO_ENABLED=0"), // as everything else is compiled: with C, which the race detector needs, it would be compiled anew
+		Env:  append(os.Environ(), "CGO_ENABLED=0"), // as everything else is compiled: with C, which the race detector needs, it would be compiled anew
 		Mode: packages.NeedName | packages.NeedImports | packages.NeedExportFile | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo, Dir: "../../..",
 	}, "./internal/deploy/...", "./internal/cli", "./internal/osa/haproxy/...")
 	if err != nil {
