@@ -90,8 +90,10 @@ var (
 )
 
 // BootFailure finds on a server's console why no node comes of it; "" when nothing there says so. Cluster API's user data run kubeadm
-// once, so what is found is no passing trouble.
-func BootFailure(console string) string {
+// once, so what is found is no passing trouble. Whoever owns the server writes what its console says: it is short.
+func BootFailure(console string) string { return shorten(bootFailure(console)) }
+
+func bootFailure(console string) string {
 	if m := noProgram.FindStringSubmatch(console); m != nil {
 		return "its image has no " + m[1]
 	}

@@ -89,6 +89,9 @@ func (o Observed) Addresses(g *magnum.NodeGroup) []string {
 	return out
 }
 
+// controlPlaneReason is our own key among the reasons of a cluster's health: why its control plane does not come back by itself.
+const controlPlaneReason = "control_plane"
+
 // Health judges as magnum-cluster-api 0.38 does (its monitor.rs): healthy when the control plane is available and every
 // machine's node is healthy. The reasons are keyed as its clients know them, by infrastructure machine.
 func (o Observed) Health() (magnum.Health, map[string]string) {
@@ -105,6 +108,9 @@ func (o Observed) Health() (magnum.Health, map[string]string) {
 		if !healthy {
 			health, reasons[key] = magnum.Unhealthy, "False"
 		}
+	}
+	if lost := o.lostControlPlane(); lost != "" {
+		health, reasons[controlPlaneReason] = magnum.Unhealthy, lost
 	}
 	return health, reasons
 }

@@ -145,7 +145,7 @@ func (o Observed) clusterFindings() []finding {
 	if o.Cluster == nil {
 		return nil
 	}
-	fs := o.clusterTroubles()
+	fs := append(o.clusterTroubles(), finding{rank: rankTrouble, text: o.lostControlPlane()})
 	cs := o.Cluster.Status.Conditions
 	if c := condition(cs, clusterv1.ClusterTopologyReconciledCondition); isNotTrue(c) && c.Reason == clusterv1.ClusterTopologyReconciledFailedReason && !passes(c.Message) {
 		fs = append(fs, finding{rank: rankTopology, text: "the cluster cannot be built as asked: " + told(c)})

@@ -178,6 +178,66 @@ func TestBootFailure(t *testing.T) {
 			}
 		})
 	}
+	if got := capi.BootFailure("error execution phase " + strings.Repeat("x", 100_000)); len(got) > 500 {
+		t.Errorf("a line of a console makes a reason of %d bytes", len(got))
+	}
+}
+
+// TestALostControlPlane: Cluster API waits for ever, and says so nowhere that a tenant can see.
+func TestALostControlPlane(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	bare := func(m *clusterv1.Machine, made time.Duration) {
+		m.Status.NodeRef, m.CreationTimestamp = clusterv1.MachineNodeReference{}, metav1.NewTime(began.Add(made))
+		say(m, cond("NodeHealthy", "Unknown", "NodeInternalError", ""), cond("BootstrapConfigReady", "False", "NotReady", ""))
+	}
+	unhealthy := cond("OwnerRemediated", "False", "CannotBeRemediated", "KCP can't remediate if current replicas are less or equal to 1")
+	for name, is := range map[string]struct {
+		reason string
+		change func(*capi.Observed)
+		want   string // part of the reason; "": none
+	}{
+		"the only one is gone": {
+			"another one has come, and has nothing to join", func(o *capi.Observed) { bare(o.Machines[0], time.Hour) },
+			"every machine that was part of the control plane is gone, and the cluster's data with them. Machine cp-1 waits for ever",
+		},
+		"the only one is lost": {
+			"its server was deleted in Nova", func(o *capi.Observed) { say(o.Machines[0], unhealthy) },
+			"machine cp-1 is unhealthy, and Cluster API does not replace it (KCP can't remediate if current replicas are less or equal to 1). Bring",
+		},
+		"it is replaced": {"its turn will come", func(o *capi.Observed) {
+			say(o.Machines[0], cond("OwnerRemediated", "False", "Remediating", "Machine cp-1 is being deleted"))
+		}, ""},
+		"a worker": {"it is replaced by its set", func(o *capi.Observed) { say(o.Machines[1], unhealthy) }, ""},
+		"two more are made": {"they join the first", func(o *capi.Observed) {
+			second := aMachine("cp-2", magnum.DefaultMaster)
+			bare(second, time.Hour)
+			o.Machines = append(o.Machines, second)
+		}, ""},
+		"on its way": {"it has initialized the control plane, and its node is not known yet", func(o *capi.Observed) { bare(o.Machines[0], -time.Minute) }, ""},
+		"never there": {"nothing was initialized", func(o *capi.Observed) {
+			o.ControlPlane.Status.Conditions = nil
+			bare(o.Machines[0], time.Hour)
+		}, ""},
+		"as it should be": {"", func(*capi.Observed) {}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := settled()
+			initialized := cond("Initialized", "True", "Initialized", "")
+			initialized.LastTransitionTime = metav1.NewTime(began)
+			o.ControlPlane.Status.Conditions = append(o.ControlPlane.Status.Conditions, initialized)
+			is.change(&o)
+			health, reasons := o.Health()
+			if got := reasons["control_plane"]; !strings.HasPrefix(got, is.want) || (got == "") != (is.want == "") || got != "" && health != magnum.Unhealthy {
+				t.Errorf("it is %s: %q, want %q: %s", health, got, is.want, is.reason)
+			}
+			if got := o.Reason(); is.want != "" && got != reasons["control_plane"] {
+				t.Errorf("a change that waits for it says %q", got)
+			}
+			if got := o.DeletionReason(); strings.Contains(got, "create it again") {
+				t.Errorf("a deletion is told to delete: %q", got)
+			}
+		})
+	}
 }
 
 // Consoles are asked for of servers that have run for a minute, and of no others.

@@ -90,7 +90,7 @@ func (h *Hook) deliver(ctx context.Context, text []byte) error {
 func (h *Hook) post(ctx context.Context, text []byte) (again bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.to, bytes.NewReader(text))
 	if err != nil {
-		return false, fmt.Errorf("make a request: %w", err)
+		return false, fmt.Errorf("make a request: %w", cause(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "jeroboam")
