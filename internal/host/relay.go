@@ -35,10 +35,11 @@ func (r *Relay) thing(plan.Facts) plan.Thing {
 
 // seen is what there is of the instances.
 type seen struct {
-	// serves is the instance that runs with what there is now, else one that runs with something older; "" if none does.
+	// serves is the instance that is ready and began with what there is now, else one that is ready and began with something older; ""
+	// if none is. One that is only starting serves nobody, however long it has been: it may end again and again, or wait for ever.
 	serves  string
 	current bool
-	// rest are others that run or would start at boot; enabled says that the one that serves would.
+	// rest are others that run, start, or would start at boot; enabled says that the one that serves would.
 	rest    []string
 	enabled bool
 }
@@ -52,7 +53,7 @@ func (r *Relay) look(ctx context.Context, m *Machine) (seen, error) {
 			return s, err
 		}
 		facts[name] = have
-		if have["active"] == "yes" && (s.serves == "" || have["current"] == "yes" && !s.current) {
+		if have["ready"] == "yes" && (s.serves == "" || have["current"] == "yes" && !s.current) {
 			s.serves, s.current = name, have["current"] == "yes"
 		}
 	}

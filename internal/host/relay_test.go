@@ -19,6 +19,7 @@ import (
 type systemd struct {
 	t       *testing.T
 	active  map[string]bool
+	starts  map[string]bool // it is not ready
 	enabled map[string]bool
 	since   map[string]time.Time
 	fails   bool // a start does
@@ -38,6 +39,9 @@ func (s *systemd) exec(_ context.Context, c host.Command) (host.Output, error) {
 		if s.active[n] {
 			state = "active"
 		}
+		if s.starts[n] {
+			state = "activating"
+		}
 		if s.enabled[n] {
 			file = "enabled"
 		}
@@ -54,17 +58,17 @@ func (s *systemd) exec(_ context.Context, c host.Command) (host.Output, error) {
 			if s.fails {
 				return host.Output{}, errors.New("timed out")
 			}
-			s.active[n], s.since[n] = true, time.Now()
+			s.active[n], s.starts[n], s.since[n] = true, false, time.Now()
 		case "stop":
 			s.log = append(s.log, "stop "+n)
-			s.active[n] = false
+			s.active[n], s.starts[n] = false, false
 		case "enable":
 			s.enabled[n] = true
 		case "disable":
 			if s.active[n] {
 				s.log = append(s.log, "stop "+n)
 			}
-			s.active[n], s.enabled[n] = false, false
+			s.active[n], s.starts[n], s.enabled[n] = false, false, false
 		}
 	}
 	return host.Output{}, nil
@@ -90,6 +94,7 @@ func TestRelay(t *testing.T) {
 		reason  string
 		active  []string
 		stale   []string // of them, those that began before the file was written
+		starts  []string // of them, those that are not ready
 		enabled []string
 		fails   bool
 		gone    bool
@@ -108,11 +113,17 @@ func TestRelay(t *testing.T) {
 		{reason: "both would start at boot", active: []string{a}, enabled: []string{a, b}, serves: a},
 		{reason: "stopped by somebody", enabled: []string{b}, want: []string{"stop " + b, "start " + a}, serves: a},
 		{reason: "the new one does not get ready", active: []string{a}, stale: []string{a}, enabled: []string{a}, fails: true, want: []string{"start " + b, "stop " + b}, says: a + " goes on serving", serves: a},
+		{
+			reason: "killed while the new one started, which never gets ready", active: []string{a, b}, stale: []string{a}, starts: []string{b}, enabled: []string{a},
+			fails: true, want: []string{"stop " + b, "start " + b, "stop " + b}, says: a + " goes on serving", serves: a,
+		},
+		{reason: "killed while the new one started", active: []string{a, b}, stale: []string{a}, starts: []string{b}, enabled: []string{a}, want: []string{"stop " + b, "start " + b, "stop " + a}, serves: b},
+		{reason: "it ends again and again", active: []string{b}, starts: []string{b}, enabled: []string{b}, want: []string{"stop " + b, "start " + a}, serves: a},
 		{reason: "it is to go", active: []string{a}, enabled: []string{a}, gone: true, want: []string{"stop " + a}},
 		{reason: "it has gone", gone: true},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			s := &systemd{t: t, active: map[string]bool{}, enabled: map[string]bool{}, since: map[string]time.Time{}, fails: tt.fails}
+			s := &systemd{t: t, active: map[string]bool{}, starts: map[string]bool{}, enabled: map[string]bool{}, since: map[string]time.Time{}, fails: tt.fails}
 			m := &host.Machine{Root: t.TempDir(), Now: time.Now, Exec: s.exec}
 			put(t, m, "/etc/p", "x")
 			written := time.Now().Add(-10 * time.Minute)
@@ -124,6 +135,9 @@ func TestRelay(t *testing.T) {
 			}
 			for _, n := range tt.stale {
 				s.since[n] = written.Add(-5 * time.Minute)
+			}
+			for _, n := range tt.starts {
+				s.starts[n] = true
 			}
 			for _, n := range tt.enabled {
 				s.enabled[n] = true

@@ -48,12 +48,15 @@ func (u *Unit) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if show["LoadState"] == "not-found" {
 		return nil, nil
 	}
-	have := plan.Facts{"enabled": "no", "active": "no", "current": "no"}
+	have := plan.Facts{"enabled": "no", "active": "no", "ready": "no", "current": "no"}
 	switch show["UnitFileState"] {
 	case "enabled", "enabled-runtime", "static", "generated", "alias":
 		have["enabled"] = "yes"
 	}
-	if s := show["ActiveState"]; s == "active" || s == "activating" || s == "reloading" {
+	switch show["ActiveState"] {
+	case "active", "reloading":
+		have["active"], have["ready"] = "yes", "yes"
+	case "activating": // it starts, or waits to be started again because it has failed
 		have["active"] = "yes"
 	}
 	if u.Gone && have["active"] == "no" && have["enabled"] == "no" {
