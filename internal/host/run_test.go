@@ -33,3 +33,32 @@ func TestRunWithFiles(t *testing.T) {
 		})
 	}
 }
+
+// What is left of us goes, and nothing that others have put there.
+func TestLeave(t *testing.T) {
+	m := &host.Machine{Root: t.TempDir()}
+	put(t, m, host.Agents+"/agent-1", "x")
+	put(t, m, "/etc/jeroboam/theirs", "x")
+	put(t, m, "/usr/local/share/jeroboam/addons/ours", "x")
+	if err := os.RemoveAll(filepath.Join(m.Root, "usr/local/share/jeroboam/addons")); err != nil {
+		t.Fatal(err)
+	}
+	there := func(path string) bool {
+		_, err := os.Stat(filepath.Join(m.Root, path))
+		return err == nil
+	}
+	for range 2 {
+		if err := host.Leave(m); err != nil {
+			t.Fatal(err)
+		}
+		if there(host.Agents) || there("/usr/local/share/jeroboam") || !there("/usr/local/share") || !there("/etc/jeroboam/theirs") {
+			t.Error("it has left something, or taken what is not ours")
+		}
+	}
+	if err := os.Remove(filepath.Join(m.Root, "etc/jeroboam/theirs")); err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Leave(m); err != nil || there("/etc/jeroboam") {
+		t.Errorf("/etc/jeroboam is left empty: %v", err)
+	}
+}
