@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -81,14 +82,36 @@ func Dial(ctx context.Context, t Target, a Auth, p Program) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", t.Name, err)
 	}
-	path, err := install(client, t, p)
-	if err == nil {
-		var c *Conn
-		if c, err = start(client, t, path); err == nil {
-			return c, nil
-		}
+	c, err := bring(ctx, client, t, p)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("host %s: %w", t.Name, err), client.Close())
 	}
-	return nil, errors.Join(fmt.Errorf("host %s: %w", t.Name, err), client.Close())
+	return c, nil
+}
+
+// bring brings the program and starts it. A host that stops answering meanwhile, or a run that ends, ends it.
+func bring(ctx context.Context, client *ssh.Client, t Target, p Program) (*Conn, error) {
+	stop := make(chan struct{})
+	defer close(stop)
+	var mu sync.Mutex
+	var gone error
+	go heartbeat(client, stop, func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		gone = fmt.Errorf("%w (%w)", ErrGone, err)
+	})
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
+	path, err := install(client, t, p)
+	var c *Conn
+	if err == nil {
+		c, err = start(client, t, path)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if err != nil {
+		return nil, cmp.Or(gone, ctx.Err(), err)
+	}
+	return c, nil
 }
 
 func login(ctx context.Context, t Target, a Auth) (*ssh.Client, error) {
@@ -281,12 +304,12 @@ func start(client *ssh.Client, t Target, path string) (*Conn, error) {
 		}
 		return errors.Join(err, client.Close())
 	})
-	go heartbeat(client, c, stop)
+	go heartbeat(client, stop, c.broken)
 	return c, nil
 }
 
-// heartbeat notices hosts that vanished without a word.
-func heartbeat(client *ssh.Client, c *Conn, stop chan struct{}) {
+// heartbeat notices hosts that vanished without a word, tells, and ends the connection.
+func heartbeat(client *ssh.Client, stop <-chan struct{}, tell func(error)) {
 	for {
 		select {
 		case <-stop:
@@ -305,7 +328,7 @@ func heartbeat(client *ssh.Client, c *Conn, stop chan struct{}) {
 			err = fmt.Errorf("no answer for %s", 3*beat)
 		}
 		if err != nil {
-			c.broken(err)
+			tell(err)
 			_ = client.Close() // nobody answers there
 			return
 		}

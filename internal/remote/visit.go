@@ -62,20 +62,18 @@ func (v *Visit) Script(ctx context.Context, script string) (string, error) {
 }
 
 // agent brings the program and starts it, once.
-func (v *Visit) agent() (*Conn, error) {
+func (v *Visit) agent(ctx context.Context) (*Conn, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.conn != nil {
 		return v.conn, nil
 	}
-	path, err := install(v.client, v.target, v.program)
-	if err == nil {
-		v.conn, err = start(v.client, v.target, path)
-	}
+	conn, err := bring(ctx, v.client, v.target, v.program)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", v.target.Name, err)
 	}
-	return v.conn, nil
+	v.conn = conn
+	return conn, nil
 }
 
 // Name is the host's.
@@ -83,7 +81,7 @@ func (v *Visit) Name() string { return v.target.Name }
 
 // Call asks the agent.
 func (v *Visit) Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error {
-	c, err := v.agent()
+	c, err := v.agent(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +90,7 @@ func (v *Visit) Call(ctx context.Context, container, op string, in, out any, eve
 
 // Upload brings a file to the agent's store.
 func (v *Visit) Upload(ctx context.Context, digest string, r io.Reader) error {
-	c, err := v.agent()
+	c, err := v.agent(ctx)
 	if err != nil {
 		return err
 	}

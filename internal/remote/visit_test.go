@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,5 +61,31 @@ func TestVisit(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "lib")); err == nil {
 		t.Error("a host that was only logged in to has something of ours")
+	}
+}
+
+// A host that hangs while an agent is brought there keeps nobody: neither who asks, once he gives up, nor who ends the connection.
+func TestAVisitThatHangs(t *testing.T) {
+	s := newServer(t)
+	v, err := remote.Reach(t.Context(), s.target, s.auth, program(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.deaf.Store(true)
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		err := v.Call(ctx, "", "x", nil, nil, nil)
+		_ = v.Close() // it is closed already
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "host h: ") {
+			t.Errorf("it said %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it hangs with the host")
 	}
 }
