@@ -99,6 +99,39 @@ func TestProxyTokenIsRevoked(t *testing.T) {
 	if got := strings.Join(only(p), "; "); got != "cluster: delete token net3" {
 		t.Errorf("the plan is %s", got)
 	}
+	if i := slices.IndexFunc(p.Changes, func(c plan.Change) bool { return c.Name == "net3" }); i < 0 || !strings.Contains(p.Changes[i].Summary, "systemctl disable --now jeroboam-proxy@a") {
+		t.Errorf("the plan does not say that a proxy goes on: %+v", p.Changes)
+	}
+	w.settled(t)
+}
+
+// The last host of the proxy loses its token as any other; a node that is none of the cluster's any more loses that of "proxy access",
+// with which all kubeconfigs are read.
+func TestTokensOfWhoHasLeft(t *testing.T) {
+	w := network(t, 1)
+	if _, err := w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	left := w.in.Nodes[2].Name
+	w.in.Nodes, w.in.Proxy.Hosts = w.in.Nodes[:2], nil
+	p, err := w.run(t, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(only(p), "; "), "cluster: delete token net1; cluster: delete token "+left; got != want {
+		t.Errorf("the plan is %s, not %s", got, want)
+	}
+	for _, namespace := range []string{"jeroboam-proxy", "magnum-system"} {
+		var all corev1.SecretList
+		if err := w.api.List(t.Context(), &all, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all.Items {
+			if strings.HasSuffix(s.Name, "-net1") || s.Labels["jeroboam.cloud/proxy-host"] == left {
+				t.Errorf("the token of %s is good", s.Name)
+			}
+		}
+	}
 	w.settled(t)
 }
 
@@ -240,7 +273,7 @@ type lookedAt struct {
 	busy
 
 	t     *testing.T
-	hangs bool
+	hangs int // from this look on; 0: never
 	asked int
 }
 
@@ -251,44 +284,61 @@ func (l *lookedAt) Call(context.Context, string, string, any, any, func(json.Raw
 
 func (l *lookedAt) Script(context.Context, string) (string, error) {
 	l.asked++
-	if l.hangs {
+	if l.hangs > 0 && l.asked >= l.hangs {
 		return "", errors.New("host " + l.name + ": no answer")
 	}
 	return "T 1764000000.0 1000.0\n", nil // there is nothing of all that
 }
 
-// A plan brings nothing to hosts that have only a proxy, and one of them that hangs is named.
+// A plan brings nothing to hosts that have only a proxy, and one of them that hangs is named, whenever it does.
 func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
-	w := network(t, 3)
-	hosts, lost := w.hosts()
-	for _, h := range w.in.Proxy.Hosts {
-		if !deploy.OnlyProxy(w.in, h.Name) {
-			t.Errorf("%s is taken for more than a proxy's host", h.Name)
+	for _, hangs := range []int{1, 2} {
+		w := network(t, 3)
+		hosts, lost := w.hosts()
+		for _, h := range w.in.Proxy.Hosts {
+			if !deploy.OnlyProxy(w.in, h.Name) {
+				t.Errorf("%s is taken for more than a proxy's host", h.Name)
+			}
+			one := &lookedAt{busy: busy{name: h.Name}, t: t}
+			if h.Name == "net2" {
+				one.hangs = hangs
+			}
+			hosts[h.Name] = one
 		}
-		hosts[h.Name] = &lookedAt{busy: busy{name: h.Name}, t: t, hangs: h.Name == "net2"}
-	}
-	if deploy.OnlyProxy(w.in, w.in.Nodes[0].PhysicalHost) {
-		t.Error("a node's host is taken for a proxy's")
-	}
-	o := deploy.LookOutside(t.Context(), hosts, lost)
-	proxies := deploy.FindProxies(t.Context(), o, w.in, "")
-	wanted := want(t, w.in, facts(w.in))
-	wanted.Proxies = proxies.Runs
-	world := converged(wanted)
-	copies := deploy.LookAtCopies(t.Context(), o.Hosts, o.Lost, wanted, world, w.dial)
-	s, err := deploy.LookAtServices(t.Context(), o, wanted, world, deploy.MagnumFound{}, deploy.ServiceOptions{Program: blob("8"), Proxies: proxies, Dial: w.dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := s.Plan(copies.Plan(deploy.Diff(wanted, world, now)))
-	for _, name := range []string{"net1", "net3"} {
-		if !slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == name && c.Kind == "service" && c.Action == plan.Create }) {
-			t.Errorf("nothing is planned for %s: %v", name, only(p))
+		if deploy.OnlyProxy(w.in, w.in.Nodes[0].PhysicalHost) {
+			t.Error("a node's host is taken for a proxy's")
 		}
-	}
-	blocked := p.Blocked(nil)
-	if len(blocked) != 1 || blocked[0].Where != "net2" || !strings.Contains(blocked[0].Text, "no answer") {
-		t.Errorf("who hangs: %+v", blocked)
+		o := deploy.LookOutside(t.Context(), hosts, lost)
+		proxies := deploy.FindProxies(t.Context(), o, w.in, "")
+		wanted := want(t, w.in, facts(w.in))
+		wanted.Proxies = proxies.Runs
+		world := converged(wanted)
+		copies := deploy.LookAtCopies(t.Context(), o.Hosts, o.Lost, wanted, world, w.dial)
+		for _, skip := range []bool{false, true} {
+			s, err := deploy.LookAtServices(t.Context(), o, wanted, world, deploy.MagnumFound{}, deploy.ServiceOptions{Program: blob("8"), Skip: skip, Proxies: proxies, Dial: w.dial})
+			if err != nil {
+				t.Fatalf("a host that hangs from look %d on: %v", hangs, err)
+			}
+			p := s.Plan(copies.Plan(deploy.Diff(wanted, world, now)))
+			for _, name := range []string{"net1", "net2", "net3"} {
+				planned := slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == name && c.Kind == "service" && c.Action == plan.Create })
+				if planned != (name != "net2") {
+					t.Errorf("%s: planned %v: %v", name, planned, only(p))
+				}
+			}
+			named := slices.ContainsFunc(p.Findings, func(f plan.Finding) bool {
+				return f.Where == "net2" && strings.Contains(f.Text, "no answer") && f.Blocks != skip
+			})
+			if blocked := p.Blocked(nil); !named || len(blocked) > 1 {
+				t.Errorf("who hangs, skipped %v: %+v", skip, p.Findings)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		hosts["net2"].(*lookedAt).hangs = 1
+		if s, err := deploy.LookAtServices(ctx, o, wanted, world, deploy.MagnumFound{}, deploy.ServiceOptions{Program: blob("8"), Proxies: proxies, Dial: w.dial}); hangs == 2 && err == nil {
+			t.Errorf("who interrupts a look is told of hosts that hang: %+v", s.Notes)
+		}
 	}
 }
 
@@ -424,6 +474,7 @@ func TestStatusOfServices(t *testing.T) {
 	}
 	w.have["net1"]["service jeroboam-proxy@"]["active"] = "no"
 	delete(w.have["net2"], "credential /etc/jeroboam/proxy.kubeconfig")
+	w.have[w.in.Magnum.Hosts[1].Name]["unit jeroboam.service"]["ready"] = "no" // it ends again and again
 	w.down["net3"] = true
 	hosts, lost := w.hosts()
 	o := deploy.LookOutside(t.Context(), hosts, lost)

@@ -131,7 +131,7 @@ type Services struct {
 	Magnum MagnumFound
 	// Proxies are the proxies' hosts; those that are none any more lose their tokens.
 	Proxies ProxyFound
-	revoked []string
+	revoked []holder
 	// boxes are containers of Magnum that go as a whole when a deployment is removed.
 	boxes []Place
 	// Keystone is what has to change there. Register makes it so.
@@ -176,11 +176,10 @@ func LookAtServices(ctx context.Context, o Outside, w Wanted, world World, found
 		return s, err
 	}
 	s.wantProxies(w, world, o, opts.Proxies, granted, opts.Program)
-	if opts.Proxies.Runs == intent.ImplementationJeroboam {
-		s.revoked = revoked(w.Intent, granted)
-	}
+	s.revoked = revoked(w.Intent, granted)
 	s.reachable(o, opts.Skip)
-	if err := s.observe(ctx, o.Hosts); err != nil {
+	err = s.observe(ctx, o.Hosts, func(name string, err error) plan.Finding { return unreachable(name, err.Error(), opts.Skip) })
+	if err != nil {
 		return s, err
 	}
 	if found.Serves == intent.ImplementationJeroboam {
@@ -236,75 +235,6 @@ func authorityOf(world World) string {
 		}
 	}
 	return ""
-}
-
-// reachable sorts out the places that cannot be looked at.
-func (s *Services) reachable(o Outside, skip bool) {
-	for _, name := range slices.Sorted(maps.Keys(s.Wanted.Places)) {
-		p := s.Wanted.Places[name]
-		running := o.Facts[p.Host].Containers[p.Container]
-		why := ""
-		switch {
-		case o.Lost[p.Host] != nil:
-			why = o.Lost[p.Host].Error()
-		case o.Hosts[p.Host] == nil:
-			why = "there is no connection to its host"
-		case p.Container != "" && unfinishedContainer(o.Facts[p.Host], p.Container):
-			s.World.Closed[name] = true
-		case p.Container != "" && !running:
-			why = "the container does not run: start it"
-		}
-		if why != "" && s.clusterNode(name) {
-			s.World.Unseen[name] = true // the cluster's own part of the plan tells of it
-		} else if why != "" {
-			s.World.Unseen[name] = true
-			s.Notes = append(s.Notes, plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: firstLine(why) + " (--skip-unreachable goes on without it)"})
-		}
-	}
-}
-
-// clusterNode says of a place that it is a node of the cluster.
-func (s *Services) clusterNode(name string) bool {
-	return slices.ContainsFunc(s.Wanted.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
-}
-
-// atOnce bounds how many hosts are spoken to at the same time.
-const atOnce = 32
-
-// observe looks at the items of all places that are there.
-func (s *Services) observe(ctx context.Context, h Hosts) error {
-	s.World.Items = make([]plan.Facts, len(s.Wanted.Items))
-	var mu sync.Mutex
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for name, p := range s.Wanted.Places {
-		if s.World.Unseen[name] || s.World.Closed[name] {
-			continue
-		}
-		var at []int
-		for i, item := range s.Wanted.Items {
-			if item.Place == name {
-				at = append(at, i)
-			}
-		}
-		g.Go(func() error {
-			have, err := observeAt(gctx, h, p, s.Wanted.At(name, serviceGroups()...))
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for n, i := range at {
-				s.World.Items[i] = have[n]
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-func serviceGroups() []string {
-	return []string{groupContainer, groupMagnum, groupHAProxy, groupAccess, groupProxy}
 }
 
 // lookAtKeystone finds out what has to change there. A Keystone that does not answer is told of, and tried again by apply.

@@ -42,7 +42,7 @@ func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, pro
 			s.addOnce(p.Name(), groupProxy, proxy.Gone(own != magnum.Program)...)
 		}
 		if err := o.Lost[h.PhysicalHost]; err != nil {
-			s.Notes = append(s.Notes, plan.Finding{Judge: judgeUnreachable, Where: h.Name, Text: "what is left there stays: " + firstLine(err.Error()) + ": run destroy again when it answers"})
+			s.Notes = append(s.Notes, stays(h.Name, err))
 		}
 	}
 	for _, n := range w.living() { // a container that we made goes with all that is in it
@@ -64,7 +64,12 @@ func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, pro
 	if len(found.Places) > 0 && slices.ContainsFunc(slices.Collect(maps.Values(found.Places)), func(f magnum.Found) bool { return f.Ours }) {
 		s.Notes = append(s.Notes, plan.Finding{Judge: "magnum", Where: magnum.Place, Text: "the account, the service and the endpoints of Magnum stay in Keystone: whether others need them is not known here (openstack endpoint list --service " + w.Intent.Magnum.Service.Type + ")"})
 	}
-	return s, s.observe(ctx, o.Hosts)
+	return s, s.observe(ctx, o.Hosts, stays)
+}
+
+// stays is what the plan of a removal says of a place that cannot be looked at.
+func stays(name string, err error) plan.Finding {
+	return plan.Finding{Judge: judgeUnreachable, Where: name, Text: "what is left there stays: " + firstLine(err.Error()) + ": run destroy again when it answers"}
 }
 
 // fragmentGone removes one fragment of ours, and haproxy reads the rest.
@@ -158,6 +163,8 @@ func (s Services) Status() []ServiceStatus {
 			st.State = "not there"
 		case have["active"] != "yes":
 			st.State = "does not run"
+		case have["ready"] == "no":
+			st.State = "starts, and is not ready: see its journal"
 		default:
 			st.State, st.Runs = "runs", true
 		}

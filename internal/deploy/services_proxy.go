@@ -137,12 +137,29 @@ func stillOld(in intent.Intent, o Outside, found ProxyFound) bool {
 	return known && slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return o.Lost[h.PhysicalHost] != nil })
 }
 
-// revoked are hosts that have a token and are no hosts of the proxy any more.
-func revoked(in intent.Intent, g grants) []string {
-	var out []string
+// holder is a host or node that has a token of an account.
+type holder struct {
+	account     proxy.Account
+	group, name string
+	// reason is what the plan says.
+	reason string
+}
+
+// revoked are hosts that have a token and are no hosts of the proxy any more, and nodes that are none of the cluster's: what is not
+// in the inventory is not logged in to, so its proxy cannot be stopped from here.
+func revoked(in intent.Intent, g grants) []holder {
+	var out []holder
 	for _, name := range slices.Sorted(maps.Keys(g.fleet)) {
 		if !slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return h.Name == name }) {
-			out = append(out, name)
+			out = append(out, holder{
+				proxy.AccountOf(proxy.Kubeconfig), groupProxy, name, "the host is not among mcapi_vexxhost_proxy_hosts any more. Its proxy still runs, without rights, " +
+					"until somebody stops it there: systemctl disable --now jeroboam-proxy@a jeroboam-proxy@b",
+			})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.nodes)) {
+		if !slices.ContainsFunc(in.Nodes, func(n intent.Node) bool { return n.Name == name }) {
+			out = append(out, holder{proxy.AccountOf(proxy.AccessKubeconfig), groupAccess, name, "it is no node of the cluster any more"})
 		}
 	}
 	return out
@@ -153,11 +170,8 @@ const tokenKind = "token"
 // revocations are their changes in a plan.
 func (s *Services) revocations() []plan.Change {
 	var out []plan.Change
-	for _, name := range s.revoked {
-		out = append(out, plan.Change{
-			Place: clusterPlace, Group: groupProxy, Kind: tokenKind, Name: name, Action: plan.Delete,
-			Summary: "the host is not among mcapi_vexxhost_proxy_hosts any more: it gets no further; stop its proxy there",
-		})
+	for _, h := range s.revoked {
+		out = append(out, plan.Change{Place: clusterPlace, Group: h.group, Kind: tokenKind, Name: h.name, Action: plan.Delete, Summary: h.reason})
 	}
 	return out
 }
@@ -232,11 +246,11 @@ func (d *Deployment) changeProxy(ctx context.Context, s *Deployment, h intent.Pr
 	return nil
 }
 
-// revoke ends tokens of hosts that are none of the proxy's any more.
+// revoke ends the tokens that the plan says.
 func (d *Deployment) revoke(ctx context.Context) error {
 	var c client.Client
-	for _, name := range d.Services.revoked {
-		if !d.planned(clusterPlace, tokenKind, name) {
+	for _, h := range d.Services.revoked {
+		if !d.planned(clusterPlace, tokenKind, h.name) {
 			continue
 		}
 		if c == nil {
@@ -245,8 +259,8 @@ func (d *Deployment) revoke(ctx context.Context) error {
 				return err
 			}
 		}
-		d.say(proxyStep, name, "its token ends")
-		if err := proxy.Revoke(ctx, c, proxy.AccountOf(proxy.Kubeconfig), name); err != nil {
+		d.say(proxyStep, h.name, "its token ends")
+		if err := proxy.Revoke(ctx, c, h.account, h.name); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ func (a Account) subject() string { return "system:serviceaccount:" + a.namespac
 
 // AccountOf is the account that a kubeconfig is of.
 func AccountOf(path string) Account {
-	if path == accessKubeconfig {
+	if path == AccessKubeconfig {
 		return access()
 	}
 	return fleet()

@@ -23,6 +23,8 @@ import (
 const (
 	Template   = "jeroboam-proxy@"
 	Kubeconfig = "/etc/jeroboam/proxy.kubeconfig"
+	// AccessKubeconfig is that of "jeroboam proxy access", on a node.
+	AccessKubeconfig = "/etc/jeroboam/proxy-access.kubeconfig"
 	// Old is the unit of the collection's proxy (vexxhost.kubernetes: mcapi_proxy).
 	Old = "magnum-cluster-api-proxy.service"
 
@@ -33,10 +35,9 @@ const (
 	directory   = "/etc/jeroboam"
 	oldHosts    = "--old-hosts"
 
-	accessUnit       = "jeroboam-proxy-access.service"
-	accessUnitFile   = "/etc/systemd/system/" + accessUnit
-	accessKubeconfig = "/etc/jeroboam/proxy-access.kubeconfig"
-	accessDefaults   = "/etc/default/jeroboam-proxy-access"
+	accessUnit     = "jeroboam-proxy-access.service"
+	accessUnitFile = "/etc/systemd/system/" + accessUnit
+	accessDefaults = "/etc/default/jeroboam-proxy-access"
 )
 
 // mark begins the files we write.
@@ -188,18 +189,18 @@ func Access(w Wish, node string, always bool) []host.Item {
 		{File: &host.File{Path: program, Self: true, Blob: w.Program, Mode: 0o755}},
 		{File: &host.File{Path: accessDefaults, Content: defaults}},
 		{Credential: &host.Credential{
-			Path: accessKubeconfig, Mode: 0o600, Owner: "root:root", Server: w.Server, Authority: w.Authority,
+			Path: AccessKubeconfig, Mode: 0o600, Owner: "root:root", Server: w.Server, Authority: w.Authority,
 			User: access().subject(), Bound: bound, Before: w.Renew,
 		}},
 		{File: &host.File{Path: accessUnitFile, Content: unit}},
-		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{program, accessDefaults, accessKubeconfig, accessUnitFile}}},
+		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{program, accessDefaults, AccessKubeconfig, accessUnitFile}}},
 	}
 }
 
 // AccessGone is a node that stays, of a deployment that is removed.
 func AccessGone() []host.Item {
 	out := []host.Item{{Unit: &host.Unit{Name: accessUnit, Gone: true}}}
-	for _, path := range []string{accessKubeconfig, accessDefaults, program, accessUnitFile} {
+	for _, path := range []string{AccessKubeconfig, accessDefaults, program, accessUnitFile} {
 		out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
 	}
 	return out
