@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -25,14 +26,26 @@ type deployVerify struct {
 
 // possible says, before anything is changed, why nobody could judge afterwards.
 func (f *deployVerify) possible(in intent.Intent) error {
-	if !f.Verify || f.OSCloud != "" {
+	if !f.Verify {
 		return nil
 	}
 	var problems []error
-	if !in.Magnum.Service.AdminPassword.Set() {
+	switch {
+	case f.Image == "" && f.ImageName == "":
+		problems = append(problems, errors.New("--verify needs an image of nodes: --verify-image FILE uploads one, --verify-image-name NAME uses one"))
+	case f.Image != "" && f.ImageName != "":
+		problems = append(problems, errors.New("--verify-image and --verify-image-name exclude each other"))
+	case f.Image != "":
+		for _, name := range []string{f.Image, f.Image + ".json"} {
+			if _, err := os.Stat(name); err != nil {
+				problems = append(problems, fmt.Errorf("--verify-image: %w", err))
+			}
+		}
+	}
+	if f.OSCloud == "" && !in.Magnum.Service.AdminPassword.Set() {
 		problems = append(problems, errors.New("--verify needs credentials: keystone_auth_admin_password is not set in user_secrets.yml, and there is no --verify-os-cloud"))
 	}
-	if in.Magnum.Service.AuthURL == "" {
+	if f.OSCloud == "" && in.Magnum.Service.AuthURL == "" {
 		problems = append(problems, errors.New("--verify needs Keystone's address: keystone_service_internalurl is empty; or give --verify-os-cloud"))
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,6 +60,19 @@ func TestVerifyAfterApply(t *testing.T) {
 	if err := f.possible(in); err == nil || !strings.Contains(err.Error(), "nothing was changed") || !strings.Contains(err.Error(), "keystone_auth_admin_password") {
 		t.Errorf("without credentials: %v", err)
 	}
+	image := filepath.Join(t.TempDir(), "node.raw")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ image, name, want string }{
+		{"", "", "--verify-image FILE uploads one"}, {image, "node", "exclude each other"}, {image, "", "node.raw.json: no such file"}, {image + "x", "", "node.rawx: no such file"},
+	} {
+		none := deployVerify{Verify: true, OSCloud: "mine", Image: tt.image, ImageName: tt.name}
+		if err := none.possible(in); err == nil || !strings.Contains(err.Error(), "nothing was changed") || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	f.ImageName = "node"
 	f.OSCloud = "mine"
 	if err := f.possible(in); err != nil {
 		t.Errorf("with a cloud of clouds.yaml: %v", err)
