@@ -93,7 +93,7 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 					return phase.Done(), err
 				}
 				if trouble := catalogue.Trouble(pods); trouble != "" {
-					why += "; " + trouble
+					why += "; " + shortened(trouble) // the tenant may write into a pod's status what he likes
 				}
 			}
 			if why != "" && s.waiting[release.Name] == "" {
@@ -111,10 +111,12 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 }
 
 // short bounds an error that a person reads in a status.
-func short(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+func short(err error) string { return shortened(err.Error()) }
+
+func shortened(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > 500 {
-		text = text[:500] + " ..."
+		text = strings.ToValidUTF8(text[:500], "") + " ..."
 	}
 	return text
 }

@@ -3,6 +3,7 @@ package addon
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -175,20 +176,21 @@ func TestImmutableFields(t *testing.T) {
 	}
 }
 
-// A mirror that has nothing: the addon says which image, of which pod, and what the registry said.
+// A mirror that has nothing: the addon says which image, of which pod, and what the registry said; not all of it, if it is a novel.
 func TestAnImageThatIsNotThere(t *testing.T) {
 	w := newWorld(t, catalogueOf(t, needed(map[string]string{catalogue.Metrics: deployment("agent")})))
 	p := made(t, "kubelet", `{apiVersion: v1, kind: Pod, metadata: {name: agent-x, namespace: kube-system, labels: {app: a}}, spec: {containers: [{name: a, image: "m:5000/a/agent:v1"}]}}`)
 	p.Object["status"] = map[string]any{"containerStatuses": []any{map[string]any{
 		"name": "a", "image": "m:5000/a/agent:v1", "imageID": "", "ready": false, "restartCount": int64(0),
-		"state": map[string]any{"waiting": map[string]any{"reason": "ImagePullBackOff", "message": "not found"}},
+		"state": map[string]any{"waiting": map[string]any{"reason": "ImagePullBackOff", "message": "not found" + strings.Repeat(" ä", 50_000)}},
 	}}}
 	if err := workloads.Status().Update(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	w.round()
 	got := w.state(catalogue.Metrics)
-	if got.State != v1alpha1.AddonProgressing || !strings.Contains(got.Reason, "pod agent-x: the image m:5000/a/agent:v1 cannot be pulled (ImagePullBackOff): not found") {
+	if got.State != v1alpha1.AddonProgressing || !strings.Contains(got.Reason, "pod agent-x: the image m:5000/a/agent:v1 cannot be pulled (ImagePullBackOff): not found") ||
+		len(got.Reason) > 700 || strings.ContainsRune(got.Reason, utf8.RuneError) {
 		t.Errorf("%+v", got)
 	}
 }
