@@ -171,7 +171,7 @@ func lookAtHosts(ctx context.Context, h Hosts, names []string) (map[string]host.
 			continue // of a host that is looked at without an agent nothing but its items is asked
 		}
 		all.Go(func() {
-			f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
+			f, err := lookAtHost(ctx, h, name)
 			mu.Lock()
 			defer mu.Unlock()
 			facts[name], errs[name] = f, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,5 +73,30 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(all, part) {
 			t.Errorf("nothing about %q in:\n%s", part, all)
 		}
+	}
+}
+
+// A host whose facts cannot be had is told of, and the others are shown; clocks are compared here too.
+func TestReportWithoutOneHost(t *testing.T) {
+	in := seed(t)
+	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
+	hosts := deploy.Hosts{}
+	for _, name := range []string{first, second} {
+		hosts[name] = &hand{name: name, answer: func(string, string, json.RawMessage) (any, error) {
+			if name == second {
+				return nil, errors.New(second + ": its disk is full")
+			}
+			f := facts(in)[first]
+			f.Now = time.Now().Add(-time.Hour)
+			return f, nil
+		}}
+	}
+	o := deploy.LookOutside(t.Context(), hosts, nil)
+	r := deploy.ReportOf(in, o.Facts, o.Lost)
+	if len(r.Hosts) != 2 || r.Hosts[0].Lost != "" || r.Hosts[1].Lost != second+": its disk is full" {
+		t.Errorf("%+v", r.Hosts)
+	}
+	if all := strings.Join(r.Problems, "\n"); !strings.Contains(all, first+": its clock is 1h0m0s behind") || !strings.Contains(all, "its disk is full") {
+		t.Errorf("problems:\n%s", all)
 	}
 }

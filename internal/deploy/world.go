@@ -93,9 +93,7 @@ func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 	var errs []error
 	for name := range h {
 		all.Go(func() {
-			asked := time.Now()
-			f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
-			f.Clock = clockOf(f, asked, time.Now())
+			f, err := lookAtHost(ctx, h, name)
 			mu.Lock()
 			defer mu.Unlock()
 			out[name], errs = f, append(errs, err)
@@ -103,6 +101,14 @@ func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 	}
 	all.Wait()
 	return out, errors.Join(errs...)
+}
+
+// lookAtHost gathers the facts of one host, and how its clock differs from ours.
+func lookAtHost(ctx context.Context, h Hosts, name string) (host.Facts, error) {
+	asked := time.Now()
+	f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
+	f.Clock = clockOf(f, asked, time.Now())
+	return f, err
 }
 
 // clockOf compares a host's clock with ours. It was read when the request had come there, and the answer left when the host had

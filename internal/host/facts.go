@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +27,7 @@ type Facts struct {
 	Machine string `json:"machine"`
 	// Swap lists swap areas in use.
 	Swap []string `json:"swap"`
-	// CgroupV2 says that the unified hierarchy has the memory controller.
+	// CgroupV2 says that there is the unified hierarchy, and no memory controller beside it.
 	CgroupV2 bool `json:"cgroupV2"`
 	// Controllers are those of the unified hierarchy.
 	Controllers []string `json:"controllers"`
@@ -113,7 +112,7 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 		}
 	}
 	f.Controllers = strings.Fields(m.read("/sys/fs/cgroup/cgroup.controllers"))
-	f.CgroupV2 = slices.Contains(f.Controllers, "memory")
+	f.CgroupV2 = len(f.Controllers) > 0 && !m.exists("/sys/fs/cgroup/memory")
 	f.AppArmor = strings.TrimSpace(m.read("/sys/module/apparmor/parameters/enabled")) == "Y"
 	f.Modules = modules(m, f.Kernel)
 	f.Free, f.FreeAt = freeSpace(m, "/var/lib/lxc", Directory)

@@ -19,7 +19,7 @@ func TestKernelOfAHost(t *testing.T) {
 		files       map[string]string
 		modules     map[string]bool
 		controllers []string
-		armor       bool
+		armor, v2   bool
 	}{
 		{
 			name: "Ubuntu 24.04, a cloud's kernel",
@@ -30,7 +30,12 @@ func TestKernelOfAHost(t *testing.T) {
 				"sys/fs/cgroup/cgroup.controllers":         "cpuset cpu io memory hugetlb pids rdma misc\n", "sys/module/apparmor/parameters/enabled": "Y\n",
 			},
 			modules:     map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "geneve": false, "vxlan": false},
-			controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"}, armor: true,
+			controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"}, armor: true, v2: true,
+		},
+		{
+			name:    "booted with cgroup_disable=memory", // which the plan has to tell, and not to take for the older hierarchy
+			files:   map[string]string{"proc/sys/kernel/osrelease": "6.1.102\n", "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io pids\n"},
+			modules: map[string]bool{}, controllers: []string{"cpuset", "cpu", "io", "pids"}, v2: true,
 		},
 		{
 			name: "Debian 12",
@@ -68,8 +73,8 @@ func TestKernelOfAHost(t *testing.T) {
 			if diff := cmp.Diff(tc.controllers, f.Controllers); diff != "" && len(tc.controllers)+len(f.Controllers) > 0 {
 				t.Errorf("controllers (-want +got):\n%s", diff)
 			}
-			if f.AppArmor != tc.armor {
-				t.Errorf("AppArmor: %v", f.AppArmor)
+			if f.AppArmor != tc.armor || f.CgroupV2 != tc.v2 {
+				t.Errorf("AppArmor: %v, unified hierarchy: %v", f.AppArmor, f.CgroupV2)
 			}
 		})
 	}
