@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,7 +27,7 @@ func network(t *testing.T, hosts int) *town {
 	t.Helper()
 	w := newTown(t)
 	w.in.Magnum.Hosts, w.in.HAProxy.Hosts = nil, nil // other tests look at these
-	w.in.Proxy.Pattern = "network_hosts"
+	w.in.Proxy.Pattern, w.nodes = "network_hosts", true
 	for n := range hosts {
 		name := fmt.Sprintf("net%d", n+1)
 		w.in.Hosts = append(w.in.Hosts, intent.Host{Name: name, ManagementAddress: fmt.Sprintf("172.29.236.%d", 100+n)})
@@ -112,27 +113,53 @@ func TestTokensOfWhoHasLeft(t *testing.T) {
 	if _, err := w.run(t, false, true); err != nil {
 		t.Fatal(err)
 	}
-	left := w.in.Nodes[2].Name
-	w.in.Nodes, w.in.Proxy.Hosts = w.in.Nodes[:2], nil
+	nodes, left := w.in.Nodes, w.in.Nodes[2].Name
+	tokens := func() []string {
+		t.Helper()
+		var out []string
+		for _, namespace := range []string{"jeroboam-proxy", "magnum-system"} {
+			var all corev1.SecretList
+			if err := w.api.List(t.Context(), &all, client.InNamespace(namespace), client.HasLabels{"jeroboam.cloud/proxy-host"}); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range all.Items {
+				out = append(out, s.Labels["jeroboam.cloud/proxy-host"])
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	w.in.Nodes = nodes[:2]
 	p, err := w.run(t, false, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(only(p), "; "), "cluster: delete token net1; cluster: delete token "+left; got != want {
+	if got, want := strings.Join(only(p), "; "), "cluster: delete token "+left; got != want {
 		t.Errorf("the plan is %s, not %s", got, want)
 	}
-	for _, namespace := range []string{"jeroboam-proxy", "magnum-system"} {
-		var all corev1.SecretList
-		if err := w.api.List(t.Context(), &all, client.InNamespace(namespace)); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range all.Items {
-			if strings.HasSuffix(s.Name, "-net1") || s.Labels["jeroboam.cloud/proxy-host"] == left {
-				t.Errorf("the token of %s is good", s.Name)
-			}
-		}
+	if diff := cmp.Diff([]string{nodes[0].Name, nodes[1].Name, "net1"}, tokens()); diff != "" {
+		t.Error(diff)
 	}
 	w.settled(t)
+	w.in.Proxy.Hosts = nil // the fleet has gone
+	if _, err = w.run(t, false, true); err != nil {
+		t.Fatal(err)
+	}
+	w.noAccess(t)
+	if got := tokens(); len(got) > 0 {
+		t.Errorf("tokens of %v are good", got)
+	}
+	w.settled(t)
+}
+
+// noAccess sees that "jeroboam proxy access" runs on no node.
+func (w *town) noAccess(t *testing.T) {
+	t.Helper()
+	for _, n := range w.in.Nodes {
+		if w.have[n.Name]["unit jeroboam-proxy-access.service"] != nil {
+			t.Errorf("proxy access still runs on %s", n.Name)
+		}
+	}
 }
 
 // The old proxy stops on one host after the other, and ours knows that there are old ones as long as there are.
@@ -168,6 +195,7 @@ func TestProxiesReplaceTheOldOnes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settled(t)
+	w.noAccess(t)
 	for _, h := range w.in.Proxy.Hosts {
 		if have := w.have[h.Name]; have["unit magnum-cluster-api-proxy.service"] == nil || have["service jeroboam-proxy@"] != nil || have["credential /etc/jeroboam/proxy.kubeconfig"] != nil && have["file /etc/jeroboam/proxy.kubeconfig"] != nil {
 			t.Errorf("%s, on the way back: %v", h.Name, have)

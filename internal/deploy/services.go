@@ -176,7 +176,7 @@ func LookAtServices(ctx context.Context, o Outside, w Wanted, world World, found
 		return s, err
 	}
 	s.wantProxies(w, world, o, opts.Proxies, granted, opts.Program)
-	s.revoked = revoked(w.Intent, granted)
+	s.revoked = revoked(w.Intent, granted, opts.Proxies.Runs)
 	s.reachable(o, opts.Skip)
 	err = s.observe(ctx, o.Hosts, func(name string, err error) plan.Finding { return unreachable(name, err.Error(), opts.Skip) })
 	if err != nil {

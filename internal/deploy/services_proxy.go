@@ -109,13 +109,17 @@ func (s *Services) wantProxies(w Wanted, world World, o Outside, found ProxyFoun
 			s.Wanted.add(p.Name(), groupProxy, proxy.Leave()...)
 		}
 	}
-	if found.Runs != intent.ImplementationJeroboam {
-		return
-	}
 	wish.Bound = g.nodes
 	for _, n := range w.living() {
-		s.Wanted.place(Place{Host: n.PhysicalHost, Container: n.Name})
-		s.Wanted.add(n.Name, groupAccess, proxy.Access(wish, n.Name, proxy.Always(in.Proxy.Hosts))...)
+		p := Place{Host: n.PhysicalHost, Container: n.Name}
+		switch {
+		case found.Runs == intent.ImplementationJeroboam:
+			s.Wanted.place(p)
+			s.Wanted.add(n.Name, groupAccess, proxy.Access(wish, n.Name, proxy.Always(in.Proxy.Hosts))...)
+		case g.nodes[n.Name] != "": // for a fleet that is none any more
+			s.Wanted.place(p)
+			s.Wanted.add(n.Name, groupAccess, proxy.AccessGone()...)
+		}
 	}
 }
 
@@ -146,8 +150,9 @@ type holder struct {
 }
 
 // revoked are hosts that have a token and are no hosts of the proxy any more, and nodes that are none of the cluster's: what is not
-// in the inventory is not logged in to, so its proxy cannot be stopped from here.
-func revoked(in intent.Intent, g grants) []holder {
+// in the inventory is not logged in to, so its proxy cannot be stopped from here. Where runs says that there is no fleet of ours, no node
+// needs one.
+func revoked(in intent.Intent, g grants, runs string) []holder {
 	var out []holder
 	for _, name := range slices.Sorted(maps.Keys(g.fleet)) {
 		if !slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return h.Name == name }) {
@@ -158,9 +163,16 @@ func revoked(in intent.Intent, g grants) []holder {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.nodes)) {
-		if !slices.ContainsFunc(in.Nodes, func(n intent.Node) bool { return n.Name == name }) {
-			out = append(out, holder{proxy.AccountOf(proxy.AccessKubeconfig), groupAccess, name, "it is no node of the cluster any more"})
+		reason := ""
+		switch {
+		case !slices.ContainsFunc(in.Nodes, func(n intent.Node) bool { return n.Name == name }):
+			reason = "it is no node of the cluster any more"
+		case runs != intent.ImplementationJeroboam:
+			reason = "no host has Jeroboam's proxy any more: jeroboam proxy access stops"
+		default:
+			continue
 		}
+		out = append(out, holder{proxy.AccountOf(proxy.AccessKubeconfig), groupAccess, name, reason})
 	}
 	return out
 }

@@ -53,6 +53,7 @@ type town struct {
 	busy   int
 	slow   time.Duration
 	broken string // a place where nothing can be changed
+	nodes  bool   // the cluster is there
 }
 
 // directory is Keystone: an account that is there or not.
@@ -115,7 +116,7 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 			}
 		}
 		for _, n := range w.in.Nodes {
-			if n.PhysicalHost == h.name && len(w.in.Proxy.Hosts) > 0 {
+			if n.PhysicalHost == h.name && w.nodes {
 				f.Containers[n.Name] = true
 			}
 		}
