@@ -118,9 +118,9 @@ func clusters() map[string]clusterCase {
 			capi.Options{},
 		},
 		"access": {
-			"who may reach the API server and the ports of Services; the management cluster always may",
+			"who may reach the API server and the ports of Services; the management cluster always may; who says it twice is heard once",
 			func(c *magnum.Cluster, g groups) groups {
-				c.Labels["api_server_allowed_cidrs"], c.Labels["node_port_allowed_cidrs"] = "198.51.100.0/24,192.0.2.0/24", "0.0.0.0/0,203.0.113.0/24"
+				c.Labels["api_server_allowed_cidrs"], c.Labels["node_port_allowed_cidrs"] = "198.51.100.0/24,192.0.2.0/24,198.51.100.0/24", "0.0.0.0/0,203.0.113.0/24, 0.0.0.0/0"
 				return g
 			},
 			capi.Options{ManagementCIDRs: []string{"192.0.2.0/24", "10.9.0.0/16"}},

@@ -1,6 +1,7 @@
 package label
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -53,8 +54,17 @@ func (v Values) Int(name string) int {
 	return n
 }
 
-// CSV is a label's list; nil when it is empty.
-func (v Values) CSV(name string) []string { return split(v.String(name)) }
+// CSV is a label's list, each item once; nil when it is empty. Cluster API and its OpenStack provider take many of these lists as sets: a
+// network that is named twice would be refused there, after the request was accepted.
+func (v Values) CSV(name string) []string {
+	var items []string
+	for _, s := range split(v.String(name)) {
+		if !slices.Contains(items, s) {
+			items = append(items, s)
+		}
+	}
+	return items
+}
 
 // Bounds are the fewest and the most nodes that labels give a node group; nil is no bound.
 func Bounds(labels map[string]string) (fewest int, most *int) {
