@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -310,12 +311,18 @@ func (l *lookedAt) Call(context.Context, string, string, any, any, func(json.Raw
 	return errors.New("no agent")
 }
 
-func (l *lookedAt) Script(context.Context, string) (string, error) {
+func (l *lookedAt) Script(_ context.Context, script string) (string, error) {
 	l.asked++
 	if l.hangs > 0 && l.asked >= l.hangs {
 		return "", errors.New("host " + l.name + ": no answer")
 	}
-	return "T 1764000000.0 1000.0\n", nil // there is nothing of all that
+	out := "T 1764000000.0 1000.0\n" // there is nothing of all that
+	for line := range strings.Lines(script) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "u '"); ok {
+			out += fmt.Sprintf("U %s %s\n", base64.StdEncoding.EncodeToString([]byte(strings.TrimSuffix(name, "'"))), base64.StdEncoding.EncodeToString([]byte("LoadState=not-found\n")))
+		}
+	}
+	return out + "E\n", nil
 }
 
 // A plan brings nothing to hosts that have only a proxy, and one of them that hangs is named, whenever it does.

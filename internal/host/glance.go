@@ -119,6 +119,7 @@ printf 'T %s %s\n' "$(date +%s.%N)" "$(cut -d' ' -f1 /proc/uptime)"
 			ask("u", name)
 		}
 	}
+	b.WriteString("echo E\n") // an answer that was cut short would tell of things that they are not there
 	return b.String()
 }
 
@@ -126,8 +127,13 @@ printf 'T %s %s\n' "$(date +%s.%N)" "$(cut -d' ' -f1 /proc/uptime)"
 func readGlance(out string) (*Machine, error) {
 	g := &glance{files: map[string]glanced{}, units: map[string]string{}}
 	m := &Machine{seen: g}
+	ended := false
 	for line := range strings.Lines(out) {
 		words := strings.Fields(line)
+		if len(words) == 1 && words[0] == "E" {
+			ended = true
+			continue
+		}
 		if len(words) < 2 {
 			return nil, fmt.Errorf("look at the host: its shell wrote %q", strings.TrimSpace(line))
 		}
@@ -145,10 +151,16 @@ func readGlance(out string) (*Machine, error) {
 			return nil, fmt.Errorf("look at the host: its shell wrote %q: %w", strings.TrimSpace(line), err)
 		}
 	}
-	if m.Now == nil {
-		return nil, errors.New("look at the host: its shell wrote nothing")
+	if m.Now == nil || !ended {
+		return nil, errors.New("look at the host: its shell did not come to the end of what it was asked")
 	}
-	m.Exec = func(_ context.Context, c Command) (Output, error) { return Output{Out: g.units[c.Args[2]]}, nil } // systemctl show NAME
+	m.Exec = func(_ context.Context, c Command) (Output, error) {
+		name := c.Args[2] // systemctl show NAME
+		if g.units[name] == "" {
+			return Output{}, fmt.Errorf("look at the host: systemctl shows nothing of %s: does systemd answer there?", name)
+		}
+		return Output{Out: g.units[name]}, nil
+	}
 	return m, nil
 }
 

@@ -124,8 +124,9 @@ esac
 	if host.Glanceable([]host.Item{{Container: &host.Container{}}}) {
 		t.Error("a container cannot be looked at so")
 	}
-	for _, out := range []string{"", "T x y\n", "Motd: welcome\n", "F !! 81a4\n", "F eA== 81a4 644\n"} {
-		if facts, err := host.Glance(t.Context(), items[:1], func(context.Context, string) (string, error) { return out, nil }); err == nil {
+	const clock = "T 1764000000.0 1000.0\n"
+	for _, out := range []string{"", "E\n", "T x y\nE\n", clock, clock + "Motd: welcome\nE\n", clock + "F !! 81a4\nE\n", clock + "F eA== 81a4 644\nE\n", clock + "U cEBhLnNlcnZpY2U= \nE\n"} {
+		if facts, err := host.Glance(t.Context(), items[16:17], func(context.Context, string) (string, error) { return out, nil }); err == nil {
 			t.Errorf("%q was taken for an answer: %v", out, facts)
 		}
 	}
