@@ -117,9 +117,9 @@ func (r *release) compile(ctx context.Context, program, arch string) error {
 		}
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=true", "GOOS=linux")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=true", "GOOS=linux", "GOWORK=off")
 		if args[0] == "build" {
-			cmd.Env = append(cmd.Env, "GOARCH="+arch, "GOAMD64=v1")
+			cmd.Env = append(cmd.Env, "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0")
 		}
 		if said, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go %s: %w: %s", args[0], err, bytes.TrimSpace(said))
