@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/util/retry"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -274,12 +275,22 @@ func hold(t *testing.T, stack string, held bool) {
 		t.Fatal(err)
 	}
 	for i := range list.Items {
-		next := list.Items[i].DeepCopy()
-		changed := controllerutil.RemoveFinalizer(next, finalizer)
-		if held {
-			changed = controllerutil.AddFinalizer(next, finalizer)
-		}
-		if err := management.Client.Patch(t.Context(), next, client.MergeFrom(&list.Items[i])); changed && client.IgnoreNotFound(err) != nil {
+		key := client.ObjectKeyFromObject(&list.Items[i])
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { // Cluster API takes its own finalizer away meanwhile
+			m := &clusterv1.Machine{}
+			if err := management.Client.Get(t.Context(), key, m); err != nil {
+				return err
+			}
+			changed := controllerutil.RemoveFinalizer(m, finalizer)
+			if held {
+				changed = controllerutil.AddFinalizer(m, finalizer)
+			}
+			if !changed {
+				return nil
+			}
+			return management.Client.Update(t.Context(), m)
+		})
+		if client.IgnoreNotFound(err) != nil {
 			t.Fatal(err)
 		}
 	}
