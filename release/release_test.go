@@ -200,6 +200,7 @@ func packageInstalls(t *testing.T, path string) {
 }
 
 func materialsName(t *testing.T, path string) {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -217,6 +218,7 @@ func materialsName(t *testing.T, path string) {
 }
 
 func imageIsALayout(t *testing.T, path string) {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

@@ -406,16 +406,14 @@ func loadBalancers(t *testing.T, r *running, project *openstack.Project, uuid st
 			port = lb["vip_port_id"].(string) //nolint:forcetypeassert // the test ends
 		}
 	}
-	for _, ip := range r.want(200, admin, "GET", floatingAt, "").body["floatingips"].([]any) { //nolint:forcetypeassert // the test ends
-		net := ip.(map[string]any)["floating_network_id"] //nolint:forcetypeassert // the test ends
-		made := r.want(201, r.login("demo"), "POST", floatingAt, fmt.Sprintf(`{"floatingip": {"floating_network_id": %q, "port_id": %q, "description": "my web site"}}`, net, port))
-		reserved = made.body["floatingip"].(map[string]any)["id"].(string) //nolint:forcetypeassert // the test ends
-		// Taken off by hand, as the deletion of a router wants it; and kept from a Service that is gone.
-		for _, service := range []string{"api/v1", "old/one"} {
-			r.want(201, r.login("demo"), "POST", floatingAt, fmt.Sprintf(
-				`{"floatingip": {"floating_network_id": %q, "description": "Floating IP for Kubernetes external service %s from cluster %s"}}`, net, service, uuid))
-		}
-		break
+	ips := r.want(200, admin, "GET", floatingAt, "").body["floatingips"].([]any) //nolint:forcetypeassert // the test ends
+	net := ips[0].(map[string]any)["floating_network_id"]                        //nolint:forcetypeassert // the test ends
+	made := r.want(201, r.login("demo"), "POST", floatingAt, fmt.Sprintf(`{"floatingip": {"floating_network_id": %q, "port_id": %q, "description": "my web site"}}`, net, port))
+	reserved = made.body["floatingip"].(map[string]any)["id"].(string) //nolint:forcetypeassert // the test ends
+	// Taken off by hand, as the deletion of a router wants it; and kept from a Service that is gone.
+	for _, service := range []string{"api/v1", "old/one"} {
+		r.want(201, r.login("demo"), "POST", floatingAt, fmt.Sprintf(
+			`{"floatingip": {"floating_network_id": %q, "description": "Floating IP for Kubernetes external service %s from cluster %s"}}`, net, service, uuid))
 	}
 	if err := r.SetFaults(Faults{Requests: []RequestFault{{Service: "octavia", Method: "DELETE", Status: 500, Count: 2}}}); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func workloadClient(t *testing.T, stack string) client.Client {
 
 // Addons and nodes change in turn when a cluster is upgraded: the network first, then masters, then what follows them, then
 // workers, then the rest.
-func TestAnUpgradeWaitsForTheNetwork(t *testing.T) {
+func TestSlowUpgradeWaitsForTheNetwork(t *testing.T) {
 	w := newWorldWith(t, controller.Addons{Catalogue: catalogueOf(t, older()), CloudFor: addonCloud})
 	c := w.create("in-turn", 1, 1, func(c *magnum.Cluster) {
 		c.Template.NetworkDriver = catalogue.Cilium
