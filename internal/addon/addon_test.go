@@ -2,23 +2,20 @@ package addon_test
 
 import (
 	"encoding/base64"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 
-	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/addon"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files")
+var update = golden.Flag()
 
 // Every object that a cluster gets, with all values that charts are given.
 func TestReleases(t *testing.T) {
@@ -39,28 +36,8 @@ func TestReleases(t *testing.T) {
 				_, _ = fmt.Fprintf(&out, "# %s %s skipped=%q problem=%q\n", r.Name, r.Version, r.Skipped, r.Problem)
 				_, _ = out.WriteString(text(t, r))
 			}
-			golden(t, name+".yaml", out.String())
+			golden.Compare(t, *update, name+".yaml", out.String())
 		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 
@@ -75,7 +52,7 @@ func TestCloudConf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "cloud.conf", string(text))
+	golden.Compare(t, *update, "cloud.conf", string(text))
 	if fmt.Sprintf("%v %+v %#v", cluster(nil).Cloud, cluster(nil).Cloud, cluster(nil).Cloud) == "" || strings.Contains(fmt.Sprintf("%#v", cluster(nil).Cloud), `se"cr`) {
 		t.Error("a cloud shows its secret")
 	}

@@ -3,9 +3,6 @@ package capi_test
 import (
 	"bytes"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,10 +12,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	gold "github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var update = gold.Flag()
 
 func golden(t *testing.T, name string, objects ...any) {
 	t.Helper()
@@ -33,19 +31,7 @@ func golden(t *testing.T, name string, objects ...any) {
 		}
 		b.Write(y)
 	}
-	path := filepath.Join("testdata", name+".yaml")
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil { //nolint:gosec // G306: test data.
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("%s: run with -update if this is meant: -want +got\n%s", path, diff)
-	}
+	gold.Compare(t, *update, name+".yaml", b.String())
 }
 
 const (

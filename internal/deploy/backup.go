@@ -21,7 +21,7 @@ import (
 
 const (
 	backupProgram = host.Agents + "/backup"
-	backupConfig  = "/etc/jeroboam/backup.json"
+	backupConfig  = host.Etc + "/backup.json"
 	backupService = "/etc/systemd/system/jeroboam-backup.service"
 	backupTimer   = "/etc/systemd/system/jeroboam-backup.timer"
 	groupBackup   = "backup"

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -54,7 +55,7 @@ func TestFilesOfBackups(t *testing.T) {
 			t.Errorf("%s is on a node that makes no backups", i.Key())
 		}
 	}
-	golden(t, "backup.txt", text.String())
+	golden.Compare(t, *update, "backup.txt", text.String())
 	if p := deploy.Diff(w, converged(w), now); !p.Empty() {
 		t.Errorf("a converged world has changes: %q", only(p))
 	}
@@ -123,7 +124,7 @@ func TestPlanOfARestore(t *testing.T) {
 	if err := plan.WriteText(&text, p, true); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "plan-restore.txt", text.String())
+	golden.Compare(t, *update, "plan-restore.txt", text.String())
 	if len(fresh.Nodes) != 0 || len(fresh.Items) != len(world.Items) {
 		t.Error("the world after clearing has nodes, or has lost what is on hosts")
 	}

@@ -18,6 +18,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -27,8 +28,8 @@ import (
 const (
 	groupCopies = "kubeconfig"
 	copyStep    = "copy kubeconfigs"
-	// The user, the kubeconfig and the fleet's credential of "jeroboam proxy" (docs/proxy.md).
-	proxyUser, proxyConf, proxyAccount = "jeroboam-proxy", "/etc/jeroboam/proxy.kubeconfig", "jeroboam-proxy"
+	// proxyAccount is the fleet's (docs/proxy.md), by whose token that never ends a proxy works which somebody has set up by hand.
+	proxyAccount = "jeroboam-proxy"
 )
 
 // Copy is a kubeconfig of the management cluster at a place that is no part of it. OpenStack-Ansible makes the place and the user;
@@ -63,8 +64,8 @@ func copiesOf(in intent.Intent, serves, proxies string) []Copy {
 		}
 		out = append(
 			out,
-			Copy{Place: placeOf(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: "magnum-cluster-api-proxy.service"},
-			Copy{Place: placeOf(h.Container), Path: proxyConf, Mode: 0o755, User: proxyUser, Group: proxyUser},
+			Copy{Place: placeOf(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: proxy.Old},
+			Copy{Place: placeOf(h.Container), Path: proxy.Kubeconfig, Mode: 0o755, User: proxy.User, Group: proxy.User},
 		)
 	}
 	return out

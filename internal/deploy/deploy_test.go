@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -23,7 +24,7 @@ func TestPlanOfEmptyHosts(t *testing.T) {
 	if err := plan.WriteText(&text, deploy.Diff(w, empty(w), now), true); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "plan-empty.txt", text.String())
+	golden.Compare(t, *update, "plan-empty.txt", text.String())
 }
 
 func TestFilesOfANode(t *testing.T) {
@@ -41,7 +42,7 @@ func TestFilesOfANode(t *testing.T) {
 			}
 		}
 	}
-	golden(t, "node.txt", text.String())
+	golden.Compare(t, *update, "node.txt", text.String())
 }
 
 func TestNothingToDo(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -57,7 +58,7 @@ func TestProxiesOnNewCloud(t *testing.T) {
 		t.Error("a token is in the plan")
 	}
 	slices.Sort(w.log) // hosts are changed at once
-	golden(t, "proxies-new.txt", strings.Join(only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.log, "\n")+"\n")
+	golden.Compare(t, *update, "proxies-new.txt", strings.Join(only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.log, "\n")+"\n")
 	w.settled(t)
 	for _, h := range w.in.Proxy.Hosts {
 		if got := w.have[h.Name]["credential /etc/jeroboam/proxy.kubeconfig"]["bound"]; !strings.HasPrefix(got, "uid-") {
@@ -540,5 +541,5 @@ func TestStatusOfServices(t *testing.T) {
 	if status.Healthy {
 		t.Error("it is healthy")
 	}
-	golden(t, "status-services.txt", strings.Join(got, "\n")+"\n")
+	golden.Compare(t, *update, "status-services.txt", strings.Join(got, "\n")+"\n")
 }

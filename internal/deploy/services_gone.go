@@ -33,13 +33,13 @@ func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, pro
 		}
 		if found.Places[p.Name()].Ours {
 			s.Wanted.place(p)
-			s.addOnce(p.Name(), groupMagnum, magnum.Gone(own != magnum.Program)...)
+			s.addOnce(p.Name(), groupMagnum, magnum.Gone(own != host.Program)...)
 		}
 	}
 	for _, h := range w.Intent.Proxy.Hosts {
 		if p := placeOf(h.Container); proxies.Hosts[h.Name].Ours {
 			s.Wanted.place(p)
-			s.addOnce(p.Name(), groupProxy, proxy.Gone(own != magnum.Program)...)
+			s.addOnce(p.Name(), groupProxy, proxy.Gone(own != host.Program)...)
 		}
 		if err := o.Lost[h.PhysicalHost]; err != nil {
 			s.Notes = append(s.Notes, stays(h.Name, err))

@@ -28,6 +28,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
@@ -354,7 +355,7 @@ func TestMagnumOnNewCloud(t *testing.T) {
 	if text, _ := json.Marshal(p); strings.Contains(string(text), "hunter2") {
 		t.Error("the password is in the plan")
 	}
-	golden(t, "magnum-new.txt", strings.Join(only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.log, "\n")+"\n")
+	golden.Compare(t, *update, "magnum-new.txt", strings.Join(only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.log, "\n")+"\n")
 	if !w.dir.there {
 		t.Error("Keystone does not know Magnum")
 	}
@@ -419,7 +420,7 @@ func TestMagnumGoesOverAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settled(t)
-	golden(t, "magnum-over.txt", story+"\n\nback:\n"+strings.Join(w.log, "\n")+"\n")
+	golden.Compare(t, *update, "magnum-over.txt", story+"\n\nback:\n"+strings.Join(w.log, "\n")+"\n")
 	for _, c := range append(over.Changes, back.Changes...) {
 		if c.Kind == "unit" && (c.Action == plan.Delete || c.Summary == "") {
 			t.Errorf("the plan does not say what happens to a service: %+v", c)

@@ -29,6 +29,12 @@ type child struct {
 // Agents is where copies of the agent are, on hosts and in containers.
 const Agents = "/usr/local/lib/jeroboam"
 
+// Where Jeroboam's services have the program, and their credentials; the shipped units say so too.
+const (
+	Program = "/usr/local/bin/jeroboam"
+	Etc     = "/etc/jeroboam"
+)
+
 // forward hands a request to the container's agent, and starts that first if need be.
 func (a *agent) forward(ctx context.Context, r Request) error {
 	c, err := a.child(ctx, r.Container)

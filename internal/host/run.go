@@ -25,7 +25,7 @@ func RunWithFiles(ctx context.Context, m *Machine, c Command) (out Output, err e
 // Leave removes the agents from this machine, the running one among them, and directories of ours in which nothing is any more.
 func Leave(m *Machine) error {
 	errs := []error{os.RemoveAll(m.path(Agents))}
-	for _, dir := range []string{"/etc/jeroboam", "/usr/local/share/jeroboam"} {
+	for _, dir := range []string{Etc, "/usr/local/share/jeroboam"} {
 		switch err := syscall.Rmdir(m.path(dir)); {
 		case err == nil, errors.Is(err, fs.ErrNotExist):
 		case errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, syscall.ENOTDIR): // somebody's

@@ -10,12 +10,12 @@ package notify
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
@@ -113,10 +113,10 @@ func (n *Notifier) notification(c *magnum.Cluster, s magnum.Status, reason, acti
 	const clusterType = "service/magnum/cluster"
 	now := n.Now().UTC()
 	m := Notification{
-		MessageID: newID(), PublisherID: "container-infra." + n.Host, EventType: "magnum.cluster." + action, Priority: "INFO",
+		MessageID: uuid.NewString(), PublisherID: "container-infra." + n.Host, EventType: "magnum.cluster." + action, Priority: "INFO",
 		Timestamp: now.Format("2006-01-02 15:04:05.000000"),
 		Payload: Event{
-			TypeURI: "http://schemas.dmtf.org/cloud/audit/1.0/event", ID: newID(), EventType: "activity",
+			TypeURI: "http://schemas.dmtf.org/cloud/audit/1.0/event", ID: uuid.NewString(), EventType: "activity",
 			EventTime: now.Format("2006-01-02T15:04:05.000000+0000"), Action: action, Outcome: outcome,
 			Initiator: Resource{
 				ID: c.UserID, TypeURI: "service/security/account/user", UserID: c.UserID, ProjectID: c.ProjectID, RequestID: c.OperationRequestID,
@@ -149,12 +149,4 @@ func content(c *magnum.Cluster, s magnum.Status, reason string) map[string]any {
 		"create_timeout": c.CreateTimeout, "api_address": c.APIAddress, "discovery_url": c.DiscoveryURL,
 		"node_addresses": c.NodeAddresses, "master_addresses": c.MasterAddresses, "node_count": c.NodeCount, "master_count": c.MasterCount,
 	}
-}
-
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

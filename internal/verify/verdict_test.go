@@ -3,33 +3,17 @@ package verify
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got), -update rewrites it:\n%s", name, diff)
-	}
-}
+var update = golden.Flag()
 
 func results() []Result {
 	return []Result{
@@ -49,7 +33,7 @@ func TestVerdictForPeopleAndPrograms(t *testing.T) {
 	if err := v.Table(&text); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "table.txt", text.Bytes())
+	golden.Compare(t, *update, "table.txt", text.String())
 	dir := t.TempDir()
 	if err := v.write(filepath.Join(dir, "new")); err != nil {
 		t.Fatal(err)
@@ -59,7 +43,7 @@ func TestVerdictForPeopleAndPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, got)
+		golden.Compare(t, *update, name, string(got))
 	}
 	var back Verdict
 	text.Reset()

@@ -282,10 +282,10 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, t *rotation) error {
 	return nil
 }
 
-// trusted is what clients of the API server trust in a step.
+// trusted is what clients of the API server trust in a step: the same in the first two.
 func (t *rotation) trusted() []byte {
 	if t.step == capi.StepRetire {
 		return t.after.Certificate
 	}
-	return bytes.Join([][]byte{bytes.TrimSpace(t.before.Certificate), bytes.TrimSpace(t.after.Certificate), nil}, []byte("\n"))
+	return capi.PairAt(capi.StepTrust, t.before, t.after).Certificate
 }

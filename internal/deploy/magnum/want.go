@@ -19,9 +19,8 @@ import (
 
 // Where things are on a host of Magnum. The configuration is where the role os_magnum has it: what it wrote is kept beside.
 const (
-	Program    = "/usr/local/bin/jeroboam"
 	Unit       = "jeroboam.service"
-	Kubeconfig = "/etc/jeroboam/server.kubeconfig"
+	Kubeconfig = host.Etc + "/server.kubeconfig"
 
 	configFile   = "/etc/magnum/magnum.conf"
 	policyFile   = "/etc/magnum/policy.yaml"
@@ -67,13 +66,13 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 		{User: &host.User{Name: account, Home: "/var/lib/magnum", Comment: "Magnum System User"}},
 		{File: &host.File{Path: path.Dir(configFile), Dir: true, Once: true, Mode: 0o750, Owner: "root:" + account}},
 		{File: &host.File{Path: path.Dir(Kubeconfig), Dir: true, Once: true}},
-		{File: &host.File{Path: Program, Self: true, Blob: w.Program, Mode: 0o755}},
+		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
 		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: Mark}},
 		{File: &host.File{Path: configFile, Content: Config(w.Intent, h), Mode: 0o640, Owner: "root:" + account, Secret: true}},
 		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: Mark}},
 		{File: &host.File{Path: policyFile, Content: policy(w.Intent.Magnum.Service.Policy), Mode: 0o640, Owner: "root:" + account}},
 	}
-	uses := []string{Program, configFile, policyFile, unitFile, argsFile, Kubeconfig}
+	uses := []string{host.Program, configFile, policyFile, unitFile, argsFile, Kubeconfig}
 	for _, f := range trusted(w.Intent) {
 		out = append(out, host.Item{File: &f})
 		uses = append(uses, f.Path)
@@ -126,7 +125,7 @@ func Gone(program bool) []host.Item {
 	last := out[len(out)-1]
 	out = append(out[:len(out)-1], host.Item{File: &host.File{Path: catalogueDir, Gone: true}})
 	if program {
-		out = append(out, host.Item{File: &host.File{Path: Program, Gone: true}})
+		out = append(out, host.Item{File: &host.File{Path: host.Program, Gone: true}})
 	}
 	return append(out, last)
 }

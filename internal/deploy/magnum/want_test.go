@@ -1,23 +1,19 @@
 package magnum_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 const canary = "hunter2-of-magnum"
 
@@ -32,26 +28,6 @@ func seed(t *testing.T) intent.Intent {
 	in.Magnum.Service.Password = intent.NewSecret(canary)
 	in.Magnum.Service.Authorities = map[string]string{"ExampleCorpRoot": "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"}
 	return in
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", name, diff)
-	}
 }
 
 func wish(t *testing.T) magnum.Wish {
@@ -84,7 +60,7 @@ func lines(items []host.Item) string {
 func TestWant(t *testing.T) {
 	w := wish(t)
 	items := magnum.Want(w, w.Intent.Magnum.Hosts[0])
-	golden(t, "want.txt", lines(items))
+	golden.Compare(t, *update, "want.txt", lines(items))
 	for _, i := range items {
 		if c := i.Diff(nil); c != nil && strings.Contains(fmt.Sprint(*c), canary) {
 			t.Errorf("the password is in the plan: %+v", *c)
@@ -119,12 +95,12 @@ func contains(all []string, one string) bool {
 }
 
 func TestLeave(t *testing.T) {
-	golden(t, "leave.txt", lines(magnum.Leave(magnum.Found{Ours: true, Theirs: true}))+"\nwhere OpenStack's own was never there:\n"+lines(magnum.Leave(magnum.Found{Ours: true})))
+	golden.Compare(t, *update, "leave.txt", lines(magnum.Leave(magnum.Found{Ours: true, Theirs: true}))+"\nwhere OpenStack's own was never there:\n"+lines(magnum.Leave(magnum.Found{Ours: true})))
 }
 
 func TestConfig(t *testing.T) {
 	in := seed(t)
-	golden(t, "magnum.conf", magnum.Config(in, in.Magnum.Hosts[0]))
+	golden.Compare(t, *update, "magnum.conf", magnum.Config(in, in.Magnum.Hosts[0]))
 	for _, tt := range []struct {
 		reason string
 		change func(*intent.Intent)

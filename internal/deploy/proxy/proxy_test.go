@@ -1,43 +1,19 @@
 package proxy_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", name, diff)
-	}
-}
+var update = golden.Flag()
 
 // lines are items as people read them.
 func lines(items []host.Item) string {
@@ -68,7 +44,7 @@ func host1() intent.ProxyHost {
 func TestItems(t *testing.T) {
 	w := proxy.Wish{Program: "sha256:ab", Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Bound: map[string]string{"net1": "u1"}, Renew: 60 * 24 * time.Hour}
 	want := proxy.Want(w, host1())
-	golden(t, "items.txt", "a host:\n"+lines(want)+"\nback:\n"+lines(proxy.Leave())+"\nremoved:\n"+lines(proxy.Gone(true))+"\na node:\n"+lines(proxy.Access(w, "infra1-k8s", true)))
+	golden.Compare(t, *update, "items.txt", "a host:\n"+lines(want)+"\nback:\n"+lines(proxy.Leave())+"\nremoved:\n"+lines(proxy.Gone(true))+"\na node:\n"+lines(proxy.Access(w, "infra1-k8s", true)))
 	for name, items := range map[string][]host.Item{"a host": want, "a node": proxy.Access(w, "infra1-k8s", true)} {
 		last := items[len(items)-1]
 		uses := last.Follows()

@@ -22,17 +22,16 @@ import (
 // Where things are on a host of the proxy, as docs/proxy.md has them.
 const (
 	Template   = "jeroboam-proxy@"
-	Kubeconfig = "/etc/jeroboam/proxy.kubeconfig"
+	Kubeconfig = host.Etc + "/proxy.kubeconfig"
 	// AccessKubeconfig is that of "jeroboam proxy access", on a node.
-	AccessKubeconfig = "/etc/jeroboam/proxy-access.kubeconfig"
+	AccessKubeconfig = host.Etc + "/proxy-access.kubeconfig"
 	// Old is the unit of the collection's proxy (vexxhost.kubernetes: mcapi_proxy).
 	Old = "magnum-cluster-api-proxy.service"
+	// User is the system's user that our proxy runs as.
+	User = "jeroboam-proxy"
 
-	program     = "/usr/local/bin/jeroboam"
 	unitFile    = "/etc/systemd/system/" + Template + ".service"
 	environment = "/etc/default/jeroboam-proxy"
-	account     = "jeroboam-proxy" // the system's user
-	directory   = "/etc/jeroboam"
 	oldHosts    = "--old-hosts"
 
 	accessUnit     = "jeroboam-proxy-access.service"
@@ -109,34 +108,40 @@ func Runs(in intent.Intent, serves string, found map[string]Found) (which string
 // Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes the same port
 // and the same name in the fleet.
 func Want(w Wish, h intent.ProxyHost) []host.Item {
-	bound := w.Bound[h.Name]
+	return []host.Item{
+		{User: &host.User{Name: User, Home: "/nonexistent", Comment: "Jeroboam proxy"}},
+		{File: &host.File{Path: host.Etc, Dir: true, Once: true}},
+		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
+		{File: &host.File{Path: environment, Content: Environment(h, w.OldHosts)}},
+		w.token(Kubeconfig, h.Name, User),
+		{File: &host.File{Path: unitFile, Content: manifests.Unit}},
+		{Unit: &host.Unit{Name: Old, Gone: true}},
+		{Relay: &host.Relay{Template: Template, Uses: []string{host.Program, environment, Kubeconfig, unitFile}}},
+	}
+}
+
+// token is a kubeconfig with a token of its account, which is bound to the Secret of a host or node.
+func (w Wish) token(path, name, owner string) host.Item {
+	bound := w.Bound[name]
 	if bound == "" {
 		bound = "a Secret that is to be made"
 	}
-	return []host.Item{
-		{User: &host.User{Name: account, Home: "/nonexistent", Comment: "Jeroboam proxy"}},
-		{File: &host.File{Path: directory, Dir: true, Once: true}},
-		{File: &host.File{Path: program, Self: true, Blob: w.Program, Mode: 0o755}},
-		{File: &host.File{Path: environment, Content: Environment(h, w.OldHosts)}},
-		{Credential: &host.Credential{
-			Path: Kubeconfig, Mode: 0o600, Owner: account + ":" + account, Server: w.Server, Authority: w.Authority,
-			User: fleet().subject(), Bound: bound, Before: w.Renew,
-		}},
-		{File: &host.File{Path: unitFile, Content: manifests.Unit}},
-		{Unit: &host.Unit{Name: Old, Gone: true}},
-		{Relay: &host.Relay{Template: Template, Uses: []string{program, environment, Kubeconfig, unitFile}}},
-	}
+	return host.Item{Credential: &host.Credential{
+		Path: path, Mode: 0o600, Owner: owner + ":" + owner, Server: w.Server, Authority: w.Authority,
+		User: AccountOf(path).subject(), Bound: bound, Before: w.Renew,
+	}}
 }
 
 // Leave is the way back: our proxy stops, the old one runs again. The unit's file goes last: as long as it is there, a run that was
 // killed is known to have more to do.
 func Leave() []host.Item {
-	return append([]host.Item{
+	return []host.Item{
 		{Relay: &host.Relay{Template: Template, Gone: true}},
 		{File: &host.File{Path: Kubeconfig, Gone: true}},
 		{File: &host.File{Path: environment, Gone: true}},
 		{Unit: &host.Unit{Name: Old, Enabled: true, Active: true}},
-	}, host.Item{File: &host.File{Path: unitFile, Gone: true}})
+		{File: &host.File{Path: unitFile, Gone: true}},
+	}
 }
 
 // Gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as well. The
@@ -144,7 +149,7 @@ func Leave() []host.Item {
 func Gone(programToo bool) []host.Item {
 	out := []host.Item{{Relay: &host.Relay{Template: Template, Gone: true}}, {File: &host.File{Path: environment, Gone: true}}}
 	if programToo {
-		out = append(out, host.Item{File: &host.File{Path: program, Gone: true}})
+		out = append(out, host.Item{File: &host.File{Path: host.Program, Gone: true}})
 	}
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
@@ -175,32 +180,25 @@ func quoted(value string) string {
 // Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of proxied clusters'
 // kubeconfigs in the fleet's role, and may do what no host of the proxy may.
 func Access(w Wish, node string, always bool) []host.Item {
-	bound := w.Bound[node]
-	if bound == "" {
-		bound = "a Secret that is to be made"
-	}
 	defaults := mark
 	if always {
 		defaults += "PROXY_ALWAYS=1\n"
 	}
 	unit := strings.Replace(manifests.AccessUnit, "[Service]\n", "[Service]\nEnvironmentFile="+accessDefaults+"\n", 1)
 	return []host.Item{
-		{File: &host.File{Path: directory, Dir: true, Once: true}},
-		{File: &host.File{Path: program, Self: true, Blob: w.Program, Mode: 0o755}},
+		{File: &host.File{Path: host.Etc, Dir: true, Once: true}},
+		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
 		{File: &host.File{Path: accessDefaults, Content: defaults}},
-		{Credential: &host.Credential{
-			Path: AccessKubeconfig, Mode: 0o600, Owner: "root:root", Server: w.Server, Authority: w.Authority,
-			User: access().subject(), Bound: bound, Before: w.Renew,
-		}},
+		w.token(AccessKubeconfig, node, "root"),
 		{File: &host.File{Path: accessUnitFile, Content: unit}},
-		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{program, accessDefaults, AccessKubeconfig, accessUnitFile}}},
+		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{host.Program, accessDefaults, AccessKubeconfig, accessUnitFile}}},
 	}
 }
 
 // AccessGone is a node that stays, of a deployment that is removed.
 func AccessGone() []host.Item {
 	out := []host.Item{{Unit: &host.Unit{Name: accessUnit, Gone: true}}}
-	for _, path := range []string{AccessKubeconfig, accessDefaults, program, accessUnitFile} {
+	for _, path := range []string{AccessKubeconfig, accessDefaults, host.Program, accessUnitFile} {
 		out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
 	}
 	return out
