@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +19,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -512,29 +510,8 @@ func TestStatusOfServices(t *testing.T) {
 	delete(w.have["net2"], "credential /etc/jeroboam/proxy.kubeconfig")
 	w.have[w.in.Magnum.Hosts[1].Name]["unit jeroboam.service"]["ready"] = "no" // it ends again and again
 	w.down["net3"] = true
-	hosts, lost := w.hosts()
-	o := deploy.LookOutside(t.Context(), hosts, lost)
-	found, err := deploy.FindMagnum(t.Context(), o, w.in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wanted := want(t, w.in, facts(w.in))
-	world := converged(wanted)
-	for name, n := range world.Nodes {
-		n.CA = pki.PublicKeyHash(w.ca.CertPEM)
-		world.Nodes[name] = n
-	}
-	s, err := deploy.LookAtServices(t.Context(), o, wanted, world, found, deploy.ServiceOptions{
-		Program: blob("8"), Skip: true, Proxies: deploy.FindProxies(t.Context(), o, w.in, found.Serves), Dial: w.dial,
-		Login: func(context.Context, intent.MagnumService, http.RoundTripper) (deploy.Directory, error) {
-			return w.dir, nil
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	status := deploy.Status{Healthy: true}.With(s)
+	status := deploy.Status{Healthy: true}.With(w.look(t, true).services)
 	for _, one := range status.Services {
 		got = append(got, strings.Join([]string{one.Service, one.Place, one.State, one.Credential}, ", "))
 	}

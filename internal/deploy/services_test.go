@@ -283,8 +283,16 @@ func boundTo(kubeconfig string) string {
 	return strings.TrimRight(uid, `"}`)
 }
 
-// run is a plan and, if apply is set, its apply.
-func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
+// sight is what a look at everything gives.
+type sight struct {
+	hosts    deploy.Hosts
+	outside  deploy.Outside
+	wanted   deploy.Wanted
+	world    deploy.World
+	services deploy.Services
+}
+
+func (w *town) look(t *testing.T, skip bool) sight {
 	t.Helper()
 	hosts, lost := w.hosts()
 	o := deploy.LookOutside(t.Context(), hosts, lost)
@@ -309,16 +317,23 @@ func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sight{hosts, o, wanted, world, s}
+}
+
+// run is a plan and, if apply is set, its apply.
+func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
+	t.Helper()
+	seen := w.look(t, skip)
 	if w.dir.there {
-		s.Keystone = nil // what its own test shows
+		seen.services.Keystone = nil // what its own test shows
 	}
-	p := s.Plan(deploy.Diff(wanted, world, now))
+	p := seen.services.Plan(deploy.Diff(seen.wanted, seen.world, now))
 	if !apply {
 		return p, nil
 	}
 	d := &deploy.Deployment{
-		Wanted: wanted, World: world, Plan: p, Hosts: hosts, Outside: o.Hosts, Services: s, Dial: w.dial, Report: func(deploy.Progress) {},
-		Random: rand.Reader, Now: w.clock, Poll: time.Millisecond,
+		Wanted: seen.wanted, World: seen.world, Plan: p, Hosts: seen.hosts, Outside: seen.outside.Hosts, Services: seen.services, Dial: w.dial,
+		Report: func(deploy.Progress) {}, Random: rand.Reader, Now: w.clock, Poll: time.Millisecond,
 	}
 	return p, deploy.ApplyServices(t.Context(), d)
 }
