@@ -164,7 +164,8 @@ func (w *world) start() {
 	}
 	mgr, err := ctrl.NewManager(management.Config, ctrl.Options{
 		Scheme: scheme, Logger: logr.FromSlogHandler(log.Handler()), Metrics: metricsserver.Options{BindAddress: "0"},
-		Controller:              config.Controller{SkipNameValidation: new(true)},
+		// A panic ends the test: recovered, it would be one more error that the next round forgives.
+		Controller:              config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)},
 		GracefulShutdownTimeout: new(time.Duration(0)), // stopping is as rude as it can be within a process
 		Cache:                   cache.Options{DefaultNamespaces: map[string]cache.Config{v1alpha1.Namespace: {}}},
 		Client:                  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},

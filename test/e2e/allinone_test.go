@@ -167,7 +167,19 @@ func (a *allinone) stop() error {
 	if err := a.cmd.Process.Signal(os.Interrupt); err != nil {
 		return err
 	}
-	return a.wait(stopBound)
+	return errors.Join(a.wait(stopBound), a.panics())
+}
+
+// panics finds what a controller or a handler recovered from: the next round forgives it, and so nothing else would show it.
+func (a *allinone) panics() error {
+	text, err := os.ReadFile(filepath.Join(a.dataDir, "allinone.log"))
+	if err != nil {
+		return err
+	}
+	if at := bytes.Index(text, []byte("panic")); at >= 0 {
+		return fmt.Errorf("it recovered from a panic:\n%s", text[at:min(at+4000, len(text))])
+	}
+	return nil
 }
 
 // wait waits for an end with status 0.

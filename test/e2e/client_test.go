@@ -13,10 +13,18 @@ import (
 	"time"
 )
 
-// program runs a client in an environment that holds nothing of the person who runs the tests.
+// program runs a client that answers soon in an environment that holds nothing of the person who runs the tests.
 func program(t *testing.T, env []string, name string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	return programWithin(t, 2*time.Minute, env, name, args...)
+}
+
+// programWithin runs a client that itself waits for clusters.
+func programWithin(
+	t *testing.T, bound time.Duration, env []string, name string, args ...string,
+) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	home := t.TempDir()

@@ -55,7 +55,7 @@ func TestOpenStackSDK(t *testing.T) {
 	}
 	all := shared(t)
 	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(all.stateDir, "clouds.yaml"), "PYTHONWARNINGS=ignore"}
-	out, problems, err := program(t, env, debianPython, "-c", sdkDay)
+	out, problems, err := programWithin(t, clusterBound, env, debianPython, "-c", sdkDay)
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out, problems)
 	}

@@ -155,6 +155,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: kube.Soon}, nil // the cache was a moment old: look again
 	}
+	if s.record == nil { // gone: nothing is left that could ail or be told of
+		return ctrl.Result{}, err
+	}
 	look := r.troubles(ctx, s)
 	after, statusErr := r.report(ctx, s, out, err)
 	if look > 0 && (after == 0 || look < after) {

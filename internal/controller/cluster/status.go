@@ -24,9 +24,6 @@ const reasonEvery = time.Second
 
 // report writes the status once, and says when to look again.
 func (r *Reconciler) report(ctx context.Context, s *scope, out phase.Outcome, roundErr error) (time.Duration, error) {
-	if s.record == nil {
-		return 0, nil
-	}
 	st := &s.record.Status
 	after := out.After
 	if left := r.judge(s, out, roundErr); left > 0 && (after == 0 || left < after) {
