@@ -131,7 +131,7 @@ func machines(t *testing.T, stack string) map[string]string {
 	return out
 }
 
-func TestStoppedAnywhereItGoesOn(t *testing.T) {
+func TestSlowStoppedAnywhereItGoesOn(t *testing.T) {
 	w := newWorld(t)
 	const n = 3
 	var made []*magnum.Cluster
@@ -173,8 +173,8 @@ func TestStoppedAnywhereItGoesOn(t *testing.T) {
 	}
 }
 
-// TestAPIAddressOutlivesMachines: without a load balancer the floating IP is made before the Cluster, named in it, and goes last.
-func TestAPIAddressOutlivesMachines(t *testing.T) {
+// TestSlowAPIAddressOutlivesMachines: without a load balancer the floating IP is made before the Cluster, named in it, and goes last.
+func TestSlowAPIAddressOutlivesMachines(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.noAddress = errors.New("create a floating IP: quota exceeded for resources: ['floatingip']")
 	bare := func(c *magnum.Cluster) { c.MasterLBEnabled = false }
