@@ -252,13 +252,13 @@ func (s *service) send(tb testing.TB, token, method, path, body string, headers 
 			tb.Fatalf("%s %s: the answer is no JSON: %v\n%s", method, path, err, out.text)
 		}
 	}
-	out.checkWords(tb, method+" "+path)
+	out.checkTitle(tb, method+" "+path)
 	return out
 }
 
-// checkWords holds every refusal of every test to what clients make of it: they show the title and nothing else, so it must be
+// checkTitle holds every refusal of every test to what clients make of it: they show the title and nothing else, so it must be
 // whole sentences of the detail, written for people.
-func (r reply) checkWords(tb testing.TB, request string) {
+func (r reply) checkTitle(tb testing.TB, request string) {
 	tb.Helper()
 	detail := r.detail()
 	if detail == "" {

@@ -24,43 +24,43 @@ type templateField struct {
 var templateFields = sync.OnceValue(func() []templateField {
 	type t = magnum.ClusterTemplate
 	return []templateField{
-		words("name", (*fields).name, func(t *t) *string { return &t.Name }),
-		words("coe", func(f *fields, name string) (string, bool) { return f.text(name, 0, 255) }, func(t *t) *string { return &t.COE }).kept(),
-		words("driver", (*fields).name, func(t *t) *string { return &t.Driver }),
-		words("cluster_distro", (*fields).name, func(t *t) *string { return &t.ClusterDistro }).kept(),
-		words("image_id", (*fields).required, func(t *t) *string { return &t.ImageID }).kept(),
-		words("flavor_id", (*fields).name, func(t *t) *string { return &t.FlavorID }),
-		words("master_flavor_id", (*fields).name, func(t *t) *string { return &t.MasterFlavorID }),
-		words("keypair_id", (*fields).name, func(t *t) *string { return &t.KeypairID }),
-		words("dns_nameserver", (*fields).addresses, func(t *t) *string { return &t.DNSNameserver }),
-		words("external_network_id", (*fields).name, func(t *t) *string { return &t.ExternalNetworkID }).kept(),
-		words("fixed_network", (*fields).name, func(t *t) *string { return &t.FixedNetwork }),
-		words("fixed_subnet", (*fields).name, func(t *t) *string { return &t.FixedSubnet }),
-		words("network_driver", (*fields).name, func(t *t) *string { return &t.NetworkDriver }).kept(),
-		words("volume_driver", (*fields).name, func(t *t) *string { return &t.VolumeDriver }),
-		amount("apiserver_port", 1024, 65535, func(t *t) *int { return &t.APIServerPort }),
-		amount("docker_volume_size", 1, maxGiB, func(t *t) *int { return &t.DockerVolumeSize }),
-		words("docker_storage_driver", (*fields).name, func(t *t) *string { return &t.DockerStorageDriver }),
-		words("http_proxy", (*fields).name, func(t *t) *string { return &t.HTTPProxy }),
-		words("https_proxy", (*fields).name, func(t *t) *string { return &t.HTTPSProxy }),
-		words("no_proxy", (*fields).name, func(t *t) *string { return &t.NoProxy }),
-		words("insecure_registry", (*fields).name, func(t *t) *string { return &t.InsecureRegistry }),
-		truth("registry_enabled", false, func(t *t) *bool { return &t.RegistryEnabled }).kept(),
-		truth("tls_disabled", false, func(t *t) *bool { return &t.TLSDisabled }).kept(),
-		truth("public", false, func(t *t) *bool { return &t.Public }).kept(),
-		truth("hidden", false, func(t *t) *bool { return &t.Hidden }).kept(),
-		truth("master_lb_enabled", false, func(t *t) *bool { return &t.MasterLBEnabled }),
-		truth("floating_ip_enabled", true, func(t *t) *bool { return &t.FloatingIPEnabled }),
-		words("server_type", (*fields).serverType, func(t *t) *string { return &t.ServerType }).kept(),
+		textField("name", (*fields).name, func(t *t) *string { return &t.Name }),
+		textField("coe", func(f *fields, name string) (string, bool) { return f.text(name, 0, 255) }, func(t *t) *string { return &t.COE }).kept(),
+		textField("driver", (*fields).name, func(t *t) *string { return &t.Driver }),
+		textField("cluster_distro", (*fields).name, func(t *t) *string { return &t.ClusterDistro }).kept(),
+		textField("image_id", (*fields).required, func(t *t) *string { return &t.ImageID }).kept(),
+		textField("flavor_id", (*fields).name, func(t *t) *string { return &t.FlavorID }),
+		textField("master_flavor_id", (*fields).name, func(t *t) *string { return &t.MasterFlavorID }),
+		textField("keypair_id", (*fields).name, func(t *t) *string { return &t.KeypairID }),
+		textField("dns_nameserver", (*fields).addresses, func(t *t) *string { return &t.DNSNameserver }),
+		textField("external_network_id", (*fields).name, func(t *t) *string { return &t.ExternalNetworkID }).kept(),
+		textField("fixed_network", (*fields).name, func(t *t) *string { return &t.FixedNetwork }),
+		textField("fixed_subnet", (*fields).name, func(t *t) *string { return &t.FixedSubnet }),
+		textField("network_driver", (*fields).name, func(t *t) *string { return &t.NetworkDriver }).kept(),
+		textField("volume_driver", (*fields).name, func(t *t) *string { return &t.VolumeDriver }),
+		numberField("apiserver_port", 1024, 65535, func(t *t) *int { return &t.APIServerPort }),
+		numberField("docker_volume_size", 1, maxGiB, func(t *t) *int { return &t.DockerVolumeSize }),
+		textField("docker_storage_driver", (*fields).name, func(t *t) *string { return &t.DockerStorageDriver }),
+		textField("http_proxy", (*fields).name, func(t *t) *string { return &t.HTTPProxy }),
+		textField("https_proxy", (*fields).name, func(t *t) *string { return &t.HTTPSProxy }),
+		textField("no_proxy", (*fields).name, func(t *t) *string { return &t.NoProxy }),
+		textField("insecure_registry", (*fields).name, func(t *t) *string { return &t.InsecureRegistry }),
+		boolField("registry_enabled", false, func(t *t) *bool { return &t.RegistryEnabled }).kept(),
+		boolField("tls_disabled", false, func(t *t) *bool { return &t.TLSDisabled }).kept(),
+		boolField("public", false, func(t *t) *bool { return &t.Public }).kept(),
+		boolField("hidden", false, func(t *t) *bool { return &t.Hidden }).kept(),
+		boolField("master_lb_enabled", false, func(t *t) *bool { return &t.MasterLBEnabled }),
+		boolField("floating_ip_enabled", true, func(t *t) *bool { return &t.FloatingIPEnabled }),
+		textField("server_type", (*fields).serverType, func(t *t) *string { return &t.ServerType }).kept(),
 		labelField(),
-		words("tags", func(f *fields, name string) (string, bool) { return f.text(name, 0, 255) }, func(t *t) *string { return &t.Tags }),
+		textField("tags", func(f *fields, name string) (string, bool) { return f.text(name, 0, 255) }, func(t *t) *string { return &t.Tags }),
 	}
 })
 
 func (d templateField) kept() templateField { d.fixed = true; return d }
 
-// words is an attribute that is a text; empty is not set.
-func words(name string, read func(*fields, string) (string, bool), at func(*magnum.ClusterTemplate) *string) templateField {
+// textField is an attribute that is a text; empty is not set.
+func textField(name string, read func(*fields, string) (string, bool), at func(*magnum.ClusterTemplate) *string) templateField {
 	return templateField{
 		name:    name,
 		read:    func(f *fields, t *magnum.ClusterTemplate) { *at(t), _ = read(f, name) },
@@ -70,8 +70,8 @@ func words(name string, read func(*fields, string) (string, bool), at func(*magn
 	}
 }
 
-// amount is an attribute that is a number; 0 is not set.
-func amount(name string, least, most int, at func(*magnum.ClusterTemplate) *int) templateField {
+// numberField is an attribute that is a number; 0 is not set.
+func numberField(name string, least, most int, at func(*magnum.ClusterTemplate) *int) templateField {
 	return templateField{
 		name:    name,
 		read:    func(f *fields, t *magnum.ClusterTemplate) { *at(t), _ = f.integer(name, least, most) },
@@ -81,8 +81,8 @@ func amount(name string, least, most int, at func(*magnum.ClusterTemplate) *int)
 	}
 }
 
-// truth is an attribute that is true or false.
-func truth(name string, otherwise bool, at func(*magnum.ClusterTemplate) *bool) templateField {
+// boolField is an attribute that is true or false.
+func boolField(name string, otherwise bool, at func(*magnum.ClusterTemplate) *bool) templateField {
 	return templateField{
 		name: name,
 		read: func(f *fields, t *magnum.ClusterTemplate) {

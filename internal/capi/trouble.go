@@ -31,8 +31,8 @@ func LoadBalancerName(stack string) string {
 	return "k8s-clusterapi-cluster-" + Namespace + "-" + stack + "-kubeapi"
 }
 
-// Ails tells that the cloud has not made yet, or not taken away, what was asked for. Only then is it of use to ask why.
-func (o Observed) Ails() bool {
+// Unfinished tells that the cloud has not made yet, or not taken away, what was asked for. Only then is it of use to ask why.
+func (o Observed) Unfinished() bool {
 	if o.Cluster == nil {
 		return false
 	}
@@ -56,14 +56,14 @@ func (o Observed) InfrastructureReady() bool {
 	return c != nil && c.Status == metav1.ConditionTrue
 }
 
-// Said is what the cloud says of servers when it is asked, by their IDs.
-type Said struct {
+// ServerReports are what the cloud says of servers when it is asked, by their IDs.
+type ServerReports struct {
 	Fault   map[string]string // why Nova gave it up
 	Console map[string]string // what it has written to its console
 }
 
 // ProviderTroubles are what the provider says, in its own words without its requests, and servers that run and become no node.
-func (o Observed) ProviderTroubles(p *kube.Provider, cloud Said, now time.Time) []Trouble {
+func (o Observed) ProviderTroubles(p *kube.Provider, cloud ServerReports, now time.Time) []Trouble {
 	var out []Trouble
 	if p == nil || o.Cluster == nil {
 		return nil
@@ -71,10 +71,10 @@ func (o Observed) ProviderTroubles(p *kube.Provider, cloud Said, now time.Time) 
 	making := !o.InfrastructureReady() && o.Cluster.DeletionTimestamp == nil
 	switch said := cmp.Or(p.Failure, p.Warning); {
 	case said != "" && (making || o.Cluster.DeletionTimestamp != nil):
-		out = append(out, Trouble{Text: "network and load balancer: " + InWords(said)})
-	case p.Lacks != "" && making && now.Sub(o.Cluster.CreationTimestamp.Time) >= networkWithin:
+		out = append(out, Trouble{Text: "network and load balancer: " + ProviderMessage(said)})
+	case p.Missing != "" && making && now.Sub(o.Cluster.CreationTimestamp.Time) >= networkWithin:
 		out = append(out, Trouble{Text: fmt.Sprintf("network and load balancer: since %s the OpenStack provider of Cluster API has not made %s; it says no more than "+
-			"in its own log, which an operator of the cloud can read", o.Cluster.CreationTimestamp.UTC().Format("15:04 MST"), p.Lacks)})
+			"in its own log, which an operator of the cloud can read", o.Cluster.CreationTimestamp.UTC().Format("15:04 MST"), p.Missing)})
 	}
 	for _, s := range p.Servers {
 		text := ""
@@ -85,9 +85,9 @@ func (o Observed) ProviderTroubles(p *kube.Provider, cloud Said, now time.Time) 
 				text += ": " + said
 			}
 		case s.Message != "":
-			text = "its server cannot be made: " + InWords(s.Message)
+			text = "its server cannot be made: " + ProviderMessage(s.Message)
 		case s.Warning != "" && !s.Ready:
-			text = InWords(s.Warning)
+			text = ProviderMessage(s.Warning)
 		}
 		if text != "" {
 			out = append(out, Trouble{Machine: s.Name, Text: text})
@@ -148,8 +148,8 @@ func (o Observed) machineTroubles(m *clusterv1.Machine) []finding {
 // gophercloud's sentence about an answer that was not expected: it has the request's URL, which is no tenant's business, and the whole body.
 var unexpected = regexp.MustCompile(`Expected HTTP response code \[[0-9 ]*\] when accessing \[[A-Z]+ [^\]]*\], but got ([0-9]+) instead(?::\s*(.*))?$`) //nolint:gochecknoglobals // compiled once
 
-// InWords is an error of the provider for people: the cloud's own sentence in place of request and body.
-func InWords(text string) string {
+// ProviderMessage is an error of the provider for people: the cloud's own sentence in place of request and body.
+func ProviderMessage(text string) string {
 	text = clean(text)
 	at := unexpected.FindStringSubmatchIndex(text)
 	if at == nil {

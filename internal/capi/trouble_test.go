@@ -64,7 +64,7 @@ func TestTheTrueCause(t *testing.T) {
 			change: func(o *capi.Observed) {
 				bare(o)
 				o.Cluster.CreationTimestamp = metav1.NewTime(now.Add(-4 * time.Minute))
-			}, says: kube.Provider{Lacks: "the router and the security groups"},
+			}, says: kube.Provider{Missing: "the router and the security groups"},
 			want: "since 03:10 UTC the OpenStack provider of Cluster API has not made the router and the security groups",
 		},
 		"a young network": {
@@ -72,7 +72,7 @@ func TestTheTrueCause(t *testing.T) {
 			change: func(o *capi.Observed) {
 				bare(o)
 				o.Cluster.CreationTimestamp = metav1.NewTime(now.Add(-2 * time.Minute))
-			}, says: kube.Provider{Lacks: "the network"}, never: []string{"provider"},
+			}, says: kube.Provider{Missing: "the network"}, never: []string{"provider"},
 		},
 		"a warning that is over": {
 			reason: "network and load balancer are there", change: func(*capi.Observed) {}, says: kube.Provider{Warning: "Failed to create router"}, never: []string{"router"},
@@ -115,7 +115,7 @@ func TestTheTrueCause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := settled()
 			is.change(&o)
-			o.Troubles = o.ProviderTroubles(&is.says, capi.Said{Fault: map[string]string{id: is.fault}, Console: map[string]string{id: is.shows}}, now)
+			o.Troubles = o.ProviderTroubles(&is.says, capi.ServerReports{Fault: map[string]string{id: is.fault}, Console: map[string]string{id: is.shows}}, now)
 			got := o.Reason()
 			if !strings.Contains(got, is.want) {
 				t.Errorf("%q, want %q: %s", got, is.want, is.reason)
@@ -136,9 +136,9 @@ func TestTheTrueCause(t *testing.T) {
 }
 
 // Nobody is asked about a cluster in which nothing is missing.
-func TestAils(t *testing.T) {
+func TestUnfinished(t *testing.T) {
 	o := settled()
-	if o.Ails() {
+	if o.Unfinished() {
 		t.Error("a settled cluster ails")
 	}
 	for name, change := range map[string]func(*capi.Observed){
@@ -150,11 +150,11 @@ func TestAils(t *testing.T) {
 	} {
 		o := settled()
 		change(&o)
-		if !o.Ails() {
+		if !o.Unfinished() {
 			t.Errorf("%s: it does not ail", name)
 		}
 	}
-	if (capi.Observed{}).Ails() {
+	if (capi.Observed{}).Unfinished() {
 		t.Error("there is nothing to ask about yet")
 	}
 }

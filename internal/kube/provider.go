@@ -25,7 +25,7 @@ import (
 type Provider struct {
 	Failure string // why the provider has given the cluster up; it does so seldom
 	Warning string // the last event of the cluster's network and load balancer, if it is a warning
-	Lacks   string // what of them it makes now, or tries to; "" when it has made them
+	Missing string // what of them it makes now, or tries to; "" when it has made them
 	Servers []ProviderServer
 }
 
@@ -58,7 +58,7 @@ func ReadProvider(ctx context.Context, r client.Reader, mapper meta.RESTMapper, 
 	}
 	if own != nil {
 		out.Failure, _, _ = unstructured.NestedString(own.Object, "status", "failureMessage")
-		out.Lacks = lacks(own.Object)
+		out.Missing = missingParts(own.Object)
 		if out.Warning, err = lastWarning(ctx, r, ref.Kind, ref.Name, now); err != nil {
 			return nil, err
 		}
@@ -81,8 +81,8 @@ func ReadProvider(ctx context.Context, r client.Reader, mapper meta.RESTMapper, 
 	return out, nil
 }
 
-// lacks is the first thing that an OpenStackCluster does not have, in the order in which CAPO 0.13 makes them (reconcileNetworkComponents).
-func lacks(o map[string]any) string {
+// missingParts is the first thing that an OpenStackCluster does not have, in the order in which CAPO 0.13 makes them (reconcileNetworkComponents).
+func missingParts(o map[string]any) string {
 	has := func(field string) bool {
 		_, there, _ := unstructured.NestedMap(o, "status", field)
 		return there

@@ -124,7 +124,7 @@ func TestReadProvider(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &kube.Provider{Warning: is.want, Lacks: "the network", Servers: append([]kube.ProviderServer{}, servers...)}
+			want := &kube.Provider{Warning: is.want, Missing: "the network", Servers: append([]kube.ProviderServer{}, servers...)}
 			want.Servers[2].Warning = is.port
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", is.reason, diff)

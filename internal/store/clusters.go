@@ -59,7 +59,7 @@ func (s *Store) clusterByUUID(ctx context.Context, g policy.Grant, id string) (*
 	if c == nil {
 		r := &v1alpha1.MagnumCluster{}
 		if err := s.client.Get(ctx, key(id), r); err == nil {
-			c = ClusterWords(r, nil)
+			c = ClusterOf(r, nil)
 			c.MasterCount, c.NodeCount = r.Spec.MasterCount, r.Spec.NodeCount
 		} else if !apierrors.IsNotFound(err) {
 			return nil, refusal(err, "read")
@@ -110,7 +110,7 @@ func (s *Store) CreateCluster(ctx context.Context, g policy.Grant, c magnum.Clus
 	if seen, _ := s.view.entry(c.UUID); seen != nil {
 		return seen, nil
 	}
-	return ClusterWords(r, nil), nil
+	return ClusterOf(r, nil), nil
 }
 
 // UpdateCluster applies change to a copy of the cluster and keeps what may change.
@@ -125,7 +125,7 @@ func (s *Store) UpdateCluster(ctx context.Context, g policy.Grant, id string, ch
 		if !g.Allows(r.Spec.ProjectID) {
 			return clusterNotFound(id)
 		}
-		before = *ClusterWords(r.DeepCopy(), groups)
+		before = *ClusterOf(r.DeepCopy(), groups)
 		after = before
 		after.Labels, after.HealthReason = maps.Clone(before.Labels), maps.Clone(before.HealthReason)
 		if err := change(&after); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// ClusterWords turns a record and its node groups into what clients and controllers speak of.
-func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum.Cluster {
+// ClusterOf is the cluster that a record and its node groups describe, as clients see it and controllers reason about it.
+func ClusterOf(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum.Cluster {
 	s, st := &r.Spec, &r.Status
 	c := &magnum.Cluster{
 		ID: recordID(r), UUID: r.Name, Name: s.Name, ProjectID: s.ProjectID, UserID: s.UserID,
@@ -34,7 +34,7 @@ func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum
 	if c.Labels == nil {
 		c.Labels = map[string]string{}
 	}
-	c.Template = templateWords(s.ClusterTemplateID, &s.Template)
+	c.Template = templateOf(s.ClusterTemplateID, &s.Template)
 	c.Status = magnum.StatusOf(ClusterFacts(r, groups)).Status
 	if !magnum.KnowsHealth(c.Status) {
 		c.Health, c.HealthReason = "", nil
@@ -57,7 +57,7 @@ func ClusterWords(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum
 	return c
 }
 
-// ClusterRecord turns words into the record of a new cluster.
+// ClusterRecord is the record of a new cluster.
 func ClusterRecord(c *magnum.Cluster) *v1alpha1.MagnumCluster {
 	t := templateSpec(&c.Template)
 	return &v1alpha1.MagnumCluster{
@@ -78,8 +78,8 @@ func ClusterRecord(c *magnum.Cluster) *v1alpha1.MagnumCluster {
 	}
 }
 
-// NodeGroupWords turns a record into words.
-func NodeGroupWords(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
+// NodeGroupOf is the node group that a record describes.
+func NodeGroupOf(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
 	s, st := &r.Spec, &r.Status
 	g := &magnum.NodeGroup{
 		ID: recordID(r), UUID: r.Name, Name: s.Name, ClusterID: s.ClusterID, ProjectID: s.ProjectID, StackID: s.StackID,
@@ -106,7 +106,7 @@ func NodeGroupWords(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
 	return g
 }
 
-// nodeGroupRecord turns words into the record of a new node group of cluster c.
+// nodeGroupRecord is the record of a new node group of cluster c.
 func nodeGroupRecord(g *magnum.NodeGroup, c *v1alpha1.MagnumCluster) *v1alpha1.MagnumNodeGroup {
 	r := &v1alpha1.MagnumNodeGroup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -147,16 +147,16 @@ func DefaultNodeGroups(c *v1alpha1.MagnumCluster) []*v1alpha1.MagnumNodeGroup {
 	group := func(name, role, flavorID, flavorName string, count, minimum int) *v1alpha1.MagnumNodeGroup {
 		res := magnum.Resolved(s.Resolved)
 		res.FlavorName = flavorName
-		words := &magnum.NodeGroup{
+		made := &magnum.NodeGroup{
 			UUID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(c.Name+"/"+name)).String(), Name: name, Role: role, IsDefault: true,
 			NodeCount: count, MinNodeCount: minimum, FlavorID: flavorID, ImageID: s.Template.ImageID,
 			DockerVolumeSize: s.DockerVolumeSize, Labels: maps.Clone(s.Labels), Resolved: res,
 		}
 		if role != magnum.RoleMaster {
 			fewest, most := label.Bounds(s.Labels)
-			words.GiveBounds(fewest, most, label.Of(s.Labels).Bool(label.AutoScalingEnabled))
+			made.GiveBounds(fewest, most, label.Of(s.Labels).Bool(label.AutoScalingEnabled))
 		}
-		g := nodeGroupRecord(words, c)
+		g := nodeGroupRecord(made, c)
 		g.CreationTimestamp = c.CreationTimestamp
 		return g
 	}
@@ -166,14 +166,14 @@ func DefaultNodeGroups(c *v1alpha1.MagnumCluster) []*v1alpha1.MagnumNodeGroup {
 	}
 }
 
-// TemplateWords turns a record into words.
-func TemplateWords(r *v1alpha1.MagnumClusterTemplate) *magnum.ClusterTemplate {
-	t := templateWords(r.Name, &r.Spec)
+// ClusterTemplateOf is the cluster template that a record describes.
+func ClusterTemplateOf(r *v1alpha1.MagnumClusterTemplate) *magnum.ClusterTemplate {
+	t := templateOf(r.Name, &r.Spec)
 	t.ID, t.CreatedAt, t.UpdatedAt = recordID(r), r.CreationTimestamp.Time, updatedAt(r, nil)
 	return &t
 }
 
-func templateWords(id string, s *v1alpha1.MagnumClusterTemplateSpec) magnum.ClusterTemplate {
+func templateOf(id string, s *v1alpha1.MagnumClusterTemplateSpec) magnum.ClusterTemplate {
 	t := magnum.ClusterTemplate{UUID: id, TemplateFields: magnum.TemplateFields(*s)}
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
@@ -185,7 +185,7 @@ func templateSpec(t *magnum.ClusterTemplate) v1alpha1.MagnumClusterTemplateSpec 
 	return v1alpha1.MagnumClusterTemplateSpec(t.TemplateFields)
 }
 
-func quotaWords(r *v1alpha1.MagnumQuota) *magnum.Quota {
+func quotaOf(r *v1alpha1.MagnumQuota) *magnum.Quota {
 	return &magnum.Quota{
 		ID: recordID(r), ProjectID: r.Spec.ProjectID, Resource: r.Spec.Resource, HardLimit: r.Spec.HardLimit,
 		CreatedAt: r.CreationTimestamp.Time, UpdatedAt: updatedAt(r, nil),

@@ -19,7 +19,7 @@ func TestRotating(t *testing.T) {
 	} {
 		r := &v1alpha1.MagnumCluster{}
 		r.Spec.Rotation.Generation, r.Status.Rotated, r.Status.Status = is.asked, is.reached, "UPDATE_FAILED"
-		if got := ClusterWords(r, nil).Rotating; got != is.want {
+		if got := ClusterOf(r, nil).Rotating; got != is.want {
 			t.Errorf("%s: %v, want %v", name, got, is.want)
 		}
 	}

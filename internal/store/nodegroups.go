@@ -76,7 +76,7 @@ func (s *Store) CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.N
 		}
 		return nil, err
 	}
-	return NodeGroupWords(r), nil
+	return NodeGroupOf(r), nil
 }
 
 // UpdateNodeGroup applies change to a copy of the group and keeps what may change.
@@ -91,7 +91,7 @@ func (s *Store) UpdateNodeGroup(
 		if !g.Allows(r.Spec.ProjectID) || r.Spec.ClusterID != clusterUUID {
 			return nodeGroupNotFound(id)
 		}
-		ng := NodeGroupWords(r.DeepCopy())
+		ng := NodeGroupOf(r.DeepCopy())
 		ng.Labels = maps.Clone(ng.Labels)
 		shown, asked := ng.NodeCount, ng.Resize
 		if err := change(ng); err != nil {
@@ -109,7 +109,7 @@ func (s *Store) UpdateNodeGroup(
 		}
 		return nil, err
 	}
-	return NodeGroupWords(r), nil
+	return NodeGroupOf(r), nil
 }
 
 // UnknownNodes returns those of nodes that are no node of the group. It asks the API server: a node may have come a moment ago.

@@ -68,7 +68,7 @@ func (s *Store) CreateQuota(ctx context.Context, g policy.Grant, q magnum.Quota)
 		}
 		return nil, err
 	}
-	return quotaWords(r), nil
+	return quotaOf(r), nil
 }
 
 // UpdateQuota sets the bound of a quota that exists.
@@ -87,7 +87,7 @@ func (s *Store) UpdateQuota(ctx context.Context, g policy.Grant, project, resour
 		}
 		return nil, err
 	}
-	return quotaWords(r), nil
+	return quotaOf(r), nil
 }
 
 // DeleteQuota removes a quota that exists; the default bound holds from then on.

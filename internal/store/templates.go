@@ -69,7 +69,7 @@ func (s *Store) templateByUUID(ctx context.Context, g policy.Grant, id string) (
 	if t == nil { // another replica may have made it a moment ago
 		r := &v1alpha1.MagnumClusterTemplate{}
 		if err := s.client.Get(ctx, key(id), r); err == nil {
-			t = TemplateWords(r)
+			t = ClusterTemplateOf(r)
 		} else if !apierrors.IsNotFound(err) {
 			return nil, refusal(err, "read")
 		}
@@ -103,7 +103,7 @@ func (s *Store) CreateTemplate(ctx context.Context, g policy.Grant, t magnum.Clu
 	if err := s.create(ctx, kindTemplate, r); err != nil {
 		return nil, err
 	}
-	return TemplateWords(r), nil
+	return ClusterTemplateOf(r), nil
 }
 
 // UpdateTemplate applies change to a copy of the template.
@@ -115,7 +115,7 @@ func (s *Store) UpdateTemplate(
 		if !g.Allows(r.Spec.ProjectID) {
 			return templateNotFound(id)
 		}
-		t := TemplateWords(r.DeepCopy())
+		t := ClusterTemplateOf(r.DeepCopy())
 		t.Labels = maps.Clone(t.Labels)
 		if err := change(t, s.referenced(id)); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (s *Store) UpdateTemplate(
 		}
 		return nil, err
 	}
-	return TemplateWords(r), nil
+	return ClusterTemplateOf(r), nil
 }
 
 // DeleteTemplate removes a template that no cluster uses.

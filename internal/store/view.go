@@ -197,7 +197,7 @@ func (v *View) setNodeGroup(obj any) {
 	if !ok {
 		return
 	}
-	g := NodeGroupWords(r)
+	g := NodeGroupOf(r)
 	if e := v.clusters[g.ClusterID]; e != nil {
 		e.groups[g.UUID] = g
 		v.refresh(e)
@@ -226,13 +226,13 @@ func (v *View) dropNodeGroup(uuid string) {
 
 func (v *View) setTemplate(obj any) {
 	if r, ok := obj.(*v1alpha1.MagnumClusterTemplate); ok {
-		v.templates[r.Name] = TemplateWords(r)
+		v.templates[r.Name] = ClusterTemplateOf(r)
 	}
 }
 
 func (v *View) setQuota(obj any) {
 	if r, ok := obj.(*v1alpha1.MagnumQuota); ok {
-		v.quotas[r.Name] = quotaWords(r)
+		v.quotas[r.Name] = quotaOf(r)
 	}
 }
 
@@ -247,13 +247,13 @@ func (v *View) refresh(e *clusterEntry) {
 	if magnum.Status(e.record.Status.Status) == "" || magnum.Status(e.record.Status.Status) == magnum.CreateInProgress {
 		for _, r := range DefaultNodeGroups(e.record) {
 			if !names[r.Spec.Name] {
-				groups = append(groups, NodeGroupWords(r))
+				groups = append(groups, NodeGroupOf(r))
 			}
 		}
 	}
 	SortNodeGroups(groups)
 	e.ordered = groups
-	e.snapshot = ClusterWords(e.record, groups)
+	e.snapshot = ClusterOf(e.record, groups)
 	v.forgetLists(e.record.Spec.ProjectID)
 }
 

@@ -54,7 +54,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if c.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
-	words := store.ClusterWords(c, nil)
+	words := store.ClusterOf(c, nil)
 	for _, p := range capi.Purposes() {
 		if err := r.ensure(ctx, c, words, p); err != nil {
 			return ctrl.Result{}, fmt.Errorf("certificates of cluster %s: %w", c.Name, err)

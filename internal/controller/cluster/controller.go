@@ -120,16 +120,16 @@ func requestByGroup(_ context.Context, o client.Object) []reconcile.Request {
 
 // scope is one round's view of one cluster.
 type scope struct {
-	record  *v1alpha1.MagnumCluster
-	before  *v1alpha1.MagnumCluster // as it was read: what the status patch is made against
-	groups  []v1alpha1.MagnumNodeGroup
-	words   *magnum.Cluster
-	members []*magnum.NodeGroup // of groups, without those being deleted
-	stack   *kube.Stack
-	seen    capi.Observed     // the same, as capi reads it
-	cloud   Cloud             // nil until opened
-	servers map[string]string // node group name -> server group ID
-	address string            // floating IP of the API, where it is ours
+	record   *v1alpha1.MagnumCluster
+	before   *v1alpha1.MagnumCluster // as it was read: what the status patch is made against
+	groups   []v1alpha1.MagnumNodeGroup
+	words    *magnum.Cluster
+	members  []*magnum.NodeGroup // of groups, without those being deleted
+	stack    *kube.Stack
+	observed capi.Observed     // the same, as capi reads it
+	cloud    Cloud             // nil until opened
+	servers  map[string]string // node group name -> server group ID
+	address  string            // floating IP of the API, where it is ours
 	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
 	balancers      int
 	deadCredential bool
@@ -186,7 +186,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	if s.stack, err = kube.ReadStack(ctx, r.Client, s.record.Spec.StackID, s.record.Name); err != nil {
 		return nil, err
 	}
-	s.seen = capi.Observed{
+	s.observed = capi.Observed{
 		Cluster: s.stack.Cluster, ControlPlane: s.stack.ControlPlane, MachineDeployments: s.stack.Deployments, Machines: s.stack.Machines,
 	}
 	s.log = r.Log.With("cluster", req.Name, "stack", s.record.Spec.StackID, "request_id", s.words.OperationRequestID)
@@ -198,11 +198,11 @@ func (s *scope) refresh() {
 	s.members = nil
 	for i := range s.groups {
 		if s.groups[i].DeletionTimestamp == nil {
-			s.members = append(s.members, store.NodeGroupWords(&s.groups[i]))
+			s.members = append(s.members, store.NodeGroupOf(&s.groups[i]))
 		}
 	}
 	store.SortNodeGroups(s.members)
-	s.words = store.ClusterWords(s.record, s.members)
+	s.words = store.ClusterOf(s.record, s.members)
 }
 
 // onlyArrivals wakes the reconciler when a Secret comes, not for each of its changes.

@@ -107,7 +107,7 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 		}
 	}
 	age := r.Now().Sub(c.CreationTimestamp.Time)
-	if c.DeletionTimestamp == nil && age < settleWithin && !s.seen.Settled() {
+	if c.DeletionTimestamp == nil && age < settleWithin && !s.observed.Settled() {
 		return phase.WaitFor(settleWithin-age, "waiting until Cluster API has made what it has begun with"), nil
 	}
 	if c.DeletionTimestamp == nil {

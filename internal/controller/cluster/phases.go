@@ -221,7 +221,7 @@ func (r *Reconciler) serverGroups(ctx context.Context, s *scope) (phase.Outcome,
 // machine that was named once must not go when the group shrinks for another reason.
 func (r *Reconciler) markMachines(ctx context.Context, s *scope) (phase.Outcome, error) {
 	for _, g := range s.members {
-		for _, m := range s.seen.GroupMachines(g) {
+		for _, m := range s.observed.GroupMachines(g) {
 			wanted := g.Resize > g.Resized && slices.ContainsFunc(g.NodesToRemove, func(node string) bool { return kube.NamesMachine(m, node) })
 			mark, marked := m.Annotations[capi.DeleteMachineAnnotation]
 			if wanted == marked || marked && mark != capi.DeleteMachineValue { // the autoscaler has marks of its own
@@ -305,7 +305,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 		}
 		return refused(err)
 	}
-	s.stack.Cluster, s.seen.Cluster = next, next
+	s.stack.Cluster, s.observed.Cluster = next, next
 	if what := ch.String(); what != "" {
 		r.event(s, "Changed", "changed Cluster API cluster %s: %s", next.Name, what)
 	}
@@ -327,7 +327,7 @@ func (r *Reconciler) request(s *scope, want capi.Wanted) capi.Request {
 		if g.DeletionTimestamp != nil {
 			continue
 		}
-		was, name := carries.Groups[g.Spec.Name], store.NodeGroupWords(g).DeploymentName()
+		was, name := carries.Groups[g.Spec.Name], store.NodeGroupOf(g).DeploymentName()
 		if want.Faults[g.Spec.Name] != nil {
 			req.Keep = append(req.Keep, name)
 			if _, there := carries.Groups[g.Spec.Name]; there {
@@ -351,7 +351,7 @@ func (r *Reconciler) request(s *scope, want capi.Wanted) capi.Request {
 // sizes gives the groups that the autoscaler sizes what their owner asked for, and their minimum.
 func (r *Reconciler) sizes(ctx context.Context, s *scope) (phase.Outcome, error) {
 	for _, t := range s.stack.Cluster.Spec.Topology.Workers.MachineDeployments {
-		md := s.seen.MachineDeployment(t.Name)
+		md := s.observed.MachineDeployment(t.Name)
 		at := slices.IndexFunc(s.members, func(g *magnum.NodeGroup) bool { return g.DeploymentName() == t.Name && g.Role != magnum.RoleMaster })
 		if t.Replicas != nil || md == nil || at < 0 {
 			continue

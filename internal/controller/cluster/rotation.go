@@ -109,7 +109,7 @@ func (t *rotation) signer() string {
 // unrolled says which machines are still to be replaced in this step, and asks for workers when the control plane is done. A machine
 // that was made after the Secret was written has what it says, whatever else is known of it.
 func (s *scope) unrolled(t *rotation, live capi.Rotation) string {
-	if live.ControlPlane != t.marker() || !s.seen.ControlPlaneAsks(t.marker()) {
+	if live.ControlPlane != t.marker() || !s.observed.ControlPlaneAsks(t.marker()) {
 		return "the control plane is asked for other machines"
 	}
 	version := s.stack.Cluster.Spec.Topology.Version
@@ -125,10 +125,10 @@ func (s *scope) unrolled(t *rotation, live capi.Rotation) string {
 			if workers == (g.Role == magnum.RoleMaster) {
 				continue
 			}
-			if older, all := s.seen.OlderThan(g, t.since); older > 0 {
+			if older, all := s.observed.OlderThan(g, t.since); older > 0 {
 				return fmt.Sprintf("%d of %s of node group %s are of before", older, magnum.Count(all, "machine"), g.Name)
 			}
-			if p := s.seen.NodeGroupProgress(g, version); !p.Done {
+			if p := s.observed.NodeGroupProgress(g, version); !p.Done {
 				return "node group " + g.Name + ": " + p.Reason
 			}
 		}
@@ -140,7 +140,7 @@ func (s *scope) unrolled(t *rotation, live capi.Rotation) string {
 func (s *scope) left(t *rotation) int {
 	left := 1
 	for _, g := range s.members {
-		older, all := s.seen.OlderThan(g, t.since)
+		older, all := s.observed.OlderThan(g, t.since)
 		for step := t.step; step <= capi.StepRetire; step++ {
 			n := all
 			if step == t.step {

@@ -131,12 +131,12 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 		f.Found.Note = asked.Note
 	}
 	if s.stack.Cluster != nil {
-		f.Found.Cause = s.seen.Reason()
+		f.Found.Cause = s.observed.Reason()
 	}
 	if f.Found.Waiting == "" && s.record.Status.APIAddress == "" {
 		f.Found.Waiting = "waiting for the API server's address"
 	}
-	if f.Found.Waiting == "" && s.stack.Cluster != nil && !s.seen.LookedAt() {
+	if f.Found.Waiting == "" && s.stack.Cluster != nil && !s.observed.LookedAt() {
 		f.Found.Waiting = "waiting until Cluster API has seen the change"
 	}
 	if f.Found.Waiting == "" && len(s.groups) == 0 {
@@ -177,7 +177,7 @@ func (r *Reconciler) going(s *scope, f *magnum.Facts) {
 	st.Progress = store.ProgressRecord(p)
 	f.Found.Progress = p.At
 	if s.stack.Cluster != nil && s.stack.Cluster.DeletionTimestamp != nil {
-		f.Found.Cause = s.seen.DeletionReason()
+		f.Found.Cause = s.observed.DeletionReason()
 	}
 	if s.refused != "" {
 		f.Found.Error = s.refused
@@ -206,7 +206,7 @@ func (r *Reconciler) observe(s *scope) {
 	if s.stack.Cluster == nil {
 		return
 	}
-	if a := s.seen.APIAddress(); a != "" {
+	if a := s.observed.APIAddress(); a != "" {
 		st.APIAddress = a
 	}
 	// What was reached, not what was asked for. Cluster API before 1.14 has no list of versions.

@@ -31,7 +31,7 @@ func TestWhatIsToldOfACluster(t *testing.T) {
 		c := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{Time: start}}}
 		c.Status.Conditions = []metav1.Condition{{Type: clusterv1.ClusterDeletingCondition, Status: "True", Reason: "WaitingForWorkersDeletion", Message: "* Control plane machines: draining"}}
 		s.stack = &kube.Stack{Cluster: c, Machines: []*clusterv1.Machine{{}, {}}}
-		s.seen = capi.Observed{Cluster: c, Machines: s.stack.Machines}
+		s.observed = capi.Observed{Cluster: c, Machines: s.stack.Machines}
 	}
 	for name, is := range map[string]struct {
 		reason string

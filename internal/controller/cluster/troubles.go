@@ -92,7 +92,8 @@ func (l *looks) fault(cluster, server string, ask func() (string, error)) (strin
 func (r *Reconciler) troubles(ctx context.Context, s *scope) time.Duration {
 	st := &s.record.Status
 	resting := magnum.Status(st.Status).Complete() && st.ObservedGeneration == s.record.Generation
-	if s.stack.Cluster == nil || s.stack.Cluster.Spec.InfrastructureRef.Kind != "OpenStackCluster" || resting && s.record.DeletionTimestamp == nil || !s.seen.Ails() {
+	onOpenStack := s.stack.Cluster != nil && s.stack.Cluster.Spec.InfrastructureRef.Kind == "OpenStackCluster"
+	if !onOpenStack || resting && s.record.DeletionTimestamp == nil || !s.observed.Unfinished() {
 		r.looks.forget(s.record.Name)
 		st.Troubles = nil
 		return 0
@@ -111,9 +112,9 @@ func (r *Reconciler) troubles(ctx context.Context, s *scope) time.Duration {
 			st.Troubles = found
 		}
 	}
-	s.seen.Troubles = nil
+	s.observed.Troubles = nil
 	for _, t := range st.Troubles {
-		s.seen.Troubles = append(s.seen.Troubles, capi.Trouble(t))
+		s.observed.Troubles = append(s.observed.Troubles, capi.Trouble(t))
 	}
 	return again
 }
@@ -135,7 +136,7 @@ func (r *Reconciler) examine(ctx context.Context, s *scope) ([]v1alpha1.Trouble,
 	}
 	found := r.cloudTroubles(ctx, s, p)
 	if len(found) == 0 {
-		found = s.seen.ProviderTroubles(p, capi.Said{Fault: r.faults(ctx, s, p), Console: r.consoles(ctx, s, p)}, r.Now())
+		found = s.observed.ProviderTroubles(p, capi.ServerReports{Fault: r.faults(ctx, s, p), Console: r.consoles(ctx, s, p)}, r.Now())
 	}
 	out := make([]v1alpha1.Trouble, len(found))
 	for i, t := range found {
@@ -163,7 +164,7 @@ func (r *Reconciler) cloudTroubles(ctx context.Context, s *scope, p *kube.Provid
 	case err != nil:
 		return []capi.Trouble{{Text: "the cloud cannot be asked: " + sentence(err)}}
 	}
-	if !s.record.Spec.MasterLBEnabled || s.record.DeletionTimestamp != nil || s.seen.InfrastructureReady() || p != nil && p.Failure != "" {
+	if !s.record.Spec.MasterLBEnabled || s.record.DeletionTimestamp != nil || s.observed.InfrastructureReady() || p != nil && p.Failure != "" {
 		return nil
 	}
 	name := capi.LoadBalancerName(s.record.Spec.StackID)
@@ -209,7 +210,7 @@ func (r *Reconciler) faults(ctx context.Context, s *scope, p *kube.Provider) map
 // time tells.
 func (r *Reconciler) consoles(ctx context.Context, s *scope, p *kube.Provider) map[string]string {
 	out := map[string]string{}
-	for _, id := range s.seen.Nodeless(p, r.Now()) {
+	for _, id := range s.observed.Nodeless(p, r.Now()) {
 		cloud, err := r.open(ctx, s)
 		if err != nil || cloud == nil || len(out) == maxFaults {
 			return out

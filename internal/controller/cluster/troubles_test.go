@@ -91,7 +91,7 @@ func sick(t *testing.T, cloud *ailing, objects ...client.Object) (*Reconciler, *
 	record.Spec.StackID, record.Spec.MasterLBEnabled, record.Status.Status = "kube-abcde", true, "CREATE_IN_PROGRESS"
 	made := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Name: "kube-abcde", CreationTimestamp: metav1.NewTime(now.Add(-5 * time.Minute))}}
 	made.Spec.InfrastructureRef = clusterv1.ContractVersionedObjectReference{Kind: "OpenStackCluster", Name: "kube-abcde-x"}
-	s := &scope{record: record, before: record.DeepCopy(), stack: &kube.Stack{Cluster: made}, log: r.Log, seen: capi.Observed{Cluster: made}}
+	s := &scope{record: record, before: record.DeepCopy(), stack: &kube.Stack{Cluster: made}, log: r.Log, observed: capi.Observed{Cluster: made}}
 	return r, s
 }
 
@@ -158,11 +158,11 @@ func TestTheCloudIsAsked(t *testing.T) {
 		"no valid host":           {reason: "Nova is asked by the server's ID", cloud: ailing{fault: "No valid host was found."}, objects: []client.Object{serverInError("i-1")}, says: "Nova could not start its server i-1: No valid host was found."},
 		"an image without kubeadm": {
 			reason: "Nova shows the console to those who may see the server", cloud: ailing{console: "runcmd: 2: kubeadm: not found\n"}, objects: []client.Object{serverRuns("i-1")},
-			change: func(s *scope) { s.seen.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} }, says: "its server i-1 runs since 03:12 UTC and no node comes of it: its image has no kubeadm",
+			change: func(s *scope) { s.observed.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} }, says: "its server i-1 runs since 03:12 UTC and no node comes of it: its image has no kubeadm",
 		},
 		"a console that is nobody's business": {
 			reason: "Nova's policy may keep it from its owner, which is no trouble of the cluster's", objects: []client.Object{serverRuns("i-1")},
-			change: func(s *scope) { s.seen.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} },
+			change: func(s *scope) { s.observed.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} },
 		},
 		"at rest":   {reason: "nobody waits for anything", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1 }},
 		"in memory": {reason: "there is no cloud", cloud: ailing{octavia: openstack.ErrUnavailable}, change: func(s *scope) { s.stack.Cluster.Spec.InfrastructureRef.Kind = "DevCluster" }},
@@ -177,8 +177,8 @@ func TestTheCloudIsAsked(t *testing.T) {
 			if (len(s.record.Status.Troubles) == 0) != (is.says == "") || !strings.Contains(got, is.says) {
 				t.Errorf("%s, want %q: %s", got, is.says, is.reason)
 			}
-			if is.says != "" && s.record.Status.Troubles[0].Machine == "" && !strings.Contains(s.seen.Reason(), is.says) {
-				t.Errorf("the reason is %q: %s", s.seen.Reason(), is.reason)
+			if is.says != "" && s.record.Status.Troubles[0].Machine == "" && !strings.Contains(s.observed.Reason(), is.says) {
+				t.Errorf("the reason is %q: %s", s.observed.Reason(), is.reason)
 			}
 		})
 	}

@@ -104,7 +104,7 @@ func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []rec
 	for i := range list.Items {
 		groups := r.groups(ctx, list.Items[i].Name)
 		for j := range groups {
-			if concerns(o, deployment, store.NodeGroupWords(&groups[j])) {
+			if concerns(o, deployment, store.NodeGroupOf(&groups[j])) {
 				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&groups[j])})
 			}
 		}
@@ -129,7 +129,7 @@ type scope struct {
 	group          *magnum.NodeGroup       // this one
 	lastProgress   time.Time               // when a group of the cluster last came nearer to what was asked of it
 	unsynced       string                  // what keeps nodes from having the group's labels and taints
-	seen           capi.Observed
+	observed       capi.Observed
 	log            *slog.Logger
 }
 
@@ -176,7 +176,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	if err := r.Client.Get(ctx, req.NamespacedName, s.record); err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
-	s.before, s.group = s.record.DeepCopy(), store.NodeGroupWords(s.record)
+	s.before, s.group = s.record.DeepCopy(), store.NodeGroupOf(s.record)
 	id := s.record.Spec.ClusterID
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: req.Namespace, Name: id}, s.cluster)
 	if apierrors.IsNotFound(err) {
@@ -187,7 +187,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	groups := r.groups(ctx, id)
 	for i := range groups {
 		if groups[i].DeletionTimestamp == nil {
-			s.members = append(s.members, store.NodeGroupWords(&groups[i]))
+			s.members = append(s.members, store.NodeGroupOf(&groups[i]))
 		}
 		if at := store.ProgressOf(groups[i].Status.Progress).At; at.After(s.lastProgress) {
 			s.lastProgress = at
@@ -198,10 +198,10 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	if err != nil {
 		return nil, err
 	}
-	s.seen = observed(stack)
+	s.observed = observed(stack)
 	if s.cluster != nil { // package cluster has asked the cloud
 		for _, t := range s.cluster.Status.Troubles {
-			s.seen.Troubles = append(s.seen.Troubles, capi.Trouble(t))
+			s.observed.Troubles = append(s.observed.Troubles, capi.Trouble(t))
 		}
 	}
 	s.log = r.Log.With("cluster", id, "stack", s.record.Spec.StackID, "node_group", s.record.Spec.Name,
@@ -220,7 +220,7 @@ func (r *Reconciler) look(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	s.seen = observed(stack)
+	s.observed = observed(stack)
 	return nil
 }
 
@@ -232,9 +232,9 @@ func observed(stack *kube.Stack) capi.Observed {
 
 // end lets the record go once no machine of the group is left. A cluster that is gone as a whole has none either.
 func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
-	group := store.NodeGroupWords(s.record)
-	machines := s.seen.GroupMachines(group)
-	if s.seen.MachineDeployment(group.DeploymentName()) != nil || len(machines) > 0 {
+	group := store.NodeGroupOf(s.record)
+	machines := s.observed.GroupMachines(group)
+	if s.observed.MachineDeployment(group.DeploymentName()) != nil || len(machines) > 0 {
 		st := &s.record.Status
 		st.Status, st.ObservedGeneration = string(magnum.DeleteInProgress), s.record.Generation
 		st.StatusReason = "still to be deleted: " + magnum.Count(len(machines), "machine")
@@ -277,7 +277,7 @@ func (r *Reconciler) dropServerGroup(ctx context.Context, s *scope) error {
 	if err != nil {
 		return fmt.Errorf("open the owner's cloud: %w", err)
 	}
-	return cloud.DeleteServerGroup(ctx, capi.ServerGroupName(s.record.Spec.StackID, store.NodeGroupWords(s.record)))
+	return cloud.DeleteServerGroup(ctx, capi.ServerGroupName(s.record.Spec.StackID, store.NodeGroupOf(s.record)))
 }
 
 func (r *Reconciler) write(ctx context.Context, s *scope) error {

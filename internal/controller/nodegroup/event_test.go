@@ -129,7 +129,7 @@ func happen(tb testing.TB, r *Reconciler, m *clusterv1.Machine) (woken int) {
 	for _, req := range r.requestsByStack(tb.Context(), m) {
 		woken++
 		scope, err := r.read(tb.Context(), req)
-		if err != nil || len(scope.seen.GroupMachines(scope.group)) != ofAGroup {
+		if err != nil || len(scope.observed.GroupMachines(scope.group)) != ofAGroup {
 			tb.Fatalf("%+v, %v", scope, err)
 		}
 	}

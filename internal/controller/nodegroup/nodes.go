@@ -40,19 +40,19 @@ func taintID(key, effect string) string { return key + ":" + effect }
 // kubelets only register with. New nodes get them when they join, and machines are not replaced for them. It returns what keeps it from
 // that; nothing is asked of a cluster whose nodes are known to be right.
 func (r *Reconciler) syncNodes(ctx context.Context, s *scope) string {
-	if s.group.Role == magnum.RoleMaster || s.seen.Cluster == nil {
+	if s.group.Role == magnum.RoleMaster || s.observed.Cluster == nil {
 		return ""
 	}
-	if capi.AskedOf(s.seen.Cluster).Groups[s.group.Name].Record < s.record.Generation {
+	if capi.AskedOf(s.observed.Cluster).Groups[s.group.Name].Record < s.record.Generation {
 		return ""
 	}
 	var nodes []string
-	for _, m := range s.seen.GroupMachines(s.group) {
+	for _, m := range s.observed.GroupMachines(s.group) {
 		if m.Status.NodeRef.Name != "" && m.DeletionTimestamp == nil {
 			nodes = append(nodes, m.Status.NodeRef.Name)
 		}
 	}
-	registered := capi.Registered(s.seen.Cluster, s.group)
+	registered := capi.Registered(s.observed.Cluster, s.group)
 	never := s.record.Status.NodesSynced == "" && len(registered.Labels)+len(registered.Taints) == 0
 	if len(nodes) == 0 || never && len(ownLabels(s.group))+len(s.group.NodeTaints) == 0 {
 		return ""
@@ -205,7 +205,7 @@ func nodeTaints(have []corev1.Taint, want []magnum.Taint, wanted map[string]bool
 func carriedWait(s *scope) string {
 	want := maps.Clone(s.group.NodeLabels)
 	maps.DeleteFunc(want, func(k, _ string) bool { return !magnum.CarriedByClusterAPI(k) })
-	for _, m := range s.seen.GroupMachines(s.group) {
+	for _, m := range s.observed.GroupMachines(s.group) {
 		for k, v := range want {
 			if has, there := m.Labels[k]; m.DeletionTimestamp == nil && (!there || has != v) {
 				return "machine " + m.Name + " does not have the label " + k + " yet"

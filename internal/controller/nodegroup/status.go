@@ -41,12 +41,12 @@ func (r *Reconciler) observe(s *scope) time.Duration {
 	if v.Status.InProgress() || v.Status.Failed() {
 		st.Progress = store.ProgressRecord(near)
 	}
-	st.NodeAddresses = s.seen.Addresses(s.group) // of a group at rest too: healing gives nodes other ones
+	st.NodeAddresses = s.observed.Addresses(s.group) // of a group at rest too: healing gives nodes other ones
 	if p.Done {
 		st.Version = r.version(s)
 		st.Resized, st.Upgraded = s.record.Spec.Resize, s.record.Spec.Upgrade.Generation
 	}
-	st.Nodes = s.seen.AutoscaledSize(s.group)
+	st.Nodes = s.observed.AutoscaledSize(s.group)
 	if v.Deadline.IsZero() {
 		return 0
 	}
@@ -63,7 +63,7 @@ type progress struct {
 
 // progress compares what the Cluster carries with what the record asks for, and looks at what Cluster API has made of it.
 func (r *Reconciler) progress(s *scope) progress {
-	live := s.seen.Cluster
+	live := s.observed.Cluster
 	if capi.AskedOf(live).Groups[s.group.Name].Record < s.record.Generation {
 		if err := r.check(s); err != nil {
 			return progress{Impossible: strings.ReplaceAll(err.Error(), "\n", "; ")}
@@ -73,7 +73,7 @@ func (r *Reconciler) progress(s *scope) progress {
 		}
 		return progress{Reason: "waiting until the cluster is changed", Left: 1 << 16}
 	}
-	p := s.seen.NodeGroupProgress(s.group, r.version(s))
+	p := s.observed.NodeGroupProgress(s.group, r.version(s))
 	if wait := cmp.Or(s.unsynced, carriedWait(s)); p.Done && wait != "" {
 		return progress{Reason: wait, Left: 1}
 	}
@@ -82,14 +82,14 @@ func (r *Reconciler) progress(s *scope) progress {
 
 // check asks the rules that whoever writes the group for Cluster API asks too.
 func (r *Reconciler) check(s *scope) error {
-	o := capi.Options{BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType, ServerGroups: capi.ServerGroups(s.seen.Cluster)}
-	return capi.CheckGroup(store.ClusterWords(s.cluster, nil), s.group, s.members, o)
+	o := capi.Options{BootVolumeSize: r.BootVolumeSize, BootVolumeType: r.BootVolumeType, ServerGroups: capi.ServerGroups(s.observed.Cluster)}
+	return capi.CheckGroup(store.ClusterOf(s.cluster, nil), s.group, s.members, o)
 }
 
 // version is the version of Kubernetes that the group is to have: its cluster's, unless it stays behind until it is upgraded by name.
 func (r *Reconciler) version(s *scope) string {
-	if v := s.seen.DeferredVersion(s.group); v != "" {
+	if v := s.observed.DeferredVersion(s.group); v != "" {
 		return v
 	}
-	return cmp.Or(label.Of(s.cluster.Spec.Labels).KubeTag(), s.seen.Cluster.Spec.Topology.Version)
+	return cmp.Or(label.Of(s.cluster.Spec.Labels).KubeTag(), s.observed.Cluster.Spec.Topology.Version)
 }

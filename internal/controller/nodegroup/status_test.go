@@ -58,7 +58,7 @@ func TestAGroupKnowsWhetherItWasAskedFor(t *testing.T) {
 			if is.edit != nil {
 				is.edit(g)
 			}
-			s := &scope{record: g, cluster: cluster, group: store.NodeGroupWords(g), seen: capi.Observed{Cluster: is.live}}
+			s := &scope{record: g, cluster: cluster, group: store.NodeGroupOf(g), observed: capi.Observed{Cluster: is.live}}
 			s.members = []*magnum.NodeGroup{s.group}
 			p := (&Reconciler{}).progress(s)
 			if p.Done || !strings.Contains(p.Impossible, is.impossible) || (p.Impossible == "") != (is.impossible == "") || !strings.Contains(p.Reason, is.waits) {
@@ -81,8 +81,8 @@ func TestAGroupAtRestShowsItsNodesAddresses(t *testing.T) {
 	}}
 	healed.Status.Addresses = clusterv1.MachineAddresses{{Type: clusterv1.MachineInternalIP, Address: "10.0.0.9"}}
 	s := &scope{
-		record: record, before: record.DeepCopy(), group: store.NodeGroupWords(record), cluster: &v1alpha1.MagnumCluster{},
-		seen: capi.Observed{Machines: []*clusterv1.Machine{healed}},
+		record: record, before: record.DeepCopy(), group: store.NodeGroupOf(record), cluster: &v1alpha1.MagnumCluster{},
+		observed: capi.Observed{Machines: []*clusterv1.Machine{healed}},
 	}
 	s.cluster.Status.Status = string(magnum.CreateComplete)
 	(&Reconciler{Now: time.Now}).observe(s)

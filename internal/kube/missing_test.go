@@ -7,7 +7,7 @@ import (
 )
 
 // The objects are what cluster-api-provider-openstack 0.13 has made so far.
-func TestLacks(t *testing.T) {
+func TestMissingParts(t *testing.T) {
 	for object, want := range map[string]string{
 		`{}`: "the network",
 		`{status: {network: {id: n}, router: {id: r}}}`:                                                                                                    "the router and the security groups",
@@ -20,7 +20,7 @@ func TestLacks(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(object), &o); err != nil {
 			t.Fatal(err)
 		}
-		if got := lacks(o); got != want {
+		if got := missingParts(o); got != want {
 			t.Errorf("%s lacks %q, want %q", object, got, want)
 		}
 	}
