@@ -28,7 +28,10 @@ func floors() [][]string {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
 			"internal/remote", "internal/workload", "internal/tenant", "internal/notify",
 		},
-		3: {"internal/store", "internal/capi", "internal/addon", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image"},
+		3: {
+			"internal/store", "internal/capi", "internal/addon", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image",
+			"internal/deploy/site",
+		},
 		4: {
 			"internal/api", "internal/controller", "internal/controller/cluster",
 			"internal/controller/nodegroup", "internal/controller/health", "internal/controller/certificate",

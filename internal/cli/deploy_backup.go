@@ -16,6 +16,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -53,7 +54,7 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 		return err
 	}
 	defer hosts.Close()
-	facts, err := deploy.Look(ctx, hosts)
+	facts, err := site.Look(ctx, hosts)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 		return err
 	}
 	report := reporter(streams.Out, c.Output)
-	report(deploy.Progress{Time: time.Now(), Step: "backup", Text: fmt.Sprintf("%s: %d bytes, %s", c.To, taken.Size, taken.Manifest)})
+	report(site.Progress{Time: time.Now(), Step: "backup", Text: fmt.Sprintf("%s: %d bytes, %s", c.To, taken.Size, taken.Manifest)})
 	return nil
 }
 

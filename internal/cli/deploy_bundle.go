@@ -10,18 +10,18 @@ import (
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // openBundle reads what a bundle has, as a deployment takes it.
-func openBundle(dir string) (deploy.Bundle, error) {
+func openBundle(dir string) (site.Bundle, error) {
 	b, err := bundle.Open(dir)
 	if err != nil {
-		return deploy.Bundle{}, err
+		return site.Bundle{}, err
 	}
 	files := map[string]string{} // by digest
-	out := deploy.Bundle{Versions: map[string]string{}, Catalogue: map[string]string{}}
+	out := site.Bundle{Versions: map[string]string{}, Catalogue: map[string]string{}}
 	for _, f := range b.Index.Files {
 		path := filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path))
 		files[f.Digest] = path
@@ -42,7 +42,7 @@ func openBundle(dir string) (deploy.Bundle, error) {
 	return out, nil
 }
 
-func addFile(out *deploy.Bundle, b *bundle.Bundle, f bundle.IndexFile, path string) error {
+func addFile(out *site.Bundle, b *bundle.Bundle, f bundle.IndexFile, path string) error {
 	switch f.Kind {
 	case "package":
 		out.Packages = append(out.Packages, host.Package{Name: f.Name, Blob: f.Digest})
@@ -55,7 +55,7 @@ func addFile(out *deploy.Bundle, b *bundle.Bundle, f bundle.IndexFile, path stri
 		if err != nil {
 			return err
 		}
-		out.Components = append(out.Components, deploy.Component{Name: f.Name, Manifest: text, Values: values})
+		out.Components = append(out.Components, site.Component{Name: f.Name, Manifest: text, Values: values})
 		out.Versions[f.Name] = strings.TrimPrefix(f.Version, "v")
 	default:
 		dir, name, _ := strings.Cut(f.Path, "/")
@@ -67,7 +67,7 @@ func addFile(out *deploy.Bundle, b *bundle.Bundle, f bundle.IndexFile, path stri
 		if !ok {
 			return nil // for somebody else
 		}
-		out.Programs = append(out.Programs, deploy.Program{Name: f.Name, Path: at + name, Digest: f.Digest})
+		out.Programs = append(out.Programs, site.Program{Name: f.Name, Path: at + name, Digest: f.Digest})
 		if f.Name == "kubeadm" {
 			out.Versions["kubernetes"] = strings.TrimPrefix(f.Version, "v")
 		}
@@ -76,7 +76,7 @@ func addFile(out *deploy.Bundle, b *bundle.Bundle, f bundle.IndexFile, path stri
 }
 
 // addImages reads each image's manifest, for the blobs that a node needs of it.
-func addImages(out *deploy.Bundle, b *bundle.Bundle, files map[string]string) error {
+func addImages(out *site.Bundle, b *bundle.Bundle, files map[string]string) error {
 	for _, i := range b.Index.Images {
 		blob := func(digest string) string {
 			return filepath.Join(b.Dir, "oci", "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))

@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // connect logs in to all hosts of the deployment, and says of all that fail why.
-func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (deploy.Hosts, error) {
+func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (site.Hosts, error) {
 	hosts, errs, err := o.dial(ctx, o.targets(in), bringAgent)
 	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
 }
@@ -32,7 +33,7 @@ func (o *deployOptions) around(ctx context.Context, s *session) error {
 	}
 	all := maps.Clone(s.hosts)
 	maps.Copy(all, s.more)
-	s.outside = deploy.LookOutside(ctx, all, errs)
+	s.outside = site.LookOutside(ctx, all, errs)
 	if s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent); err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
 }
 
 // copyHosts logs in to hosts that only have copies of kubeconfigs, and says of each that fails why.
-func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have deploy.Hosts) (deploy.Hosts, map[string]error, error) {
+func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error) {
 	var full, light []remote.Target
 	for _, name := range deploy.CopyHosts(in) {
 		h, ok := in.Host(name)
@@ -82,20 +83,20 @@ func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have de
 const atOnce = 64
 
 // reach is a way to log in to a host.
-type reach func(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (deploy.Agent, error)
+type reach func(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (site.Agent, error)
 
 // bringAgent logs in and brings the agent there.
-func bringAgent(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (deploy.Agent, error) {
+func bringAgent(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (site.Agent, error) {
 	return remote.Dial(ctx, t, a, p)
 }
 
 // logIn only logs in: the agent is brought when something is to be changed there.
-func logIn(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (deploy.Agent, error) {
+func logIn(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (site.Agent, error) {
 	return remote.Reach(ctx, t, a, p)
 }
 
 // dial logs in to hosts at once.
-func (o *deployOptions) dial(ctx context.Context, targets []remote.Target, in reach) (deploy.Hosts, map[string]error, error) {
+func (o *deployOptions) dial(ctx context.Context, targets []remote.Target, in reach) (site.Hosts, map[string]error, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, nil, fmt.Errorf("find SSH keys: %w", err)
@@ -111,7 +112,7 @@ func (o *deployOptions) dial(ctx context.Context, targets []remote.Target, in re
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, errs := deploy.Hosts{}, map[string]error{}
+	hosts, errs := site.Hosts{}, map[string]error{}
 	var mu sync.Mutex
 	var all errgroup.Group
 	all.SetLimit(atOnce)

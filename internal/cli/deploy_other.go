@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
@@ -116,11 +117,11 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	err = deploy.Settle(ctx, hosts, hosts.Places(), func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) })
+	err = site.Settle(ctx, hosts, hosts.Places(), func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) })
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	facts, err := deploy.Look(ctx, hosts)
+	facts, err := site.Look(ctx, hosts)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -136,7 +137,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	defer more.Close()
 	all := maps.Clone(hosts)
 	maps.Copy(all, more)
-	outside := deploy.LookOutside(ctx, all, unreached)
+	outside := site.LookOutside(ctx, all, unreached)
 	services, err := noServices(ctx, outside, wanted)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
@@ -159,7 +160,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 }
 
 // noServices looks for what is to be removed of Magnum's servers and the proxies.
-func noServices(ctx context.Context, outside deploy.Outside, w deploy.Wanted) (deploy.Services, error) {
+func noServices(ctx context.Context, outside site.Outside, w deploy.Wanted) (deploy.Services, error) {
 	found, err := deploy.FindMagnum(ctx, outside, w.Intent)
 	if err != nil {
 		return deploy.Services{}, err
@@ -172,9 +173,9 @@ func noServices(ctx context.Context, outside deploy.Outside, w deploy.Wanted) (d
 }
 
 // newDeployment gives a run what it needs of the outside.
-func newDeployment(w deploy.Wanted, world deploy.World, p plan.Plan, hosts deploy.Hosts, streams Streams, output string) *deploy.Deployment {
+func newDeployment(w deploy.Wanted, world deploy.World, p plan.Plan, hosts site.Hosts, streams Streams, output string) *deploy.Deployment {
 	return &deploy.Deployment{
-		Wanted: w, World: world, Plan: p, Hosts: hosts, Dial: deploy.Connect,
-		Report: reporter(streams.Out, output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond,
+		Wanted: w, World: world, Plan: p, Dial: deploy.Connect,
+		Run: site.Run{Hosts: hosts, Report: reporter(streams.Out, output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
 	}
 }

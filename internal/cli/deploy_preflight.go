@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
 type deployPreflightCommand struct{ deployOptions }
@@ -26,7 +27,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 		return err
 	}
 	defer hosts.Close()
-	o := deploy.LookOutside(ctx, hosts, lost) // one that cannot be looked at keeps nobody from the others
+	o := site.LookOutside(ctx, hosts, lost) // one that cannot be looked at keeps nobody from the others
 	report := deploy.ReportOf(in, o.Facts, o.Lost)
 	if c.Output == "json" {
 		err = writeJSON(streams.Out, report)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -59,7 +60,7 @@ func (o *deployOptions) changes(what, breaks string) error {
 }
 
 // hold takes the hosts, if this run changes things.
-func (o *deployOptions) hold(ctx context.Context, hosts deploy.Hosts) error {
+func (o *deployOptions) hold(ctx context.Context, hosts site.Hosts) error {
 	if o.run == nil {
 		return nil
 	}
@@ -79,14 +80,14 @@ func (o *deployOptions) read(facts map[string]map[string]string) (intent.Intent,
 // session is everything a deploy command works with.
 type session struct {
 	intent intent.Intent
-	hosts  deploy.Hosts
+	hosts  site.Hosts
 	facts  map[string]host.Facts
 	wanted deploy.Wanted
 	world  deploy.World
 	copies deploy.Copies
-	more   deploy.Hosts // hosts that are no part of the cluster
+	more   site.Hosts // hosts that are no part of the cluster
 
-	outside  deploy.Outside // all hosts that were reached
+	outside  site.Outside // all hosts that were reached
 	magnum   deploy.MagnumFound
 	proxies  deploy.ProxyFound
 	services deploy.Services
@@ -155,14 +156,14 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	if strict {
 		err := o.hold(ctx, s.hosts)
 		if err == nil {
-			err = deploy.Settle(ctx, s.hosts, s.hosts.Places(), tell)
+			err = site.Settle(ctx, s.hosts, s.hosts.Places(), tell)
 		}
 		if err != nil {
 			s.hosts.Close()
 			return nil, fmt.Errorf("nothing was changed: %w", err)
 		}
 	}
-	if s.facts, err = deploy.Look(ctx, s.hosts); err == nil {
+	if s.facts, err = site.Look(ctx, s.hosts); err == nil {
 		err = deploy.Preflight(in, s.facts)
 	}
 	if err == nil {
@@ -173,7 +174,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		err = o.around(ctx, s)
 	}
 	if err == nil {
-		var more []deploy.Component
+		var more []site.Component
 		more, err = deploy.ServiceComponents(s.magnum.Serves, s.proxies.Runs)
 		bundle.Components = append(bundle.Components, more...)
 	}
@@ -182,7 +183,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		s.wanted.Serves, s.wanted.Proxies = s.magnum.Serves, s.proxies.Runs
 	}
 	if err == nil && strict {
-		err = deploy.Settle(ctx, s.hosts, s.wanted.Running(), tell)
+		err = site.Settle(ctx, s.hosts, s.wanted.Running(), tell)
 	}
 	if err == nil {
 		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, deploy.Connect)
@@ -201,8 +202,8 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 }
 
 // decide takes the bundle's versions, and says where the configuration asks for older ones.
-func (o *deployOptions) decide(b deploy.Bundle, s *session, streams Streams) error {
-	in, notes, err := b.Decide(s.intent, o.StrictVersions)
+func (o *deployOptions) decide(b site.Bundle, s *session, streams Streams) error {
+	in, notes, err := deploy.Decide(b, s.intent, o.StrictVersions)
 	if err != nil {
 		return err
 	}
@@ -355,10 +356,10 @@ func judges(found []plan.Finding) []string {
 }
 
 // reporter writes progress as it comes: lines, or lines of JSON.
-func reporter(w io.Writer, output string) func(deploy.Progress) {
+func reporter(w io.Writer, output string) func(site.Progress) {
 	var mu sync.Mutex
 	began := time.Now()
-	return func(p deploy.Progress) {
+	return func(p site.Progress) {
 		mu.Lock()
 		defer mu.Unlock()
 		if output == "json" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -23,7 +24,7 @@ type Alive struct {
 }
 
 // lookForLife asks every load balancer for the API server and the etcd of nodes that are gone.
-func lookForLife(ctx context.Context, h Hosts, w Wanted) Alive {
+func lookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive {
 	a := Alive{Answers: map[string][]string{}}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -32,7 +33,7 @@ func lookForLife(ctx context.Context, h Hosts, w Wanted) Alive {
 			continue
 		}
 		for _, b := range w.Intent.HAProxy.Hosts {
-			p := placeOf(b.Container)
+			p := site.At(b.Where())
 			if h[p.Host] == nil || p.Host == n.PhysicalHost {
 				continue // its own host tells it to itself
 			}
@@ -58,11 +59,11 @@ func lookForLife(ctx context.Context, h Hosts, w Wanted) Alive {
 }
 
 // lifeOf asks from a place whether something of a node answers. reached is false if the place itself could not be asked.
-func lifeOf(ctx context.Context, h Hosts, from Place, n intent.Node, port int) (reached bool, what []string) {
+func lifeOf(ctx context.Context, h site.Hosts, from site.Place, n intent.Node, port int) (reached bool, what []string) {
 	for _, one := range []struct{ name, address string }{
 		{"its API server", net.JoinHostPort(n.NodeIP, fmt.Sprint(port)) + "/healthz"}, {"its etcd", net.JoinHostPort(n.NodeIP, "2379") + "/health"},
 	} {
-		_, err := ask[int](ctx, h, from, host.OpAnswers, "https://"+one.address)
+		_, err := site.Ask[int](ctx, h, from, host.OpAnswers, "https://"+one.address)
 		switch {
 		case err == nil, strings.Contains(err.Error(), "remote error: tls: "): // etcd wants a certificate: it is there
 			reached, what = true, append(what, one.name)

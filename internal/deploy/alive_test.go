@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -29,7 +30,7 @@ func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 		{reason: "those who are asked do not answer themselves", api: errors.New("host infra1: gone"), etcd: errors.New("host infra1: gone"), says: "could be asked"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			hosts := deploy.Hosts{}
+			hosts := site.Hosts{}
 			for _, h := range in.Hosts {
 				if tt.lost && h.Name != dead.PhysicalHost {
 					continue

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,11 +10,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -48,7 +51,7 @@ func backupsOn(in intent.Intent, n intent.Node) string {
 func backupItems(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
 	b := in.Backups
 	if backupsOn(in, n) == "" {
-		out := []host.Item{{Unit: &host.Unit{Name: base(backupTimer), Gone: true}}}
+		out := []host.Item{{Unit: &host.Unit{Name: path.Base(backupTimer), Gone: true}}}
 		for _, path := range []string{backupTimer, backupService, backupConfig, backupProgram} {
 			out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
 		}
@@ -64,7 +67,7 @@ func backupItems(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, er
 		{File: &host.File{Path: backupProgram, Link: host.Agents + "/" + f.Agent}},
 		{File: &host.File{Path: backupService, Content: backupServiceText}},
 		{File: &host.File{Path: backupTimer, Content: backupTimerText(b)}},
-		{Unit: &host.Unit{Name: base(backupTimer), Enabled: true, Active: true, Uses: []string{backupTimer}}},
+		{Unit: &host.Unit{Name: path.Base(backupTimer), Enabled: true, Active: true, Uses: []string{backupTimer}}},
 	}, nil
 }
 
@@ -101,7 +104,7 @@ type Backup struct {
 	Intent intent.Intent
 	Node   intent.Node
 	Facts  host.Facts
-	Hosts  Hosts
+	Hosts  site.Hosts
 	// Recipients are the public keys to encrypt for.
 	Recipients []string
 	// To is where the archive goes, for the plan.
@@ -110,18 +113,18 @@ type Backup struct {
 
 // Serving finds a node that can make a backup: the named one, or the last that serves, so that the first one, which everybody looks
 // at, has less to do.
-func Serving(ctx context.Context, h Hosts, in intent.Intent, name string) (intent.Node, error) {
+func Serving(ctx context.Context, h site.Hosts, in intent.Intent, name string) (intent.Node, error) {
 	var errs []error
 	for _, n := range slices.Backward(in.Nodes) {
 		if name != "" && n.Name != name && n.NodeName != name {
 			continue
 		}
-		state, err := ask[host.Node](ctx, h, Place{Host: n.PhysicalHost, Container: n.Name}, host.OpNode, host.NodeQuery{})
+		state, err := site.Ask[host.Node](ctx, h, site.Place{Host: n.PhysicalHost, Container: n.Name}, host.OpNode, host.NodeQuery{})
 		switch {
 		case err != nil:
 			errs = append(errs, err)
 		case state.Etcd != "ok" || !state.AdminConf:
-			errs = append(errs, fmt.Errorf("%s: etcd: %s", n.Name, or(state.Etcd, "not there")))
+			errs = append(errs, fmt.Errorf("%s: etcd: %s", n.Name, cmp.Or(state.Etcd, "not there")))
 		default:
 			return n, nil
 		}
@@ -143,11 +146,11 @@ func (b Backup) Plan() plan.Plan {
 // Take makes the archive on the node, writes it to w, and removes it there. What went wrong with objects is in the manifest.
 func (b Backup) Take(ctx context.Context, w io.Writer) (backup.Taken, error) {
 	var taken backup.Taken
-	place := Place{Host: b.Node.PhysicalHost, Container: b.Node.Name}
+	place := site.Place{Host: b.Node.PhysicalHost, Container: b.Node.Name}
 	s := backupSettings(b.Intent, b.Node)
 	s.Recipients, s.Directory, s.Keep = b.Recipients, backup.ExportDirectory, 0
 	clear := func(ctx context.Context) error {
-		_, err := ask[struct{}](ctx, b.Hosts, place, host.OpEnsure, []host.Item{{File: &host.File{Path: backup.ExportDirectory, Gone: true}}})
+		_, err := site.Ask[struct{}](ctx, b.Hosts, place, host.OpEnsure, []host.Item{{File: &host.File{Path: backup.ExportDirectory, Gone: true}}})
 		return err
 	}
 	if err := clear(ctx); err != nil { // of a run that was killed
@@ -165,12 +168,12 @@ func (b Backup) Take(ctx context.Context, w io.Writer) (backup.Taken, error) {
 }
 
 // runAgent runs this program inside a container, with an order on its standard input.
-func runAgent(ctx context.Context, h Hosts, p Place, f host.Facts, flag string, order, answer any) error {
+func runAgent(ctx context.Context, h site.Hosts, p site.Place, f host.Facts, flag string, order, answer any) error {
 	in, err := json.Marshal(order)
 	if err != nil {
 		return err
 	}
-	out, err := ask[host.Output](ctx, h, p, host.OpRun, host.Command{Args: []string{host.Agents + "/" + f.Agent, "agent", flag, "-"}, Stdin: string(in), Timeout: 2 * time.Hour})
+	out, err := site.Ask[host.Output](ctx, h, p, host.OpRun, host.Command{Args: []string{host.Agents + "/" + f.Agent, "agent", flag, "-"}, Stdin: string(in), Timeout: 2 * time.Hour})
 	if err != nil {
 		return err
 	}
@@ -184,10 +187,10 @@ func runAgent(ctx context.Context, h Hosts, p Place, f host.Facts, flag string, 
 const partSize = 4 << 20
 
 // fetch brings a file here and compares its digest.
-func fetch(ctx context.Context, h Hosts, p Place, t backup.Taken, w io.Writer) error {
+func fetch(ctx context.Context, h site.Hosts, p site.Place, t backup.Taken, w io.Writer) error {
 	sum := sha256.New()
 	for at := int64(0); ; {
-		part, err := ask[[]byte](ctx, h, p, host.OpPart, host.Part{Path: t.Path, Offset: at, Length: partSize})
+		part, err := site.Ask[[]byte](ctx, h, p, host.OpPart, host.Part{Path: t.Path, Offset: at, Length: partSize})
 		if err != nil {
 			return fmt.Errorf("fetch %s: %w", t.Path, err)
 		}

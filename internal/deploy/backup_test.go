@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -92,7 +93,7 @@ func TestStatusHasTheNewestBackup(t *testing.T) {
 	state := world.Nodes[n.Name]
 	state.Files = []string{n.NodeName + "-20261123T000000Z.tar.gz.age", n.NodeName + "-20261124T000000Z.tar.gz.age", n.NodeName + "-20261125T000000Z.tar.gz.age.part", "other-20261126T000000Z.tar.gz.age"}
 	world.Nodes[n.Name] = state
-	s := deploy.StatusOf(t.Context(), deploy.Hosts{}, w, world, now)
+	s := deploy.StatusOf(t.Context(), site.Hosts{}, w, world, now)
 	if got := s.Nodes[2]; !got.Backups || !got.Backup.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%s: backups %v, the newest of %s", n.Name, got.Backups, got.Backup)
 	}
@@ -310,7 +311,7 @@ func TestBackupNow(t *testing.T) {
 		{"damaged on the way", blob("9"), "should be"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			agents := deploy.Hosts{}
+			agents := site.Hosts{}
 			for _, h := range in.Hosts {
 				agents[h.Name] = &hand{name: h.Name, answer: func(container, op string, raw json.RawMessage) (any, error) {
 					switch op {
@@ -353,7 +354,7 @@ func TestBackupNow(t *testing.T) {
 			}
 		})
 	}
-	if _, err := deploy.Serving(t.Context(), deploy.Hosts{}, in, "nobody"); err == nil || !strings.Contains(err.Error(), "no node nobody") {
+	if _, err := deploy.Serving(t.Context(), site.Hosts{}, in, "nobody"); err == nil || !strings.Contains(err.Error(), "no node nobody") {
 		t.Errorf("got %v", err)
 	}
 }

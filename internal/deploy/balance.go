@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -14,11 +15,11 @@ import (
 // balance changes one load balancer after the other: one of them always serves.
 func (d *Deployment) balance(ctx context.Context) error {
 	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-		name := placeOf(h.Container).Name()
-		if !d.changes(name, groupHAProxy) {
+		name := site.At(h.Where()).Name()
+		if !d.work().Changes(name, groupHAProxy) {
 			continue
 		}
-		if err := d.ensure(ctx, "balance the API", name, groupHAProxy); err != nil {
+		if err := d.work().Bring(ctx, "balance the API", name, groupHAProxy); err != nil {
 			return err
 		}
 	}
@@ -29,7 +30,7 @@ func (d *Deployment) balance(ctx context.Context) error {
 // when clients find this one.
 func (d *Deployment) balanced(ctx context.Context, n intent.Node) error {
 	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
-		if err := d.wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) { return d.introduce(ctx, h, n) }); err != nil {
+		if err := d.Wait(ctx, rollStep, n.Name, time.Minute, func() (bool, string) { return d.introduce(ctx, h, n) }); err != nil {
 			return err
 		}
 	}
@@ -64,9 +65,9 @@ func (d *Deployment) nudge(ctx context.Context, n intent.Node) func() {
 
 // introduce tells a load balancer that a node's API server is up, if it reaches it; otherwise it says why not.
 func (d *Deployment) introduce(ctx context.Context, h intent.HAProxyHost, n intent.Node) (bool, string) {
-	p := placeOf(h.Container)
+	p := site.At(h.Where())
 	url := "https://" + net.JoinHostPort(n.NodeIP, fmt.Sprint(d.Wanted.Intent.Kubernetes.BackendPort)) + "/healthz"
-	code, err := ask[int](ctx, d.Hosts, p, host.OpAnswers, url)
+	code, err := site.Ask[int](ctx, d.Hosts, p, host.OpAnswers, url)
 	if err != nil || code != 200 {
 		return false, fmt.Sprintf("load balancer %s does not reach it (%d, %v)", h.Name, code, err)
 	}
@@ -84,7 +85,7 @@ func (d *Deployment) divert(ctx context.Context, n intent.Node) func() {
 		if !d.reachesOther(ctx, h, n) {
 			continue // better this node now and then than none
 		}
-		d.say(rollStep, n.Name, "clients of %s are sent to other nodes", h.Name)
+		d.Say(rollStep, n.Name, "clients of %s are sent to other nodes", h.Name)
 		d.setServer(ctx, h, n, "set server %s state drain", "shutdown sessions server %s")
 		diverted = append(diverted, h)
 	}
@@ -113,7 +114,7 @@ func (d *Deployment) reachesOther(ctx context.Context, h intent.HAProxyHost, n i
 func (d *Deployment) setServer(ctx context.Context, h intent.HAProxyHost, n intent.Node, commands ...string) {
 	for _, s := range h.Services {
 		for _, c := range commands {
-			_, _ = ask[string](ctx, d.Hosts, placeOf(h.Container), host.OpStats, fmt.Sprintf(c, backendOf(s.Name)+"/"+n.Name)) // see above
+			_, _ = site.Ask[string](ctx, d.Hosts, site.At(h.Where()), host.OpStats, fmt.Sprintf(c, backendOf(s.Name)+"/"+n.Name)) // see above
 		}
 	}
 }

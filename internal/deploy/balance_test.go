@@ -7,11 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -61,13 +61,13 @@ func TestClientsAreSentToOtherNodes(t *testing.T) {
 		{"no other node is reached: there is nowhere to go", []string{first.NodeIP}, nil},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
-			hosts := deploy.Hosts{}
+			hosts := site.Hosts{}
 			lb := &balancerHost{up: test.up}
 			for _, h := range in.Hosts {
 				hosts[h.Name] = &busy{name: h.Name, err: errors.New("not asked")}
 			}
 			hosts[in.HAProxy.Hosts[0].PhysicalHost] = lb
-			d := &deploy.Deployment{Wanted: w, World: converged(w), Hosts: hosts, Report: func(deploy.Progress) {}, Now: func() time.Time { return now }}
+			d := &deploy.Deployment{Wanted: w, World: converged(w), Run: quiet(hosts)}
 			ctx, cancel := context.WithCancel(t.Context())
 			back := deploy.Divert(ctx, d, first)
 			cancel() // an interrupted run gives the node back as well

@@ -12,7 +12,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // ciliumName is the component, its DaemonSet, and the first part of the names of its other objects.
@@ -103,13 +105,13 @@ func leaves(prefix string, tree map[string]any) map[string]any {
 }
 
 // ciliumFits finds what the configuration asks of Cilium and the bundle cannot give: its chart was rendered when it was made.
-func ciliumFits(in intent.Intent, b Bundle) []error {
-	i := slices.IndexFunc(b.Components, func(c Component) bool { return c.Name == ciliumName })
+func ciliumFits(in intent.Intent, b site.Bundle) []error {
+	i := slices.IndexFunc(b.Components, func(c site.Component) bool { return c.Name == ciliumName })
 	if i < 0 {
 		return nil
 	}
 	var errs []error
-	want, have := trimV(in.Versions.Cilium), b.Versions[ciliumName]
+	want, have := version.Trim(in.Versions.Cilium), b.Versions[ciliumName]
 	// A version that nobody wrote is the collection's default, and older than what this Kubernetes works with.
 	if in.Origin("versions.cilium").Pos.File != "" && want != have {
 		errs = append(errs, fmt.Errorf("the configuration asks for Cilium %s (cilium_image_tag), the bundle has %s: take the line out, or build a bundle with that version", want, have))

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -54,9 +55,9 @@ spec:
       - name: cilium-operator
 `
 
-func withCilium(manifest string) deploy.Bundle {
+func withCilium(manifest string) site.Bundle {
 	b := bundle()
-	b.Components = []deploy.Component{{Name: "cilium", Manifest: []byte(manifest), Values: map[string]any{
+	b.Components = []site.Component{{Name: "cilium", Manifest: []byte(manifest), Values: map[string]any{
 		"tunnelPort": 6082, "hubble": map[string]any{"enabled": false}, "ipam": map[string]any{"mode": "cluster-pool"},
 	}}}
 	b.Versions["cilium"] = "1.20.2"
@@ -233,7 +234,7 @@ func TestCiliumFits(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			in := fitting(t)
 			c.change(&in)
-			_, _, err := withCilium(ciliumChart).Decide(in, true)
+			_, _, err := deploy.Decide(withCilium(ciliumChart), in, true)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("want %q, have %v", c.want, err)
 			}
@@ -248,7 +249,7 @@ func TestCiliumFits(t *testing.T) {
 // to be allowed.
 func TestOneNetwork(t *testing.T) {
 	in := seed(t)
-	paths := func(b deploy.Bundle) (there, gone []string) {
+	paths := func(b site.Bundle) (there, gone []string) {
 		w, err := deploy.Want(in, b, facts(in), nil)
 		if err != nil {
 			t.Fatal(err)

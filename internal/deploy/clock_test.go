@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -62,13 +63,13 @@ func TestClocksAreMeasuredHostByHost(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				in := seed(t)
-				hosts := deploy.Hosts{}
+				hosts := site.Hosts{}
 				for name, f := range facts(in) {
 					hosts[name] = clock{name: name, facts: f}
 				}
 				slow := in.Nodes[1].PhysicalHost
 				hosts[slow] = clock{name: slow, there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: facts(in)[slow]}
-				seen, err := deploy.Look(t.Context(), hosts)
+				seen, err := site.Look(t.Context(), hosts)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -27,10 +27,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Cluster is what the API server says.
@@ -61,10 +63,10 @@ const (
 
 // Dialer connects to the API server as administrator. Connections go through a host's agent, so the deployer itself needs no
 // route to the management network.
-type Dialer func(ctx context.Context, h Hosts, via Place, server string) (client.Client, error)
+type Dialer func(ctx context.Context, h site.Hosts, via site.Place, server string) (client.Client, error)
 
 // Connect is the Dialer of deployments: the credentials come from the node, and stay in memory.
-func Connect(ctx context.Context, h Hosts, via Place, server string) (client.Client, error) {
+func Connect(ctx context.Context, h site.Hosts, via site.Place, server string) (client.Client, error) {
 	cfg, err := AdminConfig(ctx, h, via, server)
 	if err != nil {
 		return nil, err
@@ -99,8 +101,8 @@ func Scheme() (*runtime.Scheme, error) {
 
 // AdminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address that is
 // in it, if that is not empty.
-func AdminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.Config, error) {
-	text, err := ask[string](ctx, h, via, host.OpRead, adminConf)
+func AdminConfig(ctx context.Context, h site.Hosts, via site.Place, server string) (*rest.Config, error) {
+	text, err := site.Ask[string](ctx, h, via, host.OpRead, adminConf)
 	if err != nil {
 		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}
@@ -123,7 +125,7 @@ func AdminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.
 }
 
 // inspectCluster asks the API server of a healthy node, directly: the load balancer may be what is broken.
-func inspectCluster(ctx context.Context, h Hosts, w Wanted, world World, dial Dialer) (Cluster, error) {
+func inspectCluster(ctx context.Context, h site.Hosts, w Wanted, world World, dial Dialer) (Cluster, error) {
 	var c Cluster
 	i := slices.IndexFunc(w.Intent.Nodes, func(n intent.Node) bool {
 		s := world.Nodes[n.Name]
@@ -194,7 +196,7 @@ func initialised(ctx context.Context, c client.Client, in intent.Intent) (string
 	if err := yaml.Unmarshal([]byte(cm.Data["ClusterConfiguration"]), &cc); err != nil {
 		return "", false, fmt.Errorf("read kubeadm's configuration: %w", err)
 	}
-	version := trimV(cc.KubernetesVersion)
+	have := version.Trim(cc.KubernetesVersion)
 	last := []client.ObjectKey{{Namespace: "kube-system", Name: "coredns"}}
 	gvks := []schema.GroupVersionKind{{Group: "apps", Version: "v1", Kind: "Deployment"}}
 	if !in.Kubernetes.RemoveKubeProxy {
@@ -206,20 +208,13 @@ func initialised(ctx context.Context, c client.Client, in intent.Intent) (string
 		u.SetGroupVersionKind(gvks[i])
 		err := c.Get(ctx, key, u)
 		if apierrors.IsNotFound(err) {
-			return version, false, nil
+			return have, false, nil
 		}
 		if err != nil {
-			return version, false, fmt.Errorf("look for %s: %w", key.Name, err)
+			return have, false, fmt.Errorf("look for %s: %w", key.Name, err)
 		}
 	}
-	return version, true, nil
-}
-
-func trimV(v string) string {
-	if len(v) > 0 && v[0] == 'v' {
-		return v[1:]
-	}
-	return v
+	return have, true, nil
 }
 
 // object is one object of a component.
@@ -345,7 +340,7 @@ func diffObject(ctx context.Context, c client.Client, o object) (*plan.Change, [
 	if err != nil {
 		// A webhook that is not there yet, or an immutable field: applying will say it again, with what to do.
 		change := o.change(plan.Update)
-		change.Summary = firstLine(err.Error())
+		change.Summary = site.FirstLine(err.Error())
 		return &change, running, nil
 	}
 	change, err := compareObjects(o, have, would)

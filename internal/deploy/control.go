@@ -15,16 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
-
-// command runs a program at a place; what it prints is only shown when it fails.
-func (d *Deployment) command(ctx context.Context, p Place, limit time.Duration, args ...string) (string, error) {
-	out, err := ask[host.Output](ctx, d.Hosts, p, host.OpRun, host.Command{Args: args, Timeout: limit})
-	return out.Out, err
-}
 
 // initialise makes the cluster on its first node, or goes on where an earlier run was stopped: kubeadm takes the certificates
 // and files it finds, and etcd's data.
@@ -45,13 +40,13 @@ func (d *Deployment) initialise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say(step, n.Name, "kubeadm init")
+	d.Say(step, n.Name, "kubeadm init")
 	stop := d.nudge(ctx, n)
 	args := []string{"kubeadm", "init", "--config", initSecret}
 	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
 		args = append(args, "--skip-phases=addon/kube-proxy")
 	}
-	err = d.commandWith(ctx, d.place(n), 10*time.Minute, initSecret, text, args...)
+	err = d.CommandWith(ctx, d.place(n), 10*time.Minute, initSecret, text, args...)
 	stop()
 	if err != nil {
 		return err
@@ -71,11 +66,11 @@ func (d *Deployment) join(n intent.Node) {
 
 // gate waits until API server and etcd on a node serve and its member votes.
 func (d *Deployment) gate(ctx context.Context, step string, n intent.Node) error {
-	return d.wait(ctx, step, n.Name, 5*time.Minute, func() (bool, string) { return d.serves(ctx, n) })
+	return d.Wait(ctx, step, n.Name, 5*time.Minute, func() (bool, string) { return d.serves(ctx, n) })
 }
 
 func (d *Deployment) serves(ctx context.Context, n intent.Node) (bool, string) {
-	state, err := ask[host.Node](ctx, d.Hosts, d.place(n), host.OpNode, host.NodeQuery{EtcdMember: n.NodeName})
+	state, err := site.Ask[host.Node](ctx, d.Hosts, d.place(n), host.OpNode, host.NodeQuery{EtcdMember: n.NodeName})
 	if err != nil {
 		return false, err.Error()
 	}
@@ -99,7 +94,7 @@ func (d *Deployment) quorum(ctx context.Context, step, but string) error {
 		if n.Name == but {
 			continue
 		}
-		err := d.wait(ctx, step, n.Name, 45*time.Second, func() (bool, string) { return d.serves(ctx, n) })
+		err := d.Wait(ctx, step, n.Name, 45*time.Second, func() (bool, string) { return d.serves(ctx, n) })
 		if err != nil {
 			return fmt.Errorf("not going on, because taking the next node away could cost the quorum: %w: bring this node back, or declare it gone with --replace", err)
 		}
@@ -133,7 +128,7 @@ func (d *Deployment) joinNodes(ctx context.Context) error {
 			return err
 		}
 		if d.World.Nodes[n.Name].Touched() {
-			d.say(step, n.Name, "clearing what an unfinished join has left")
+			d.Say(step, n.Name, "clearing what an unfinished join has left")
 			if err := d.clear(ctx, first, n); err != nil {
 				return err
 			}
@@ -161,17 +156,17 @@ func (d *Deployment) joinOne(ctx context.Context, n intent.Node, s joinSecrets) 
 		return err
 	}
 	began := d.Now()
-	d.say(step, n.Name, "kubeadm join")
+	d.Say(step, n.Name, "kubeadm join")
 	stop := d.nudge(ctx, n)
 	defer stop()
-	err = d.commandWith(ctx, d.place(n), 10*time.Minute, joinSecret, text, "kubeadm", "join", "--config", joinSecret)
+	err = d.CommandWith(ctx, d.place(n), 10*time.Minute, joinSecret, text, "kubeadm", "join", "--config", joinSecret)
 	if err != nil {
 		return err
 	}
 	if err := d.gate(ctx, step, n); err != nil {
 		return err
 	}
-	d.Report(Progress{Time: d.Now(), Step: step, Place: n.Name, Text: "joined", Took: d.Now().Sub(began)})
+	d.Report(site.Progress{Time: d.Now(), Step: step, Place: n.Name, Text: "joined", Took: d.Now().Sub(began)})
 	d.join(n)
 	return nil
 }
@@ -183,14 +178,6 @@ const (
 	uploadSecret = "/run/jeroboam/upload.yaml"
 	liveSecret   = "/run/jeroboam/live.yaml"
 )
-
-// commandWith runs a program with a file for root alone, which is there for as long as the program runs, whatever becomes of us.
-func (d *Deployment) commandWith(ctx context.Context, p Place, limit time.Duration, path, text string, args ...string) error {
-	_, err := ask[host.Output](ctx, d.Hosts, p, host.OpRun, host.Command{
-		Args: args, Timeout: limit, Files: []host.File{{Path: path, Content: text, Mode: 0o600, Secret: true}},
-	})
-	return err
-}
 
 // joinSecrets makes a token, and uploads the certificates encrypted with a key that is only here.
 func (d *Deployment) joinSecrets(ctx context.Context, first intent.Node) (joinSecrets, error) {
@@ -205,16 +192,16 @@ func (d *Deployment) joinSecrets(ctx context.Context, first intent.Node) (joinSe
 	if err != nil {
 		return s, err
 	}
-	err = d.commandWith(ctx, d.place(first), 2*time.Minute, uploadSecret, text, "kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--config", uploadSecret)
+	err = d.CommandWith(ctx, d.place(first), 2*time.Minute, uploadSecret, text, "kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--config", uploadSecret)
 	if err != nil {
 		return s, err
 	}
-	token, err := d.command(ctx, d.place(first), time.Minute, "kubeadm", "token", "create", "--ttl", "1h", "--kubeconfig", adminConf)
+	token, err := d.Command(ctx, d.place(first), time.Minute, "kubeadm", "token", "create", "--ttl", "1h", "--kubeconfig", adminConf)
 	if err != nil {
 		return s, err
 	}
 	s.token = strings.TrimSpace(token)
-	state, err := ask[host.Node](ctx, d.Hosts, d.place(first), host.OpNode, host.NodeQuery{})
+	state, err := site.Ask[host.Node](ctx, d.Hosts, d.place(first), host.OpNode, host.NodeQuery{})
 	s.caHash = state.CA
 	return s, err
 }
@@ -244,14 +231,14 @@ func (d *Deployment) clear(ctx context.Context, first, n intent.Node) error {
 	if err := d.forgetNode(ctx, first, n); err != nil {
 		return err
 	}
-	_, err := d.command(ctx, d.place(n), 5*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member",
+	_, err := d.Command(ctx, d.place(n), 5*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member",
 		"--cri-socket", d.Wanted.Intent.Kubernetes.CRISocket)
 	return err
 }
 
 // forgetNode takes a node's etcd member and Node object away.
 func (d *Deployment) forgetNode(ctx context.Context, first, n intent.Node) error {
-	state, err := ask[host.Node](ctx, d.Hosts, d.place(first), host.OpNode, host.NodeQuery{})
+	state, err := site.Ask[host.Node](ctx, d.Hosts, d.place(first), host.OpNode, host.NodeQuery{})
 	if err != nil {
 		return err
 	}
@@ -261,7 +248,7 @@ func (d *Deployment) forgetNode(ctx context.Context, first, n intent.Node) error
 			continue
 		}
 		body, _ := json.Marshal(map[string]string{"ID": m.ID}) // two strings
-		if _, err := ask[json.RawMessage](ctx, d.Hosts, d.place(first), host.OpEtcd, host.EtcdCall{Path: "/v3/cluster/member/remove", Body: body}); err != nil {
+		if _, err := site.Ask[json.RawMessage](ctx, d.Hosts, d.place(first), host.OpEtcd, host.EtcdCall{Path: "/v3/cluster/member/remove", Body: body}); err != nil {
 			return fmt.Errorf("remove etcd's member %s: %w", n.NodeName, err)
 		}
 	}

@@ -12,13 +12,13 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -35,7 +35,7 @@ const (
 // Copy is a kubeconfig of the management cluster at a place that is no part of it. OpenStack-Ansible makes the place and the user;
 // where one is missing there is no copy.
 type Copy struct {
-	Place Place
+	Place site.Place
 	Path  string
 	// Mode is the directory's; the file's is 0600. Both are User's and Group's.
 	Mode        fs.FileMode
@@ -56,7 +56,7 @@ func copiesOf(in intent.Intent, serves, proxies string) []Copy {
 		if serves == intent.ImplementationJeroboam {
 			break
 		}
-		out = append(out, Copy{Place: placeOf(c.Container), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
+		out = append(out, Copy{Place: site.At(c.Where()), Path: in.Magnum.KubeconfigPath, Mode: 0o755, User: "magnum", Group: "magnum", Admin: true})
 	}
 	for _, h := range in.Proxy.Hosts {
 		if proxies == intent.ImplementationJeroboam {
@@ -64,8 +64,8 @@ func copiesOf(in intent.Intent, serves, proxies string) []Copy {
 		}
 		out = append(
 			out,
-			Copy{Place: placeOf(h.Container), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: proxy.Old},
-			Copy{Place: placeOf(h.Container), Path: proxy.Kubeconfig, Mode: 0o755, User: proxy.User, Group: proxy.User},
+			Copy{Place: site.At(h.Where()), Path: h.Kubeconfig, Mode: 0o750, User: h.User, Group: h.Group, Admin: true, Unit: proxy.Old},
+			Copy{Place: site.At(h.Where()), Path: proxy.Kubeconfig, Mode: 0o755, User: proxy.User, Group: proxy.User},
 		)
 	}
 	return out
@@ -85,7 +85,7 @@ func CopyHosts(in intent.Intent) []string {
 // Copies are the copies as they are.
 type Copies struct {
 	// Hosts are agents of all hosts that were reached.
-	Hosts Hosts
+	Hosts site.Hosts
 	// Here are copies whose place and user are there, Have what is there of each. Notes say of the others why not.
 	Here  []Copy
 	Have  []plan.Facts
@@ -96,13 +96,13 @@ type Copies struct {
 }
 
 // LookAtCopies looks at all copies. What cannot be looked at is noted: a deployment does not depend on Magnum's hosts.
-func LookAtCopies(ctx context.Context, h Hosts, unreached map[string]error, w Wanted, world World, dial Dialer) Copies {
+func LookAtCopies(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted, world World, dial Dialer) Copies {
 	c := Copies{Hosts: h, Sums: map[string]string{}}
 	for _, n := range w.living() {
 		if !world.Nodes[n.Name].AdminConf {
 			continue
 		}
-		if text, err := ask[string](ctx, h, w.Places[n.Name], host.OpRead, adminConf); err == nil {
+		if text, err := site.Ask[string](ctx, h, w.Places[n.Name], host.OpRead, adminConf); err == nil {
 			c.Sums[n.Name] = sum(text)
 		}
 	}
@@ -112,9 +112,9 @@ func LookAtCopies(ctx context.Context, h Hosts, unreached map[string]error, w Wa
 			c.Proxy = sum(text)
 		}
 	}
-	facts, errs := lookAtHosts(ctx, h, CopyHosts(w.Intent))
+	facts, errs := site.LookAtAll(ctx, h, CopyHosts(w.Intent))
 	users := passwords{}
-	absent := map[Place]map[string][]string{} // users by reason
+	absent := map[site.Place]map[string][]string{} // users by reason
 	for _, one := range all {
 		p := one.Place
 		running, there := facts[p.Host].Containers[p.Container]
@@ -145,7 +145,7 @@ func LookAtCopies(ctx context.Context, h Hosts, unreached map[string]error, w Wa
 const noUser = "there is no such user"
 
 // note tells of places without a copy. One of the proxy's two users is enough.
-func (c *Copies) note(all []Copy, absent map[Place]map[string][]string) {
+func (c *Copies) note(all []Copy, absent map[site.Place]map[string][]string) {
 	for _, one := range all {
 		p := one.Place
 		served := slices.ContainsFunc(c.Here, func(o Copy) bool { return o.Place == p })
@@ -163,34 +163,15 @@ func sum(text string) string {
 	return hex.EncodeToString(s[:])
 }
 
-func lookAtHosts(ctx context.Context, h Hosts, names []string) (map[string]host.Facts, map[string]error) {
-	facts, errs := map[string]host.Facts{}, map[string]error{}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for _, name := range names {
-		if _, light := h.looker(Place{Host: name}); light || h[name] == nil {
-			continue // of a host that is looked at without an agent nothing but its items is asked
-		}
-		all.Go(func() {
-			f, err := lookAtHost(ctx, h, name)
-			mu.Lock()
-			defer mu.Unlock()
-			facts[name], errs[name] = f, err
-		})
-	}
-	all.Wait()
-	return facts, errs
-}
-
 // passwords are the users of places, read once.
-type passwords map[Place]string
+type passwords map[site.Place]string
 
 // lookAtOne adds a copy if its user is there, or says why not.
 func (c *Copies) lookAtOne(ctx context.Context, users passwords, one Copy) string {
 	text, known := users[one.Place]
 	if !known {
 		var err error
-		if text, err = readAt(ctx, c.Hosts, one.Place, "/etc/passwd"); err != nil {
+		if text, err = site.Read(ctx, c.Hosts, one.Place, "/etc/passwd"); err != nil {
 			return err.Error()
 		}
 		users[one.Place] = text
@@ -201,24 +182,12 @@ func (c *Copies) lookAtOne(ctx context.Context, users passwords, one Copy) strin
 	case !one.Admin && c.Proxy == "":
 		return "the cluster has no account for it (jeroboam proxy manifests)"
 	}
-	have, err := observeAt(ctx, c.Hosts, one.Place, []host.Item{{File: one.file("")}})
+	have, err := site.Observe(ctx, c.Hosts, one.Place, []host.Item{{File: one.file("")}})
 	if err != nil {
 		return err.Error()
 	}
 	c.Here, c.Have = append(c.Here, one), append(c.Have, have[0])
 	return ""
-}
-
-// readAt reads a small file.
-func readAt(ctx context.Context, h Hosts, p Place, path string) (string, error) {
-	if _, light := h.looker(p); !light {
-		return ask[string](ctx, h, p, host.OpRead, path)
-	}
-	have, err := observeAt(ctx, h, p, []host.Item{{File: &host.File{Path: path}}})
-	if err != nil {
-		return "", err
-	}
-	return have[0]["content"], nil
 }
 
 // file is the item; its content never gets into a plan.
@@ -287,15 +256,15 @@ func (d *Deployment) copyKubeconfigs(ctx context.Context) error {
 			texts[one.Admin] = text
 		}
 		dir := &host.File{Path: path.Dir(one.Path), Dir: true, Once: true, Mode: one.Mode, Owner: one.User + ":" + one.Group}
-		d.say(copyStep, name, "%s", one.Path)
-		if _, err := ask[struct{}](ctx, d.Copies.Hosts, one.Place, host.OpEnsure, []host.Item{{File: dir}, {File: one.file(texts[one.Admin])}}); err != nil {
+		d.Say(copyStep, name, "%s", one.Path)
+		if _, err := site.Ask[struct{}](ctx, d.Copies.Hosts, one.Place, host.OpEnsure, []host.Item{{File: dir}, {File: one.file(texts[one.Admin])}}); err != nil {
 			return err
 		}
 		if one.Unit == "" || !d.planned(name, "unit", one.Unit) {
 			continue
 		}
 		restart := host.Command{Args: []string{"sh", "-c", "! systemctl -q is-active " + one.Unit + " || systemctl restart " + one.Unit}}
-		if _, err := ask[host.Output](ctx, d.Copies.Hosts, one.Place, host.OpRun, restart); err != nil {
+		if _, err := site.Ask[host.Output](ctx, d.Copies.Hosts, one.Place, host.OpRun, restart); err != nil {
 			return err
 		}
 	}
@@ -306,7 +275,7 @@ func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
 	if !one.Admin {
 		return proxyKubeconfig(ctx, d.Hosts, d.Wanted, d.World, d.Dial)
 	}
-	text, err := ask[string](ctx, d.Hosts, d.place(d.firstServing(ctx)), host.OpRead, adminConf)
+	text, err := site.Ask[string](ctx, d.Hosts, d.place(d.firstServing(ctx)), host.OpRead, adminConf)
 	if err != nil {
 		return "", fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}
@@ -315,7 +284,7 @@ func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
 
 // proxyKubeconfig is the kubeconfig of the proxy's account: the cluster's address and authority as an administrator knows them, and
 // the account's own token.
-func proxyKubeconfig(ctx context.Context, h Hosts, w Wanted, world World, dial Dialer) (string, error) {
+func proxyKubeconfig(ctx context.Context, h site.Hosts, w Wanted, world World, dial Dialer) (string, error) {
 	n := world.bootstrap(w.living())
 	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -30,8 +31,8 @@ type places struct {
 	token string
 }
 
-func (p *places) hosts() deploy.Hosts {
-	out := deploy.Hosts{}
+func (p *places) hosts() site.Hosts {
+	out := site.Hosts{}
 	for _, h := range p.in.Hosts {
 		out[h.Name] = &hand{name: h.Name, answer: func(container, op string, raw json.RawMessage) (any, error) {
 			name := container
@@ -63,7 +64,7 @@ func (p *places) hosts() deploy.Hosts {
 	return out
 }
 
-func (p *places) dial(context.Context, deploy.Hosts, deploy.Place, string) (client.Client, error) {
+func (p *places) dial(context.Context, site.Hosts, site.Place, string) (client.Client, error) {
 	b := fake.NewClientBuilder()
 	if p.token != "" {
 		b = b.WithObjects(&corev1.Secret{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -31,7 +32,7 @@ func TestTheBundleDecidesVersions(t *testing.T) {
 			in := seed(t)
 			in.Versions.Kubernetes, in.Versions.ClusterAPI, in.Versions.ClusterAPIProviderOpenStack = tt.kubernetes, tt.capi, "0.13.0"
 			in.ClusterAPI = intent.ClusterAPI{CoreVersion: tt.capi, BootstrapVersion: tt.capi, ControlPlaneVersion: tt.capi, InfrastructureVersion: "0.13.0"}
-			got, notes, err := b.Decide(in, tt.strict)
+			got, notes, err := deploy.Decide(b, in, tt.strict)
 			if tt.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.refused) {
 					t.Errorf("got %v, want %q", err, tt.refused)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -471,7 +472,7 @@ func TestDestroyRemovesOnlyOurs(t *testing.T) {
 	theirs.Containers = map[string]bool{in.Nodes[1].Name: true}
 	f[in.Nodes[1].PhysicalHost] = theirs
 	w := deploy.Nothing(in, f)
-	p := deploy.DestroyPlan(w, deploy.World{Items: make([]plan.Facts, len(w.Items))}, deploy.Services{}, deploy.Leftovers{})
+	p := deploy.DestroyPlan(w, deploy.World{Seen: site.NotLooked(len(w.Items))}, deploy.Services{}, deploy.Leftovers{})
 	if diff := cmp.Diff([]string{in.Nodes[0].PhysicalHost + ": delete container " + in.Nodes[0].Name}, only(p)[len(only(p))-1:]); diff != "" {
 		t.Error(diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -16,27 +17,27 @@ import (
 // Nothing is Want for a deployment that should not be: what we made is to be gone, what others made is not looked at.
 // Containers that OpenStack-Ansible made stay, with everything in them; so do haproxy's fragments that it wrote.
 func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
-	w := Wanted{Intent: in, Facts: facts, Places: map[string]Place{}}
+	w := Wanted{Intent: in, Facts: facts, List: site.List{Places: map[string]site.Place{}}}
 	for _, h := range in.HAProxy.Hosts {
-		p := placeOf(h.Container)
-		w.place(p)
+		p := site.At(h.Where())
+		w.Place(p)
 		var ours []string
 		for _, s := range h.Services {
 			if strings.HasPrefix(facts[h.PhysicalHost].Fragments[s.Name], ourMark) {
-				w.add(p.Name(), groupHAProxy, host.Item{File: &host.File{Path: haproxy.Dir + "/" + s.Name, Gone: true}})
+				w.Add(p.Name(), groupHAProxy, host.Item{File: &host.File{Path: haproxy.Dir + "/" + s.Name, Gone: true}})
 				ours = append(ours, s.Name)
 			}
 		}
 		if len(ours) > 0 {
-			w.add(p.Name(), groupHAProxy, host.Item{HAProxy: &host.HAProxy{
+			w.Add(p.Name(), groupHAProxy, host.Item{HAProxy: &host.HAProxy{
 				Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service", Services: ours,
 			}})
 		}
 	}
 	for _, h := range in.HostsWith(intent.RoleNode) {
-		w.place(Place{Host: h.Name})
+		w.Place(site.Place{Host: h.Name})
 		for _, path := range []string{"/etc/modules-load.d/jeroboam.conf", "/etc/sysctl.d/90-jeroboam.conf", host.Directory} {
-			w.add(h.Name, groupHost, host.Item{File: &host.File{Path: path, Gone: true}})
+			w.Add(h.Name, groupHost, host.Item{File: &host.File{Path: path, Gone: true}})
 		}
 	}
 	return w
@@ -81,7 +82,7 @@ func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
 			p.Changes = append(p.Changes, *c)
 		}
 	}
-	return plan.Judged(p, deletions(), others(w, world), others(s.Wanted, s.World))
+	return plan.Judged(p, deletions(), others(w, world), others(Wanted{List: s.List}, World{Seen: s.Seen}))
 }
 
 // Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.
@@ -101,8 +102,8 @@ func (d *Deployment) Destroy(ctx context.Context) error {
 	made := d.Wanted.made()
 	for _, name := range slices.Sorted(maps.Keys(made)) {
 		for _, c := range made[name] {
-			d.say("remove containers", name, "remove container %s", c)
-			if _, err := ask[struct{}](ctx, d.Hosts, Place{Host: name}, host.OpRemove, c); err != nil {
+			d.Say("remove containers", name, "remove container %s", c)
+			if _, err := site.Ask[struct{}](ctx, d.Hosts, site.Place{Host: name}, host.OpRemove, c); err != nil {
 				return fmt.Errorf("remove container %s: %w", c, err)
 			}
 		}

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan
 	for _, group := range []string{groupHost, groupContainer, groupNode, groupKubelet, groupRecord, groupHAProxy} {
 		for i, item := range w.Items {
-			if item.Group != group || w.outOfReach(world, item.Place) {
+			if item.Group != group || w.OutOfReach(world.Seen, item.Place) {
 				continue
 			}
 			if item.Container != nil && slices.Contains(w.Gone, item.Container.Name) {
@@ -165,7 +166,7 @@ func renewals(have []host.Certificate, now time.Time) []string {
 	var out []string
 	for _, c := range have {
 		if !c.CA && c.Until.Before(now.Add(renewBefore)) {
-			out = append(out, base(c.Path))
+			out = append(out, path.Base(c.Path))
 		}
 	}
 	return out
@@ -180,9 +181,4 @@ func objectText(u *unstructured.Unstructured) (string, error) {
 	unstructured.RemoveNestedField(u.Object, "status")
 	text, err := yaml.Marshal(u.Object)
 	return string(text), err
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

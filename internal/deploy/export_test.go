@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -27,7 +28,7 @@ func Evict(ctx context.Context, c client.Client, node string) (bool, string) {
 
 // Needs are the digests of files that a run would bring to each host.
 func Needs(w Wanted, world World) map[string][]string {
-	return (&Deployment{Wanted: w, World: world}).needs()
+	return (&Deployment{Wanted: w, World: world}).work().Needs()
 }
 
 // NotSeen is what a plan has of a cluster that cannot be looked at.
@@ -45,7 +46,7 @@ func Versions(ctx context.Context, c client.Client, w Wanted) ([]Running, error)
 }
 
 // LookForLife asks load balancers about nodes that are gone.
-func LookForLife(ctx context.Context, h Hosts, w Wanted) Alive { return lookForLife(ctx, h, w) }
+func LookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive { return lookForLife(ctx, h, w) }
 
 // ApplyServices is the part of a run that is about services.
 func ApplyServices(ctx context.Context, d *Deployment) error {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -44,16 +45,16 @@ func seed(t *testing.T) intent.Intent {
 
 func blob(s string) string { return "sha256:" + strings.Repeat(s, 64/len(s)) }
 
-func bundle() deploy.Bundle {
-	return deploy.Bundle{
-		Programs: []deploy.Program{
+func bundle() site.Bundle {
+	return site.Bundle{
+		Programs: []site.Program{
 			{Name: "containerd", Path: "/usr/bin/containerd", Digest: blob("a")},
 			{Name: "kubeadm", Path: "/usr/bin/kubeadm", Digest: blob("b")},
 			{Name: "kubelet", Path: "/usr/bin/kubelet", Digest: blob("c")},
 		},
 		Images: []host.Image{{Ref: "registry.k8s.io/pause:3.10.2", Manifest: blob("d"), Blobs: []string{blob("d"), blob("e")}}},
 		RootFS: blob("f"),
-		Components: []deploy.Component{{Name: "network", Manifest: []byte(`apiVersion: apps/v1
+		Components: []site.Component{{Name: "network", Manifest: []byte(`apiVersion: apps/v1
 kind: DaemonSet
 metadata: {name: net, namespace: kube-system}
 ---
@@ -89,7 +90,7 @@ func want(t *testing.T, in intent.Intent, f map[string]host.Facts, gone ...strin
 
 // converged is the world as Wanted has it.
 func converged(w deploy.Wanted) deploy.World {
-	world := deploy.World{Closed: map[string]bool{}, Nodes: map[string]host.Node{}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
+	world := deploy.World{Seen: site.NotLooked(0), Nodes: map[string]host.Node{}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
 	for _, i := range w.Items {
 		if i.Thing(nil).Want == nil { // it is not to be there
 			world.Items = append(world.Items, nil)
@@ -131,11 +132,16 @@ func converged(w deploy.Wanted) deploy.World {
 
 // empty is a world with nothing in it.
 func empty(w deploy.Wanted) deploy.World {
-	world := deploy.World{Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Nodes: map[string]host.Node{}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
+	world := deploy.World{Seen: site.NotLooked(len(w.Items)), Nodes: map[string]host.Node{}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
 	for _, n := range w.Intent.Nodes {
 		world.Closed[n.Name] = true
 	}
 	return world
+}
+
+// quiet is a run that nobody watches.
+func quiet(h site.Hosts) site.Run {
+	return site.Run{Hosts: h, Report: func(site.Progress) {}, Now: func() time.Time { return now }}
 }
 
 // only gives the changes as short lines.

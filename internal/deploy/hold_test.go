@@ -9,14 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // All hosts are taken, in one order, and nothing goes on when one belongs to another run.
 func TestARunTakesAllHosts(t *testing.T) {
 	var taken []string
-	hosts := deploy.Hosts{}
+	hosts := site.Hosts{}
 	for _, name := range []string{"infra3", "infra1", "infra2"} {
 		hosts[name] = &hand{name: name, answer: func(_, op string, raw json.RawMessage) (any, error) {
 			var h host.Hold
@@ -39,8 +39,8 @@ func TestARunTakesAllHosts(t *testing.T) {
 		t.Errorf("%v, after %v", err, taken)
 	}
 	run := &host.Hold{ID: "aaaa", What: "apply"}
-	got := deploy.Runs(map[string]host.Facts{"infra2": {Run: run}, "infra1": {Run: run}, "infra3": {}})
-	if diff := cmp.Diff([]deploy.Run{{Hold: *run, Hosts: []string{"infra1", "infra2"}}}, got); diff != "" {
+	got := site.Runs(map[string]host.Facts{"infra2": {Run: run}, "infra1": {Run: run}, "infra3": {}})
+	if diff := cmp.Diff([]site.UnderWay{{Hold: *run, Hosts: []string{"infra1", "infra2"}}}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -3,11 +3,10 @@ package deploy
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
@@ -97,35 +96,19 @@ func downgrades(w Wanted, world World) plan.Judge {
 		var out []plan.Finding
 		want := w.Intent.Versions.Kubernetes
 		for _, n := range w.Intent.Nodes {
-			have := trimV(world.Nodes[n.Name].StaticPods["kube-apiserver"])
+			have := version.Trim(world.Nodes[n.Name].StaticPods["kube-apiserver"])
 			if have == "" || have == want || !world.member(n) {
 				continue
 			}
 			switch {
-			case older(want, have):
+			case version.Older(want, have):
 				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s goes back", have, want)})
-			case minorNumber(want) > minorNumber(have)+1:
-				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s skips a minor version: go through %d.%d first", have, want, versionOf(want)[0], minorNumber(have)+1)})
+			case version.Minor(want) > version.Minor(have)+1:
+				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s skips a minor version: go through %d.%d first", have, want, version.Numbers(want)[0], version.Minor(have)+1)})
 			}
 		}
 		return out
 	}
-}
-
-func versionOf(v string) [3]int {
-	var out [3]int
-	core, _, _ := strings.Cut(trimV(v), "-")
-	for i, part := range strings.SplitN(core, ".", 3) {
-		out[i], _ = strconv.Atoi(part) // what is no number counts as 0
-	}
-	return out
-}
-
-func minorNumber(v string) int { return versionOf(v)[1] }
-
-func older(a, b string) bool {
-	x, y := versionOf(a), versionOf(b)
-	return slices.Compare(x[:], y[:]) < 0
 }
 
 // quorumRisk: members that do not serve now, while the plan takes another one away.

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"path"
 	"slices"
 	"strconv"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -73,7 +73,7 @@ func (t traits) ignored(in intent.Intent) []string {
 }
 
 // clusterConfiguration is the part that all nodes share, without which versions of images they run.
-func clusterConfiguration(in intent.Intent, b Bundle) m {
+func clusterConfiguration(in intent.Intent, b site.Bundle) m {
 	k := in.Kubernetes
 	tls := func(args map[string]string, name string, value string) []any {
 		if value != "" {
@@ -170,7 +170,7 @@ func kubeProxyConfiguration(in intent.Intent) m {
 
 // initDocuments are a node's settings as kubeadm reads them, and as /etc/kubernetes/kubeadm.yaml keeps them when they are in
 // force. They have no secret.
-func initDocuments(in intent.Intent, b Bundle, n intent.Node, t traits) (string, error) {
+func initDocuments(in intent.Intent, b site.Bundle, n intent.Node, t traits) (string, error) {
 	docs := []m{
 		{
 			"apiVersion": kubeadmAPI, "kind": "InitConfiguration",
@@ -205,7 +205,7 @@ func joinConfig(in intent.Intent, n intent.Node, t traits, s joinSecrets) (strin
 type joinSecrets struct{ token, caHash, certificateKey string }
 
 // uploadConfig makes "kubeadm init phase upload-certs" use a key of ours, which so is no argument of a process.
-func uploadConfig(in intent.Intent, b Bundle, n intent.Node, t traits, key string) (string, error) {
+func uploadConfig(in intent.Intent, b site.Bundle, n intent.Node, t traits, key string) (string, error) {
 	return documents(m{
 		"apiVersion": kubeadmAPI, "kind": "InitConfiguration", "certificateKey": key,
 		"localAPIEndpoint": m{"advertiseAddress": n.NodeIP, "bindPort": in.Kubernetes.BackendPort},
@@ -227,6 +227,3 @@ func documents(docs ...m) (string, error) {
 	}
 	return out.String(), nil
 }
-
-// base is a path's last element.
-func base(p string) string { return path.Base(p) }

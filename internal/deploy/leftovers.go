@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -16,24 +17,24 @@ import (
 // Leftovers are what a deployment has left at places that are no part of the cluster: kubeconfigs, and the agents that wrote them.
 type Leftovers struct {
 	// Hosts are agents of all hosts that were reached.
-	Hosts Hosts
+	Hosts site.Hosts
 	// Copies are kubeconfigs of the cluster that goes.
 	Copies []Copy
 	// Entered are containers in which there is an agent now.
-	Entered []Place
+	Entered []site.Place
 	// Notes say what could not be looked at, and so stays.
 	Notes []plan.Finding
 }
 
 // LookAtLeftovers finds kubeconfigs that are of no use when the cluster has gone. They are told by the address in them: one of another
 // cluster stays. As long as a node stays, because OpenStack-Ansible made its container, its cluster's kubeconfigs do too.
-func LookAtLeftovers(ctx context.Context, h Hosts, unreached map[string]error, w Wanted) Leftovers {
+func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted) Leftovers {
 	l := Leftovers{Hosts: h}
 	stays := slices.ContainsFunc(w.living(), func(n intent.Node) bool {
 		_, there := w.Facts[n.PhysicalHost].Containers[n.Name]
 		return there && !w.Facts[n.PhysicalHost].Made[n.Name]
 	})
-	facts, errs := lookAtHosts(ctx, h, CopyHosts(w.Intent))
+	facts, errs := site.LookAtAll(ctx, h, CopyHosts(w.Intent))
 	for _, one := range copiesOf(w.Intent, "", "") {
 		p := one.Place
 		running, there := facts[p.Host].Containers[p.Container]
@@ -54,13 +55,13 @@ func (l *Leftovers) lookAtOne(ctx context.Context, one Copy, stays bool, server 
 	if one.Place.Container != "" && !slices.Contains(l.Entered, one.Place) {
 		l.Entered = append(l.Entered, one.Place)
 	}
-	have, err := ask[host.Observed](ctx, l.Hosts, one.Place, host.OpObserve, []host.Item{{File: one.file("")}})
+	have, err := site.Ask[host.Observed](ctx, l.Hosts, one.Place, host.OpObserve, []host.Item{{File: one.file("")}})
 	if err == nil && len(have) == 1 && have[0] == nil {
 		return // there is none
 	}
 	text := ""
 	if err == nil {
-		text, err = ask[string](ctx, l.Hosts, one.Place, host.OpRead, one.Path)
+		text, err = site.Ask[string](ctx, l.Hosts, one.Place, host.OpRead, one.Path)
 	}
 	if err != nil {
 		l.note(one.Place, fmt.Sprintf("%s stays: %v", one.Path, err))
@@ -83,7 +84,7 @@ func (l *Leftovers) lookAtOne(ctx context.Context, one Copy, stays bool, server 
 	}
 }
 
-func (l *Leftovers) note(p Place, text string) {
+func (l *Leftovers) note(p site.Place, text string) {
 	f := plan.Finding{Judge: groupCopies, Where: p.Name(), Text: text}
 	if !slices.Contains(l.Notes, f) {
 		l.Notes = append(l.Notes, f)
@@ -103,8 +104,8 @@ func (l Leftovers) changes() []plan.Change {
 func (d *Deployment) removeCopies(ctx context.Context) error {
 	var errs []error
 	for _, one := range d.Leftovers.Copies {
-		d.say("remove kubeconfigs", one.Place.Name(), "remove %s", one.Path)
-		_, err := ask[struct{}](ctx, d.Leftovers.Hosts, one.Place, host.OpEnsure, []host.Item{{File: &host.File{Path: one.Path, Gone: true}}})
+		d.Say("remove kubeconfigs", one.Place.Name(), "remove %s", one.Path)
+		_, err := site.Ask[struct{}](ctx, d.Leftovers.Hosts, one.Place, host.OpEnsure, []host.Item{{File: &host.File{Path: one.Path, Gone: true}}})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("remove %s: %w", one.Path, err))
 		}
@@ -116,7 +117,7 @@ func (d *Deployment) removeCopies(ctx context.Context) error {
 func (l Leftovers) Leave(ctx context.Context) error {
 	var errs []error
 	for _, p := range l.Entered {
-		_, err := ask[struct{}](ctx, l.Hosts, p, host.OpLeave, nil)
+		_, err := site.Ask[struct{}](ctx, l.Hosts, p, host.OpLeave, nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, l.Hosts.Leave(ctx))...)

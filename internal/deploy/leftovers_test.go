@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -60,7 +60,7 @@ func TestDestroyTakesKubeconfigsAway(t *testing.T) {
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			var gone, left []string
-			hosts := deploy.Hosts{}
+			hosts := site.Hosts{}
 			for _, name := range append([]string{"compute1"}, hostNames(in)...) {
 				if tt.unreached[name] != nil {
 					continue
@@ -115,7 +115,7 @@ func TestDestroyTakesKubeconfigsAway(t *testing.T) {
 			w.Items, w.Intent.HAProxy.Hosts = nil, nil // other tests look at these
 			l := deploy.LookAtLeftovers(t.Context(), hosts, tt.unreached, w)
 			p := deploy.DestroyPlan(w, deploy.World{}, deploy.Services{}, l)
-			d := &deploy.Deployment{Wanted: w, Plan: p, Hosts: hosts, Leftovers: l, Report: func(deploy.Progress) {}, Now: func() time.Time { return now }}
+			d := &deploy.Deployment{Wanted: w, Plan: p, Leftovers: l, Run: quiet(hosts)}
 			if err := errors.Join(d.Destroy(t.Context()), l.Leave(t.Context())); err != nil {
 				t.Fatal(err)
 			}

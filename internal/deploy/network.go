@@ -4,17 +4,19 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
 // bridged says that pods get the light network: the reference plugins' bridge on each node, and routes between nodes. It is
 // the choice of bundles without another, and has no network policy.
-func bridged(b Bundle) bool {
-	return !slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == ciliumName })
+func bridged(b site.Bundle) bool {
+	return !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == ciliumName })
 }
 
 // podRange is a node's part of the pods' range: the first node has the first one.
@@ -40,7 +42,7 @@ const (
 
 // networkItems are a node's part of the network of pods. Of the two networks only one may be there: the plan shows that the
 // other one is removed, and removing has to be allowed.
-func networkItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
+func networkItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
 	if bridged(b) {
 		return bridgeItems(in, n)
 	}
@@ -99,6 +101,6 @@ func routeItems(routes string) []host.Item {
 		routes + "\n[Install]\nWantedBy=multi-user.target\n"
 	return []host.Item{
 		{File: &host.File{Path: unit, Content: text}},
-		{Unit: &host.Unit{Name: base(unit), Enabled: true, Active: true, Uses: []string{unit}}},
+		{Unit: &host.Unit{Name: path.Base(unit), Enabled: true, Active: true, Uses: []string{unit}}},
 	}
 }

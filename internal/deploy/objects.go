@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -27,7 +28,7 @@ func (d *Deployment) removeGone(ctx context.Context) error {
 		if !slices.Contains(d.Wanted.Gone, n.Name) {
 			continue
 		}
-		d.say("take out nodes that are gone", n.Name, "remove etcd's member and the Node")
+		d.Say("take out nodes that are gone", n.Name, "remove etcd's member and the Node")
 		if err := d.forgetNode(ctx, d.firstServing(ctx), n); err != nil {
 			return err
 		}
@@ -46,7 +47,7 @@ func (d *Deployment) labelNodes(ctx context.Context) error {
 		return err
 	}
 	for _, n := range d.living() {
-		err := d.wait(ctx, step, n.Name, 2*time.Minute, func() (bool, string) {
+		err := d.Wait(ctx, step, n.Name, 2*time.Minute, func() (bool, string) {
 			var node corev1.Node
 			if err := c.Get(ctx, client.ObjectKey{Name: n.NodeName}, &node); err != nil {
 				return false, err.Error()
@@ -102,7 +103,7 @@ func (d *Deployment) applyComponents(ctx context.Context) error {
 			return err
 		}
 		if count > 0 {
-			d.say(step, batch[0].component, "%d of %s", count, batch[0].u.GetKind())
+			d.Say(step, batch[0].component, "%d of %s", count, batch[0].u.GetKind())
 		}
 	}
 	return nil
@@ -134,7 +135,7 @@ func (d *Deployment) applies(o object) bool {
 
 // applyObject applies, again for as long as what it needs is still starting: a webhook's pod, a definition being established.
 func (d *Deployment) applyObject(ctx context.Context, step string, c client.Client, o object) error {
-	return d.wait(ctx, step, o.component, 5*time.Minute, func() (bool, string) {
+	return d.Wait(ctx, step, o.component, 5*time.Minute, func() (bool, string) {
 		u := o.u.DeepCopy()
 		err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), kube.FieldOwner, client.ForceOwnership)
 		if err == nil {
@@ -143,7 +144,7 @@ func (d *Deployment) applyObject(ctx context.Context, step string, c client.Clie
 		if meta.IsNoMatchError(err) {
 			c.RESTMapper() // asks again by itself
 		}
-		return false, fmt.Sprintf("%s %s: %s", o.u.GetKind(), o.name(), firstLine(err.Error()))
+		return false, fmt.Sprintf("%s %s: %s", o.u.GetKind(), o.name(), site.FirstLine(err.Error()))
 	})
 }
 
@@ -161,7 +162,7 @@ func (d *Deployment) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.wait(ctx, step, clusterPlace, 10*time.Minute, func() (bool, string) {
+	return d.Wait(ctx, step, clusterPlace, 10*time.Minute, func() (bool, string) {
 		var late []string
 		for _, n := range d.living() {
 			if why := nodeReady(ctx, c, n.NodeName); why != "" {
@@ -183,7 +184,7 @@ func nodeReady(ctx context.Context, c client.Client, name string) string {
 			if cond.Status == corev1.ConditionTrue {
 				return ""
 			}
-			return firstLine(cond.Message)
+			return site.FirstLine(cond.Message)
 		}
 	}
 	return "has no conditions yet"
@@ -196,7 +197,7 @@ func unavailable(ctx context.Context, c client.Client, noProxy bool, objects []o
 		ok, err := available(ctx, c, kind, client.ObjectKey{Namespace: namespace, Name: name})
 		switch {
 		case err != nil && !apierrors.IsNotFound(err):
-			out = append(out, name+": "+firstLine(err.Error()))
+			out = append(out, name+": "+site.FirstLine(err.Error()))
 		case err != nil:
 			out = append(out, name+" is not there")
 		case !ok:

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -52,7 +53,7 @@ func Preflight(in intent.Intent, facts map[string]host.Facts) error {
 // 2026.1 supports, without the family of Red Hat: what the bundle brings into containers is Debian's, and SELinux has been thought
 // of nowhere.
 func release(f host.Facts) string {
-	name := or(strings.TrimSpace(f.Name), "its operating system")
+	name := cmp.Or(strings.TrimSpace(f.Name), "its operating system")
 	switch f.ID {
 	case "debian", "ubuntu":
 		releases := map[string][]string{"debian": {"12", "13"}, "ubuntu": {"22.04", "24.04"}}
@@ -86,7 +87,7 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 			problem("%s is a node on metal: this is not supported, the original collection does not test it either", n.Name)
 		}
 		if _, there := f.Containers[n.Name]; !there && f.Free < minimumFree {
-			problem("%d GiB are free in %s, a new node needs %d: make room there", f.Free>>30, or(f.FreeAt, "/var/lib"), minimumFree>>30)
+			problem("%d GiB are free in %s, a new node needs %d: make room there", f.Free>>30, cmp.Or(f.FreeAt, "/var/lib"), minimumFree>>30)
 		}
 		for _, net := range n.Networks {
 			if _, ok := f.Interfaces[net.Bridge]; !ok && net.Type == "veth" {

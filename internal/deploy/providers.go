@@ -6,7 +6,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // provider is one of Cluster API's providers, as clusterctl knows them.
@@ -26,13 +28,13 @@ func providers(in intent.Intent) []provider {
 
 // inventory are the objects by which clusterctl knows what is installed (its "Provider", v1alpha3): it would otherwise install
 // everything again. Only for components that the bundle has.
-func inventory(in intent.Intent, b Bundle) []object {
-	if !slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == "clusterctl-api" }) {
+func inventory(in intent.Intent, b site.Bundle) []object {
+	if !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == "clusterctl-api" }) {
 		return nil
 	}
 	var out []object
 	for _, p := range providers(in) {
-		if !slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == p.component }) {
+		if !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == p.component }) {
 			continue
 		}
 		label := map[string]string{"CoreProvider": p.name, "BootstrapProvider": "bootstrap-" + p.name, "ControlPlaneProvider": "control-plane-" + p.name, "InfrastructureProvider": "infrastructure-" + p.name}[p.kind]
@@ -42,7 +44,7 @@ func inventory(in intent.Intent, b Bundle) []object {
 				"name": label, "namespace": p.namespace,
 				"labels": m{"clusterctl.cluster.x-k8s.io": "", "clusterctl.cluster.x-k8s.io/core": "inventory", "cluster.x-k8s.io/provider": label},
 			},
-			"providerName": p.name, "type": p.kind, "version": "v" + trimV(p.version), "watchedNamespace": "",
+			"providerName": p.name, "type": p.kind, "version": "v" + version.Trim(p.version), "watchedNamespace": "",
 		}}})
 	}
 	return out

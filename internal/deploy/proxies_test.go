@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -342,7 +343,7 @@ func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
 		if deploy.OnlyProxy(w.in, w.in.Nodes[0].PhysicalHost) {
 			t.Error("a node's host is taken for a proxy's")
 		}
-		o := deploy.LookOutside(t.Context(), hosts, lost)
+		o := site.LookOutside(t.Context(), hosts, lost)
 		proxies := deploy.FindProxies(t.Context(), o, w.in, "")
 		wanted := want(t, w.in, facts(w.in))
 		wanted.Proxies = proxies.Runs
@@ -387,7 +388,7 @@ func TestServicesAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		hosts, lost := w.hosts()
-		o := deploy.LookOutside(t.Context(), hosts, lost)
+		o := site.LookOutside(t.Context(), hosts, lost)
 		for _, h := range w.in.HAProxy.Hosts {
 			f := o.Facts[h.PhysicalHost]
 			f.Fragments = map[string]string{"magnum": "# Written by jeroboam deploy.\nfrontend magnum\n"}
@@ -412,7 +413,7 @@ func TestServicesAreRemoved(t *testing.T) {
 			t.Errorf("the plan says %+v", p.Findings)
 		}
 		w.log = nil
-		d := &deploy.Deployment{Plan: p, Services: s, Outside: hosts, Report: func(deploy.Progress) {}, Now: time.Now}
+		d := &deploy.Deployment{Plan: p, Services: s, Outside: hosts, Run: quiet(nil)}
 		if err := deploy.RemoveServices(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
@@ -435,7 +436,7 @@ func TestServicesAreRemoved(t *testing.T) {
 		}
 		w.down["net2"] = true
 		hosts, lost = w.hosts()
-		again := deploy.LookOutside(t.Context(), hosts, lost)
+		again := site.LookOutside(t.Context(), hosts, lost)
 		for name, f := range o.Facts {
 			if _, ok := again.Facts[name]; ok {
 				f.Run = nil
@@ -461,7 +462,7 @@ func TestMagnumsContainersAreRemoved(t *testing.T) {
 	made, shared := w.in.Magnum.Hosts[0], w.in.Magnum.Hosts[1]
 	w.have[shared.Name]["file /etc/systemd/system/magnum-api.service"] = plan.Facts{"mode": "0644"}
 	hosts, lost := w.hosts()
-	o := deploy.LookOutside(t.Context(), hosts, lost)
+	o := site.LookOutside(t.Context(), hosts, lost)
 	for _, h := range []intent.MagnumHost{made, shared} {
 		f := o.Facts[h.PhysicalHost]
 		f.Made = map[string]bool{h.Name: true}
@@ -475,14 +476,14 @@ func TestMagnumsContainersAreRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := deploy.Place{Host: made.PhysicalHost, Container: made.Name}
-	l := deploy.Leftovers{Entered: []deploy.Place{at, {Host: shared.PhysicalHost, Container: shared.Name}}, Copies: []deploy.Copy{{Place: at}}}.Except(s)
+	at := site.Place{Host: made.PhysicalHost, Container: made.Name}
+	l := deploy.Leftovers{Entered: []site.Place{at, {Host: shared.PhysicalHost, Container: shared.Name}}, Copies: []deploy.Copy{{Place: at}}}.Except(s)
 	if len(l.Entered) != 1 || len(l.Copies) != 0 {
 		t.Errorf("what goes with the container is removed before it as well: %+v", l)
 	}
 	w.log = nil
 	p := deploy.DestroyPlan(deploy.Wanted{}, deploy.World{}, s, l)
-	d := &deploy.Deployment{Plan: p, Services: s, Outside: hosts, Report: func(deploy.Progress) {}, Now: time.Now}
+	d := &deploy.Deployment{Plan: p, Services: s, Outside: hosts, Run: quiet(nil)}
 	if err := deploy.RemoveServices(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func ReportOf(in intent.Intent, facts map[string]host.Facts, lost map[string]err
 }
 
 func (r *HostReport) fill(f host.Facts) {
-	r.System, r.Kernel, r.Cgroups, r.AppArmor = or(f.Name, f.ID+" "+f.Version), f.Kernel, "v1", f.AppArmor
+	r.System, r.Kernel, r.Cgroups, r.AppArmor = cmp.Or(f.Name, f.ID+" "+f.Version), f.Kernel, "v1", f.AppArmor
 	if f.CgroupV2 {
 		r.Cgroups = "v2"
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -80,7 +81,7 @@ func TestReport(t *testing.T) {
 func TestReportWithoutOneHost(t *testing.T) {
 	in := seed(t)
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
-	hosts := deploy.Hosts{}
+	hosts := site.Hosts{}
 	for _, name := range []string{first, second} {
 		hosts[name] = &hand{name: name, answer: func(string, string, json.RawMessage) (any, error) {
 			if name == second {
@@ -91,7 +92,7 @@ func TestReportWithoutOneHost(t *testing.T) {
 			return f, nil
 		}}
 	}
-	o := deploy.LookOutside(t.Context(), hosts, nil)
+	o := site.LookOutside(t.Context(), hosts, nil)
 	r := deploy.ReportOf(in, o.Facts, o.Lost)
 	if len(r.Hosts) != 2 || r.Hosts[0].Lost != "" || r.Hosts[1].Lost != second+": its disk is full" {
 		t.Errorf("%+v", r.Hosts)

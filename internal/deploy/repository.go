@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -13,7 +14,7 @@ const publicRepository = "registry.k8s.io"
 
 // imagesOf are the images that nodes are given. With kubernetes_image_repository kubeadm names its own, and no others, after that
 // repository: they get those names beside the ones they have, so that nothing has to be pulled from there.
-func imagesOf(in intent.Intent, b Bundle) []host.Image {
+func imagesOf(in intent.Intent, b site.Bundle) []host.Image {
 	repository := in.Kubernetes.ImageRepository
 	if repository == "" || repository == publicRepository {
 		return b.Images

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Restore is a backup that a new control plane is made of. Everything else is as in any deployment: only its first node gets
@@ -96,7 +98,7 @@ func overwrites(w Wanted, world World, r Restore) plan.Judge {
 			case state.Touched() && !r.begun(world, n):
 				out = append(out, plan.Finding{
 					Judge: "overwrite", Where: n.Name, Blocks: true,
-					Text: fmt.Sprintf("there is a cluster (API server: %s; etcd: %s): everything since the backup is lost. What an interrupted restore left after its cluster was made, deploy apply finishes", or(state.Ready, "none"), or(state.Etcd, "none")),
+					Text: fmt.Sprintf("there is a cluster (API server: %s; etcd: %s): everything since the backup is lost. What an interrupted restore left after its cluster was made, deploy apply finishes", cmp.Or(state.Ready, "none"), cmp.Or(state.Etcd, "none")),
 				})
 			}
 		}
@@ -122,9 +124,9 @@ func otherVersions(w Wanted, r Restore) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		want, have := w.Intent.Versions.Kubernetes, r.Manifest.Kubernetes
 		switch {
-		case older(want, have):
+		case version.Older(want, have):
 			return []plan.Finding{{Judge: "downgrade", Where: r.Name, Blocks: true, Text: fmt.Sprintf("the backup is of Kubernetes %s, the configuration asks for %s: restore with the old version", have, want)}}
-		case minorNumber(want) > minorNumber(have)+1:
+		case version.Minor(want) > version.Minor(have)+1:
 			return []plan.Finding{{Judge: "downgrade", Where: r.Name, Blocks: true, Text: fmt.Sprintf("the backup is of Kubernetes %s, and %s skips a minor version: restore with %[1]s and upgrade then", have, want)}}
 		}
 		return nil

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -28,13 +29,13 @@ func (d *Deployment) clearOld(ctx context.Context) error {
 		if c.Kind != "kubeadm" || c.Name != resetName {
 			continue
 		}
-		d.say(restoreStep, c.Place, "kubeadm reset")
+		d.Say(restoreStep, c.Place, "kubeadm reset")
 		p := d.Wanted.Places[c.Place]
-		if _, err := d.command(ctx, p, 10*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", "--cri-socket", d.Wanted.Intent.Kubernetes.CRISocket); err != nil {
+		if _, err := d.Command(ctx, p, 10*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", "--cri-socket", d.Wanted.Intent.Kubernetes.CRISocket); err != nil {
 			return err
 		}
 		gone := []host.Item{{File: &host.File{Path: host.RestoreMark, Gone: true}}, {File: &host.File{Path: "/var/lib/etcd/member", Gone: true}}}
-		if _, err := ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
+		if _, err := site.Ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
 			return err
 		}
 	}
@@ -48,8 +49,8 @@ func (d *Deployment) restore(ctx context.Context) error {
 		return nil
 	}
 	n, r := d.living()[0], d.Restore
-	p, physical := d.place(n), Place{Host: n.PhysicalHost}
-	d.say(restoreStep, n.Name, "bring %s there", r.Name)
+	p, physical := d.place(n), site.Place{Host: n.PhysicalHost}
+	d.Say(restoreStep, n.Name, "bring %s there", r.Name)
 	f, err := r.Open()
 	if err != nil {
 		return err
@@ -59,11 +60,11 @@ func (d *Deployment) restore(ctx context.Context) error {
 		return err
 	}
 	if p.Container != "" {
-		if _, err := ask[struct{}](ctx, d.Hosts, physical, host.OpLend, host.Loan{Container: p.Container, Digests: []string{r.Digest}}); err != nil {
+		if _, err := site.Ask[struct{}](ctx, d.Hosts, physical, host.OpLend, host.Loan{Container: p.Container, Digests: []string{r.Digest}}); err != nil {
 			return err
 		}
 	}
-	d.say(restoreStep, n.Name, "authorities and etcd's data")
+	d.Say(restoreStep, n.Name, "authorities and etcd's data")
 	order := backup.Order{Archive: r.Digest, Key: r.Key, Node: n.NodeName, Peer: "https://" + net.JoinHostPort(n.NodeIP, "2380")}
 	var m backup.Manifest
 	if err := runAgent(ctx, d.Hosts, p, d.Wanted.Facts[n.PhysicalHost], "--restore", order, &m); err != nil {
@@ -73,10 +74,10 @@ func (d *Deployment) restore(ctx context.Context) error {
 }
 
 // forgetArchive removes the archive from the stores; the operator has it.
-func (d *Deployment) forgetArchive(ctx context.Context, places ...Place) error {
+func (d *Deployment) forgetArchive(ctx context.Context, places ...site.Place) error {
 	for _, p := range places {
 		gone := []host.Item{{File: &host.File{Path: host.BlobPath(d.Restore.Digest), Gone: true}}}
-		if _, err := ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
+		if _, err := site.Ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
 			return err
 		}
 	}
@@ -94,7 +95,7 @@ func (d *Deployment) forgetOld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.wait(ctx, restoreStep, n.Name, 5*time.Minute, func() (bool, string) { // an API server that has just begun to serve may still refuse
+	err = d.Wait(ctx, restoreStep, n.Name, 5*time.Minute, func() (bool, string) { // an API server that has just begun to serve may still refuse
 		err := forgetNodes(ctx, c, n)
 		if err == nil {
 			err = forgetPods(ctx, c, n)
@@ -104,8 +105,8 @@ func (d *Deployment) forgetOld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say(restoreStep, n.Name, "restored")
-	_, err = ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{{File: &host.File{Path: host.RestoreMark, Gone: true}}})
+	d.Say(restoreStep, n.Name, "restored")
+	_, err = site.Ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{{File: &host.File{Path: host.RestoreMark, Gone: true}}})
 	return err
 }
 
@@ -166,7 +167,7 @@ func (d *Deployment) revived(ctx context.Context) error {
 	for _, o := range objects {
 		ours[o.u.GetNamespace()] = true
 	}
-	return d.wait(ctx, restoreStep, clusterPlace, 10*time.Minute, func() (bool, string) {
+	return d.Wait(ctx, restoreStep, clusterPlace, 10*time.Minute, func() (bool, string) {
 		late, err := notReady(ctx, c, ours)
 		if err != nil {
 			return false, err.Error()

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -43,14 +44,14 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err := d.balanced(ctx, n); err != nil {
 			return err
 		}
-		d.Report(Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})
+		d.Report(site.Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})
 	}
 	return nil
 }
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.changes(n.Name, groupNode, groupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, "kubeadm", "")
+	return d.work().Changes(n.Name, groupNode, groupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, "kubeadm", "")
 }
 
 // containerChange is the change of a node's container, nil if there is none.
@@ -81,15 +82,15 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	if d.changes(n.Name, groupNode) || upgrade {
-		if err := d.ensure(ctx, rollStep, n.Name, groupNode); err != nil {
+	if d.work().Changes(n.Name, groupNode) || upgrade {
+		if err := d.work().Bring(ctx, rollStep, n.Name, groupNode); err != nil {
 			return err
 		}
 	}
 	if err := d.controlPlane(ctx, n); err != nil {
 		return err
 	}
-	if err := d.install(ctx, rollStep, n.Name, groupKubelet); err != nil {
+	if err := d.work().Install(ctx, rollStep, n.Name, groupKubelet); err != nil {
 		return err
 	}
 	if d.planned(n.Name, "kubeadm", "kubelet settings") {
@@ -97,7 +98,7 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	return d.install(ctx, rollStep, n.Name, groupRecord)
+	return d.work().Install(ctx, rollStep, n.Name, groupRecord)
 }
 
 // restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at start.
@@ -105,7 +106,7 @@ func (d *Deployment) restartStaticPods(ctx context.Context, n intent.Node) error
 	const script = `for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
   for id in $(crictl ps -q --name "^$name\$"); do crictl stop -t 30 "$id" >/dev/null; done
 done`
-	_, err := d.command(ctx, d.place(n), 5*time.Minute, "sh", "-c", script)
+	_, err := d.Command(ctx, d.place(n), 5*time.Minute, "sh", "-c", script)
 	return err
 }
 
@@ -127,13 +128,13 @@ func (d *Deployment) drain(ctx context.Context, n intent.Node) (func(), error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		if err := d.cordon(ctx, c, n, false); err != nil {
-			d.say(rollStep, n.Name, "still cordoned: %v: running again makes it schedulable", err)
+			d.Say(rollStep, n.Name, "still cordoned: %v: running again makes it schedulable", err)
 		}
 	}
-	d.say(rollStep, n.Name, "drain")
-	err = d.wait(ctx, rollStep, n.Name, 2*time.Minute, func() (bool, string) { return evict(ctx, c, n.NodeName) })
+	d.Say(rollStep, n.Name, "drain")
+	err = d.Wait(ctx, rollStep, n.Name, 2*time.Minute, func() (bool, string) { return evict(ctx, c, n.NodeName) })
 	if err != nil {
-		d.say(rollStep, n.Name, "%v: going on", err)
+		d.Say(rollStep, n.Name, "%v: going on", err)
 	}
 	return undo, ctx.Err()
 }

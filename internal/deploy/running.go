@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Running is a version of a component that runs in the cluster, and the one it is to have. Neither has a v before it.
@@ -26,7 +27,7 @@ func runningOf(o object, have *unstructured.Unstructured) []Running {
 	is, wanted := podTemplate(have), podTemplate(o.u)
 	var out []Running
 	add := func(have, want string) {
-		r := Running{Component: o.component, Have: trimV(have), Want: trimV(want)}
+		r := Running{Component: o.component, Have: version.Trim(have), Want: version.Trim(want)}
 		if versioned(have) && versioned(want) && !slices.Contains(out, r) {
 			out = append(out, r)
 		}
@@ -64,7 +65,7 @@ func tagOf(image string) string {
 
 // versioned says whether a tag is a version.
 func versioned(tag string) bool {
-	v := trimV(tag)
+	v := version.Trim(tag)
 	return v != "" && v[0] >= '0' && v[0] <= '9' && strings.Contains(v, ".")
 }
 
@@ -91,10 +92,10 @@ func componentsBack(w Wanted, world World) plan.Judge {
 		for _, r := range slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world)) {
 			limit := minorsAtOnce(r.Component)
 			switch {
-			case older(r.Want, r.Have):
+			case version.Older(r.Want, r.Have):
 				say("%s %s -> %s goes back: take a bundle that has %s or newer", r.Component, r.Have, r.Want, r.Have)
-			case versionOf(r.Want)[0] == versionOf(r.Have)[0] && minorNumber(r.Want) > minorNumber(r.Have)+limit:
-				say("%s %s -> %s skips minor versions: go through %d.%d first", r.Component, r.Have, r.Want, versionOf(r.Have)[0], minorNumber(r.Have)+limit)
+			case version.Numbers(r.Want)[0] == version.Numbers(r.Have)[0] && version.Minor(r.Want) > version.Minor(r.Have)+limit:
+				say("%s %s -> %s skips minor versions: go through %d.%d first", r.Component, r.Have, r.Want, version.Numbers(r.Have)[0], version.Minor(r.Have)+limit)
 			}
 		}
 		return out
@@ -106,7 +107,7 @@ func kubeadmsOwn(w Wanted, world World) []Running {
 	var out []Running
 	add := func(component, have, want string) {
 		if versioned(have) && versioned(want) {
-			out = append(out, Running{Component: component, Have: trimV(have), Want: trimV(want)})
+			out = append(out, Running{Component: component, Have: version.Trim(have), Want: version.Trim(want)})
 		}
 	}
 	for _, n := range w.Intent.Nodes {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -47,7 +48,7 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 	b := bundle()
 	b.Components = nil
 	for _, m := range managers("1.11.5", "1.14.2", "1.14.2", "0.13.0", "2.2.0") {
-		b.Components = append(b.Components, deploy.Component{Name: m.component, Manifest: fmt.Appendf(nil,
+		b.Components = append(b.Components, site.Component{Name: m.component, Manifest: fmt.Appendf(nil,
 			"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s, namespace: %s}\nspec: {template: {spec: {containers: [{name: %s, image: \"%s\"}]}}}\n",
 			m.name, m.namespace, m.container, m.image)})
 	}

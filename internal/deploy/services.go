@@ -16,6 +16,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -27,31 +28,6 @@ const (
 	judgeUnreachable = "unreachable"
 )
 
-// Outside are the hosts beside the cluster's own: those that answered, with facts, and why the others did not.
-type Outside struct {
-	Hosts Hosts
-	Facts map[string]host.Facts
-	Lost  map[string]error
-}
-
-// LookOutside gathers the facts of hosts; unreached are those that nobody could log in to.
-func LookOutside(ctx context.Context, h Hosts, unreached map[string]error) Outside {
-	o := Outside{Hosts: h, Lost: maps.Clone(unreached)}
-	if o.Lost == nil {
-		o.Lost = map[string]error{}
-	}
-	facts, errs := lookAtHosts(ctx, h, slices.Sorted(maps.Keys(h)))
-	o.Facts = map[string]host.Facts{}
-	for name, f := range facts { // hosts that are looked at without an agent have none
-		if errs[name] != nil {
-			o.Lost[name] = errs[name]
-			continue
-		}
-		o.Facts[name] = f
-	}
-	return o
-}
-
 // MagnumFound is who serves Magnum's API, and what is at its places.
 type MagnumFound struct {
 	Serves string
@@ -60,15 +36,15 @@ type MagnumFound struct {
 }
 
 // FindMagnum asks the places of magnum_all who serves there. Places that are not there, or that nobody reaches, are nobody's.
-func FindMagnum(ctx context.Context, o Outside, in intent.Intent) (MagnumFound, error) {
+func FindMagnum(ctx context.Context, o site.Outside, in intent.Intent) (MagnumFound, error) {
 	f := MagnumFound{Places: map[string]magnum.Found{}}
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	for _, h := range in.Magnum.Hosts {
-		p := placeOf(h.Container)
+		p := site.At(h.Where())
 		if o.Facts[p.Host].Containers[p.Container] || p.Container == "" && o.Lost[p.Host] == nil && o.Hosts[p.Host] != nil {
 			g.Go(func() error {
-				seen, err := ask[host.Observed](gctx, o.Hosts, p, host.OpObserve, magnum.Witnesses())
+				seen, err := site.Ask[host.Observed](gctx, o.Hosts, p, host.OpObserve, magnum.Witnesses())
 				if err != nil {
 					return err
 				}
@@ -91,8 +67,8 @@ func FindMagnum(ctx context.Context, o Outside, in intent.Intent) (MagnumFound, 
 }
 
 // ServiceComponents are what the management cluster must hold for the services beside it.
-func ServiceComponents(serves, proxies string) ([]Component, error) {
-	var out []Component
+func ServiceComponents(serves, proxies string) ([]site.Component, error) {
+	var out []site.Component
 	if serves == intent.ImplementationJeroboam {
 		records, err := recordComponent()
 		if err != nil {
@@ -101,39 +77,41 @@ func ServiceComponents(serves, proxies string) ([]Component, error) {
 		out = append(out, records)
 	}
 	if proxies == intent.ImplementationJeroboam {
-		out = append(out, Component{Name: proxyComponent, Manifest: proxy.Manifest(serves != intent.ImplementationJeroboam)})
+		out = append(out, site.Component{Name: proxyComponent, Manifest: proxy.Manifest(serves != intent.ImplementationJeroboam)})
 	}
 	return out, nil
 }
 
 // recordComponent are Magnum's records as the cluster's objects, and what the server may do.
-func recordComponent() (Component, error) {
+func recordComponent() (site.Component, error) {
 	names, err := manifests.FS.ReadDir(".")
 	if err != nil {
-		return Component{}, err
+		return site.Component{}, err
 	}
 	text := "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + v1alpha1.Namespace + "\n"
 	for _, n := range names {
 		b, err := manifests.FS.ReadFile(n.Name())
 		if err != nil {
-			return Component{}, err
+			return site.Component{}, err
 		}
 		text += "---\n" + string(b)
 	}
-	return Component{Name: magnumComponent, Manifest: []byte(text)}, nil
+	return site.Component{Name: magnumComponent, Manifest: []byte(text)}, nil
 }
 
-// Services are what stands beside the management cluster and uses it, as it should be and as it is. Wanted and World have only
-// their items: the cluster's own are another matter.
+// Services are what stands beside the management cluster and uses it, as it should be and as it is. The cluster's own
+// items are another matter.
 type Services struct {
-	Wanted Wanted
-	World  World
+	List   site.List
+	Seen   site.Seen
+	Intent intent.Intent
+	Facts  map[string]host.Facts // of all hosts that were reached
 	Magnum MagnumFound
 	// Proxies are the proxies' hosts; those that are none any more lose their tokens.
 	Proxies ProxyFound
 	revoked []holder
 	// boxes are containers of Magnum that go as a whole when a deployment is removed.
-	boxes []Place
+	boxes []site.Place
 	// Keystone is what has to change there. Register makes it so.
 	Keystone []plan.Change
 	Register func(ctx context.Context, say func(plan.Change)) error
@@ -160,10 +138,10 @@ type Directory interface {
 }
 
 // LookAtServices says how services should be, and looks how they are. It changes nothing.
-func LookAtServices(ctx context.Context, o Outside, w Wanted, world World, found MagnumFound, opts ServiceOptions) (Services, error) {
+func LookAtServices(ctx context.Context, o site.Outside, w Wanted, world World, found MagnumFound, opts ServiceOptions) (Services, error) {
 	s := Services{
-		Magnum: found, Proxies: opts.Proxies, Wanted: Wanted{Intent: w.Intent, Bundle: w.Bundle, Facts: o.Facts, Places: map[string]Place{}},
-		World: World{Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{}},
+		Magnum: found, Proxies: opts.Proxies, Intent: w.Intent, Facts: o.Facts,
+		List: site.List{Places: map[string]site.Place{}}, Seen: site.NotLooked(0),
 	}
 	for _, why := range []plan.Finding{found.Why, opts.Proxies.Why} {
 		if why.Text != "" {
@@ -195,28 +173,28 @@ func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program 
 		Intent: in, Program: program, Catalogue: w.Bundle.Catalogue, Server: "https://" + endpoint(in), Authority: authorityOf(world), Renew: renewBefore,
 	}
 	for _, h := range in.Magnum.Hosts {
-		p := placeOf(h.Container)
+		p := site.At(h.Where())
 		switch {
 		case found.Serves == intent.ImplementationJeroboam:
-			s.Wanted.place(p)
-			if !h.IsMetal && unfinishedContainer(s.Wanted.Facts[h.PhysicalHost], h.Name) {
-				s.Wanted.place(Place{Host: h.PhysicalHost})
+			s.List.Place(p)
+			if !h.IsMetal && unfinishedContainer(s.Facts[h.PhysicalHost], h.Name) {
+				s.List.Place(site.Place{Host: h.PhysicalHost})
 				node := intent.Node{Container: h.Container, Networks: h.Networks, LXC: h.LXC}
-				s.Wanted.add(h.PhysicalHost, groupContainer, containerItems(node, w.Bundle, s.Wanted.Facts[h.PhysicalHost])...)
+				s.List.Add(h.PhysicalHost, groupContainer, containerItems(node, w.Bundle, s.Facts[h.PhysicalHost])...)
 			}
-			s.Wanted.add(p.Name(), groupMagnum, magnum.Want(wish, h)...)
+			s.List.Add(p.Name(), groupMagnum, magnum.Want(wish, h)...)
 		case found.Places[p.Name()].Ours:
-			s.Wanted.place(p)
-			s.Wanted.add(p.Name(), groupMagnum, magnum.Leave(found.Places[p.Name()])...)
+			s.List.Place(p)
+			s.List.Add(p.Name(), groupMagnum, magnum.Leave(found.Places[p.Name()])...)
 		}
 	}
 	if found.Serves != intent.ImplementationJeroboam {
 		return
 	}
 	for _, h := range in.HAProxy.Hosts {
-		p := placeOf(h.Container)
-		s.Wanted.place(p)
-		s.Wanted.add(p.Name(), groupHAProxy, fragmentItems(h.Magnum, h.Settings, s.Wanted.Facts[h.PhysicalHost])...)
+		p := site.At(h.Where())
+		s.List.Place(p)
+		s.List.Add(p.Name(), groupHAProxy, fragmentItems(h.Magnum, h.Settings, s.Facts[h.PhysicalHost])...)
 	}
 }
 
@@ -238,8 +216,8 @@ func authorityOf(world World) string {
 }
 
 // lookAtKeystone finds out what has to change there. A Keystone that does not answer is told of, and tried again by apply.
-func (s *Services) lookAtKeystone(ctx context.Context, o Outside, opts ServiceOptions) {
-	want := s.Wanted.Intent.Magnum.Service
+func (s *Services) lookAtKeystone(ctx context.Context, o site.Outside, opts ServiceOptions) {
+	want := s.Intent.Magnum.Service
 	through := s.through(o)
 	login := opts.Login
 	if login == nil {
@@ -253,7 +231,7 @@ func (s *Services) lookAtKeystone(ctx context.Context, o Outside, opts ServiceOp
 		state, err = k.Look(ctx)
 	}
 	if err != nil {
-		s.Keystone = []plan.Change{{Place: magnum.Place, Group: magnum.Place, Kind: "account", Name: want.User, Action: plan.Check, Summary: firstLine(err.Error())}}
+		s.Keystone = []plan.Change{{Place: magnum.Place, Group: magnum.Place, Kind: "account", Name: want.User, Action: plan.Check, Summary: site.FirstLine(err.Error())}}
 	} else {
 		s.Keystone = magnum.Changes(want, state)
 	}
@@ -267,12 +245,12 @@ func (s *Services) lookAtKeystone(ctx context.Context, o Outside, opts ServiceOp
 }
 
 // through connects from a host of the cloud: the deployer needs no way to Keystone.
-func (s *Services) through(o Outside) http.RoundTripper {
+func (s *Services) through(o site.Outside) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // that is what it is
 	t.Proxy = nil
-	t.TLSClientConfig = Trust(s.Wanted.Intent.Magnum.Service)
+	t.TLSClientConfig = Trust(s.Intent.Magnum.Service)
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		for _, h := range s.Wanted.Intent.Magnum.Hosts {
+		for _, h := range s.Intent.Magnum.Hosts {
 			if a, ok := o.Hosts[h.PhysicalHost]; ok && o.Lost[h.PhysicalHost] == nil {
 				return a.Dial(ctx, network, address)
 			}
@@ -286,11 +264,11 @@ func (s *Services) through(o Outside) http.RoundTripper {
 func (s Services) Plan(p plan.Plan) plan.Plan {
 	p.Changes = append(p.Changes, s.Keystone...)
 	for _, group := range serviceGroups() {
-		for i, item := range s.Wanted.Items {
-			if item.Group != group || s.Wanted.outOfReach(s.World, item.Place) || item.Aside != nil && s.World.Closed[item.Place] {
+		for i, item := range s.List.Items {
+			if item.Group != group || s.List.OutOfReach(s.Seen, item.Place) || item.Aside != nil && s.Seen.Closed[item.Place] {
 				continue
 			}
-			c := item.Diff(s.World.Items[i])
+			c := item.Diff(s.Seen.Items[i])
 			if c == nil {
 				c = follow(item, p)
 			}

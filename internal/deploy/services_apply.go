@@ -15,6 +15,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -22,16 +23,20 @@ import (
 
 const magnumStep = "change Magnum's servers"
 
-// services is the run as far as services go: the same plan and hosts, with the services' own items.
-func (d *Deployment) services() *Deployment {
-	return &Deployment{
-		Wanted: d.Services.Wanted, World: d.Services.World, Plan: d.Plan, Hosts: d.Outside, Dial: d.Dial, Report: d.Report,
-		Random: d.Random, Now: d.Now, Poll: d.Poll,
-	}
+// serviceRun is the run as far as services go: the same plan, with the services' own items and hosts.
+type serviceRun struct {
+	site.Work
+	Intent intent.Intent
+}
+
+func (d *Deployment) services() serviceRun {
+	w := d.work()
+	w.Hosts, w.List, w.Seen = d.Outside, d.Services.List, d.Services.Seen
+	return serviceRun{w, d.Services.Intent}
 }
 
 func (d *Deployment) bringServiceFiles(ctx context.Context) error {
-	return d.services().bringFiles(ctx)
+	return d.services().BringFiles(ctx)
 }
 
 // register makes Magnum's account and endpoints: the servers log in with it.
@@ -40,15 +45,15 @@ func (d *Deployment) register(ctx context.Context) error {
 		return nil
 	}
 	return d.Services.Register(ctx, func(c plan.Change) {
-		d.say("register Magnum in Keystone", magnum.Place, "%s %s %s", c.Action, c.Kind, c.Name)
+		d.Say("register Magnum in Keystone", magnum.Place, "%s %s %s", c.Action, c.Kind, c.Name)
 	})
 }
 
 // makeServiceContainers makes the containers of Magnum that nobody has made.
 func (d *Deployment) makeServiceContainers(ctx context.Context) error {
 	s := d.services()
-	return s.each(slices.Sorted(maps.Keys(s.Wanted.Places)), []string{groupContainer}, func(place string) error {
-		return s.ensure(ctx, "make Magnum's containers", place, groupContainer)
+	return s.Each(slices.Sorted(maps.Keys(s.List.Places)), []string{groupContainer}, func(place string) error {
+		return s.Bring(ctx, "make Magnum's containers", place, groupContainer)
 	})
 }
 
@@ -56,9 +61,9 @@ func (d *Deployment) makeServiceContainers(ctx context.Context) error {
 // one's turn comes when this one serves.
 func (d *Deployment) changeMagnum(ctx context.Context) error {
 	s := d.services()
-	for _, h := range s.Wanted.Intent.Magnum.Hosts {
-		name := placeOf(h.Container).Name()
-		if _, ours := s.Wanted.Places[name]; !ours || !s.changes(name, groupMagnum) {
+	for _, h := range s.Intent.Magnum.Hosts {
+		name := site.At(h.Where()).Name()
+		if _, ours := s.List.Places[name]; !ours || !s.Changes(name, groupMagnum) {
 			continue
 		}
 		items, err := d.withCredentials(ctx, name, groupMagnum)
@@ -70,7 +75,7 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 		if !h.IsMetal {
 			items = append(items, host.Item{Returned: &host.Returned{}})
 		}
-		err = s.ensureItems(ctx, magnumStep, name, items)
+		err = s.BringItems(ctx, magnumStep, name, items)
 		if err == nil && d.Services.Magnum.Serves == intent.ImplementationJeroboam {
 			err = s.magnumServes(ctx, h)
 		}
@@ -78,14 +83,14 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.Report(Progress{Time: d.Now(), Step: magnumStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
+		d.Report(site.Progress{Time: d.Now(), Step: magnumStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
 	}
 	return nil
 }
 
 // withCredentials are a place's items, with the credentials that the plan has made now. They stay in memory.
 func (d *Deployment) withCredentials(ctx context.Context, place, group string) ([]host.Item, error) {
-	items := d.Services.Wanted.At(place, group)
+	items := d.Services.List.At(place, group)
 	for n, i := range items {
 		if i.Credential == nil || !d.planned(place, "credential", i.Credential.Path) {
 			continue
@@ -125,19 +130,19 @@ func rootCA(ctx context.Context, c client.Client) ([]byte, error) {
 }
 
 // answering asks a server of Magnum from a place.
-func (d *Deployment) answering(ctx context.Context, from Place, h intent.MagnumHost) (bool, string) {
-	url := "http://" + magnum.Listens(d.Wanted.Intent, h) + "/healthcheck"
-	code, err := ask[int](ctx, d.Hosts, from, host.OpAnswers, url)
+func (d serviceRun) answering(ctx context.Context, from site.Place, h intent.MagnumHost) (bool, string) {
+	url := "http://" + magnum.Listens(d.Intent, h) + "/healthcheck"
+	code, err := site.Ask[int](ctx, d.Hosts, from, host.OpAnswers, url)
 	if err != nil {
-		return false, firstLine(err.Error())
+		return false, site.FirstLine(err.Error())
 	}
 	return code == 200, fmt.Sprintf("%s answers %d", url, code)
 }
 
 // magnumServes waits until a server answers where it runs.
-func (d *Deployment) magnumServes(ctx context.Context, h intent.MagnumHost) error {
-	p := placeOf(h.Container)
-	err := d.wait(ctx, magnumStep, p.Name(), 2*time.Minute, func() (bool, string) { return d.answering(ctx, p, h) })
+func (d serviceRun) magnumServes(ctx context.Context, h intent.MagnumHost) error {
+	p := site.At(h.Where())
+	err := d.Wait(ctx, magnumStep, p.Name(), 2*time.Minute, func() (bool, string) { return d.answering(ctx, p, h) })
 	if err != nil {
 		return fmt.Errorf("%w\nits own words: journalctl -u %s on %s", err, magnum.Unit, p.Name())
 	}
@@ -146,18 +151,18 @@ func (d *Deployment) magnumServes(ctx context.Context, h intent.MagnumHost) erro
 
 // divertMagnum keeps clients away from a server that is about to change, where there is another one for them, and returns what lets
 // them back. A run that is killed in between leaves it drained, which the next plan shows and its apply mends.
-func (d *Deployment) divertMagnum(ctx context.Context, h intent.MagnumHost) func() {
+func (d serviceRun) divertMagnum(ctx context.Context, h intent.MagnumHost) func() {
 	var diverted []intent.HAProxyHost
-	for _, b := range d.Wanted.Intent.HAProxy.Hosts {
-		other := slices.ContainsFunc(d.Wanted.Intent.Magnum.Hosts, func(o intent.MagnumHost) bool {
+	for _, b := range d.Intent.HAProxy.Hosts {
+		other := slices.ContainsFunc(d.Intent.Magnum.Hosts, func(o intent.MagnumHost) bool {
 			ok := false
 			if o.Name != h.Name {
-				ok, _ = d.answering(ctx, placeOf(b.Container), o)
+				ok, _ = d.answering(ctx, site.At(b.Where()), o)
 			}
 			return ok
 		})
 		if other {
-			d.say(magnumStep, h.Name, "clients of %s are sent to other servers", b.Name)
+			d.Say(magnumStep, h.Name, "clients of %s are sent to other servers", b.Name)
 			d.tellBalancer(ctx, b, h, "set server %s state drain")
 			diverted = append(diverted, b)
 		}
@@ -166,7 +171,7 @@ func (d *Deployment) divertMagnum(ctx context.Context, h intent.MagnumHost) func
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		for _, b := range diverted {
-			if ok, _ := d.answering(ctx, placeOf(b.Container), h); ok { // sooner than haproxy's own checks
+			if ok, _ := d.answering(ctx, site.At(b.Where()), h); ok { // sooner than haproxy's own checks
 				d.tellBalancer(ctx, b, h, "set server %s health up")
 			}
 			d.tellBalancer(ctx, b, h, "set server %s state ready")
@@ -175,20 +180,20 @@ func (d *Deployment) divertMagnum(ctx context.Context, h intent.MagnumHost) func
 }
 
 // tellBalancer gives a command for a server of Magnum. It helps; a load balancer that does not take it finds out by its checks.
-func (d *Deployment) tellBalancer(ctx context.Context, b intent.HAProxyHost, h intent.MagnumHost, command string) {
+func (d serviceRun) tellBalancer(ctx context.Context, b intent.HAProxyHost, h intent.MagnumHost, command string) {
 	for _, s := range b.Magnum {
-		_, _ = ask[string](ctx, d.Hosts, placeOf(b.Container), host.OpStats, fmt.Sprintf(command, backendOf(s.Name)+"/"+h.Name)) // see above
+		_, _ = site.Ask[string](ctx, d.Hosts, site.At(b.Where()), host.OpStats, fmt.Sprintf(command, backendOf(s.Name)+"/"+h.Name)) // see above
 	}
 }
 
 func (d *Deployment) balanceMagnum(ctx context.Context) error {
 	s := d.services()
-	for _, b := range s.Wanted.Intent.HAProxy.Hosts {
-		name := placeOf(b.Container).Name()
-		if _, ours := s.Wanted.Places[name]; !ours || !s.changes(name, groupHAProxy) || s.World.Unseen[name] {
+	for _, b := range s.Intent.HAProxy.Hosts {
+		name := site.At(b.Where()).Name()
+		if _, ours := s.List.Places[name]; !ours || !s.Changes(name, groupHAProxy) || s.Seen.Unseen[name] {
 			continue
 		}
-		if err := s.ensure(ctx, "balance Magnum", name, groupHAProxy); err != nil {
+		if err := s.Bring(ctx, "balance Magnum", name, groupHAProxy); err != nil {
 			return err
 		}
 	}

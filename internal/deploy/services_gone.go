@@ -11,6 +11,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -20,26 +21,26 @@ const removeStep = "remove services"
 
 // NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is to be gone, and
 // Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is: there, it stays.
-func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, proxies ProxyFound, own string) (Services, error) {
+func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound, proxies ProxyFound, own string) (Services, error) {
 	s := Services{
-		Magnum: found, Proxies: proxies, Wanted: Wanted{Intent: w.Intent, Facts: o.Facts, Places: map[string]Place{}},
-		World: World{Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{}},
+		Magnum: found, Proxies: proxies, Intent: w.Intent, Facts: o.Facts,
+		List: site.List{Places: map[string]site.Place{}}, Seen: site.NotLooked(0),
 	}
 	for _, h := range w.Intent.Magnum.Hosts {
-		p := placeOf(h.Container)
+		p := site.At(h.Where())
 		if f := o.Facts[p.Host]; p.Container != "" && f.Made[p.Container] && !found.Places[p.Name()].Theirs {
 			s.boxes = append(s.boxes, p) // we made it, and nobody else has moved in
 			continue
 		}
 		if found.Places[p.Name()].Ours {
-			s.Wanted.place(p)
-			s.addOnce(p.Name(), groupMagnum, magnum.Gone(own != host.Program)...)
+			s.List.Place(p)
+			s.List.AddOnce(p.Name(), groupMagnum, magnum.Gone(own != host.Program)...)
 		}
 	}
 	for _, h := range w.Intent.Proxy.Hosts {
-		if p := placeOf(h.Container); proxies.Hosts[h.Name].Ours {
-			s.Wanted.place(p)
-			s.addOnce(p.Name(), groupProxy, proxy.Gone(own != host.Program)...)
+		if p := site.At(h.Where()); proxies.Hosts[h.Name].Ours {
+			s.List.Place(p)
+			s.List.AddOnce(p.Name(), groupProxy, proxy.Gone(own != host.Program)...)
 		}
 		if err := o.Lost[h.PhysicalHost]; err != nil {
 			s.Notes = append(s.Notes, stays(h.Name, err))
@@ -48,16 +49,16 @@ func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, pro
 	for _, n := range w.living() { // a container that we made goes with all that is in it
 		f := o.Facts[n.PhysicalHost]
 		if f.Containers[n.Name] && !f.Made[n.Name] {
-			s.Wanted.place(Place{Host: n.PhysicalHost, Container: n.Name})
-			s.Wanted.add(n.Name, groupAccess, proxy.AccessGone()...)
+			s.List.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
+			s.List.Add(n.Name, groupAccess, proxy.AccessGone()...)
 		}
 	}
 	for _, h := range w.Intent.HAProxy.Hosts {
-		p := placeOf(h.Container)
+		p := site.At(h.Where())
 		for _, svc := range h.Magnum {
 			if strings.HasPrefix(o.Facts[h.PhysicalHost].Fragments[svc.Name], ourMark) {
-				s.Wanted.place(p)
-				s.Wanted.add(p.Name(), groupHAProxy, fragmentGone(svc.Name)...)
+				s.List.Place(p)
+				s.List.Add(p.Name(), groupHAProxy, fragmentGone(svc.Name)...)
 			}
 		}
 	}
@@ -69,7 +70,7 @@ func NoServices(ctx context.Context, o Outside, w Wanted, found MagnumFound, pro
 
 // stays is what the plan of a removal says of a place that cannot be looked at.
 func stays(name string, err error) plan.Finding {
-	return plan.Finding{Judge: judgeUnreachable, Where: name, Text: "what is left there stays: " + firstLine(err.Error()) + ": run destroy again when it answers"}
+	return plan.Finding{Judge: judgeUnreachable, Where: name, Text: "what is left there stays: " + site.FirstLine(err.Error()) + ": run destroy again when it answers"}
 }
 
 // fragmentGone removes one fragment of ours, and haproxy reads the rest.
@@ -87,15 +88,15 @@ func (d *Deployment) removeServices(ctx context.Context) error {
 		var mu sync.Mutex
 		var errs []error
 		var all sync.WaitGroup
-		gate := make(chan struct{}, atOnce)
-		for _, name := range slices.Sorted(maps.Keys(s.Wanted.Places)) {
-			if !s.changes(name, groups...) || s.World.Unseen[name] {
+		gate := make(chan struct{}, site.AtOnce)
+		for _, name := range slices.Sorted(maps.Keys(s.List.Places)) {
+			if !s.Changes(name, groups...) || s.Seen.Unseen[name] {
 				continue
 			}
 			all.Go(func() {
 				gate <- struct{}{}
 				defer func() { <-gate }()
-				err := s.ensure(ctx, removeStep, name, groups...)
+				err := s.Bring(ctx, removeStep, name, groups...)
 				mu.Lock()
 				defer mu.Unlock()
 				errs = append(errs, err)
@@ -112,8 +113,8 @@ func (d *Deployment) removeServices(ctx context.Context) error {
 // removeBoxes removes the containers of Magnum that we made.
 func (d *Deployment) removeBoxes(ctx context.Context) error {
 	for _, b := range d.Services.boxes {
-		d.say(removeStep, b.Host, "remove container %s", b.Container)
-		if _, err := ask[struct{}](ctx, d.Outside, Place{Host: b.Host}, host.OpRemove, b.Container); err != nil {
+		d.Say(removeStep, b.Host, "remove container %s", b.Container)
+		if _, err := site.Ask[struct{}](ctx, d.Outside, site.Place{Host: b.Host}, host.OpRemove, b.Container); err != nil {
 			return fmt.Errorf("remove container %s: %w", b.Container, err)
 		}
 	}
@@ -122,7 +123,7 @@ func (d *Deployment) removeBoxes(ctx context.Context) error {
 
 // Except leaves out what goes with a container of the services.
 func (l Leftovers) Except(s Services) Leftovers {
-	goes := func(p Place) bool { return slices.Contains(s.boxes, p) }
+	goes := func(p site.Place) bool { return slices.Contains(s.boxes, p) }
 	l.Copies = slices.DeleteFunc(slices.Clone(l.Copies), func(c Copy) bool { return goes(c.Place) })
 	l.Entered = slices.DeleteFunc(slices.Clone(l.Entered), goes)
 	return l
@@ -142,7 +143,7 @@ type ServiceStatus struct {
 // Status tells of all services that are ours, from what was seen of them.
 func (s Services) Status() []ServiceStatus {
 	var out []ServiceStatus
-	for i, item := range s.Wanted.Items {
+	for i, item := range s.List.Items {
 		name := ""
 		switch {
 		case item.Unit != nil && !item.Unit.Gone && item.Group == groupMagnum:
@@ -155,9 +156,9 @@ func (s Services) Status() []ServiceStatus {
 			continue
 		}
 		st := ServiceStatus{Service: name, Place: item.Place}
-		have := s.World.Items[i]
+		have := s.Seen.Items[i]
 		switch {
-		case s.World.Unseen[item.Place]:
+		case s.Seen.Unseen[item.Place]:
 			st.State = "its host does not answer"
 		case have == nil:
 			st.State = "not there"
@@ -168,7 +169,7 @@ func (s Services) Status() []ServiceStatus {
 		default:
 			st.State, st.Runs = "runs", true
 		}
-		if !s.World.Unseen[item.Place] {
+		if !s.Seen.Unseen[item.Place] {
 			st.Credential = s.credentialAt(item.Place, item.Group)
 		}
 		out = append(out, st)
@@ -178,11 +179,11 @@ func (s Services) Status() []ServiceStatus {
 
 // credentialAt says how the credential of a service at a place is.
 func (s Services) credentialAt(place, group string) string {
-	for i, item := range s.Wanted.Items {
+	for i, item := range s.List.Items {
 		if item.Credential == nil || item.Place != place || item.Group != group {
 			continue
 		}
-		have := s.World.Items[i]
+		have := s.Seen.Items[i]
 		switch {
 		case have == nil:
 			return "not there"

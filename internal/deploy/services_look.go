@@ -8,14 +8,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // reachable sorts out the places that cannot be looked at.
-func (s *Services) reachable(o Outside, skip bool) {
-	for _, name := range slices.Sorted(maps.Keys(s.Wanted.Places)) {
-		p := s.Wanted.Places[name]
+func (s *Services) reachable(o site.Outside, skip bool) {
+	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) {
+		p := s.List.Places[name]
 		running := o.Facts[p.Host].Containers[p.Container]
 		why := ""
 		switch {
@@ -24,14 +25,14 @@ func (s *Services) reachable(o Outside, skip bool) {
 		case o.Hosts[p.Host] == nil:
 			why = "there is no connection to its host"
 		case p.Container != "" && unfinishedContainer(o.Facts[p.Host], p.Container):
-			s.World.Closed[name] = true
+			s.Seen.Closed[name] = true
 		case p.Container != "" && !running:
 			why = "the container does not run: start it"
 		}
 		if why != "" && s.clusterNode(name) {
-			s.World.Unseen[name] = true // the cluster's own part of the plan tells of it
+			s.Seen.Unseen[name] = true // the cluster's own part of the plan tells of it
 		} else if why != "" {
-			s.World.Unseen[name] = true
+			s.Seen.Unseen[name] = true
 			s.Notes = append(s.Notes, unreachable(name, why, skip))
 		}
 	}
@@ -39,55 +40,52 @@ func (s *Services) reachable(o Outside, skip bool) {
 
 // unreachable is what the plan says of a place that cannot be looked at.
 func unreachable(name, why string, skip bool) plan.Finding {
-	return plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: firstLine(why) + " (--skip-unreachable goes on without it)"}
+	return plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: site.FirstLine(why) + " (--skip-unreachable goes on without it)"}
 }
 
 // clusterNode says of a place that it is a node of the cluster.
 func (s *Services) clusterNode(name string) bool {
-	return slices.ContainsFunc(s.Wanted.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
+	return slices.ContainsFunc(s.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
 }
-
-// atOnce bounds how many hosts are spoken to at the same time.
-const atOnce = 32
 
 // observe looks at the items of all places that are there. A host that has only a proxy and does not answer any more is noted with what lost
 // says of it, and keeps no run from the others.
-func (s *Services) observe(ctx context.Context, h Hosts, lost func(name string, err error) plan.Finding) error {
-	s.World.Items = make([]plan.Facts, len(s.Wanted.Items))
+func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name string, err error) plan.Finding) error {
+	s.Seen.Items = make([]plan.Facts, len(s.List.Items))
 	silent := map[string]error{}
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for name, p := range s.Wanted.Places {
-		if s.World.Unseen[name] || s.World.Closed[name] {
+	g.SetLimit(site.AtOnce)
+	for name, p := range s.List.Places {
+		if s.Seen.Unseen[name] || s.Seen.Closed[name] {
 			continue
 		}
 		var at []int
-		for i, item := range s.Wanted.Items {
+		for i, item := range s.List.Items {
 			if item.Place == name {
 				at = append(at, i)
 			}
 		}
 		g.Go(func() error {
-			have, err := observeAt(gctx, h, p, s.Wanted.At(name, serviceGroups()...))
+			have, err := site.Observe(gctx, h, p, s.List.At(name, serviceGroups()...))
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case err != nil && gctx.Err() == nil && OnlyProxy(s.Wanted.Intent, p.Host):
+			case err != nil && gctx.Err() == nil && OnlyProxy(s.Intent, p.Host):
 				silent[name] = err
 				return nil
 			case err != nil:
 				return err
 			}
 			for n, i := range at {
-				s.World.Items[i] = have[n]
+				s.Seen.Items[i] = have[n]
 			}
 			return nil
 		})
 	}
 	err := g.Wait()
 	for _, name := range slices.Sorted(maps.Keys(silent)) {
-		s.World.Unseen[name], s.Notes = true, append(s.Notes, lost(name, silent[name]))
+		s.Seen.Unseen[name], s.Notes = true, append(s.Notes, lost(name, silent[name]))
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
-	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -34,13 +34,13 @@ type ProxyFound struct {
 
 // FindProxies asks the hosts of the proxy which one is there. What nobody reaches has none, and a host that is logged in to and does not
 // answer counts as lost from then on: one of two hundred keeps no run from the others.
-func FindProxies(ctx context.Context, o Outside, in intent.Intent, serves string) ProxyFound {
+func FindProxies(ctx context.Context, o site.Outside, in intent.Intent, serves string) ProxyFound {
 	f := ProxyFound{Hosts: map[string]proxy.Found{}}
 	var mu sync.Mutex
 	var g errgroup.Group
-	g.SetLimit(atOnce)
+	g.SetLimit(site.AtOnce)
 	for _, h := range in.Proxy.Hosts {
-		p := placeOf(h.Container)
+		p := site.At(h.Where())
 		mu.Lock()
 		lost := o.Lost[p.Host]
 		mu.Unlock()
@@ -48,7 +48,7 @@ func FindProxies(ctx context.Context, o Outside, in intent.Intent, serves string
 			continue
 		}
 		g.Go(func() error {
-			seen, err := observeAt(ctx, o.Hosts, p, proxy.Witnesses())
+			seen, err := site.Observe(ctx, o.Hosts, p, proxy.Witnesses())
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -76,7 +76,7 @@ func OnlyProxy(in intent.Intent, name string) bool {
 type grants struct{ fleet, nodes map[string]string }
 
 // lookAtGrants asks the cluster, if there is one.
-func lookAtGrants(ctx context.Context, h Hosts, w Wanted, world World, dial Dialer) (grants, error) {
+func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial Dialer) (grants, error) {
 	var g grants
 	if !world.Cluster.Reachable || dial == nil {
 		return g, nil
@@ -93,50 +93,39 @@ func lookAtGrants(ctx context.Context, h Hosts, w Wanted, world World, dial Dial
 }
 
 // wantProxies adds what the proxies' hosts and the cluster's nodes should have.
-func (s *Services) wantProxies(w Wanted, world World, o Outside, found ProxyFound, g grants, program string) {
+func (s *Services) wantProxies(w Wanted, world World, o site.Outside, found ProxyFound, g grants, program string) {
 	in := w.Intent
 	wish := proxy.Wish{
 		Program: program, Server: "https://" + endpoint(in), Authority: authorityOf(world), Bound: g.fleet, Renew: renewBefore, OldHosts: stillOld(in, o, found),
 	}
 	for _, h := range in.Proxy.Hosts {
-		p := placeOf(h.Container)
+		p := site.At(h.Where())
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
-			s.Wanted.place(p)
-			s.addOnce(p.Name(), groupProxy, proxy.Want(wish, h)...)
+			s.List.Place(p)
+			s.List.AddOnce(p.Name(), groupProxy, proxy.Want(wish, h)...)
 		case found.Hosts[h.Name].Ours:
-			s.Wanted.place(p)
-			s.Wanted.add(p.Name(), groupProxy, proxy.Leave()...)
+			s.List.Place(p)
+			s.List.Add(p.Name(), groupProxy, proxy.Leave()...)
 		}
 	}
 	wish.Bound = g.nodes
 	for _, n := range w.living() {
-		p := Place{Host: n.PhysicalHost, Container: n.Name}
+		p := site.Place{Host: n.PhysicalHost, Container: n.Name}
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
-			s.Wanted.place(p)
-			s.Wanted.add(n.Name, groupAccess, proxy.Access(wish, n.Name, proxy.Always(in.Proxy.Hosts))...)
+			s.List.Place(p)
+			s.List.Add(n.Name, groupAccess, proxy.Access(wish, n.Name, proxy.Always(in.Proxy.Hosts))...)
 		case g.nodes[n.Name] != "": // for a fleet that is none any more
-			s.Wanted.place(p)
-			s.Wanted.add(n.Name, groupAccess, proxy.AccessGone()...)
+			s.List.Place(p)
+			s.List.Add(n.Name, groupAccess, proxy.AccessGone()...)
 		}
 	}
-}
-
-// addOnce leaves out what another service has at the same place already: the program, where Magnum's server and a proxy share a host.
-func (s *Services) addOnce(place, group string, items ...host.Item) {
-	have := map[string]bool{}
-	for _, i := range s.Wanted.Items {
-		if i.Place == place {
-			have[i.Key()] = true
-		}
-	}
-	s.Wanted.add(place, group, slices.DeleteFunc(items, func(i host.Item) bool { return have[i.Key()] })...)
 }
 
 // stillOld says whether there may be hosts with the old proxy when a run has ended: those that nobody reaches, as long as anything is
 // known of old ones.
-func stillOld(in intent.Intent, o Outside, found ProxyFound) bool {
+func stillOld(in intent.Intent, o site.Outside, found ProxyFound) bool {
 	known := slices.ContainsFunc(slices.Collect(maps.Values(found.Hosts)), func(f proxy.Found) bool { return f.Theirs || f.OldHosts })
 	return known && slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return o.Lost[h.PhysicalHost] != nil })
 }
@@ -192,12 +181,12 @@ func (s *Services) revocations() []plan.Change {
 func (d *Deployment) changeAccess(ctx context.Context) error {
 	s := d.services()
 	for _, n := range d.members() {
-		if _, ours := s.Wanted.Places[n.Name]; !ours || !s.changes(n.Name, groupAccess) {
+		if _, ours := s.List.Places[n.Name]; !ours || !s.Changes(n.Name, groupAccess) {
 			continue
 		}
 		items, err := d.withCredentials(ctx, n.Name, groupAccess)
 		if err == nil {
-			err = s.ensureItems(ctx, "let proxies at kubeconfigs", n.Name, items)
+			err = s.BringItems(ctx, "let proxies at kubeconfigs", n.Name, items)
 		}
 		if err != nil {
 			return err
@@ -213,7 +202,7 @@ func (d *Deployment) changeProxies(ctx context.Context) error {
 	if err := d.revoke(ctx); err != nil {
 		return err
 	}
-	for _, h := range s.Wanted.Intent.Proxy.Hosts {
+	for _, h := range s.Intent.Proxy.Hosts {
 		if d.Services.Proxies.Hosts[h.Name].Theirs && d.Services.Proxies.Runs == intent.ImplementationJeroboam {
 			if err := d.changeProxy(ctx, s, h, true); err != nil {
 				return err
@@ -223,8 +212,8 @@ func (d *Deployment) changeProxies(ctx context.Context) error {
 	var mu sync.Mutex
 	var errs []error
 	var g errgroup.Group
-	g.SetLimit(atOnce)
-	for _, h := range s.Wanted.Intent.Proxy.Hosts {
+	g.SetLimit(site.AtOnce)
+	for _, h := range s.Intent.Proxy.Hosts {
 		g.Go(func() error {
 			err := d.changeProxy(ctx, s, h, false)
 			mu.Lock()
@@ -238,9 +227,9 @@ func (d *Deployment) changeProxies(ctx context.Context) error {
 }
 
 // changeProxy changes one host. among says that there are still hosts with the old proxy, which withdraw what is not refreshed.
-func (d *Deployment) changeProxy(ctx context.Context, s *Deployment, h intent.ProxyHost, among bool) error {
-	name := placeOf(h.Container).Name()
-	if _, ours := s.Wanted.Places[name]; !ours || s.World.Unseen[name] || !s.changes(name, groupProxy) {
+func (d *Deployment) changeProxy(ctx context.Context, s serviceRun, h intent.ProxyHost, among bool) error {
+	name := site.At(h.Where()).Name()
+	if _, ours := s.List.Places[name]; !ours || s.Seen.Unseen[name] || !s.Changes(name, groupProxy) {
 		return nil
 	}
 	began := d.Now()
@@ -251,10 +240,10 @@ func (d *Deployment) changeProxy(ctx context.Context, s *Deployment, h intent.Pr
 	if among {
 		items = proxy.AmongOldHosts(items, h)
 	}
-	if err := s.ensureItems(ctx, proxyStep, name, items); err != nil {
+	if err := s.BringItems(ctx, proxyStep, name, items); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	d.Report(Progress{Time: d.Now(), Step: proxyStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
+	d.Report(site.Progress{Time: d.Now(), Step: proxyStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
 	return nil
 }
 
@@ -271,7 +260,7 @@ func (d *Deployment) revoke(ctx context.Context) error {
 				return err
 			}
 		}
-		d.say(proxyStep, h.name, "its token ends")
+		d.Say(proxyStep, h.name, "its token ends")
 		if err := proxy.Revoke(ctx, c, h.account, h.name); err != nil {
 			return err
 		}

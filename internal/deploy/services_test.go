@@ -28,6 +28,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -216,8 +217,8 @@ func (w *town) ensure(place string, items []host.Item) error {
 	return nil
 }
 
-func (w *town) hosts() (deploy.Hosts, map[string]error) {
-	out, lost := deploy.Hosts{}, map[string]error{}
+func (w *town) hosts() (site.Hosts, map[string]error) {
+	out, lost := site.Hosts{}, map[string]error{}
 	for _, h := range w.in.Hosts {
 		if w.down[h.Name] {
 			lost[h.Name] = errors.New("host " + h.Name + ": no route")
@@ -229,7 +230,7 @@ func (w *town) hosts() (deploy.Hosts, map[string]error) {
 }
 
 // dial is an API server whose controller manager signs what is approved, and which gives tokens.
-func (w *town) dial(context.Context, deploy.Hosts, deploy.Place, string) (client.Client, error) {
+func (w *town) dial(context.Context, site.Hosts, site.Place, string) (client.Client, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.api != nil {
@@ -285,8 +286,8 @@ func boundTo(kubeconfig string) string {
 
 // sight is what a look at everything gives.
 type sight struct {
-	hosts    deploy.Hosts
-	outside  deploy.Outside
+	hosts    site.Hosts
+	outside  site.Outside
 	wanted   deploy.Wanted
 	world    deploy.World
 	services deploy.Services
@@ -295,7 +296,7 @@ type sight struct {
 func (w *town) look(t *testing.T, skip bool) sight {
 	t.Helper()
 	hosts, lost := w.hosts()
-	o := deploy.LookOutside(t.Context(), hosts, lost)
+	o := site.LookOutside(t.Context(), hosts, lost)
 	found, err := deploy.FindMagnum(t.Context(), o, w.in)
 	if err != nil {
 		t.Fatal(err)
@@ -332,8 +333,8 @@ func (w *town) run(t *testing.T, skip, apply bool) (plan.Plan, error) {
 		return p, nil
 	}
 	d := &deploy.Deployment{
-		Wanted: seen.wanted, World: seen.world, Plan: p, Hosts: seen.hosts, Outside: seen.outside.Hosts, Services: seen.services, Dial: w.dial,
-		Report: func(deploy.Progress) {}, Random: rand.Reader, Now: w.clock, Poll: time.Millisecond,
+		Wanted: seen.wanted, World: seen.world, Plan: p, Outside: seen.outside.Hosts, Services: seen.services, Dial: w.dial,
+		Run: site.Run{Hosts: seen.hosts, Report: func(site.Progress) {}, Random: rand.Reader, Now: w.clock, Poll: time.Millisecond},
 	}
 	return p, deploy.ApplyServices(t.Context(), d)
 }

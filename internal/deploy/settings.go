@@ -15,6 +15,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Settings are compared with what runs, not with what was written last: that also holds for a cluster that somebody else made,
@@ -212,7 +213,7 @@ func nodeDiffers(w Wanted, n intent.Node, state host.Node) differences {
 		}
 		out.pods = append(out.pods, argumentsDiffer(name, of(want), of(before), commandArguments(manifest))...)
 	}
-	if tag := w.Bundle.Versions["etcd-tag"]; tag != "" && older(state.StaticPods["etcd"], tag) {
+	if tag := w.Bundle.Versions["etcd-tag"]; tag != "" && version.Older(state.StaticPods["etcd"], tag) {
 		out.pods = append(out.pods, fmt.Sprintf("etcd %s -> %s", state.StaticPods["etcd"], tag))
 	}
 	flags := func(docs map[string]m) map[string]string {

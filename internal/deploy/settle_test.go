@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -43,7 +43,7 @@ func TestSettleAsksEveryPlaceAndTellsWhatItWaitsFor(t *testing.T) {
 	a, b := &busy{name: "a"}, &busy{name: "b", err: errors.New("host b: gone")}
 	var mu sync.Mutex
 	told := map[string]string{}
-	err := deploy.Settle(t.Context(), deploy.Hosts{"a": a, "b": b}, []deploy.Place{{Host: "a"}, {Host: "a", Container: "c"}, {Host: "b"}}, func(place, text string) {
+	err := site.Settle(t.Context(), site.Hosts{"a": a, "b": b}, []site.Place{{Host: "a"}, {Host: "a", Container: "c"}, {Host: "b"}}, func(place, text string) {
 		mu.Lock()
 		defer mu.Unlock()
 		told[place] = text
@@ -64,11 +64,11 @@ func TestFullDisk(t *testing.T) {
 	in := seed(t)
 	w := want(t, in, facts(in))
 	world := empty(w)
-	hosts := deploy.Hosts{}
+	hosts := site.Hosts{}
 	for _, h := range in.Hosts {
 		hosts[h.Name] = &busy{name: h.Name, err: errors.New(h.Name + ": store sha256:1: write /var/lib/jeroboam/blobs/sha256/new-1: no space left on device")}
 	}
-	d := &deploy.Deployment{Wanted: w, World: world, Hosts: hosts, Report: func(deploy.Progress) {}, Now: func() time.Time { return now }}
+	d := &deploy.Deployment{Wanted: w, World: world, Run: quiet(hosts)}
 	d.Plan = deploy.Diff(w, world, now)
 	err := d.Apply(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "make room there") || !strings.Contains(err.Error(), "infra") {

@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -10,9 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Status is how a deployment is, for people and machines.
@@ -28,7 +32,7 @@ type Status struct {
 	Drift   string        `json:"drift"`
 	Changes []plan.Change `json:"changes"`
 	// Runs are those that are under way.
-	Runs []Run `json:"runs,omitempty"`
+	Runs []site.UnderWay `json:"runs,omitempty"`
 	// Healthy: every node is a Ready member, every backend is up, and every service runs.
 	Healthy bool `json:"healthy"`
 }
@@ -62,15 +66,15 @@ type Backend struct {
 }
 
 // StatusOf tells how everything is.
-func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time) Status {
+func StatusOf(ctx context.Context, h site.Hosts, w Wanted, world World, now time.Time) Status {
 	p := Diff(w, world, now)
-	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Runs: Runs(w.Facts), Healthy: true}
+	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(w.Facts), Healthy: true}
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
-		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: or(state.Ready, absence(world, n.Name)), Etcd: or(state.Etcd, absence(world, n.Name)), Member: "none"}
-		ns.APIServer = trimV(state.StaticPods["kube-apiserver"])
+		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: cmp.Or(state.Ready, absence(world, n.Name)), Etcd: cmp.Or(state.Etcd, absence(world, n.Name)), Member: "none"}
+		ns.APIServer = version.Trim(state.StaticPods["kube-apiserver"])
 		if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
-			ns.Kubelet = trimV(node.Status.NodeInfo.KubeletVersion)
+			ns.Kubelet = version.Trim(node.Status.NodeInfo.KubeletVersion)
 			ns.Ready = slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 			})
@@ -89,7 +93,7 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 		}
 		for _, c := range state.Certificates {
 			if !c.CA && (ns.Expires.IsZero() || c.Until.Before(ns.Expires)) {
-				ns.Expires, ns.Certificate = c.Until, base(c.Path)
+				ns.Expires, ns.Certificate = c.Until, path.Base(c.Path)
 			}
 		}
 		s.Healthy = s.Healthy && ns.Ready && ns.Member == "voter" && state.Healthy()
@@ -101,10 +105,10 @@ func StatusOf(ctx context.Context, h Hosts, w Wanted, world World, now time.Time
 }
 
 // balanced asks load balancers for their servers; healthy stays so if all of them answer.
-func balanced(ctx context.Context, h Hosts, w Wanted, healthy bool) ([]Backend, bool) {
+func balanced(ctx context.Context, h site.Hosts, w Wanted, healthy bool) ([]Backend, bool) {
 	var out []Backend
 	for _, b := range w.Intent.HAProxy.Hosts {
-		text, err := ask[string](ctx, h, placeOf(b.Container), host.OpStats, "show stat")
+		text, err := site.Ask[string](ctx, h, site.At(b.Where()), host.OpStats, "show stat")
 		if err != nil {
 			out, healthy = append(out, Backend{Balancer: b.Name, Status: err.Error()}), false
 			continue

@@ -4,21 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // Deployment is one run of Apply.
 type Deployment struct {
+	site.Run
 	Wanted Wanted
 	World  World
 	Plan   plan.Plan
-	Hosts  Hosts
 	Dial   Dialer
 	// Restore is the backup that the cluster is made of; nil in any other run.
 	Restore *Restore
@@ -28,26 +29,9 @@ type Deployment struct {
 	Leftovers Leftovers
 	// Services are Magnum and the proxies; Outside are the agents of all hosts that were reached, theirs among them.
 	Services Services
-	Outside  Hosts
-	// Report is told what happens, from many goroutines.
-	Report func(Progress)
-	// Random makes secrets; Now is the clock; Poll is how often a gate looks again.
-	Random io.Reader
-	Now    func() time.Time
-	Poll   time.Duration
-
-	mu     sync.Mutex
-	joined map[string]bool // nodes that became members in this run
-}
-
-// Progress is one thing that happens.
-type Progress struct {
-	Time  time.Time `json:"time"`
-	Step  string    `json:"step"`
-	Place string    `json:"place,omitempty"`
-	Text  string    `json:"text"`
-	// Took is set when something has ended.
-	Took time.Duration `json:"took,omitempty"`
+	Outside  site.Hosts
+	mu       sync.Mutex
+	joined   map[string]bool // nodes that became members in this run
 }
 
 type step struct {
@@ -99,7 +83,7 @@ func (d *Deployment) Apply(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", s.name, hint(err))
 		}
 		if took := d.Now().Sub(began); took > 50*time.Millisecond {
-			d.Report(Progress{Time: d.Now(), Step: s.name, Text: "done", Took: took})
+			d.Report(site.Progress{Time: d.Now(), Step: s.name, Text: "done", Took: took})
 		}
 	}
 	return nil
@@ -123,10 +107,6 @@ func (d *Deployment) lookAgain(context.Context) error {
 	return nil
 }
 
-func (d *Deployment) say(step, place, format string, args ...any) {
-	d.Report(Progress{Time: d.Now(), Step: step, Place: place, Text: fmt.Sprintf(format, args...)})
-}
-
 // members are the nodes that are part of the control plane, in order: those that were, and those that joined in this run.
 func (d *Deployment) members() []intent.Node {
 	d.mu.Lock()
@@ -143,41 +123,18 @@ func (d *Deployment) members() []intent.Node {
 // living are the nodes that the operator has not declared gone.
 func (d *Deployment) living() []intent.Node { return d.Wanted.living() }
 
-func (d *Deployment) place(n intent.Node) Place { return d.Wanted.Places[n.Name] }
-
-// changes says whether the plan has something for a place in one of the groups.
-func (d *Deployment) changes(place string, groups ...string) bool {
-	for _, c := range d.Plan.Changes {
-		for _, g := range groups {
-			if c.Place == place && c.Group == g {
-				return true
-			}
-		}
-	}
-	return false
+// work is the run with the cluster's own items.
+func (d *Deployment) work() site.Work {
+	return site.Work{Run: d.Run, List: d.Wanted.List, Seen: d.World.Seen, Plan: d.Plan, Open: d.Wanted.Bundle.Open}
 }
 
-// wait polls until ok says yes, and says every now and then what it waits for.
-func (d *Deployment) wait(ctx context.Context, step, place string, limit time.Duration, ok func() (bool, string)) error {
-	began := d.Now()
-	told := began
-	for {
-		done, why := ok()
-		if done {
-			return nil
-		}
-		now := d.Now()
-		if now.Sub(began) > limit {
-			return fmt.Errorf("%s: gave up after %s: %s", place, limit, why)
-		}
-		if now.Sub(told) > 10*time.Second {
-			told = now
-			d.say(step, place, "waiting for %s: %s", now.Sub(began).Round(time.Second), why)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(d.Poll):
-		}
-	}
+func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }
+
+// planned says whether the plan has a change; no name is any.
+func (d *Deployment) planned(place, kind, name string) bool {
+	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
+		return c.Place == place && c.Kind == kind && (name == "" || c.Name == name)
+	})
 }
+
+func (d *Deployment) place(n intent.Node) site.Place { return d.Wanted.Places[n.Name] }

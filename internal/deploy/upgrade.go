@@ -13,9 +13,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // readShared reads what kubeadm keeps in the cluster.
@@ -56,21 +57,14 @@ func imageTag(p corev1.PodSpec) string {
 func outdated(w Wanted, world World, n intent.Node) string {
 	want, state := w.Intent.Versions.Kubernetes, world.Nodes[n.Name]
 	for _, name := range host.StaticPods() {
-		if v := trimV(state.StaticPods[name]); name != "etcd" && v != "" && v != want {
+		if v := version.Trim(state.StaticPods[name]); name != "etcd" && v != "" && v != want {
 			return v
 		}
 	}
-	if v := trimV(world.Cluster.Nodes[n.NodeName].Status.NodeInfo.KubeletVersion); v != "" && v != want {
+	if v := version.Trim(world.Cluster.Nodes[n.NodeName].Status.NodeInfo.KubeletVersion); v != "" && v != want {
 		return v
 	}
 	return ""
-}
-
-// planned says whether the plan has a change; no name is any.
-func (d *Deployment) planned(place, kind, name string) bool {
-	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
-		return c.Place == place && c.Kind == kind && (name == "" || c.Name == name)
-	})
 }
 
 // upgrading says whether any member gets another version.
@@ -90,11 +84,11 @@ func (d *Deployment) giveImages(ctx context.Context) error {
 			if i.Images == nil || !d.planned(n.Name, "images", "") {
 				continue
 			}
-			if err := d.lend(ctx, d.place(n)); err != nil {
+			if err := d.work().Lend(ctx, d.place(n)); err != nil {
 				return err
 			}
-			d.say(step, n.Name, "import images")
-			if _, err := ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{i}); err != nil {
+			d.Say(step, n.Name, "import images")
+			if _, err := site.Ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{i}); err != nil {
 				return err
 			}
 		}
@@ -113,12 +107,12 @@ func (d *Deployment) kubeadmLive(ctx context.Context, n intent.Node, limit time.
 	if err != nil {
 		return err
 	}
-	return d.commandWith(ctx, d.place(n), limit, liveSecret, text, slices.Concat([]string{"kubeadm"}, args, []string{"--config", liveSecret})...)
+	return d.CommandWith(ctx, d.place(n), limit, liveSecret, text, slices.Concat([]string{"kubeadm"}, args, []string{"--config", liveSecret})...)
 }
 
 // uploadSettings puts the settings that nodes share into the cluster.
 func (d *Deployment) uploadSettings(ctx context.Context, n intent.Node) error {
-	d.say("share settings", n.Name, "kubeadm init phase upload-config all")
+	d.Say("share settings", n.Name, "kubeadm init phase upload-config all")
 	return d.kubeadmLive(ctx, n, 2*time.Minute, "init", "phase", "upload-config", "all")
 }
 
@@ -140,9 +134,9 @@ func (d *Deployment) controlPlane(ctx context.Context, n intent.Node) error {
 	case d.planned(n.Name, "kubeadm", "upgrade"):
 		return d.upgrade(ctx, n)
 	case d.planned(n.Name, "kubeadm", "settings"):
-		d.say(rollStep, n.Name, "kubeadm upgrade node phase control-plane")
+		d.Say(rollStep, n.Name, "kubeadm upgrade node phase control-plane")
 		// The way kubeadm changes static pods one after the other, waits for each, and goes back when one does not come up.
-		if _, err := d.command(ctx, d.place(n), 15*time.Minute, "kubeadm", "upgrade", "node", "phase", "control-plane", "--certificate-renewal=false"); err != nil {
+		if _, err := d.Command(ctx, d.place(n), 15*time.Minute, "kubeadm", "upgrade", "node", "phase", "control-plane", "--certificate-renewal=false"); err != nil {
 			return err
 		}
 		if err := d.tidy(ctx, n); err != nil {
@@ -166,7 +160,7 @@ func (d *Deployment) restoreManifests(ctx context.Context, n intent.Node) error 
 		if _, ok := have[name]; ok || len(have) == 0 {
 			continue
 		}
-		d.say(rollStep, n.Name, "%s has no manifest: made again", name)
+		d.Say(rollStep, n.Name, "%s has no manifest: made again", name)
 		err := d.kubeadmLive(ctx, n, 2*time.Minute, slices.Concat([]string{"init", "phase"}, phases[name])...)
 		if err == nil {
 			err = d.gate(ctx, rollStep, n)
@@ -193,8 +187,8 @@ func (d *Deployment) upgrade(ctx context.Context, n intent.Node) error {
 		}
 		args = []string{"kubeadm", "upgrade", "apply", "v" + want, "--yes"}
 	}
-	d.say(rollStep, n.Name, "%s", strings.Join(args, " "))
-	if _, err := d.command(ctx, d.place(n), 15*time.Minute, append(args, "--ignore-preflight-errors="+d.ignored(n))...); err != nil {
+	d.Say(rollStep, n.Name, "%s", strings.Join(args, " "))
+	if _, err := d.Command(ctx, d.place(n), 15*time.Minute, append(args, "--ignore-preflight-errors="+d.ignored(n))...); err != nil {
 		return err
 	}
 	return d.tidy(ctx, n)
@@ -207,7 +201,7 @@ func (d *Deployment) upgradedElsewhere(ctx context.Context, n intent.Node) (bool
 		if o.Name == n.Name {
 			continue
 		}
-		state, err := ask[host.Node](ctx, d.Hosts, d.place(o), host.OpNode, host.NodeQuery{})
+		state, err := site.Ask[host.Node](ctx, d.Hosts, d.place(o), host.OpNode, host.NodeQuery{})
 		if err != nil {
 			return false, err
 		}
@@ -233,19 +227,19 @@ func (d *Deployment) ignored(n intent.Node) string {
 
 // tidy removes the copies that kubeadm made in case it had to go back, one of etcd's whole data in each upgrade.
 func (d *Deployment) tidy(ctx context.Context, n intent.Node) error {
-	_, err := d.command(ctx, d.place(n), 2*time.Minute, "find", "/etc/kubernetes/tmp", "-mindepth", "1", "-maxdepth", "1", "-name", "kubeadm-*", "-exec", "rm", "-rf", "{}", "+")
+	_, err := d.Command(ctx, d.place(n), 2*time.Minute, "find", "/etc/kubernetes/tmp", "-mindepth", "1", "-maxdepth", "1", "-name", "kubeadm-*", "-exec", "rm", "-rf", "{}", "+")
 	return err
 }
 
 // startKubelet writes kubelet's configuration and flags, and starts it again.
 func (d *Deployment) startKubelet(ctx context.Context, n intent.Node) error {
-	d.say(rollStep, n.Name, "kubeadm init phase kubelet-start")
+	d.Say(rollStep, n.Name, "kubeadm init phase kubelet-start")
 	return d.kubeadmLive(ctx, n, 5*time.Minute, "init", "phase", "kubelet-start")
 }
 
 // renew makes new certificates of the same authorities, then restarts what has read the old ones.
 func (d *Deployment) renew(ctx context.Context, n intent.Node) error {
-	d.say(rollStep, n.Name, "kubeadm certs renew")
+	d.Say(rollStep, n.Name, "kubeadm certs renew")
 	err := d.kubeadmLive(ctx, n, 2*time.Minute, "certs", "renew", "all")
 	if err != nil {
 		return err
@@ -260,12 +254,12 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	if err != nil {
 		return err
 	}
-	err = d.wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
+	err = d.Wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
 		var node corev1.Node
 		if err := c.Get(ctx, client.ObjectKey{Name: n.NodeName}, &node); err != nil {
-			return false, firstLine(err.Error())
+			return false, site.FirstLine(err.Error())
 		}
-		if v := trimV(node.Status.NodeInfo.KubeletVersion); v != want {
+		if v := version.Trim(node.Status.NodeInfo.KubeletVersion); v != want {
 			return false, "kubelet is " + v
 		}
 		why := nodeReady(ctx, c, n.NodeName)
@@ -274,7 +268,7 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	if err != nil {
 		return err
 	}
-	if !d.changes(n.Name, groupKubelet) && !d.planned(n.Name, "kubeadm", "upgrade") && !d.planned(n.Name, "kubeadm", "kubelet settings") {
+	if !d.work().Changes(n.Name, groupKubelet) && !d.planned(n.Name, "kubeadm", "upgrade") && !d.planned(n.Name, "kubeadm", "kubelet settings") {
 		return nil
 	}
 	return d.steady(ctx, n)
@@ -287,7 +281,7 @@ const steadyFor = 20 * time.Second
 // steady waits until a node has served for a while: the next node's etcd must not go away while this one's does.
 func (d *Deployment) steady(ctx context.Context, n intent.Node) error {
 	var since time.Time
-	return d.wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
+	return d.Wait(ctx, rollStep, n.Name, 5*time.Minute, func() (bool, string) {
 		ok, why := d.serves(ctx, n)
 		switch {
 		case !ok:
@@ -331,7 +325,7 @@ func (d *Deployment) changeAddons(ctx context.Context) error {
 }
 
 func (d *Deployment) addon(ctx context.Context, step string, n intent.Node, name string) error {
-	d.say(step, n.Name, "kubeadm init phase addon %s", name)
+	d.Say(step, n.Name, "kubeadm init phase addon %s", name)
 	return d.kubeadmLive(ctx, n, 5*time.Minute, "init", "phase", "addon", name)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -23,66 +24,29 @@ const (
 	groupControl   = "control plane"
 )
 
-// Place is where items are: a physical host, or a container of it.
-type Place struct {
-	Host      string
-	Container string
-}
-
-// Name is what people see.
-func (p Place) Name() string {
-	if p.Container != "" {
-		return p.Container
-	}
-	return p.Host
-}
-
-// placeOf is where a component of the inventory runs.
-func placeOf(c intent.Container) Place {
-	if c.IsMetal {
-		return Place{Host: c.PhysicalHost}
-	}
-	return Place{Host: c.PhysicalHost, Container: c.Name}
-}
-
 // Wanted is how everything should be.
 type Wanted struct {
+	site.List
 	Intent intent.Intent
-	Bundle Bundle
+	Bundle site.Bundle
 	// Facts are the physical hosts'.
 	Facts map[string]host.Facts
-	// Places by name; Items in the order of the work within each place.
-	Places map[string]Place
-	Items  []host.Item
-	// Gone are nodes that the operator declared dead.
-	Gone []string
 	// Serves is who serves Magnum's API, "" if nobody was asked.
 	Serves string
 	// Proxies is which proxy its hosts have, "" if nobody was asked.
 	Proxies string
 }
 
-// At are the items of a place in the given groups.
-func (w Wanted) At(place string, groups ...string) []host.Item {
-	var out []host.Item
-	for _, i := range w.Items {
-		if i.Place == place && slices.Contains(groups, i.Group) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
 // Want says how everything should be. Pure: facts only decide what a host's kernel and the files of others make necessary.
-func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string) (Wanted, error) {
-	w := Wanted{Intent: in, Bundle: b, Facts: facts, Places: map[string]Place{}, Gone: gone}
+func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []string) (Wanted, error) {
+	w := Wanted{Intent: in, Bundle: b, Facts: facts, List: site.List{Places: map[string]site.Place{}, Gone: gone}}
 	for _, h := range in.HostsWith(intent.RoleNode) {
-		w.place(Place{Host: h.Name})
-		w.add(h.Name, groupHost, hostItems(in, h)...)
+		w.Place(site.Place{Host: h.Name})
+		w.Add(h.Name, groupHost, hostItems(in, h)...)
 	}
 	for _, n := range in.Nodes {
-		w.place(Place{Host: n.PhysicalHost, Container: n.Name})
-		w.add(n.PhysicalHost, groupContainer, containerItems(n, b, facts[n.PhysicalHost])...)
+		w.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
+		w.Add(n.PhysicalHost, groupContainer, containerItems(n, b, facts[n.PhysicalHost])...)
 		items, err := nodeItems(in, b, n)
 		if err != nil {
 			return w, err
@@ -91,31 +55,22 @@ func Want(in intent.Intent, b Bundle, facts map[string]host.Facts, gone []string
 		if err != nil {
 			return w, err
 		}
-		w.add(n.Name, groupNode, items...)
-		w.add(n.Name, groupKubelet, kubeletItems(b)...)
+		w.Add(n.Name, groupNode, items...)
+		w.Add(n.Name, groupKubelet, kubeletItems(b)...)
 		// Not shown: the one of a node that the original collection made has what let it join.
-		w.add(n.Name, groupRecord, host.Item{File: &host.File{Path: host.KubeadmConfig, Content: ourMark + record, Mode: 0o640, Secret: true}})
+		w.Add(n.Name, groupRecord, host.Item{File: &host.File{Path: host.KubeadmConfig, Content: ourMark + record, Mode: 0o640, Secret: true}})
 		timer, err := backupItems(in, n, facts[n.PhysicalHost])
 		if err != nil {
 			return w, err
 		}
-		w.add(n.Name, groupNode, timer...)
+		w.Add(n.Name, groupNode, timer...)
 	}
 	for _, h := range in.HAProxy.Hosts {
-		p := placeOf(h.Container)
-		w.place(p)
-		w.add(p.Name(), groupHAProxy, haproxyItems(h, facts[h.PhysicalHost])...)
+		p := site.At(h.Where())
+		w.Place(p)
+		w.Add(p.Name(), groupHAProxy, haproxyItems(h, facts[h.PhysicalHost])...)
 	}
 	return w, nil
-}
-
-func (w *Wanted) place(p Place) { w.Places[p.Name()] = p }
-
-func (w *Wanted) add(place, group string, items ...host.Item) {
-	for _, i := range items {
-		i.Place, i.Group = place, group
-		w.Items = append(w.Items, i)
-	}
 }
 
 func traitsOf(f host.Facts) traits { return traits{cgroupV1: f.Kernel != "" && !f.CgroupV2} }
@@ -173,7 +128,7 @@ func sysctlText(settings map[string]string) string {
 }
 
 // containerItems are the container of a node and what its config names on the host.
-func containerItems(n intent.Node, b Bundle, f host.Facts) []host.Item {
+func containerItems(n intent.Node, b site.Bundle, f host.Facts) []host.Item {
 	if n.IsMetal {
 		return nil
 	}
@@ -260,7 +215,7 @@ func fragmentItems(services []haproxy.Service, settings haproxy.Settings, f host
 	var out []host.Item
 	for _, file := range haproxy.Files(services, settings) {
 		text := ourMark + file.Text
-		if have, ok := f.Fragments[base(file.Path)]; ok && haproxy.Same(have, text) {
+		if have, ok := f.Fragments[path.Base(file.Path)]; ok && haproxy.Same(have, text) {
 			text = have // another way to write the same is not worth a reload
 		}
 		out = append(out, host.Item{File: &host.File{

@@ -1,11 +1,13 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -22,7 +24,7 @@ const (
 func lateProgram(name string) bool { return name == "kubelet" || name == "kubectl" }
 
 // nodeItems are the container's inside, up to kubeadm.
-func nodeItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
+func nodeItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
 	var out []host.Item
 	file := func(path, content string) {
 		out = append(out, host.Item{File: &host.File{Path: path, Content: content}})
@@ -71,7 +73,7 @@ func nodeItems(in intent.Intent, b Bundle, n intent.Node) ([]host.Item, error) {
 }
 
 // kubeletItems are what follows the control plane's version.
-func kubeletItems(b Bundle) []host.Item {
+func kubeletItems(b site.Bundle) []host.Item {
 	var out []host.Item
 	for _, p := range b.Programs {
 		if lateProgram(p.Name) {
@@ -112,12 +114,12 @@ func customCA(c intent.CustomCA) []host.Item {
 }
 
 // containerdText is containerd 2's configuration.
-func containerdText(in intent.Intent, b Bundle) string {
+func containerdText(in intent.Intent, b site.Bundle) string {
 	pause := in.Containerd.PauseImage
 	if v := b.Versions["pause-image"]; v != "" {
 		pause = v
 	}
-	root, state := or(in.Containerd.StorageDir, "/var/lib/containerd"), or(in.Containerd.StateDir, "/run/containerd")
+	root, state := cmp.Or(in.Containerd.StorageDir, "/var/lib/containerd"), cmp.Or(in.Containerd.StateDir, "/run/containerd")
 	return fmt.Sprintf(`# Written by jeroboam deploy.
 version = 3
 root = %q
@@ -147,14 +149,7 @@ oom_score = 0
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["/opt/cni/bin"]
     conf_dir = "/etc/cni/net.d"
-`, root, state, or(in.Containerd.DebugLevel, "info"), or(in.Containerd.Snapshotter, "overlayfs"), pause, cgroupDriver(in) == "systemd")
-}
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
+`, root, state, cmp.Or(in.Containerd.DebugLevel, "info"), cmp.Or(in.Containerd.Snapshotter, "overlayfs"), pause, cgroupDriver(in) == "systemd")
 }
 
 // containerdUnitText is containerd's own unit (containerd.service of its repository), with the operator's proxies.

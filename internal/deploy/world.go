@@ -2,26 +2,19 @@ package deploy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // World is how everything is.
 type World struct {
-	// Items are parallel to Wanted.Items.
-	Items []plan.Facts
-	// Closed are places that are not there yet. Sleeping are containers that are there and do not run: what is in them is
-	// known when they have been started. Unseen are places on hosts that nobody reached, which only status goes on without.
-	Closed, Sleeping, Unseen map[string]bool
+	site.Seen
 	// Nodes are by container.
 	Nodes map[string]host.Node
 	// Cluster is what the API server says.
@@ -30,98 +23,10 @@ type World struct {
 	Alive Alive
 }
 
-// Hosts are the agents by physical host.
-type Hosts map[string]Agent
-
-// At gives the agent of a place.
-func (h Hosts) At(p Place) (Agent, error) {
-	a, ok := h[p.Host]
-	if !ok {
-		return nil, fmt.Errorf("there is no connection to host %s", p.Host)
-	}
-	return a, nil
-}
-
-// Close ends all connections.
-func (h Hosts) Close() {
-	var all sync.WaitGroup
-	for _, a := range h {
-		all.Go(func() { _ = a.Close() }) // the agents end by themselves
-	}
-	all.Wait()
-}
-
-// ask calls an agent at a place.
-func ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, error) {
-	var out R
-	a, err := h.At(p)
-	if err != nil {
-		return out, err
-	}
-	return out, a.Call(ctx, p.Container, op, in, &out, nil)
-}
-
-// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done. There may be hundreds
-// of them, and on most of them nothing changes in a run.
-type Looker interface {
-	Script(ctx context.Context, script string) (string, error)
-}
-
-// looker says whether a place is looked at so.
-func (h Hosts) looker(p Place) (Looker, bool) {
-	l, ok := h[p.Host].(Looker)
-	return l, ok && p.Container == ""
-}
-
-// observeAt looks at items of a place.
-func observeAt(ctx context.Context, h Hosts, p Place, items []host.Item) ([]plan.Facts, error) {
-	if l, ok := h.looker(p); ok && host.Glanceable(items) {
-		return host.Glance(ctx, items, l.Script)
-	}
-	have, err := ask[host.Observed](ctx, h, p, host.OpObserve, items)
-	if err == nil && len(have) != len(items) {
-		err = errors.New("the agent of " + p.Name() + " did not answer for everything")
-	}
-	return have, err
-}
-
-// Look gathers the facts of all hosts.
-func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
-	out := map[string]host.Facts{}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	var errs []error
-	for name := range h {
-		all.Go(func() {
-			f, err := lookAtHost(ctx, h, name)
-			mu.Lock()
-			defer mu.Unlock()
-			out[name], errs = f, append(errs, err)
-		})
-	}
-	all.Wait()
-	return out, errors.Join(errs...)
-}
-
-// lookAtHost gathers the facts of one host, and how its clock differs from ours.
-func lookAtHost(ctx context.Context, h Hosts, name string) (host.Facts, error) {
-	asked := time.Now()
-	f, err := ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
-	f.Clock = clockOf(f, asked, time.Now())
-	return f, err
-}
-
-// clockOf compares a host's clock with ours. It was read when the request had come there, and the answer left when the host had
-// looked around; the two ways in between took the rest, half of it each unless they differ, which is as far as it can be wrong.
-func clockOf(f host.Facts, asked, answered time.Time) host.Clock {
-	ways := max(answered.Sub(asked)-f.Took, 0)
-	return host.Clock{Ahead: f.Now.Sub(asked.Add(ways / 2)), Within: ways / 2}
-}
-
 // Inspect looks at everything that Wanted names. It changes nothing.
-func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
+func Inspect(ctx context.Context, h site.Hosts, w Wanted, d Dialer) (World, error) {
 	world := World{
-		Items: make([]plan.Facts, len(w.Items)), Closed: map[string]bool{}, Sleeping: map[string]bool{}, Unseen: map[string]bool{},
+		Seen:  site.NotLooked(len(w.Items)),
 		Nodes: map[string]host.Node{},
 	}
 	var mu sync.Mutex
@@ -150,7 +55,7 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 			}
 		}
 		g.Go(func() error {
-			have, err := ask[host.Observed](gctx, h, p, host.OpObserve, items)
+			have, err := site.Ask[host.Observed](gctx, h, p, host.OpObserve, items)
 			if err != nil {
 				return err
 			}
@@ -164,11 +69,11 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 	}
 	for _, n := range w.Intent.Nodes {
 		p, known := w.Places[n.Name]
-		if !known || world.Closed[n.Name] || w.outOfReach(world, n.Name) {
+		if !known || world.Closed[n.Name] || w.OutOfReach(world.Seen, n.Name) {
 			continue
 		}
 		g.Go(func() error {
-			state, err := ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true, Directory: backupsOn(w.Intent, n)})
+			state, err := site.Ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true, Directory: backupsOn(w.Intent, n)})
 			mu.Lock()
 			defer mu.Unlock()
 			world.Nodes[n.Name] = state
@@ -185,11 +90,6 @@ func Inspect(ctx context.Context, h Hosts, w Wanted, d Dialer) (World, error) {
 	var err error
 	world.Cluster, err = inspectCluster(ctx, h, w, world, d)
 	return world, err
-}
-
-// outOfReach says of a place that it could not be looked at, and so nothing is to be done there.
-func (w Wanted) outOfReach(world World, place string) bool {
-	return slices.Contains(w.Gone, place) || world.Unseen[place] || world.Sleeping[place]
 }
 
 // listed says whether etcd has a voting member of a node's name.

@@ -69,6 +69,14 @@ type Container struct {
 	Tech string `json:"tech"`
 }
 
+// Where is the physical host and the container on it; no container on metal.
+func (c Container) Where() (host, container string) {
+	if c.IsMetal {
+		return c.PhysicalHost, ""
+	}
+	return c.PhysicalHost, c.Name
+}
+
 // Node is a member of the management cluster's control plane.
 type Node struct {
 	Container

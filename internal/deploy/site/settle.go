@@ -1,4 +1,4 @@
-package deploy
+package site
 
 import (
 	"context"
@@ -45,22 +45,11 @@ func (h Hosts) Places() []Place {
 	return out
 }
 
-// Running are the places in containers that run.
-func (w Wanted) Running() []Place {
-	var out []Place
-	for _, p := range w.Places {
-		if p.Container != "" && w.Facts[p.Host].Containers[p.Container] {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // Leave removes the agents from the hosts.
 func (h Hosts) Leave(ctx context.Context) error {
 	var errs []error
 	for _, p := range h.Places() {
-		_, err := ask[struct{}](ctx, h, p, host.OpLeave, nil)
+		_, err := Ask[struct{}](ctx, h, p, host.OpLeave, nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

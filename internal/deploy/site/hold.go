@@ -1,4 +1,4 @@
-package deploy
+package site
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // that a run cannot reach it does not change. Nothing is kept in the cluster: there may be none yet, and none that answers.
 func (h Hosts) Hold(ctx context.Context, run host.Hold) error {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if _, err := ask[struct{}](ctx, h, Place{Host: name}, host.OpHold, run); err != nil {
+		if _, err := Ask[struct{}](ctx, h, Place{Host: name}, host.OpHold, run); err != nil {
 			return fmt.Errorf("take the hosts for this run: %w", err)
 		}
 	}
@@ -22,16 +22,16 @@ func (h Hosts) Hold(ctx context.Context, run host.Hold) error {
 }
 
 // Runs are the runs that hold hosts, each with the hosts.
-func Runs(facts map[string]host.Facts) []Run {
-	var out []Run
+func Runs(facts map[string]host.Facts) []UnderWay {
+	var out []UnderWay
 	for _, name := range slices.Sorted(maps.Keys(facts)) {
 		run := facts[name].Run
 		if run == nil {
 			continue
 		}
-		i := slices.IndexFunc(out, func(r Run) bool { return r.ID == run.ID })
+		i := slices.IndexFunc(out, func(r UnderWay) bool { return r.ID == run.ID })
 		if i < 0 {
-			out = append(out, Run{Hold: *run})
+			out = append(out, UnderWay{Hold: *run})
 			i = len(out) - 1
 		}
 		out[i].Hosts = append(out[i].Hosts, name)
@@ -39,8 +39,8 @@ func Runs(facts map[string]host.Facts) []Run {
 	return out
 }
 
-// Run is a run that is under way.
-type Run struct {
+// UnderWay is a run that is under way.
+type UnderWay struct {
 	host.Hold
 	Hosts []string `json:"hosts"`
 }

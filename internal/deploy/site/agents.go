@@ -1,0 +1,90 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Agent is a host's agent, as a deployment uses it. The one implementation is remote.Conn; tests have others.
+type Agent interface {
+	Name() string
+	Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error
+	Upload(ctx context.Context, digest string, r io.Reader) error
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	Close() error
+}
+
+// Hosts are the agents by physical host.
+type Hosts map[string]Agent
+
+// At gives the agent of a place.
+func (h Hosts) At(p Place) (Agent, error) {
+	a, ok := h[p.Host]
+	if !ok {
+		return nil, fmt.Errorf("there is no connection to host %s", p.Host)
+	}
+	return a, nil
+}
+
+// Close ends all connections.
+func (h Hosts) Close() {
+	var all sync.WaitGroup
+	for _, a := range h {
+		all.Go(func() { _ = a.Close() }) // the agents end by themselves
+	}
+	all.Wait()
+}
+
+// Ask calls an agent at a place.
+func Ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, error) {
+	var out R
+	a, err := h.At(p)
+	if err != nil {
+		return out, err
+	}
+	return out, a.Call(ctx, p.Container, op, in, &out, nil)
+}
+
+// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done. There may be hundreds
+// of them, and on most of them nothing changes in a run.
+type Looker interface {
+	Script(ctx context.Context, script string) (string, error)
+}
+
+// looker says whether a place is looked at so.
+func (h Hosts) looker(p Place) (Looker, bool) {
+	l, ok := h[p.Host].(Looker)
+	return l, ok && p.Container == ""
+}
+
+// Observe looks at items of a place.
+func Observe(ctx context.Context, h Hosts, p Place, items []host.Item) ([]plan.Facts, error) {
+	if l, ok := h.looker(p); ok && host.Glanceable(items) {
+		return host.Glance(ctx, items, l.Script)
+	}
+	have, err := Ask[host.Observed](ctx, h, p, host.OpObserve, items)
+	if err == nil && len(have) != len(items) {
+		err = errors.New("the agent of " + p.Name() + " did not answer for everything")
+	}
+	return have, err
+}
+
+// Read reads a small file.
+func Read(ctx context.Context, h Hosts, p Place, path string) (string, error) {
+	if _, light := h.looker(p); !light {
+		return Ask[string](ctx, h, p, host.OpRead, path)
+	}
+	have, err := Observe(ctx, h, p, []host.Item{{File: &host.File{Path: path}}})
+	if err != nil {
+		return "", err
+	}
+	return have[0]["content"], nil
+}
