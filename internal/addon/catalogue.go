@@ -15,6 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // CatalogueFile is the file of a catalogue that names all others.
@@ -56,8 +58,12 @@ type entry struct {
 }
 
 // Load reads and checks a catalogue. It returns all problems at once.
-func Load(files fs.FS) (*Catalogue, error) {
-	text, err := fs.ReadFile(files, CatalogueFile)
+func Load(files fs.FS) (*Catalogue, error) { return LoadTrusted(files, sign.Trust{}) }
+
+// LoadTrusted is Load for a catalogue that somebody must have signed. The list is read once, so what was checked is what is used,
+// and the list has the digests of all the rest.
+func LoadTrusted(files fs.FS, trust sign.Trust) (*Catalogue, error) {
+	text, err := trust.CheckFile(files, CatalogueFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the addon catalogue: %w", err)
 	}

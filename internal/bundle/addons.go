@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/addon"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // addonDir is where the catalogue is, below the bundle's files.
@@ -327,6 +328,11 @@ func Catalogue(ctx context.Context, o Options) (*Index, error) {
 			return nil, fmt.Errorf("catalogue: %w", err)
 		}
 	}
+	if o.Key != nil {
+		if err := SignCatalogue(filepath.Join(work, "files", addonDir), *o.Key); err != nil {
+			return nil, fmt.Errorf("catalogue: %w", err)
+		}
+	}
 	return &b.index, copyCatalogue(filepath.Join(work, "files", addonDir), to)
 }
 
@@ -361,7 +367,7 @@ func copyCatalogue(from, to string) error {
 		return fmt.Errorf("catalogue: %w", err)
 	}
 	for _, d := range have {
-		if ext := path.Ext(d.Name()); !keep[d.Name()] && (ext == ".tgz" || ext == ".yaml") {
+		if ext := path.Ext(d.Name()); !keep[d.Name()] && (ext == ".tgz" || ext == ".yaml" || ext == sign.Suffix) {
 			err = errors.Join(err, os.Remove(filepath.Join(to, d.Name())))
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 const addonsOfTheWorkshop = `  - name: storage
@@ -150,7 +151,7 @@ func TestBundleHasTheCatalogue(t *testing.T) {
 	if want := "image storage left out no proxy has its module"; !slices.Contains(told, want) {
 		t.Errorf("want %q in %q", want, told)
 	}
-	b, err := bundle.Open(filepath.Join(s.dir, "a"))
+	b, err := bundle.Open(filepath.Join(s.dir, "a"), sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}

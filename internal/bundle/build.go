@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // Options are what a build needs beside the lock.
@@ -31,7 +32,9 @@ type Options struct {
 	// Record writes the digests of what was made into the lock, instead of comparing.
 	Record bool
 	// Values are merged over those of the catalogue's entries, by the addon's name: what one site needs otherwise.
-	Values   map[string]map[string]any
+	Values map[string]map[string]any
+	// Key signs what was made; nil leaves it unsigned.
+	Key      *sign.Key
 	HTTP     *http.Client
 	Now      func() time.Time
 	Progress func(Event)
@@ -192,6 +195,9 @@ func (b *builder) makeDirs(context.Context) error {
 	}
 	// From here on this is no complete bundle until the new list is written.
 	if err := os.Remove(filepath.Join(b.Dir, indexFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := b.unsign(); err != nil {
 		return err
 	}
 	layout, err := registry.Create(filepath.Join(b.Dir, "oci"))

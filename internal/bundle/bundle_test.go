@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 func TestBuildFromSource(t *testing.T) {
@@ -127,7 +128,7 @@ func TestMismatchStops(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("want %q, have %v", c.want, err)
 			}
-			if _, err := bundle.Open(filepath.Join(s.dir, "bad")); err == nil || !strings.Contains(err.Error(), "no complete bundle") {
+			if _, err := bundle.Open(filepath.Join(s.dir, "bad"), sign.Trust{}); err == nil || !strings.Contains(err.Error(), "no complete bundle") {
 				t.Errorf("a build that stopped left a bundle: %v", err)
 			}
 		})
@@ -166,7 +167,7 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Open(filepath.Join(s.dir, "a"))
+	b, err := bundle.Open(filepath.Join(s.dir, "a"), sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestServe(t *testing.T) {
 	if _, err := s.build(t, "a", "cache", record); err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Open(filepath.Join(s.dir, "a"))
+	b, err := bundle.Open(filepath.Join(s.dir, "a"), sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 const (
@@ -78,26 +79,33 @@ func (b *builder) writeIndex(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return writeAtomically(filepath.Join(b.Dir, indexFile), append(text, '\n'), 0o644)
+	text = append(text, '\n')
+	if b.Key != nil { // before the list, because the list is what makes a bundle complete
+		if err := signBundle(b.Dir, text, b.index.LockDigest, *b.Key); err != nil {
+			return err
+		}
+	}
+	return writeAtomically(filepath.Join(b.Dir, indexFile), text, 0o644)
 }
 
 // Bundle is a complete bundle on disk.
 type Bundle struct {
 	Dir   string
 	Index Index
-	lock  *Lock // once it was needed
+	text  []byte // of bundle.json, as it was checked
+	lock  *Lock  // once it was needed
 }
 
-// Open opens a bundle. It does not look at what is in it: that is Verify.
-func Open(dir string) (*Bundle, error) {
-	text, err := os.ReadFile(filepath.Join(dir, indexFile))
+// Open opens a bundle and checks whose it is. It does not look at what is in it: that is Verify, and Read for one file.
+func Open(dir string, trust sign.Trust) (*Bundle, error) {
+	text, err := trust.CheckFile(os.DirFS(dir), indexFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s is no complete bundle: it has no %s; run jeroboam bundle build again", dir, indexFile)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
-	b := &Bundle{Dir: dir}
+	b := &Bundle{Dir: dir, text: text}
 	if err := json.Unmarshal(text, &b.Index); err != nil {
 		return nil, fmt.Errorf("bundle: %s: %w", indexFile, err)
 	}
@@ -115,6 +123,27 @@ func (b *Bundle) File(name string) (path string, entry IndexFile, err error) {
 		}
 	}
 	return "", IndexFile{}, fmt.Errorf("the bundle has no file %q", name)
+}
+
+// Read reads a file of the bundle whose content is used here, and compares it with the list.
+func (b *Bundle) Read(f IndexFile) ([]byte, error) {
+	return readAs(filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path)), f.Digest)
+}
+
+// ReadManifest reads an image's manifest, and compares it with the list.
+func (b *Bundle) ReadManifest(i IndexImage) ([]byte, error) {
+	return readAs(filepath.Join(b.Dir, "oci", "blobs", "sha256", strings.TrimPrefix(i.Digest, "sha256:")), i.Digest)
+}
+
+func readAs(file, digest string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the bundle: %w", err)
+	}
+	if got := textDigest(text); got != digest {
+		return nil, fmt.Errorf("the bundle is damaged: %s must have digest %s and has %s; make or copy it anew", file, digest, got)
+	}
+	return text, nil
 }
 
 // CNI are the paths of the bundle's CNI plugins.
@@ -141,11 +170,14 @@ func (b *Bundle) Image(name string) (IndexImage, error) {
 // ChartValues are what a manifest's chart was rendered with, from the lock that the bundle was made from; nil if it has none.
 func (b *Bundle) ChartValues(name string) (map[string]any, error) {
 	if b.lock == nil {
-		lock, err := ReadLock(filepath.Join(b.Dir, lockFile))
+		file := filepath.Join(b.Dir, lockFile)
+		text, err := readAs(file, b.Index.LockDigest)
 		if err != nil {
+			return nil, err
+		}
+		if b.lock, err = ParseLock(file, text); err != nil {
 			return nil, fmt.Errorf("the bundle's lock: %w", err)
 		}
-		b.lock = lock
 	}
 	for _, m := range b.lock.Manifests {
 		if m.Name == name && m.Chart != nil {
@@ -183,6 +215,7 @@ func (b *Bundle) Verify(lock *Lock) error {
 		}
 	}
 	problems = append(problems, b.verifyCatalogue()...)
+	problems = append(problems, b.strangers()...)
 	layout, err := b.Images()
 	if err != nil {
 		return errors.Join(append(problems, err)...)
@@ -190,6 +223,11 @@ func (b *Bundle) Verify(lock *Lock) error {
 	have, err := layout.Verify()
 	if err != nil {
 		problems = append(problems, err)
+	}
+	for _, h := range have {
+		if !slices.ContainsFunc(b.Index.Images, func(i IndexImage) bool { return h.Reference == i.Reference && h.Digest == i.Digest }) {
+			problems = append(problems, fmt.Errorf("image %s with digest %s is not in the list", h.Reference, h.Digest))
+		}
 	}
 	for _, i := range b.Index.Images {
 		if err == nil && !slices.ContainsFunc(have, func(h registry.Image) bool { return h.Reference == i.Reference && h.Digest == i.Digest }) {

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // ServeOptions say where and as whom a bundle is served.
@@ -44,9 +46,12 @@ func (b *Bundle) Handler() (http.Handler, error) {
 	mux.Handle("/v2/", images)
 	mux.Handle("/v2", images)
 	mux.Handle("GET /files/", http.StripPrefix("/files/", http.FileServerFS(files.FS())))
+	mux.HandleFunc("GET /"+indexFile+sign.Suffix, func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, filepath.Join(b.Dir, indexFile+sign.Suffix))
+	})
 	mux.HandleFunc("GET /"+indexFile, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		http.ServeFile(w, r, filepath.Join(b.Dir, indexFile))
+		http.ServeContent(w, r, indexFile, time.Time{}, bytes.NewReader(b.text))
 	})
 	return mux, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // greeting is a lock with a module that cannot be built as it is published, in a group of its own.
@@ -121,7 +122,7 @@ func TestReplacedModule(t *testing.T) {
 	if diff := cmp.Diff(tree(t, filepath.Join(s.dir, "a")), tree(t, filepath.Join(s.dir, "b"))); diff != "" {
 		t.Errorf("two builds of one lock differ:\n%s", diff)
 	}
-	b, err := bundle.Open(filepath.Join(s.dir, "b"))
+	b, err := bundle.Open(filepath.Join(s.dir, "b"), sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestDefaultGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Open(filepath.Join(s.dir, "a"))
+	b, err := bundle.Open(filepath.Join(s.dir, "a"), sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,3 +198,8 @@ func (s *workshop) mustWrite(t *testing.T, path, text string) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

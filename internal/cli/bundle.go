@@ -21,6 +21,8 @@ import (
 type bundleCommand struct {
 	Build     bundleBuildCommand     `cmd:"" help:"Make a bundle from its lock: download it, or build it from source."`
 	Catalogue bundleCatalogueCommand `cmd:"" help:"Make only the catalogue of workload clusters' addons, from module sources."`
+	Sign      bundleSignCommand      `cmd:"" help:"Sign a bundle, or a catalogue, that was made before."`
+	Keygen    bundleKeygenCommand    `cmd:"" help:"Make a key that bundles are signed with."`
 	Verify    bundleVerifyCommand    `cmd:"" help:"Read all of a bundle and compare it with what it should be."`
 	Show      bundleShowCommand      `cmd:"" help:"List what a bundle has."`
 	Export    bundleExportCommand    `cmd:"" help:"Write images as a tar for ctr images import."`
@@ -40,6 +42,7 @@ type bundleBuildCommand struct {
 	Record     bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
 	Values     string   `placeholder:"FILE" help:"YAML: an addon's name -> values of its chart, over those of the lock."`
 	JSON       bool     `name:"json" help:"Progress as lines of JSON."`
+	signFlags
 }
 
 // Run makes a bundle.
@@ -49,6 +52,10 @@ func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	values, err := addonValues(c.Values)
+	if err != nil {
+		return err
+	}
+	key, err := c.key() // before an hour of work
 	if err != nil {
 		return err
 	}
@@ -66,7 +73,7 @@ func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
 	began := time.Now()
 	index, err := bundle.Build(ctx, bundle.Options{
 		LockFile: c.Lock, Dir: c.Output, Cache: cache, FromSource: c.FromSource, Groups: c.Group, Without: c.Without, Jobs: c.Jobs, AnyHost: c.AnyHost, Record: c.Record,
-		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress, Values: values,
+		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress, Values: values, Key: key,
 		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
 	if err != nil || c.JSON {
@@ -111,6 +118,7 @@ type bundleCatalogueCommand struct {
 	Without []string `placeholder:"NAME" help:"Groups to leave out."`
 	Values  string   `placeholder:"FILE" help:"YAML: an addon's name -> values of its chart, over those of the lock."`
 	Record  bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
+	signFlags
 }
 
 // Run makes the catalogue of addons.
@@ -123,8 +131,12 @@ func (c *bundleCatalogueCommand) Run(ctx context.Context, streams Streams) error
 	if err != nil {
 		return err
 	}
+	key, err := c.key()
+	if err != nil {
+		return err
+	}
 	index, err := bundle.Catalogue(ctx, bundle.Options{
-		LockFile: c.Lock, Dir: c.Output, Cache: cache, Without: c.Without, Values: values, Record: c.Record, Now: time.Now,
+		LockFile: c.Lock, Key: key, Dir: c.Output, Cache: cache, Without: c.Without, Values: values, Record: c.Record, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
 	if err != nil {
@@ -161,11 +173,12 @@ func (c *bundleProgramCommand) Run(ctx context.Context, streams Streams) error {
 type bundleVerifyCommand struct {
 	Bundle string `arg:"" help:"The bundle."`
 	Lock   string `placeholder:"FILE" help:"Compare with this lock as well."`
+	trustFlags
 }
 
 // Run checks a bundle.
 func (c *bundleVerifyCommand) Run(streams Streams) error {
-	b, err := bundle.Open(c.Bundle)
+	b, err := c.open(c.Bundle)
 	if err != nil {
 		return err
 	}
@@ -178,7 +191,11 @@ func (c *bundleVerifyCommand) Run(streams Streams) error {
 	if err := b.Verify(lock); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(streams.Out, "%s is as it should be: %d files, %d images\n", c.Bundle, len(b.Index.Files), len(b.Index.Images))
+	whose := "nobody's signature was asked for"
+	if trust, err := c.trust(); err == nil && trust.Asked() {
+		whose = "signed by a key of " + trust.File()
+	}
+	_, err = fmt.Fprintf(streams.Out, "%s is as it should be: %d files, %d images; %s\n", c.Bundle, len(b.Index.Files), len(b.Index.Images), whose)
 	return err
 }
 
@@ -187,11 +204,12 @@ type bundleShowCommand struct {
 	Images bool   `help:"Only images: the name upstream and, with --prefix, the name in a mirror for workload clusters."`
 	Prefix string `placeholder:"REGISTRY" help:"What the label container_infra_prefix will be."`
 	Output string `enum:"text,json" default:"text" help:"text or json."`
+	trustFlags
 }
 
 // Run lists what a bundle has.
 func (c *bundleShowCommand) Run(streams Streams) error {
-	b, err := bundle.Open(c.Bundle)
+	b, err := c.open(c.Bundle)
 	if err != nil {
 		return err
 	}
@@ -248,11 +266,12 @@ func (c *bundleShowCommand) showImages(streams Streams, b *bundle.Bundle) error 
 type bundleExportCommand struct {
 	Bundle string   `arg:"" help:"The bundle."`
 	Images []string `arg:"" optional:"" help:"References; all, if there are none."`
+	trustFlags
 }
 
 // Run writes a tar of images to standard output.
 func (c *bundleExportCommand) Run(streams Streams) error {
-	b, err := bundle.Open(c.Bundle)
+	b, err := c.whole(c.Bundle)
 	if err != nil {
 		return err
 	}
@@ -265,11 +284,12 @@ type bundleServeCommand struct {
 	Cert   string `placeholder:"FILE" help:"Certificate chain, PEM. Without it an authority is made for this run."`
 	Key    string `placeholder:"FILE" help:"Its key, PEM."`
 	CAOut  string `name:"ca-out" placeholder:"FILE" help:"Where to write the certificate of the authority that is made."`
+	trustFlags
 }
 
 // Run serves a bundle until it is told to stop.
 func (c *bundleServeCommand) Run(ctx context.Context, streams Streams) error {
-	b, err := bundle.Open(c.Bundle)
+	b, err := c.whole(c.Bundle)
 	if err != nil {
 		return err
 	}

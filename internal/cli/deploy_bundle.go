@@ -15,8 +15,7 @@ import (
 )
 
 // openBundle reads what a bundle has, as a deployment takes it.
-func openBundle(dir string) (site.Bundle, error) {
-	b, err := bundle.Open(dir)
+func openBundle(b *bundle.Bundle, err error) (site.Bundle, error) {
 	if err != nil {
 		return site.Bundle{}, err
 	}
@@ -25,7 +24,7 @@ func openBundle(dir string) (site.Bundle, error) {
 	for _, f := range b.Index.Files {
 		path := filepath.Join(b.Dir, "files", filepath.FromSlash(f.Path))
 		files[f.Digest] = path
-		if err := addFile(&out, b, f, path); err != nil {
+		if err := addFile(&out, b, f); err != nil {
 			return out, err
 		}
 	}
@@ -42,14 +41,14 @@ func openBundle(dir string) (site.Bundle, error) {
 	return out, nil
 }
 
-func addFile(out *site.Bundle, b *bundle.Bundle, f bundle.IndexFile, path string) error {
+func addFile(out *site.Bundle, b *bundle.Bundle, f bundle.IndexFile) error {
 	switch f.Kind {
 	case "package":
 		out.Packages = append(out.Packages, host.Package{Name: f.Name, Blob: f.Digest})
 	case "manifest":
-		text, err := os.ReadFile(path)
+		text, err := b.Read(f)
 		if err != nil {
-			return fmt.Errorf("read the bundle: %w", err)
+			return err
 		}
 		values, err := b.ChartValues(f.Name)
 		if err != nil {
@@ -81,9 +80,9 @@ func addImages(out *site.Bundle, b *bundle.Bundle, files map[string]string) erro
 		blob := func(digest string) string {
 			return filepath.Join(b.Dir, "oci", "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))
 		}
-		text, err := os.ReadFile(blob(i.Digest))
+		text, err := b.ReadManifest(i)
 		if err != nil {
-			return fmt.Errorf("read the bundle's image %s: %w", i.Reference, err)
+			return fmt.Errorf("image %s: %w", i.Reference, err)
 		}
 		var m struct {
 			MediaType string `json:"mediaType"`

@@ -30,7 +30,8 @@ var errChanges = errors.New("changes are pending")
 // deployOptions are the flags that plan, apply, status and destroy share.
 type deployOptions struct {
 	operatorFlags
-	Bundle     string   `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
+	Bundle string `placeholder:"DIR" default:"bundle" help:"The bundle to install from (jeroboam bundle build)."`
+	trustFlags
 	SSHKey     []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
 	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
 	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is made anew if its host answers."`
@@ -140,7 +141,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	if err != nil {
 		return nil, err
 	}
-	bundle, err := openBundle(o.Bundle)
+	bundle, err := openBundle(o.open(o.Bundle))
 	if err != nil {
 		return nil, err
 	}

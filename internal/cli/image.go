@@ -33,11 +33,12 @@ type imageBuildCommand struct {
 	Without []string `placeholder:"NAME" help:"Images of the bundle that nodes are to pull."`
 	Sources string   `placeholder:"FILE" help:"A sources.list for Debian's packages (this machine's)."`
 	Cache   string   `env:"JEROBOAM_IMAGE_CACHE" placeholder:"DIR" help:"Where Debian's part is kept for a day ($XDG_CACHE_HOME/jeroboam/image); none keeps nothing."`
+	trustFlags
 }
 
 // Run makes an image.
 func (c *imageBuildCommand) Run(ctx context.Context, streams Streams) error {
-	b, err := bundle.Open(c.Bundle)
+	b, err := c.whole(c.Bundle)
 	if err != nil {
 		return err
 	}

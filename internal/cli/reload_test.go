@@ -8,10 +8,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 func catalogueFiles(text, digest string) fstest.MapFS {
@@ -70,5 +74,45 @@ func TestTheCatalogueIsReadAgain(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestASignedCatalogue: where a key is named, neither the first catalogue nor a newer one is taken without its signature.
+func TestASignedCatalogue(t *testing.T) {
+	key, _, err := sign.NewKey("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := key.Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bundle.pub")
+	if err := os.WriteFile(file, []byte(public), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	trust, err := sign.ReadTrust(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := catalogueFiles("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}", "")
+	s := &serving{ServeOptions: ServeOptions{Addons: files, AddonTrust: trust, Log: slog.New(slog.DiscardHandler)}}
+	if err := s.readAddons(t.Context()); err == nil || !strings.Contains(err.Error(), "catalogue.yaml is not signed") {
+		t.Errorf("not signed: %v", err)
+	}
+	signature, err := key.Sign(files["catalogue.yaml"].Data, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["catalogue.yaml.minisig"] = &fstest.MapFile{Data: signature}
+	if err := s.readAddons(t.Context()); err != nil || s.catalogue.Load() == nil {
+		t.Errorf("signed: %v", err)
+	}
+	other := catalogueFiles("{apiVersion: v1, kind: ConfigMap, metadata: {name: two}}", "") // list and file fit each other
+	other["catalogue.yaml.minisig"] = files["catalogue.yaml.minisig"]
+	s.Addons = other
+	before := s.catalogue.Load()
+	if err := s.readAddons(t.Context()); err == nil || !strings.Contains(err.Error(), "was changed after it was signed") || s.catalogue.Load() != before {
+		t.Errorf("changed: %v", err)
 	}
 }

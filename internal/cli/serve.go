@@ -34,6 +34,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/notify"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
@@ -48,6 +49,8 @@ type ServeOptions struct {
 	APIOnly        bool   // run no controllers: other servers do
 	// Addons is the addon catalogue's directory; nil: nothing is installed into clusters.
 	Addons fs.FS
+	// AddonTrust is who must have signed the catalogue.
+	AddonTrust sign.Trust
 	// Reload makes the server read Addons again; nil: never.
 	Reload <-chan os.Signal
 	Log    *slog.Logger

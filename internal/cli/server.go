@@ -16,6 +16,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // ServerCommand serves the Magnum API and runs the controllers.
@@ -26,6 +27,7 @@ type ServerCommand struct {
 	AdminListen    string   `default:"127.0.0.1:9512" help:"host:port of /metrics, /healthz and /readyz."`
 	PolicyFile     string   `type:"path" help:"Policy file instead of [oslo_policy] policy_file, by default policy.yaml beside the configuration."`
 	AddonCatalogue string   `type:"existingdir" help:"Directory with the addon catalogue of a bundle (files/addons): what is installed into clusters."`
+	PublicKey      string   `type:"existingfile" placeholder:"FILE" help:"Take the addon catalogue only if it is signed by a key of this file (jeroboam bundle sign)."`
 	Infrastructure string   `enum:"openstack,inmemory" default:"openstack" help:"What machines are made of: openstack or inmemory."`
 	LeaderElect    bool     `default:"true" negatable:"" help:"Let several servers share the controllers' work."`
 	Concurrency    int      `default:"10" help:"How many clusters each controller works on at once."`
@@ -61,6 +63,12 @@ func (c *ServerCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Infrastructure == "inmemory" {
 		infrastructure = capi.InMemory(0)
 	}
+	var trust sign.Trust
+	if c.PublicKey != "" {
+		if trust, err = sign.ReadTrust(c.PublicKey); err != nil {
+			return fmt.Errorf("--public-key: %w", err)
+		}
+	}
 	var addons fs.FS
 	if c.AddonCatalogue != "" {
 		addons = os.DirFS(c.AddonCatalogue)
@@ -69,7 +77,7 @@ func (c *ServerCommand) Run(ctx context.Context, streams Streams) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	return Serve(ctx, ServeOptions{
-		Addons: addons, Reload: reload,
+		Addons: addons, AddonTrust: trust, Reload: reload,
 		Config: config, Management: management, Infrastructure: infrastructure,
 		AdminListen: c.AdminListen, LeaderElection: c.LeaderElect, Concurrency: c.Concurrency, Log: log,
 		APIOnly: !c.Controllers,

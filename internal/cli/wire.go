@@ -104,7 +104,7 @@ func (s *serving) readAddons(ctx context.Context) (err error) {
 		s.Log.WarnContext(ctx, "there is no addon catalogue (--addon-catalogue): nothing is installed into clusters, and real ones never become usable")
 		return nil
 	}
-	read, err := catalogue.Load(s.Addons)
+	read, err := catalogue.LoadTrusted(s.Addons, s.AddonTrust)
 	if err != nil {
 		return err
 	}

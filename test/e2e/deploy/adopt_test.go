@@ -8,13 +8,14 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // byHand makes a control plane in the original collection's layout on the one host, with plain kubeadm.
 func (l lab) byHand(t *testing.T) {
 	t.Helper()
 	n := l.nodes(t)[0]
-	b, err := bundle.Open(l.bundle)
+	b, err := bundle.Open(l.bundle, sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // configure writes what an operator writes before the first apply: the bundle's versions, more variables, and the inventory.
@@ -36,7 +37,7 @@ func (l lab) configure(t *testing.T, more ...string) {
 // kubernetes is the version the bundle has.
 func (l lab) kubernetes(t *testing.T) string {
 	t.Helper()
-	b, err := bundle.Open(l.bundle)
+	b, err := bundle.Open(l.bundle, sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 // pullScript runs in a node's root file system: its containerd with an empty store, and each image of the list by crictl.
@@ -119,7 +120,7 @@ func mountNode(t *testing.T, node, work string) string {
 // mirrored are the names of all images below a prefix, as "bundle show" tells an operator.
 func mirrored(t *testing.T, program, dir, prefix string) []string {
 	t.Helper()
-	if _, err := bundle.Open(dir); err != nil {
+	if _, err := bundle.Open(dir, sign.Trust{}); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.CommandContext(t.Context(), program, "bundle", "show", dir, "--prefix", prefix, "--output", "json").Output()
