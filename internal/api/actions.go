@@ -103,22 +103,29 @@ func optionalText(f *fields, name string) string {
 // resizeGroup changes how many nodes a group has, within the bounds it was given.
 func (s *server) resizeGroup(ctx context.Context, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) error {
 	_, err := s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {
-		outside := nodes < now.MinNodeCount || now.MaxNodeCount != nil && nodes > *now.MaxNodeCount
-		if now.Role != magnum.RoleMaster && outside {
-			most := "None"
-			if now.MaxNodeCount != nil {
-				most = strconv.Itoa(*now.MaxNodeCount)
-			}
-			return magnum.Invalid("Resizing %s outside the allowed range: min_node_count = %d, max_node_count = %s",
-				now.Name, now.MinNodeCount, most)
-		}
-		if now.Status.Deleting() {
-			return magnum.Conflict("Nodegroup %s is being deleted.", now.Name)
+		if err := checkSize(now, nodes); err != nil {
+			return err
 		}
 		now.AskSize(nodes, remove)
 		return nil
 	})
 	return err
+}
+
+// checkSize refuses a size outside a group's bounds, and any of a group that goes.
+func checkSize(ng *magnum.NodeGroup, nodes int) error {
+	outside := nodes < ng.MinNodeCount || ng.MaxNodeCount != nil && nodes > *ng.MaxNodeCount
+	if ng.Role != magnum.RoleMaster && outside {
+		most := "None"
+		if ng.MaxNodeCount != nil {
+			most = strconv.Itoa(*ng.MaxNodeCount)
+		}
+		return magnum.Invalid("Resizing %s outside the allowed range: min_node_count = %d, max_node_count = %s", ng.Name, ng.MinNodeCount, most)
+	}
+	if ng.Status.Deleting() {
+		return magnum.Conflict("Nodegroup %s is being deleted.", ng.Name)
+	}
+	return nil
 }
 
 // upgradeCluster moves a cluster to another template's Kubernetes version and image. Unlike resize, Magnum does this while the

@@ -79,27 +79,59 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	if len(f.problems) > 0 {
 		return answer{}, magnum.Invalid("%s", sentences(f.problems))
 	}
-	if slices.Contains(changed, "labels") {
-		if err := s.relabel(ctx, c, g, k, labels); err != nil {
-			return answer{}, err
-		}
+	writes, err := s.clusterWrites(ctx, c, g, k, changed, clusterPatch{labels, magnum.Health(health), reason, nodes})
+	if err != nil {
+		return answer{}, err
 	}
-	// The node count last: it starts work that cannot be taken back.
-	if slices.ContainsFunc(changed, func(name string) bool { return strings.HasPrefix(name, "health_") }) {
-		if err := s.putHealth(ctx, c, g, k, magnum.Health(health), reason); err != nil {
-			return answer{}, err
-		}
-	}
-	if slices.Contains(changed, "node_count") {
-		if err := s.resizeWorkers(ctx, g, k, nodes); err != nil {
+	for _, write := range writes {
+		if err := write(); err != nil {
 			return answer{}, err
 		}
 	}
 	return c.accepted(k.UUID), nil
 }
 
-// relabel changes labels that say who may reach a cluster. Others are fixed when the cluster is made, as in Magnum.
-func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, labels map[string]string) error {
+// clusterPatch is what a patch asks of a cluster.
+type clusterPatch struct {
+	labels       map[string]string
+	health       magnum.Health
+	healthReason map[string]string
+	nodes        int
+}
+
+// clusterWrites checks every part of a patch before the first is written, so that a refused part leaves the others undone. The node count
+// is written last: it starts work that cannot be taken back.
+func (s *server) clusterWrites(
+	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, changed []string, want clusterPatch,
+) ([]func() error, error) {
+	var writes []func() error
+	if slices.Contains(changed, "labels") {
+		write, err := s.relabel(ctx, c, g, k, want.labels)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, write)
+	}
+	if slices.ContainsFunc(changed, func(name string) bool { return strings.HasPrefix(name, "health_") }) {
+		write, err := s.putHealth(ctx, c, g, k, want.health, want.healthReason)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, write)
+	}
+	if slices.Contains(changed, "node_count") {
+		write, err := s.resizeWorkers(ctx, g, k, want.nodes)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, write)
+	}
+	return writes, nil
+}
+
+// relabel checks a change of labels, and returns what writes it. Only those that say who may reach a cluster can change; others are fixed
+// when the cluster is made, as in Magnum.
+func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, labels map[string]string) (func() error, error) {
 	var fixed, unknown, changed []string
 	for name := range merged(k.Labels, labels) {
 		was, had := k.Labels[name]
@@ -116,37 +148,39 @@ func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum
 	slices.Sort(fixed)
 	switch {
 	case len(fixed) > 0:
-		return magnum.Invalid("cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: %s.",
+		return nil, magnum.Invalid("cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: %s.",
 			short(strings.Join(fixed, ", "), 500))
 	case len(unknown) > 0:
 		slices.Sort(unknown)
-		return magnum.Invalid("The cluster is from before the label %s. Upgrade it first, to the template that it has.", strings.Join(unknown, ", "))
+		return nil, magnum.Invalid("The cluster is from before the label %s. Upgrade it first, to the template that it has.", strings.Join(unknown, ", "))
 	case !k.Status.AllowsResize():
-		return magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
+		return nil, magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
 	}
 	if err := s.checkNewLabels(label.Cluster, k.Labels, labels); err != nil {
-		return err
+		return nil, err
 	}
 	if slices.Contains(changed, label.APIServerAllowedCIDRs) {
 		if err := s.checkAllowed(labels, k.MasterLBEnabled); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
-		if !now.Status.AllowsResize() { // somebody was faster
-			return magnum.Conflict("Updating a cluster when status is %q is not supported.", now.Status)
-		}
-		for _, name := range changed { // and no other: somebody may have changed that meanwhile
-			if v, has := labels[name]; has {
-				now.Labels[name] = v
-			} else {
-				delete(now.Labels, name)
+	return func() error {
+		_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
+			if !now.Status.AllowsResize() { // somebody was faster
+				return magnum.Conflict("Updating a cluster when status is %q is not supported.", now.Status)
 			}
-		}
-		now.OperationRequestID = c.requestID
-		return nil
-	})
-	return err
+			for _, name := range changed { // and no other: somebody may have changed that meanwhile
+				if v, has := labels[name]; has {
+					now.Labels[name] = v
+				} else {
+					delete(now.Labels, name)
+				}
+			}
+			now.OperationRequestID = c.requestID
+			return nil
+		})
+		return err
+	}, nil
 }
 
 // merged has the keys of both.
@@ -175,33 +209,38 @@ func (c *call) rollback() error {
 	return nil
 }
 
-// putHealth keeps what an outside health checker (magnum-auto-healer) found. It is no change of the cluster: its state does not
-// matter and does not move.
+// putHealth checks that the caller may report health, and returns what keeps the report of an outside health checker
+// (magnum-auto-healer). It is no change of the cluster: its state does not matter and does not move.
 func (s *server) putHealth(
 	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, health magnum.Health, reason map[string]string,
-) error {
+) (func() error, error) {
 	if _, err := s.Policy.Authorize(c.caller, "cluster:update_health_status", c.self()); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
-		now.Health, now.HealthReason, now.OperationRequestID = health, reason, c.requestID
-		return nil
-	})
-	return err
+	return func() error {
+		_, err := s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
+			now.Health, now.HealthReason, now.OperationRequestID = health, reason, c.requestID
+			return nil
+		})
+		return err
+	}, nil
 }
 
-// resizeWorkers applies a cluster's node count: it was compared with the sum over all groups and goes to the default group
-// (Magnum 1.14).
-func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int) error {
+// resizeWorkers checks a cluster's node count, and returns what writes it: it was compared with the sum over all groups and goes to the
+// default group (Magnum 1.14).
+func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int) (func() error, error) {
 	// Magnum answers 202 and only logs that the state forbids it; a client should know.
 	if !k.Status.AllowsUpdate() {
-		return magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
+		return nil, magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
 	}
 	ng, err := s.NodeGroups.NodeGroup(ctx, g, k.UUID, magnum.DefaultWorker)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.resizeGroup(ctx, g, ng, nodes, nil)
+	if err := checkSize(ng, nodes); err != nil {
+		return nil, err
+	}
+	return func() error { return s.resizeGroup(ctx, g, ng, nodes, nil) }, nil
 }
 
 func (s *server) deleteCluster(ctx context.Context, c *call) (answer, error) {

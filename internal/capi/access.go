@@ -70,3 +70,14 @@ func keepNodePorts(live, wanted []clusterv1.ClusterVariable) []clusterv1.Cluster
 	wanted[at].Value = kept
 	return wanted
 }
+
+// keepAllowed keeps the list of who may reach the API server where the wanted one is not known: the one that is there has the management
+// cluster's addresses of before, and a list without them would lock it out.
+func keepAllowed(live, wanted []clusterv1.ClusterVariable) []clusterv1.ClusterVariable {
+	_, known := varsByName(wanted)[varAPIServerAllowedCIDRs]
+	is, there := varsByName(live)[varAPIServerAllowedCIDRs]
+	if known || !there {
+		return wanted
+	}
+	return append(slices.Clone(wanted), clusterv1.ClusterVariable{Name: varAPIServerAllowedCIDRs, Value: is})
+}

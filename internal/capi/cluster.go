@@ -49,7 +49,7 @@ type Wanted struct {
 	Cluster *clusterv1.Cluster
 	// Faults say, by name, which worker groups cannot be written, and why. They are not in Cluster; the others are.
 	Faults map[string]error
-	// Warnings are labels that a cluster of today could not be made with. They are read as their defaults.
+	// Warnings are labels that a cluster of today could not be made with. They have no effect.
 	Warnings []error
 }
 
@@ -61,6 +61,10 @@ func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (Wante
 	labels := label.Of(c.Labels)
 	checkIdentity(c, labels, opts, &p)
 	w := Wanted{Faults: map[string]error{}, Warnings: label.Validate(label.Cluster, c.Labels)}
+	if _, known := allowedCIDRs(labels, opts); !known {
+		w.Warnings = append(w.Warnings, fmt.Errorf("label %s would lock the management cluster out: the operator has not said where it comes from "+
+			"([kubernetes] management_cidrs in magnum.conf)", label.APIServerAllowedCIDRs))
+	}
 
 	cluster := &clusterv1.Cluster{
 		TypeMeta: metav1.TypeMeta{APIVersion: clusterAPI(), Kind: clusterv1.ClusterKind},

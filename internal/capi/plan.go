@@ -125,7 +125,7 @@ func Plan(live, wanted *clusterv1.Cluster, r Request) Change {
 	}
 	sameClass := l.ClassRef.Name == w.ClassRef.Name
 	variables := l.Variables
-	desired := keepNodePorts(l.Variables, w.Variables)
+	desired := keepAllowed(l.Variables, keepNodePorts(l.Variables, w.Variables))
 	if !r.Upgrade {
 		ch.Access = access(l.Variables, desired)
 		ch.Rotation = rotated(l.Variables, r.Rotation)

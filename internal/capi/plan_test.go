@@ -22,7 +22,7 @@ func written(t *testing.T, class string, change changer) *clusterv1.Cluster {
 	if change != nil {
 		g = change(c, g)
 	}
-	out, err := capi.Cluster(c, g, capi.Options{Class: class})
+	out, err := capi.Cluster(c, g, capi.Options{Class: class, ManagementCIDRs: []string{"10.9.0.0/16"}})
 	if err != nil || len(out.Faults) > 0 {
 		t.Fatal(err, out.Faults)
 	}
@@ -263,7 +263,7 @@ func TestPlan(t *testing.T) {
 			capi.Request{},
 			func(c *clusterv1.Cluster) {
 				tp := &c.Spec.Topology
-				tp.Variables = setVariable(tp.Variables, "apiServerAllowedCIDRs", `["192.0.2.0/24"]`)
+				tp.Variables = setVariable(tp.Variables, "apiServerAllowedCIDRs", `["192.0.2.0/24","10.9.0.0/16"]`)
 				tp.Variables = setVariable(tp.Variables, "nodePorts", `{"asked":true,"cidrs":["0.0.0.0/0"]}`)
 			},
 		},

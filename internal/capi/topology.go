@@ -64,13 +64,9 @@ func networkVariables(v *values, c *magnum.Cluster, labels label.Values, opts Op
 		}
 	}
 	v.set(varAPIServerLoadBalancer, lb)
-	allowed := orEmpty(labels.CSV(label.APIServerAllowedCIDRs))
-	for _, cidr := range opts.ManagementCIDRs { // who locks the management cluster out has a cluster that nobody keeps
-		if len(allowed) > 0 && !slices.Contains(allowed, cidr) {
-			allowed = append(allowed, cidr)
-		}
+	if allowed, known := allowedCIDRs(labels, opts); known {
+		v.set(varAPIServerAllowedCIDRs, allowed)
 	}
-	v.set(varAPIServerAllowedCIDRs, allowed)
 	v.set(varNodePorts, nodePortsOf(c, labels))
 	v.set(varAPIServerFloatingIP, cmp.Or(labels.String(label.APIServerFloatingIP), opts.APIAddress))
 	floating := labels.Bool(label.FloatingIPEnabled)
@@ -92,6 +88,21 @@ func networkVariables(v *values, c *magnum.Cluster, labels label.Values, opts Op
 	v.set(varNodeCIDR, labels.String(label.FixedSubnetCIDR))
 	v.set(varDNSNameservers, nameservers(c, p))
 	v.set(varControlPlaneZones, orEmpty(labels.CSV(label.ControlPlaneZones)))
+}
+
+// allowedCIDRs are who may reach the API server: the label's, and the management cluster, because nobody would keep a cluster that locks it
+// out. Where it comes from may not be known any more; then nothing new is known, and Plan leaves a Cluster the list that it has.
+func allowedCIDRs(labels label.Values, opts Options) (allowed []string, known bool) {
+	allowed = orEmpty(labels.CSV(label.APIServerAllowedCIDRs))
+	if len(allowed) == 0 {
+		return allowed, true
+	}
+	for _, cidr := range opts.ManagementCIDRs {
+		if !slices.Contains(allowed, cidr) {
+			allowed = append(allowed, cidr)
+		}
+	}
+	return allowed, len(opts.ManagementCIDRs) > 0
 }
 
 // nodePortsOf is who may reach the ports of Services. Octavia's load balancers send from the nodes' network, but for ovn's, which keep

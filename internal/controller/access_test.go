@@ -31,7 +31,7 @@ func TestAccessChangesAtOnce(t *testing.T) {
 	w.await(c.UUID, "the change", complete(magnum.UpdateComplete))
 	live := liveCluster(t, c.StackID)
 	at := slices.IndexFunc(live.Spec.Topology.Variables, func(v clusterv1.ClusterVariable) bool { return v.Name == "apiServerAllowedCIDRs" })
-	if at < 0 || !strings.Contains(string(live.Spec.Topology.Variables[at].Value.Raw), "192.0.2.0/24") {
+	if at < 0 || !strings.Contains(string(live.Spec.Topology.Variables[at].Value.Raw), `["192.0.2.0/24","10.9.0.0/16"]`) {
 		t.Errorf("the Cluster does not ask for it: %v", live.Spec.Topology.Variables)
 	}
 	if diff := cmp.Diff(before, machines(t, c.StackID)); diff != "" {

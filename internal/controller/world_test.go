@@ -184,7 +184,7 @@ func (w *world) start() {
 	err = controller.Setup(mgr, controller.Options{
 		Class: w.class, Keystone: w.cloud, Log: log, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }, Concurrency: 10,
 		CloudFor: func(context.Context, []byte) (cluster.Cloud, error) { return w.cloud.open() },
-		Addons:   w.addons,
+		Addons:   w.addons, ManagementCIDRs: []string{"10.9.0.0/16"},
 	})
 	if err != nil {
 		w.t.Fatal(err)

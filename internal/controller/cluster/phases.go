@@ -310,7 +310,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 		r.event(s, "Changed", "changed Cluster API cluster %s: %s", next.Name, what)
 	}
 	for _, w := range want.Warnings {
-		r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "Labels", "Labels", "%s; it is read as its default", sentence(w))
+		r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "Labels", "Labels", "%s; it has no effect", sentence(w))
 	}
 	return phase.Done(), nil
 }
