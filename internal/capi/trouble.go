@@ -9,11 +9,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
-	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
 // Trouble is one thing that keeps the cloud from making what was asked for, as its provider and the cloud itself say.
@@ -94,33 +92,6 @@ func (o Observed) ProviderTroubles(p *kube.Provider, cloud ServerReports, now ti
 		}
 	}
 	return append(out, o.nodeless(p, cloud.Console, now)...)
-}
-
-// lostControlPlane says why a control plane does not come back by itself; "" for one that does, or that is as it should be.
-//
-// Cluster API 1.14 replaces no control plane machine if that could lose etcd's data, and so never the only one (kubeadmcontrolplane/remediation.go).
-// Where the data are gone all the same, it waits for ever: a control plane that was initialized once is only joined, and there is nothing to join.
-func (o Observed) lostControlPlane() string {
-	if o.ControlPlane == nil || o.ControlPlane.DeletionTimestamp != nil {
-		return ""
-	}
-	initialized := condition(o.ControlPlane.Status.Conditions, controlplanev1.KubeadmControlPlaneInitializedCondition)
-	masters := o.GroupMachines(&magnum.NodeGroup{Role: magnum.RoleMaster})
-	gone := len(masters) > 0 && initialized != nil && initialized.Status == metav1.ConditionTrue
-	for _, m := range masters {
-		if c := condition(m.Status.Conditions, clusterv1.MachineOwnerRemediatedCondition); m.DeletionTimestamp == nil && c != nil &&
-			c.Status == metav1.ConditionFalse && c.Reason == controlplanev1.KubeadmControlPlaneMachineCannotBeRemediatedReason {
-			return shorten("machine " + m.Name + " is unhealthy, and Cluster API does not replace it (" + clean(c.Message) + "). Bring its server back, or " +
-				"delete the cluster and create it again")
-		}
-		// One from before was part of it, even if its node is not known yet.
-		gone = gone && !m.Status.NodeRef.IsDefined() && m.CreationTimestamp.After(initialized.LastTransitionTime.Time)
-	}
-	if !gone {
-		return ""
-	}
-	return shorten("every machine that was part of the control plane is gone, and the cluster's data with them. Machine " + masters[0].Name +
-		" waits for ever, because Cluster API lets it only join. Delete the cluster and create it again")
 }
 
 func (o Observed) clusterTroubles() []finding {

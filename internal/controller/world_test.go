@@ -123,6 +123,12 @@ func (o *owner) LoadBalancerState(context.Context, string) (string, time.Time, e
 	return "", time.Time{}, nil
 }
 
+func (o *owner) ServerGone(context.Context, string) (bool, error) { return false, nil }
+
+func (o *owner) ServersNamed(context.Context, string) ([]string, error) { return nil, nil }
+
+func (o *owner) ProjectID() string { return "" }
+
 // DeleteLoadBalancers takes one away at each call, so that a caller has to come back.
 func (o *owner) DeleteLoadBalancers(_ context.Context, uuid string) ([]string, error) {
 	o.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -81,4 +83,39 @@ func (p *Project) LoadBalancerState(ctx context.Context, name string) (status st
 		return lb.ProvisioningStatus, lb.UpdatedAt, nil
 	}
 	return cmp.Or(lb.ProvisioningStatus, "UNKNOWN"), lb.CreatedAt, nil
+}
+
+// ServerGone tells that Nova has no server of this id. One that can be restored is not gone.
+func (p *Project) ServerGone(ctx context.Context, id string) (bool, error) {
+	const doing = "ask Nova whether a server is gone"
+	client, err := p.client(Compute)
+	if err != nil {
+		return false, p.explain(doing, err)
+	}
+	_, err = servers.Get(ctx, client, id).Extract()
+	if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+		return true, nil
+	}
+	return false, p.explain(doing, err)
+}
+
+// ServersNamed are the names of the project's servers that begin so.
+func (p *Project) ServersNamed(ctx context.Context, prefix string) ([]string, error) {
+	const doing = "list servers"
+	client, err := p.client(Compute)
+	if err != nil {
+		return nil, p.explain(doing, err)
+	}
+	pages, err := servers.ListSimple(client, servers.ListOpts{Name: "^" + regexp.QuoteMeta(prefix)}).AllPages(ctx) // Nova reads it as a regular expression
+	if err != nil {
+		return nil, p.explain(doing, err)
+	}
+	all, err := servers.ExtractServers(pages)
+	var names []string
+	for _, s := range all {
+		if strings.HasPrefix(s.Name, prefix) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, p.explain(doing, err)
 }

@@ -114,6 +114,7 @@ type scope struct {
 	session  *session
 	secret   *corev1.Secret // the owner's cloud
 	endpoint clusterv1.APIEndpoint
+	life     string // of the control plane: it may be made anew, empty, at the same address
 	// kubernetes is the version that the cluster is to have, running what its nodes have.
 	kubernetes string
 	running    catalogue.Running
@@ -172,6 +173,7 @@ func (r *Reconciler) controlPlane(ctx context.Context, s *scope) (phase.Outcome,
 	if stack.Cluster == nil || stack.ControlPlane == nil || !hasInitialized(stack.ControlPlane) {
 		return phase.Wait("waiting for the control plane"), nil
 	}
+	s.life = initializedAt(stack.ControlPlane)
 	s.endpoint, s.running, s.kubernetes = stack.Cluster.Spec.ControlPlaneEndpoint, running(stack), kubernetes(s.record, stack)
 	return phase.Done(), nil
 }
@@ -185,12 +187,21 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) (phase.Outcome, erro
 	if err != nil {
 		return phase.Done(), err
 	}
-	s.session, err = r.sessions.open(s.record.Name, config.Data["value"], r.Dial)
+	s.session, err = r.sessions.open(s.record.Name, s.life, config.Data["value"], r.Dial)
 	return phase.Done(), err
 }
 
 func hasInitialized(kcp *controlplanev1.KubeadmControlPlane) bool {
 	return kcp.Status.Initialization.ControlPlaneInitialized != nil && *kcp.Status.Initialization.ControlPlaneInitialized
+}
+
+func initializedAt(kcp *controlplanev1.KubeadmControlPlane) string {
+	for _, c := range kcp.Status.Conditions {
+		if c.Type == controlplanev1.KubeadmControlPlaneInitializedCondition {
+			return c.LastTransitionTime.UTC().String()
+		}
+	}
+	return ""
 }
 
 func (r *Reconciler) cloudConfig(ctx context.Context, s *scope) error {

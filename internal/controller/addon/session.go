@@ -32,7 +32,7 @@ type applied struct {
 // session is the connection to one cluster and what is known of it. All of it can be learned again.
 type session struct {
 	cluster *workload.Cluster
-	digest  [sha256.Size]byte // of the kubeconfig
+	digest  [sha256.Size]byte // of the kubeconfig, and of which control plane it is
 	cancel  context.CancelFunc
 	ctx     context.Context //nolint:containedctx // ends the watches, which outlive the round that began them
 	wake    func()
@@ -77,11 +77,11 @@ func (p *sessions) Start(ctx context.Context) error {
 	return nil
 }
 
-// open returns the session of a cluster; a new one when there is none or its kubeconfig is another one.
-func (p *sessions) open(name string, kubeconfig []byte, dial workload.Dial) (*session, error) {
+// open returns the session of a cluster; a new one when there is none, or its kubeconfig or its control plane is another one.
+func (p *sessions) open(name, life string, kubeconfig []byte, dial workload.Dial) (*session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	digest := sha256.Sum256(kubeconfig)
+	digest := sha256.Sum256(append([]byte(life+"\n"), kubeconfig...))
 	if s := p.all[name]; s != nil {
 		if s.digest == digest {
 			return s, nil

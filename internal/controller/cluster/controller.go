@@ -43,6 +43,7 @@ type Cloud interface {
 	DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error)
 	Addresses
 	Doctor
+	Servers
 }
 
 // ServerGroups keep machines of one group on different hosts.
@@ -92,7 +93,8 @@ type Reconciler struct {
 	// Addons tells that package addon installs what makes a cluster usable: it is complete when all of it is available.
 	Addons bool
 
-	looks looks
+	looks   looks
+	masters looks // when each cluster's silent master was last looked for
 }
 
 // Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
@@ -137,6 +139,7 @@ type scope struct {
 	rotation       *capi.Rotation // the step that machines are to be of; nil: none is on its way
 	rotating       string         // what a rotation waits for
 	rotationLeft   int            // how much of it is left
+	again          time.Duration  // when to look for a lost master again; 0: none is lost
 	log            *slog.Logger
 }
 
@@ -159,6 +162,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	look := r.troubles(ctx, s)
+	if s.again > 0 && (look == 0 || s.again < look) {
+		look = s.again
+	}
 	after, statusErr := r.report(ctx, s, out, err)
 	if look > 0 && (after == 0 || look < after) {
 		after = look
@@ -173,6 +179,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	s := &scope{record: &v1alpha1.MagnumCluster{}, servers: map[string]string{}}
 	if err := r.Client.Get(ctx, req.NamespacedName, s.record); err != nil {
 		r.looks.forget(req.Name)
+		r.masters.forget(req.Name)
 		return nil, client.IgnoreNotFound(err)
 	}
 	s.before = s.record.DeepCopy()

@@ -11,45 +11,72 @@ import (
 	"time"
 )
 
-// TestOneMaster loses the only master of a cluster without a load balancer: Cluster API deletes the machine, another one comes, at
-// the same address. etcd's data are lost with the machine, so this is the rebirth of an empty cluster: its address, its
-// authorities and the tenant's kubeconfig stay good.
+// TestOneMaster loses the only master of a cluster without a load balancer: a tenant deletes its server in Nova. The machine is given up,
+// another one initializes the control plane anew at the same address, and the worker is replaced, for the new API server does not know it.
+// etcd's data are lost with the server; the authorities and the tenant's kubeconfig stay good.
 func TestOneMaster(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
 	w.template(t, "one", "cilium", "--labels", labels)
-	w.create(t, "one", "one", 1, 0)
+	w.create(t, "one", "one", 1, 1)
 	first := w.reaches(t, "one", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "one")
-	began := time.Now()
+	w.apply(t, config, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-before}\n")
 	masters := "cluster.x-k8s.io/control-plane,cluster.x-k8s.io/cluster-name=" + first.Stack
-	machine, err := w.manage(t, "get", "machines", "-l", masters, "-o", "name")
+	machine, err := w.manage(t, "get", "machines", "-l", masters, "-o", "jsonpath={.items[*].metadata.name}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.manage(t, "delete", "--wait=false", strings.TrimSpace(machine)); err != nil {
-		t.Fatal(err)
+	servers := w.servers(t, "one")
+	if servers[machine] == "" {
+		t.Fatalf("no server of machine %s: %v", machine, servers)
 	}
-	w.await(t, 10*time.Minute, "another machine", func() error {
-		out, err := w.manage(t, "get", "machines", "-l", masters, "-o",
-			`jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
-		if err == nil && (strings.Contains(out, strings.TrimPrefix(strings.TrimSpace(machine), "machine.cluster.x-k8s.io/")) || !strings.HasSuffix(strings.TrimSpace(out), " True")) {
+	began := time.Now()
+	w.say(t, w.tenant, "server", "delete", "--wait", servers[machine])
+	step := func(what string, limit time.Duration, ready func() error) {
+		t.Helper()
+		w.await(t, limit, what, ready)
+		t.Logf("%s: %.0f s after the server was deleted", what, time.Since(began).Seconds())
+	}
+	step("another machine", 5*time.Minute, func() error {
+		out, err := w.manage(t, "get", "machines", "-l", masters, "-o", "jsonpath={.items[*].metadata.name}")
+		if err == nil && (out == "" || strings.Contains(out, machine)) {
 			err = fmt.Errorf("%w: %s", errNotYet, out)
 		}
 		return err
 	})
-	w.await(t, 2*time.Minute, "the cluster's health", func() error {
+	step("an API server that knows nothing of before", 5*time.Minute, func() error {
+		out, err := w.kubectl(t, config, "get", "configmaps", "-o", "name")
+		if err == nil && (strings.Contains(out, "of-before") || !strings.Contains(out, "kube-root-ca.crt")) {
+			err = fmt.Errorf("%w: %s", errNotYet, out)
+		}
+		return err
+	})
+	step("two nodes that are ready", 10*time.Minute, func() error {
+		out, err := w.kubectl(t, config, "get", "nodes", "-o", `jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}`)
+		if err == nil && (strings.Count(out, " True") != 2 || strings.Contains(out, machine)) {
+			err = fmt.Errorf("%w: %s", errNotYet, out)
+		}
+		return err
+	})
+	step("a healthy cluster", 5*time.Minute, func() error {
 		s, err := w.cluster(t, "one")
 		if err == nil && (s.Health != "HEALTHY" || !strings.HasSuffix(s.Status, "_COMPLETE")) {
 			err = fmt.Errorf("%w: %s %s %s", errNotYet, s.Status, s.StatusReason, s.Health)
 		}
 		return err
 	})
-	t.Logf("back %.0f s after the machine was deleted", time.Since(began).Seconds())
 	if s := w.mustCluster(t, "one"); s.APIAddress != first.APIAddress {
 		t.Errorf("the API was at %s and is at %s", first.APIAddress, s.APIAddress)
 	}
-	w.nodesAreReady(t, config, "one", 1)
+	told := w.mustExec(t, time.Minute, w.tenant, place(t, "JEROBOAM"), "cluster", "events", "one")
+	for _, want := range []string{"ControlPlaneLost", "ControlPlaneAnew", "WorkerReplaced"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the tenant is not told %s: %s", want, told)
+		}
+	}
+	w.nodesAreReady(t, config, "one", 2)
+	w.podsTalk(t, config, 2, "quay.io/cilium/cilium:v1.20.2")
 	w.delete(t, "one")
 	w.nothingLeft(t, before, first)
 }

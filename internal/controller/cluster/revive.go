@@ -1,0 +1,156 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/capi"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/phase"
+)
+
+// A cluster whose only control plane machine is gone for good comes back empty, at its address, with its authorities. That gives up for lost
+// what etcd held, so it is done on proof only: what package capi sees, read from the API server itself, and Nova's word. Three
+// steps, each found undone or done by whoever comes after a kill: the machine is deleted; its control plane is forgotten; workers of before are replaced.
+// Decision 0031 weighs it.
+
+// Servers are what is asked of Nova before anything is given up.
+type Servers interface {
+	// ProjectID is the project that the cluster's credential belongs to: another one sees none of its servers.
+	ProjectID() string
+	ServerGone(ctx context.Context, id string) (bool, error)
+	ServersNamed(ctx context.Context, prefix string) ([]string, error)
+}
+
+func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error) {
+	if s.seen.SilentMaster() == nil && !s.seen.Orphaned() && len(s.seen.Strangers()) == 0 {
+		r.masters.forget(s.record.Name)
+		return phase.Done(), nil
+	}
+	due, again := r.masters.due(s.record.Name, r.Now(), lookEvery)
+	if s.again = again; !due {
+		return phase.Done(), nil
+	}
+	stack, err := kube.ReadStackLive(ctx, r.Reader, s.record.Spec.StackID, s.record.Name)
+	if err != nil {
+		return phase.Done(), err
+	}
+	live := capi.Observed{Cluster: stack.Cluster, ControlPlane: stack.ControlPlane, Machines: stack.Machines}
+	master, strangers := live.SilentMaster(), live.Strangers()
+	switch {
+	case master != nil:
+		err = r.giveUp(ctx, s, master)
+	case live.Orphaned():
+		err = r.beginAnew(ctx, s, live)
+	case len(strangers) > 0:
+		err = r.replace(ctx, s, strangers)
+	}
+	if err != nil { // a cloud that does not answer is no reason to stop everything else
+		s.log.WarnContext(ctx, "cannot bring a lost control plane back", "error", err)
+	}
+	return phase.Done(), nil
+}
+
+// nova opens the owner's cloud where it can tell what is gone; nil where it cannot.
+func (r *Reconciler) nova(ctx context.Context, s *scope) (Cloud, error) {
+	cloud, err := r.open(ctx, s)
+	if err != nil || cloud == nil {
+		return nil, err
+	}
+	if id := cloud.ProjectID(); id != s.record.Spec.ProjectID {
+		return nil, fmt.Errorf("the cluster's credential is of project %s and not of the cluster's own, %s", id, s.record.Spec.ProjectID)
+	}
+	return cloud, nil
+}
+
+// giveUp deletes the only machine of a control plane that does not answer and whose server Nova does not have any more.
+func (r *Reconciler) giveUp(ctx context.Context, s *scope, m *clusterv1.Machine) error {
+	id, real := strings.CutPrefix(m.Spec.ProviderID, "openstack://")
+	if id = id[strings.LastIndex(id, "/")+1:]; !real || id == "" {
+		return nil
+	}
+	cloud, err := r.nova(ctx, s)
+	if err != nil || cloud == nil {
+		return err
+	}
+	gone, err := cloud.ServerGone(ctx, id)
+	if err != nil || !gone {
+		return err
+	}
+	if err := r.remove(ctx, m); err != nil {
+		return err
+	}
+	r.warn(s, "ControlPlaneLost", "Nova has no server %s any more: machine %s, the only one of the control plane, is lost and given up", id, m.Name)
+	return nil
+}
+
+// beginAnew makes Cluster API initialize a control plane of which nothing is left.
+func (r *Reconciler) beginAnew(ctx context.Context, s *scope, live capi.Observed) error {
+	cloud, err := r.nova(ctx, s)
+	if err != nil || cloud == nil {
+		return err
+	}
+	prefix := live.ControlPlane.Name + "-" // Cluster API and its OpenStack provider name machines and their servers so
+	servers, err := cloud.ServersNamed(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	servers = slices.DeleteFunc(servers, func(name string) bool { return strings.Contains(strings.TrimPrefix(name, prefix), "-") }) // of a node group
+	if len(servers) > 0 {
+		return fmt.Errorf("machines of the control plane are gone and their servers are not: %s", strings.Join(servers, ", "))
+	}
+	marked := live.Cluster.DeepCopy()
+	metav1.SetMetaDataAnnotation(&marked.ObjectMeta, capi.LostAnnotation, r.Now().UTC().Format(time.RFC3339))
+	if err := r.Client.Patch(ctx, marked, locked(live.Cluster), kube.FieldOwner); err != nil {
+		return fmt.Errorf("mark cluster %s: %w", marked.Name, err)
+	}
+	plane, cluster := capi.ForgetControlPlane(live.ControlPlane, marked)
+	if err := r.Client.Status().Patch(ctx, plane, locked(live.ControlPlane), kube.FieldOwner); err != nil {
+		return fmt.Errorf("forget that control plane %s was initialized: %w", plane.Name, err)
+	}
+	if err := r.Client.Status().Patch(ctx, cluster, locked(marked), kube.FieldOwner); err != nil {
+		return fmt.Errorf("forget that the control plane of %s was initialized: %w", cluster.Name, err)
+	}
+	r.warn(s, "ControlPlaneAnew", "the control plane is initialized anew, at the same address and with the same authorities. Everything that the Kubernetes API "+
+		"held is lost; load balancers and volumes that it had made are still in the project")
+	return nil
+}
+
+// replace deletes workers that the control plane of now does not know; their sets make others.
+func (r *Reconciler) replace(ctx context.Context, s *scope, workers []*clusterv1.Machine) error {
+	var errs []error
+	for _, m := range workers {
+		if err := r.remove(ctx, m); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.warn(s, "WorkerReplaced", "machine %s is replaced: its node is unknown since the control plane was initialized anew", m.Name)
+	}
+	return errors.Join(errs...)
+}
+
+// remove deletes a machine as it was read.
+func (r *Reconciler) remove(ctx context.Context, m *clusterv1.Machine) error {
+	err := r.Client.Delete(ctx, m, client.Preconditions{UID: &m.UID, ResourceVersion: &m.ResourceVersion})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete machine %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+func locked(o client.Object) client.Patch {
+	return client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})
+}
+
+func (r *Reconciler) warn(s *scope, reason, format string, args ...any) {
+	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, reason, reason, format, args...)
+}
