@@ -204,6 +204,14 @@ func TestALostControlPlane(t *testing.T) {
 			"its server was deleted in Nova", func(o *capi.Observed) { say(o.Machines[0], unhealthy) },
 			"machine cp-1 is unhealthy, and Cluster API does not replace it (KCP can't remediate if current replicas are less or equal to 1). Bring",
 		},
+		"the only one is gone, and comes back": {"it heals", func(o *capi.Observed) {
+			o.Cluster.Spec.Topology.ControlPlane.HealthCheck.Enabled = new(true)
+			bare(o.Machines[0], time.Hour)
+		}, "every machine that was part of the control plane is gone, and what etcd held with them. It is initialized anew on machine cp-1"},
+		"the only one is lost, and heals": {"if that is what its owner wants", func(o *capi.Observed) {
+			o.Cluster.Spec.Topology.ControlPlane.HealthCheck.Enabled = new(true)
+			say(o.Machines[0], unhealthy)
+		}, "machine cp-1 is unhealthy, and Cluster API does not replace it (KCP can't remediate if current replicas are less or equal to 1). Bring its server back, or delete its server in Nova"},
 		"it is replaced": {"its turn will come", func(o *capi.Observed) {
 			say(o.Machines[0], cond("OwnerRemediated", "False", "Remediating", "Machine cp-1 is being deleted"))
 		}, ""},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -106,7 +105,7 @@ func (p *Project) ServersNamed(ctx context.Context, prefix string) ([]string, er
 	if err != nil {
 		return nil, p.explain(doing, err)
 	}
-	pages, err := servers.ListSimple(client, servers.ListOpts{Name: "^" + regexp.QuoteMeta(prefix)}).AllPages(ctx) // Nova reads it as a regular expression
+	pages, err := servers.ListSimple(client, servers.ListOpts{Name: prefix}).AllPages(ctx) // Nova finds it anywhere in a name
 	if err != nil {
 		return nil, p.explain(doing, err)
 	}

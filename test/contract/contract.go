@@ -229,6 +229,12 @@ func ailments(t *testing.T, project *openstack.Project) {
 	if said, err := project.ServerFault(t.Context(), uuid()); said != "" || err != nil {
 		t.Errorf("a server that is gone: %q, %v", said, err)
 	}
+	if gone, err := project.ServerGone(t.Context(), uuid()); !gone || err != nil {
+		t.Errorf("a server that is gone: %t, %v", gone, err)
+	}
+	if names, err := project.ServersNamed(t.Context(), "kube-none-"); len(names) > 0 || err != nil {
+		t.Errorf("no servers of the name: %q, %v", names, err)
+	}
 	if said, err := project.ServerConsole(t.Context(), uuid()); said != "" || err != nil {
 		t.Errorf("the console of a server that is gone: %q, %v", said, err)
 	}
