@@ -15,8 +15,9 @@ import (
 // A server that runs is a success to Nova and to Cluster API's provider. What became of it is on its console only: cloud-init writes
 // there what the commands of its user data say.
 const (
-	// consoleAfter is how long a server runs before its console is read.
-	consoleAfter = time.Minute
+	// consoleAfter is how long a server runs before its console is read. An image without kubeadm has said so after ten seconds; one that is
+	// as it should be becomes a node within a minute or two, and is asked for a few times until then.
+	consoleAfter = 15 * time.Second
 	// nodeWithin is how long a server may run before a node should have come of it. An image boots, kubeadm pulls images and joins: minutes.
 	nodeWithin = 5 * time.Minute
 )

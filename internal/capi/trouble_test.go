@@ -248,7 +248,7 @@ func TestALostControlPlane(t *testing.T) {
 	}
 }
 
-// Consoles are asked for of servers that have run for a minute, and of no others.
+// Consoles are asked for of servers that have run for a quarter of a minute, and of no others.
 func TestNodeless(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 14, 0, 0, time.UTC)
 	o := settled()
@@ -256,14 +256,14 @@ func TestNodeless(t *testing.T) {
 	if got := o.Nodeless(p, now); len(got) > 0 {
 		t.Errorf("all are nodes, and %v are asked", got)
 	}
-	for i, since := range []time.Duration{30 * time.Second, 2 * time.Minute} {
+	for i, since := range []time.Duration{10 * time.Second, 20 * time.Second} {
 		o.Machines[i].Status.NodeRef = clusterv1.MachineNodeReference{}
 		c := cond("InfrastructureReady", "True", "Ready", "")
 		c.LastTransitionTime = metav1.NewTime(now.Add(-since))
 		say(o.Machines[i], c)
 	}
 	if got := o.Nodeless(p, now); !slices.Equal(got, []string{"second"}) {
-		t.Errorf("%v, want the second: the first has run for half a minute", got)
+		t.Errorf("%v, want the second: the first has run for ten seconds", got)
 	}
 	if got := o.Nodeless(nil, now); len(got) > 0 {
 		t.Errorf("the provider says nothing, and %v are asked", got)
