@@ -17,12 +17,13 @@ import (
 func main() {
 	version := flag.String("version", "", "the Kubernetes version, one whose module k8s.io/kubernetes the proxy has")
 	pause := flag.String("pause", "", "the version of the pause image that its kubeadm wants, if it is another one")
+	etcd := flag.String("etcd", "", "the tag of etcd's image that its kubeadm wants, if it is another one")
 	lock := flag.String("lock", "bundle.lock.yaml", "the lock to begin with")
 	flag.Parse()
 	text, err := os.ReadFile(*lock)
 	out := ""
 	if err == nil {
-		out, err = other(string(text), *version, *pause)
+		out, err = other(string(text), *version, *pause, *etcd)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "otherlock:", err) // nobody to tell when standard error is gone
@@ -35,10 +36,11 @@ var (
 	kubernetes = regexp.MustCompile(`(?m)^    path: k8s\.io/kubernetes\n    version: v1\.(\d+)\.(\d+)$`)
 	number     = regexp.MustCompile(`^1\.(\d+)\.(\d+)$`)
 	pauseImage = regexp.MustCompile(`(?m)^    reference: registry\.k8s\.io/pause:(\S+)$`)
+	etcdAlias  = regexp.MustCompile(`(aliases: \[registry\.k8s\.io/etcd:)[^\],]+`)
 	pinSets    = regexp.MustCompile(`(?m)^  (shared|staging):\n((?:    \S.*\n)+)`)
 )
 
-func other(text, version, pause string) (string, error) {
+func other(text, version, pause, etcd string) (string, error) {
 	have, want := kubernetes.FindStringSubmatch(text), number.FindStringSubmatch(version)
 	if have == nil || want == nil {
 		return "", errors.New("-version is like 1.36.3, and the lock has the module k8s.io/kubernetes")
@@ -55,6 +57,9 @@ func other(text, version, pause string) (string, error) {
 	if old := pauseImage.FindStringSubmatch(text); pause != "" && old != nil {
 		text = strings.ReplaceAll(text, "pause:"+old[1], "pause:"+pause)
 		text = strings.ReplaceAll(text, "version: "+old[1], "version: "+pause)
+	}
+	if etcd != "" {
+		text = etcdAlias.ReplaceAllString(text, "${1}"+etcd)
 	}
 	return text, nil
 }
