@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -225,5 +226,29 @@ func TestBrokenAPIServers(t *testing.T) {
 		if e.name == "silent" && !strings.Contains(addons[0].Reason, "The cluster's API server cannot be reached") {
 			t.Errorf("silent says %q", addons[0].Reason)
 		}
+	}
+}
+
+// TestAControlPlaneMadeAnew has the address and the kubeconfig of the one before, and nothing of what was applied.
+func TestAControlPlaneMadeAnew(t *testing.T) {
+	config, err := os.ReadFile(workloadConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := newSessions(func(string) {})
+	t.Cleanup(func() { all.drop(uuid) })
+	open := func(life string) *session {
+		s, err := all.open(uuid, life, config, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first := open("03:00")
+	if open("03:00") != first {
+		t.Error("a connection is kept")
+	}
+	if open("04:00") == first || first.ctx.Err() == nil {
+		t.Error("what is known of a control plane that is gone is taken for true of the one after it")
 	}
 }
