@@ -46,9 +46,9 @@ func (o Observed) wasInitialized() bool {
 }
 
 // SilentMaster is the only machine of a control plane that is to come back and does not answer; nil if there is none. Whether it is lost
-// only the cloud knows.
+// only the cloud knows. What Cluster API believes does not count: that is forgotten before the machine goes.
 func (o Observed) SilentMaster() *clusterv1.Machine {
-	if !o.comesBack() || !o.wasInitialized() || !o.silent() {
+	if !o.comesBack() || !o.silent() {
 		return nil
 	}
 	masters := o.masters()

@@ -97,6 +97,9 @@ func TestNothingIsGivenUpInDoubt(t *testing.T) {
 			newcomer(o)
 			o.ControlPlane, o.Cluster = capi.ForgetControlPlane(o.ControlPlane, o.Cluster)
 		}, false, false},
+		"forgotten, and its machine is there": {"a process was killed before it deleted it", func(o *capi.Observed) {
+			o.ControlPlane, o.Cluster = capi.ForgetControlPlane(o.ControlPlane, o.Cluster)
+		}, true, false},
 		"paused":     {"an operator works on it", func(o *capi.Observed) { o.Cluster.Spec.Paused = new(true) }, false, false},
 		"deleted":    {"it goes anyway", func(o *capi.Observed) { o.Cluster.DeletionTimestamp = new(metav1.Now()) }, false, false},
 		"no objects": {"a round at the very beginning", func(o *capi.Observed) { *o = capi.Observed{} }, false, false},

@@ -19,9 +19,9 @@ import (
 )
 
 // A cluster whose only control plane machine is gone for good comes back empty, at its address, with its authorities. That gives up for lost
-// what etcd held, so it is done on proof only: what package capi sees, read from the API server itself, and Nova's word. Three
-// steps, each found undone or done by whoever comes after a kill: the machine is deleted; its control plane is forgotten; workers of before are replaced.
-// Decision 0031 weighs it.
+// what etcd held, so it is done on proof only: what package capi sees, read from the API server itself, and Nova's word. Each step is found
+// undone or done by whoever comes after a kill: its control plane is forgotten, the machine is deleted, workers of before are
+// replaced. In this order, because Cluster API prepares the next machine for joining at once. Decision 0031 weighs it.
 
 // Servers are what is asked of Nova before anything is given up.
 type Servers interface {
@@ -48,7 +48,7 @@ func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error
 	master, strangers := live.SilentMaster(), live.Strangers()
 	switch {
 	case master != nil:
-		err = r.giveUp(ctx, s, master)
+		err = r.giveUp(ctx, s, live, master)
 	case live.Orphaned():
 		err = r.beginAnew(ctx, s, live)
 	case len(strangers) > 0:
@@ -72,8 +72,9 @@ func (r *Reconciler) nova(ctx context.Context, s *scope) (Cloud, error) {
 	return cloud, nil
 }
 
-// giveUp deletes the only machine of a control plane that does not answer and whose server Nova does not have any more.
-func (r *Reconciler) giveUp(ctx context.Context, s *scope, m *clusterv1.Machine) error {
+// giveUp lets the control plane be initialized anew by the machine after the only one, which does not answer and whose server Nova does not
+// have any more.
+func (r *Reconciler) giveUp(ctx context.Context, s *scope, live capi.Observed, m *clusterv1.Machine) error {
 	id, real := strings.CutPrefix(m.Spec.ProviderID, "openstack://")
 	if id = id[strings.LastIndex(id, "/")+1:]; !real || id == "" {
 		return nil
@@ -86,14 +87,18 @@ func (r *Reconciler) giveUp(ctx context.Context, s *scope, m *clusterv1.Machine)
 	if err != nil || !gone {
 		return err
 	}
-	if err := r.remove(ctx, m); err != nil {
+	if err := r.forget(ctx, live); err != nil {
 		return err
 	}
+	if err := client.IgnoreNotFound(r.Client.Delete(ctx, m, client.Preconditions{UID: &m.UID})); err != nil {
+		return fmt.Errorf("delete machine %s: %w", m.Name, err)
+	}
 	r.warn(s, "ControlPlaneLost", "Nova has no server %s any more: machine %s, the only one of the control plane, is lost and given up", id, m.Name)
+	r.tellAnew(s)
 	return nil
 }
 
-// beginAnew makes Cluster API initialize a control plane of which nothing is left.
+// beginAnew makes Cluster API initialize a control plane whose machine somebody else has deleted.
 func (r *Reconciler) beginAnew(ctx context.Context, s *scope, live capi.Observed) error {
 	cloud, err := r.nova(ctx, s)
 	if err != nil || cloud == nil {
@@ -108,6 +113,15 @@ func (r *Reconciler) beginAnew(ctx context.Context, s *scope, live capi.Observed
 	if len(servers) > 0 {
 		return fmt.Errorf("machines of the control plane are gone and their servers are not: %s", strings.Join(servers, ", "))
 	}
+	if err := r.forget(ctx, live); err != nil {
+		return err
+	}
+	r.tellAnew(s)
+	return nil
+}
+
+// forget makes Cluster API believe that the control plane has never been initialized.
+func (r *Reconciler) forget(ctx context.Context, live capi.Observed) error {
 	marked := live.Cluster.DeepCopy()
 	metav1.SetMetaDataAnnotation(&marked.ObjectMeta, capi.LostAnnotation, r.Now().UTC().Format(time.RFC3339))
 	if err := r.Client.Patch(ctx, marked, locked(live.Cluster), kube.FieldOwner); err != nil {
@@ -120,31 +134,26 @@ func (r *Reconciler) beginAnew(ctx context.Context, s *scope, live capi.Observed
 	if err := r.Client.Status().Patch(ctx, cluster, locked(marked), kube.FieldOwner); err != nil {
 		return fmt.Errorf("forget that the control plane of %s was initialized: %w", cluster.Name, err)
 	}
+	return nil
+}
+
+func (r *Reconciler) tellAnew(s *scope) {
 	r.warn(s, "ControlPlaneAnew", "the control plane is initialized anew, at the same address and with the same authorities. Everything that the Kubernetes API "+
 		"held is lost; load balancers and volumes that it had made are still in the project")
-	return nil
 }
 
 // replace deletes workers that the control plane of now does not know; their sets make others.
 func (r *Reconciler) replace(ctx context.Context, s *scope, workers []*clusterv1.Machine) error {
 	var errs []error
 	for _, m := range workers {
-		if err := r.remove(ctx, m); err != nil {
-			errs = append(errs, err)
+		err := r.Client.Delete(ctx, m, client.Preconditions{UID: &m.UID, ResourceVersion: &m.ResourceVersion}) // as it was read
+		if client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("delete machine %s: %w", m.Name, err))
 			continue
 		}
 		r.warn(s, "WorkerReplaced", "machine %s is replaced: its node is unknown since the control plane was initialized anew", m.Name)
 	}
 	return errors.Join(errs...)
-}
-
-// remove deletes a machine as it was read.
-func (r *Reconciler) remove(ctx context.Context, m *clusterv1.Machine) error {
-	err := r.Client.Delete(ctx, m, client.Preconditions{UID: &m.UID, ResourceVersion: &m.ResourceVersion})
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("delete machine %s: %w", m.Name, err)
-	}
-	return nil
 }
 
 func locked(o client.Object) client.Patch {

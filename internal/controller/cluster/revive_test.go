@@ -48,13 +48,15 @@ func (c *compute) ServersNamed(_ context.Context, prefix string) ([]string, erro
 
 // bereaved is a cluster with one master, which does not answer.
 type bereaved struct {
-	t        *testing.T
-	cloud    compute
-	client   client.Client
-	r        *Reconciler
-	events   *events.FakeRecorder
-	failWith func(o client.Object) error // of writes to statuses
-	now      time.Time
+	t      *testing.T
+	cloud  compute
+	client client.Client
+	r      *Reconciler
+	events *events.FakeRecorder
+	now    time.Time
+	// What writes to statuses and deletions fail with.
+	failWith   func(o client.Object) error
+	failDelete error
 }
 
 func bereave(t *testing.T) *bereaved {
@@ -93,6 +95,11 @@ func bereave(t *testing.T) *bereaved {
 				}
 			}
 			return cl.SubResource(sub).Patch(ctx, o, p, opts...)
+		}, Delete: func(ctx context.Context, cl client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			if b.failDelete != nil {
+				return b.failDelete
+			}
+			return cl.Delete(ctx, o, opts...)
 		}}).Build()
 	b.r = &Reconciler{
 		Client: b.client, Reader: b.client, Recorder: b.events, Now: func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),
@@ -174,7 +181,10 @@ func TestALostMasterIsGivenUp(t *testing.T) {
 			if left := b.machines(); slices.Contains(left, "kube-abcde-x1y2z-aaaaa") == is.gone || len(left) != 2 && !is.gone {
 				t.Errorf("%s: %v", is.reason, left)
 			}
-			if told := len(said) == 1 && strings.Contains(said[0], "ControlPlaneLost") && strings.Contains(said[0], "5e1f"); told != is.gone || again == 0 {
+			if plane, cluster := b.initialized(); plane == is.gone || cluster == is.gone {
+				t.Errorf("initialized: %t %t", plane, cluster)
+			}
+			if told := len(said) == 2 && strings.Contains(said[1], "ControlPlaneAnew") && strings.Contains(said[0], "ControlPlaneLost") && strings.Contains(said[0], "5e1f"); told != is.gone || again == 0 {
 				t.Errorf("it is told %q, and looked at again in %s", said, again)
 			}
 		})
@@ -184,16 +194,7 @@ func TestALostMasterIsGivenUp(t *testing.T) {
 // TestBegunAnew goes from the lost machine to another control plane, and is killed between any two writes.
 func TestBegunAnew(t *testing.T) {
 	b := bereave(t)
-	b.cloud.gone, b.cloud.servers = true, []string{"kube-abcde-x1y2z-aaaaa", "kube-abcde-default-worker-qqqqq-bbbbb"}
-	b.round()
-	b.newcomer()
-	if said, again := b.round(); len(said) > 0 || again == 0 {
-		t.Errorf("Nova has a server of the control plane, and %q", said)
-	}
-	if plane, cluster := b.initialized(); !plane || !cluster {
-		t.Fatal("given up while a server of the control plane runs")
-	}
-	b.cloud.servers = b.cloud.servers[1:]
+	b.cloud.gone = true
 	killed := errors.New("killed")
 	b.failWith = func(client.Object) error { return killed }
 	b.round()
@@ -207,21 +208,54 @@ func TestBegunAnew(t *testing.T) {
 	if plane, cluster := b.initialized(); plane || !cluster {
 		t.Fatalf("the control plane is forgotten first: %t %t", plane, cluster)
 	}
-	b.failWith = nil
+	b.failWith, b.failDelete = nil, killed
+	b.round()
+	if plane, cluster := b.initialized(); plane || cluster || len(b.machines()) != 2 {
+		t.Fatalf("initialized: %t %t, with %v: it is forgotten before the machine goes, or the next one is to join", plane, cluster, b.machines())
+	}
+	b.failDelete = nil
+	if said, _ := b.round(); len(b.machines()) != 1 || len(said) != 2 {
+		t.Fatalf("%v are left; told: %q", b.machines(), said)
+	}
+	b.newcomer()
+	if said, again := b.round(); len(said) > 0 || again != 0 {
+		t.Errorf("it is done, and %q, again in %s", said, again)
+	}
+	b.initialize()
+	said, _ := b.round()
+	if left := b.machines(); !slices.Equal(left, []string{"kube-abcde-x1y2z-ccccc"}) || len(said) != 1 || !strings.Contains(said[0], "WorkerReplaced") {
+		t.Errorf("the worker is unknown, and %v are left; told: %q", left, said)
+	}
+	if said, again := b.round(); len(said) > 0 || again != 0 {
+		t.Errorf("nothing is left to do, and %q, again in %s", said, again)
+	}
+}
+
+// TestSomebodyDeletedTheMachine and Cluster API has made another one, which it lets wait.
+func TestSomebodyDeletedTheMachine(t *testing.T) {
+	b := bereave(t)
+	b.cloud.servers = []string{"kube-abcde-x1y2z-aaaaa", "kube-abcde-default-worker-qqqqq-bbbbb", "kube-abcde-x1y2z-of-a-group"}
+	for _, m := range b.stack().Machines {
+		if _, master := m.Labels[clusterv1.MachineControlPlaneLabel]; master {
+			if err := b.client.Delete(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.newcomer()
+	if said, again := b.round(); len(said) > 0 || again == 0 {
+		t.Errorf("Nova has a server of the control plane, and %q", said)
+	}
+	if plane, cluster := b.initialized(); !plane || !cluster {
+		t.Fatal("given up while a server of the control plane runs")
+	}
+	b.cloud.servers = b.cloud.servers[1:]
 	said, _ := b.round()
 	if plane, cluster := b.initialized(); plane || cluster || len(said) != 1 || !strings.Contains(said[0], "ControlPlaneAnew") {
 		t.Fatalf("initialized: %t %t; told: %q", plane, cluster, said)
 	}
 	if said, again := b.round(); len(said) > 0 || again != 0 {
 		t.Errorf("it is done, and %q, again in %s", said, again)
-	}
-	b.initialize()
-	said, _ = b.round()
-	if left := b.machines(); !slices.Equal(left, []string{"kube-abcde-x1y2z-ccccc"}) || len(said) != 1 || !strings.Contains(said[0], "WorkerReplaced") {
-		t.Errorf("the worker is unknown, and %v are left; told: %q", left, said)
-	}
-	if said, again := b.round(); len(said) > 0 || again != 0 {
-		t.Errorf("nothing is left to do, and %q, again in %s", said, again)
 	}
 }
 
