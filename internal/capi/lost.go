@@ -17,7 +17,7 @@ const LostAnnotation = "magnum.jeroboam.cloud/control-plane-lost"
 // Cluster API 1.14 replaces no control plane machine if that could lose etcd's data, and so never the only one
 // (kubeadmcontrolplane/remediation.go). Where the data are gone all the same, it makes a machine that has all it needs to initialize a
 // control plane (kubeadmcontrolplane/scale.go), and never lets it: a control plane that was initialized once is only joined
-// (kubeadmconfig_controller.go). What follows judges by the management cluster alone; decision 0031 says what has to be proven besides.
+// (kubeadmconfig_controller.go). What follows judges by the management cluster alone; decision 0032 says what has to be proven besides.
 
 // comesBack tells whether a control plane that is lost is made anew. Of several masters some may come back, with the data; and whoever
 // turned healing off decides himself.

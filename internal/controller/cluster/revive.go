@@ -21,7 +21,7 @@ import (
 // A cluster whose only control plane machine is gone for good comes back empty, at its address, with its authorities. That gives up for lost
 // what etcd held, so it is done on proof only: what package capi sees, read from the API server itself, and Nova's word. Each step is found
 // undone or done by whoever comes after a kill: its control plane is forgotten, the machine is deleted, workers of before are
-// replaced. In this order, because Cluster API prepares the next machine for joining at once. Decision 0031 weighs it.
+// replaced. In this order, because Cluster API prepares the next machine for joining at once. Decision 0032 weighs it.
 
 // Servers are what is asked of Nova before anything is given up.
 type Servers interface {
@@ -32,7 +32,7 @@ type Servers interface {
 }
 
 func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error) {
-	if s.seen.SilentMaster() == nil && !s.seen.Orphaned() && len(s.seen.Strangers()) == 0 {
+	if s.observed.SilentMaster() == nil && !s.observed.Orphaned() && len(s.observed.Strangers()) == 0 {
 		r.masters.forget(s.record.Name)
 		return phase.Done(), nil
 	}

@@ -124,7 +124,7 @@ func (b *bereaved) round() (said []string, again time.Duration) {
 	record := &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{Name: "7a8f"}}
 	record.Spec.StackID, record.Spec.ProjectID = "kube-abcde", "p1"
 	stack := b.stack()
-	s := &scope{record: record, stack: stack, log: b.r.Log, seen: capi.Observed{Cluster: stack.Cluster, ControlPlane: stack.ControlPlane, Machines: stack.Machines}}
+	s := &scope{record: record, stack: stack, log: b.r.Log, observed: capi.Observed{Cluster: stack.Cluster, ControlPlane: stack.ControlPlane, Machines: stack.Machines}}
 	if out, err := b.r.revive(b.t.Context(), s); err != nil || !out.Done() {
 		b.t.Fatalf("nothing else may wait for it: %v %v", out, err)
 	}
