@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -24,6 +25,7 @@ import (
 // and the Python driver's.
 type Config struct {
 	Listen          string // host:port
+	TLSCert, TLSKey string // [api] ssl_cert_file, ssl_key_file where enabled_ssl is set; empty: plain HTTP
 	MaxLimit        int    // rows in one answer
 	QuotaClusters   int    // clusters per project
 	WWWAuthenticate string // where a 401 sends people
@@ -110,6 +112,9 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 	if c.Proxies, err = proxies(o); err != nil {
 		problems = append(problems, err)
 	}
+	if c.TLSCert, c.TLSKey, err = serverTLS(o); err != nil {
+		problems = append(problems, err)
+	}
 	if o.Has("oslo_middleware", "max_request_body_size") {
 		if c.MaxBodyBytes = o.Int("oslo_middleware", "max_request_body_size", 0); c.MaxBodyBytes < 1 {
 			problems = append(problems, errors.New("[oslo_middleware] max_request_body_size must be at least 1"))
@@ -153,6 +158,22 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		log.Debug("option without a meaning here", "option", u.String())
 	}
 	return c, errors.Join(problems...)
+}
+
+// serverTLS are the files of the API's own TLS (Magnum: conf/api.py). A certificate that cannot be used is told before anybody connects.
+func serverTLS(o *oslo.Config) (cert, key string, err error) {
+	enabled := o.Bool("api", "enabled_ssl", false)
+	cert, key = o.String("api", "ssl_cert_file", ""), o.String("api", "ssl_key_file", "")
+	if !enabled {
+		return "", "", nil
+	}
+	if cert == "" || key == "" {
+		return "", "", errors.New("[api] enabled_ssl is set: ssl_cert_file and ssl_key_file must name the certificate and its key")
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		return "", "", fmt.Errorf("[api] ssl_cert_file %s and ssl_key_file %s: %w", cert, key, err)
+	}
+	return cert, key, nil
 }
 
 // readAuthorities reads a file of certificates in PEM. Nodes and addons get it as it is, and would find out one by one that it is none.

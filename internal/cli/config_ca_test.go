@@ -1,11 +1,21 @@
 package cli
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
 // Files of authorities that are none are found when the server starts, both at once and by name: nodes would find out one by one.
@@ -40,5 +50,66 @@ func TestAuthoritiesAreRead(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestServerSpeaksTLS: enabled_ssl is acted on, or the server says what keeps it from that.
+func TestServerSpeaksTLS(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	ca, err := pki.NewCA(rand.Reader, now, "ExampleCorpRoot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := pki.NewServer(ca, []string{"127.0.0.1"}, pki.Options{Random: rand.Reader, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, empty := filepath.Join(dir, "magnum.pem"), filepath.Join(dir, "magnum.key"), filepath.Join(dir, "empty")
+	put(t, cert, string(made.CertPEM))
+	put(t, key, string(made.KeyPEM))
+	put(t, empty, "")
+	for _, tt := range []struct{ reason, text, want string }{
+		{"no key", "enabled_ssl = true\nssl_cert_file = " + cert, "ssl_cert_file and ssl_key_file must name"},
+		{"no certificate in it", "enabled_ssl = true\nssl_cert_file = " + empty + "\nssl_key_file = " + key, "[api] ssl_cert_file " + empty},
+		{"not asked for", "ssl_cert_file = " + empty, ""},
+	} {
+		c, err := configOf(t, "[api]\n"+tt.text+"\n")
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) || c.TLSCert != "" {
+			t.Errorf("%s: %v, %q", tt.reason, err, c.TLSCert)
+		}
+	}
+	c, err := configOf(t, "[api]\nenabled_ssl = true\nssl_cert_file = "+cert+"\nssl_key_file = "+key+"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serveHTTP(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.Proto)) }), c.TLSCert, c.TLSKey)
+	}()
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca.CertPEM)
+	for _, tt := range []struct {
+		want string
+		h2   bool
+	}{{"HTTP/1.1", false}, {"HTTP/2.0", true}} { // haproxy_backend_h2 offers both
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: tt.h2}}
+		res, err := client.Get("https://" + l.Addr().String()) //nolint:noctx // a test's request
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		if _ = res.Body.Close(); err != nil || string(text) != tt.want {
+			t.Errorf("it speaks %q, not %s: %v", text, tt.want, err)
+		}
+		client.CloseIdleConnections()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -229,17 +230,23 @@ func (s *serving) serveAdmin(ctx context.Context) error {
 		}
 		_, _ = w.Write([]byte("ok\n" + policyInForce(s.enforcer, s.Config.Policy) + "\n"))
 	})
-	return serveHTTP(ctx, s.admin, mux)
+	return serveHTTP(ctx, s.admin, mux, "", "")
 }
 
-// serveHTTP serves until ctx ends, then lets requests that are under way finish.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+// serveHTTP serves until ctx ends, then lets requests that are under way finish. With files of a certificate and its key it speaks TLS.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, cert, key string) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
+	go func() {
+		if cert != "" {
+			done <- srv.ServeTLS(l, cert, key)
+			return
+		}
+		done <- srv.Serve(l)
+	}()
 	select {
 	case err := <-done:
 		return err

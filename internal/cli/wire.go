@@ -57,8 +57,8 @@ func (s *serving) api(context.Context) error {
 		if s.Ready != nil {
 			s.Ready()
 		}
-		s.Log.InfoContext(ctx, "serving the Magnum API", "address", s.apiSocket.Addr().String())
-		return serveHTTP(ctx, s.apiSocket, handler)
+		s.Log.InfoContext(ctx, "serving the Magnum API", "address", s.apiSocket.Addr().String(), "tls", s.Config.TLSCert != "")
+		return serveHTTP(ctx, s.apiSocket, handler, s.Config.TLSCert, s.Config.TLSKey)
 	}
 	if err := s.manager.Add(always(serve)); err != nil {
 		return err

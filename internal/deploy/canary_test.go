@@ -43,6 +43,7 @@ func TestNoSecretIsInAPlan(t *testing.T) {
 		host.Item{Place: place, Group: "node", User: &host.User{Name: "u", Home: url}},
 		host.Item{Place: place, Group: "node", Aside: &host.Aside{Path: "/p", To: url, Mark: url}},
 		host.Item{Place: place, Group: "node", Credential: &host.Credential{Path: "/c", Server: url, User: url, Content: url}},
+		host.Item{Place: place, Group: "node", Certificate: &host.ServerCertificate{Path: "/t", Key: "/k", Names: []string{"n"}, Content: url, KeyContent: url}},
 		host.Item{Place: place, Group: "node", Relay: &host.Relay{Template: url + "@", Uses: []string{url}}},
 	)
 	kinds := map[string]bool{"Returned": true} // gives back what was lent; never in a plan

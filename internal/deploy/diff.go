@@ -56,7 +56,7 @@ func follow(item host.Item, p plan.Plan) *plan.Change {
 	t := item.Thing(nil)
 	for _, path := range item.Follows() {
 		for _, c := range p.Changes {
-			if c.Place == item.Place && c.Kind == "file" && (c.Name == path || strings.HasSuffix(path, "/") && strings.HasPrefix(c.Name, path)) {
+			if c.Place == item.Place && (c.Kind == "file" || c.Kind == "credential" || c.Kind == host.KindServerCertificate) && (c.Name == path || strings.HasSuffix(path, "/") && strings.HasPrefix(c.Name, path)) {
 				return &plan.Change{Place: t.Place, Group: t.Group, Kind: t.Kind, Name: t.Name, Action: plan.Restart, Summary: "reads " + c.Name}
 			}
 		}

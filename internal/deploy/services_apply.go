@@ -92,6 +92,13 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 func (d *Deployment) withCredentials(ctx context.Context, place, group string) ([]host.Item, error) {
 	items := d.Services.List.At(place, group)
 	for n, i := range items {
+		if i.Certificate != nil && d.planned(place, host.KindServerCertificate, i.Certificate.Path) {
+			made, err := magnum.Sign(d.Wanted.Intent, *i.Certificate, d.Random, d.Now())
+			if err != nil {
+				return nil, fmt.Errorf("make a certificate for %s: %w", place, err)
+			}
+			items[n].Certificate = &made
+		}
 		if i.Credential == nil || !d.planned(place, "credential", i.Credential.Path) {
 			continue
 		}
@@ -131,7 +138,7 @@ func rootCA(ctx context.Context, c client.Client) ([]byte, error) {
 
 // answering asks a server of Magnum from a place.
 func (d serviceRun) answering(ctx context.Context, from site.Place, h intent.MagnumHost) (bool, string) {
-	url := "http://" + magnum.Listens(d.Intent, h) + "/healthcheck"
+	url := magnum.Health(d.Intent, h)
 	code, err := site.Ask[int](ctx, d.Hosts, from, host.OpAnswers, url)
 	if err != nil {
 		return false, site.FirstLine(err.Error())

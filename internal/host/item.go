@@ -28,6 +28,8 @@ type Item struct {
 	Aside      *Aside      `json:"aside,omitempty"`
 	Credential *Credential `json:"credential,omitempty"`
 	Relay      *Relay      `json:"relay,omitempty"`
+
+	Certificate *ServerCertificate `json:"certificate,omitempty"`
 }
 
 // resource is what each kind can do.
@@ -68,6 +70,8 @@ func (i Item) resource() (resource, error) {
 		return i.Credential, nil
 	case i.Relay != nil:
 		return i.Relay, nil
+	case i.Certificate != nil:
+		return i.Certificate, nil
 	}
 	return nil, errors.New("an item without a kind: the agent is older than the deployer")
 }

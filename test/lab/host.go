@@ -185,6 +185,9 @@ func writeFiles(root string, files map[string]string) error {
 		if strings.HasPrefix(name, "root/.ssh/") {
 			dirMode, mode = 0o700, 0o600
 		}
+		if strings.HasSuffix(name, ".key.pem") {
+			mode = 0o600
+		}
 		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 			return err
 		}

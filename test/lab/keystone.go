@@ -2,8 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,13 +92,15 @@ func certificateFile(balancer, address string) string {
 }
 
 // makeAuthorities makes two: OpenStack-Ansible's own, which it keeps with the operator's configuration and which signs for the internal
-// address, and somebody else's, which signs for the external one. Clients find the second one at authorities/public.crt.
-func (l *Lab) makeAuthorities(context.Context) error {
+// address, and somebody else's, which signs for the external one. Clients find the second one at authorities/public.crt. Load balancers
+// trust the first one's root, as all hosts of OpenStack-Ansible do, and its intermediate one is there to sign for servers behind them.
+func (l *Lab) makeAuthorities(ctx context.Context) error {
 	if !l.hasKeystone() {
 		return nil
 	}
+	const root = "openstack_deploy/pki/roots/ExampleCorpRoot/certs/ExampleCorpRoot.crt"
 	for _, a := range []struct{ name, certificate, address string }{
-		{"ExampleCorpRoot", "openstack_deploy/pki/roots/ExampleCorpRoot/certs/ExampleCorpRoot.crt", internalVIP},
+		{"ExampleCorpRoot", root, internalVIP},
 		{"Public Trust", "authorities/public.crt", external},
 	} {
 		ca, err := pki.NewCA(rand.Reader, time.Now(), a.name)
@@ -106,7 +117,71 @@ func (l *Lab) makeAuthorities(context.Context) error {
 				files[strings.TrimPrefix(l.root(h), l.Dir+"/")+"/"+certificateFile(h.Name, a.address)] = string(server.CertPEM) + string(server.KeyPEM)
 			}
 		}
+		if a.certificate == root {
+			intermediate, err := newIntermediate(ca)
+			if err != nil {
+				return err
+			}
+			maps.Copy(files, intermediate)
+		}
 		if err := writeFiles(l.Dir, files); err != nil {
+			return err
+		}
+	}
+	return l.trust(ctx, l.path(root))
+}
+
+// newIntermediate are the files of an authority below another one, as the role pki lays them out.
+func newIntermediate(above pki.Authority) (map[string]string, error) {
+	const name, dir = "ExampleCorpIntermediate", "openstack_deploy/pki/roots/ExampleCorpIntermediate/"
+	pair, err := tls.X509KeyPair(above.CertPEM, above.KeyPEM)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1000), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(5, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	signed, err := x509.CreateCertificate(rand.Reader, &template, pair.Leaf, key.Public(), pair.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
+	return map[string]string{
+		dir + "certs/" + name + ".crt":       cert,
+		dir + "certs/" + name + "-chain.crt": cert + string(above.CertPEM),
+		dir + "private/" + name + ".key.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
+	}, nil
+}
+
+// trust adds an authority to those that load balancers' systems trust.
+func (l *Lab) trust(_ context.Context, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for _, h := range l.Hosts {
+		if !h.Balancer {
+			continue
+		}
+		bundle := filepath.Join(l.root(h), "etc/ssl/certs/ca-certificates.crt")
+		if err := os.MkdirAll(filepath.Dir(bundle), 0o755); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(bundle, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
 	}

@@ -96,6 +96,11 @@ func ofRole(in intent.Intent, h intent.MagnumHost) []section {
 			out = set(out, ca.section, ca.option, ca.file)
 		}
 	}
+	if m.BackendSSL { // os_magnum gives it to uwsgi; these are Magnum's own options for it
+		out = set(out, "api", "enabled_ssl", "True")
+		out = set(out, "api", "ssl_cert_file", m.BackendTLS.Cert)
+		out = set(out, "api", "ssl_key_file", m.BackendTLS.Key)
+	}
 	// Ours: load balancers end TLS, and links have to say https. Nobody else is believed.
 	out = set(out, "oslo_middleware", "enable_proxy_headers_parsing", "True")
 	return set(out, "oslo_middleware", "trusted_proxies", strings.Join(balancers(in), ","))
@@ -122,6 +127,15 @@ func Listens(in intent.Intent, h intent.MagnumHost) string {
 		address = h.ManagementAddress
 	}
 	return net.JoinHostPort(address, port)
+}
+
+// Health is where a server of Magnum says whether it serves.
+func Health(in intent.Intent, h intent.MagnumHost) string {
+	scheme := "http"
+	if in.Magnum.Service.BackendSSL {
+		scheme = "https"
+	}
+	return scheme + "://" + Listens(in, h) + "/healthcheck"
 }
 
 func yes(b bool) string {

@@ -77,6 +77,10 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 		out = append(out, host.Item{File: &f})
 		uses = append(uses, f.Path)
 	}
+	for _, i := range backendTLS(w, h) {
+		out = append(out, i)
+		uses = append(uses, tlsPaths(i)...)
+	}
 	args := ""
 	for _, name := range slices.Sorted(maps.Keys(w.Catalogue)) {
 		out = append(out, host.Item{File: &host.File{Path: path.Join(catalogueDir, name), Blob: w.Catalogue[name]}})

@@ -1,6 +1,9 @@
 package magnum_test
 
 import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -123,6 +127,74 @@ func TestConfig(t *testing.T) {
 		got := magnum.Config(in, in.Magnum.Hosts[0])
 		if !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {
 			t.Errorf("%s: no %q, or %q, in\n%s", tt.reason, tt.want, tt.not, got)
+		}
+	}
+}
+
+// TestBackendTLS: a server that speaks TLS has the operator's certificate, or one that load balancers believe, and waits for neither
+// with plain HTTP.
+func TestBackendTLS(t *testing.T) {
+	root, err := pki.NewCA(rand.Reader, time.Now(), "ExampleCorpIntermediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := wish(t)
+	in, h := &w.Intent, &w.Intent.Magnum.Hosts[0]
+	if url := magnum.Health(*in, *h); !strings.HasPrefix(url, "http://") {
+		t.Errorf("without TLS it is asked at %s", url)
+	}
+	in.Magnum.Service.BackendSSL = true
+	in.Magnum.Service.BackendTLS.Signer, in.Magnum.Service.BackendTLS.SignerKey = string(root.CertPEM), intent.NewSecret(string(root.KeyPEM))
+	if url := magnum.Health(*in, *h); !strings.HasPrefix(url, "https://") {
+		t.Errorf("with TLS it is asked at %s", url)
+	}
+	if text := magnum.Config(*in, *h); !strings.Contains(text, "\nenabled_ssl = True\nssl_cert_file = /etc/magnum/magnum.pem\nssl_key_file = /etc/magnum/magnum.key\n") {
+		t.Errorf("its configuration is\n%s", text)
+	}
+	var item *host.ServerCertificate
+	items := magnum.Want(w, *h)
+	for _, i := range items {
+		if i.Certificate != nil {
+			item = i.Certificate
+		}
+	}
+	if item == nil {
+		t.Fatalf("it has no certificate: %s", lines(items))
+	}
+	made, err := magnum.Sign(*in, *item, rand.Reader, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair([]byte(made.Content), []byte(made.KeyContent))
+	if err != nil || len(pair.Certificate) != 2 {
+		t.Fatalf("the certificate and its chain: %v", err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(root.CertPEM)
+	for _, name := range []string{h.Name, h.ManagementAddress} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name}); err != nil {
+			t.Errorf("load balancers do not believe it as %s: %v", name, err)
+		}
+	}
+	if gone := lines(magnum.NoTLS(*in, *h)); !strings.Contains(gone, "/etc/magnum/magnum.key GONE") {
+		t.Errorf("a key that we made stays after a removal: %s", gone)
+	}
+	h.Certificate, h.Key = "-----BEGIN CERTIFICATE-----\n", intent.NewSecret(canary)
+	if gone := magnum.NoTLS(*in, *h); gone != nil {
+		t.Errorf("the operator's own files are removed: %s", lines(gone))
+	}
+	items = magnum.Want(w, *h)
+	for _, i := range items {
+		if i.Certificate != nil {
+			t.Errorf("the operator has a certificate, and one is made")
+		}
+		if c := i.Diff(nil); c != nil && strings.Contains(fmt.Sprint(*c), canary) {
+			t.Errorf("the key is in the plan: %+v", *c)
+		}
+	}
+	for _, path := range []string{"/etc/magnum/magnum.pem", "/etc/magnum/magnum.key"} {
+		if !contains(items[len(items)-1].Unit.Uses, path) {
+			t.Errorf("the service does not notice that %s changes", path)
 		}
 	}
 }

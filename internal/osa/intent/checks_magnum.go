@@ -54,10 +54,21 @@ func (r *reader) checkService() {
 	if !m.AdminPassword.Set() {
 		tell("keystone-password", secrets, "set it to the password of Keystone's administrator", "keystone_auth_admin_password is not set: nobody can make Magnum's account and endpoints in Keystone")
 	}
-	if m.BackendSSL {
-		tell("magnum-backend-ssl", r.at("magnum.service.backendSSL"), "set magnum_backend_ssl: false for magnum_all, and haproxy_backend_ssl: false in haproxy_magnum_service_overrides",
-			"magnum_backend_ssl is true: Jeroboam's server has no TLS of its own, so load balancers could not reach it")
+	for i, b := range r.in.HAProxy.Hosts {
+		for n, svc := range b.Magnum {
+			if svc.BackendSSL != m.BackendSSL {
+				tell("magnum-backend-ssl", r.at(fmt.Sprintf("haproxy.hosts[%d].magnum[%d].backendSSL", i, n)), "set openstack_service_backend_ssl, or magnum_backend_ssl, in user_variables.yml, so that load balancers see it too",
+					"load balancers would speak %s to Magnum (haproxy_backend_ssl of %s), and its servers %s (magnum_backend_ssl)", protocol(svc.BackendSSL), svc.Name, protocol(m.BackendSSL))
+			}
+		}
 	}
+}
+
+func protocol(tls bool) string {
+	if tls {
+		return "TLS"
+	}
+	return "plain HTTP"
 }
 
 // checkEndpoint finds the option that no driver reads.

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
 // Who serves Magnum's API: the values of magnum_implementation.
@@ -67,6 +65,7 @@ func (r *reader) magnumService(s *scope) {
 		Regions:            map[string]string{},
 		Authorities:        r.authorities(s, at("authorities")),
 	}
+	r.backendTLS(s)
 	for section, service := range map[string]string{
 		"keystone_authtoken": "keystone", "nova_client": "nova", "glance_client": "glance", "neutron_client": "neutron",
 		"octavia_client": "octavia", "cinder_client": "cinder",
@@ -80,10 +79,7 @@ func (r *reader) magnumService(s *scope) {
 func (r *reader) authorities(s *scope, at string) map[string]string {
 	r.from(at, Origin{Variable: "openstack_pki_install_ca", Level: "derived", Why: "certificates below openstack_pki_dir"})
 	out := map[string]string{}
-	dir := s.quiet("openstack_pki_dir")
-	if dir == "" || dir == osa.SystemDir+"/pki" { // the default, of a directory that may be read elsewhere
-		dir = filepath.Join(r.opts.Config, "pki")
-	}
+	dir := r.pkiDir(s)
 	for _, name := range r.installed(s) {
 		text, err := os.ReadFile(filepath.Join(dir, "roots", name, "certs", name+".crt"))
 		if err == nil && name != "" && filepath.Base(name) == name {

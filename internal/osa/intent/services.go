@@ -54,6 +54,9 @@ type MagnumHost struct {
 	Container
 	// Bind is the address it listens on: magnum_api_uwsgi_bind_address.
 	Bind string `json:"bind"`
+	// Certificate and Key are for TLS to it, where there are files of the operator's or of the role pki's, in PEM.
+	Certificate string `json:"certificate"`
+	Key         Secret `json:"key"`
 	// Networks and LXC are how the container is made where there is none. Empty on metal.
 	Networks []ContainerNetwork `json:"networks"`
 	LXC      LXC                `json:"lxc"`
@@ -94,7 +97,8 @@ type MagnumService struct {
 	// Policy is magnum_policy_overrides.
 	Policy map[string]string `json:"policy"`
 	// BackendSSL asks for TLS between load balancers and Magnum.
-	BackendSSL bool `json:"backendSSL"`
+	BackendSSL bool       `json:"backendSSL"`
+	BackendTLS BackendTLS `json:"backendTLS"`
 	// Authorities are the certificates, in PEM by name, that OpenStack-Ansible installs on every host and has made itself.
 	Authorities map[string]string `json:"authorities"`
 }

@@ -32,6 +32,7 @@ func TestMagnum(t *testing.T) {
 	m.node, m.servers = l.nodes(t)[0], l.group(t, "magnum_container")
 	t.Run("clients find it", m.clients)
 	t.Run("nothing is made twice", m.twice)
+	t.Run("behind TLS, and back", m.backendTLS)
 	t.Run("the certificate is renewed", m.renewal)
 	t.Run("killed in between", m.killed)
 	t.Run("over to another Magnum and back", m.overAndBack)
@@ -201,6 +202,48 @@ func (m magnumLab) renewal(t *testing.T) {
 	if out, code := m.openstack(t, true, "coe", "service", "list"); code != 0 {
 		t.Errorf("after the renewal: %s", out)
 	}
+}
+
+// backendTLS lets load balancers speak TLS to the servers, with certificates of OpenStack-Ansible's own authority.
+func (m magnumLab) backendTLS(t *testing.T) {
+	tls := []string{"magnum_implementation: jeroboam", "openstack_service_backend_ssl: true"}
+	m.settings(t, tls...)
+	t.Logf("over to TLS in %s", m.applied(t).Round(time.Second))
+	_, balancer := m.hosts(t)
+	chain := m.dir + "/openstack_deploy/pki/roots/ExampleCorpRoot/certs/ExampleCorpRoot.crt"
+	for _, s := range m.servers {
+		url := "https://" + s.address + ":9511/healthcheck"
+		if out, code := m.run(t, "curl", "-sf", "--cacert", chain, url); code != 0 {
+			t.Errorf("%s, verified by its authority: status %d: %s", url, code, out)
+		}
+		if _, code := m.run(t, "curl", "-sf", "http://"+s.address+":9511/healthcheck"); code == 0 {
+			t.Errorf("%s speaks plain HTTP as well", s.name)
+		}
+		if got := m.inside(t, s, "stat -c '%a %U %G' /etc/magnum/magnum.key"); got != "640 root magnum\n" {
+			t.Errorf("%s: the key is %q", s.name, got)
+		}
+		line := m.ssh(t, balancer, "grep -A40 'backend magnum-back' /etc/haproxy/haproxy.cfg | grep 'server "+s.name+" '")
+		if !strings.Contains(line, " ssl check-ssl ca-file /etc/ssl/certs/ca-certificates.crt") {
+			t.Errorf("the load balancer does not verify it: %s", line)
+		}
+	}
+	m.clients(t)
+	// A certificate that nobody would believe is made anew, and the plan says that the server starts again.
+	s := m.servers[0]
+	m.inside(t, s, "head -c 200 /etc/magnum/magnum.pem > /etc/magnum/x && mv /etc/magnum/x /etc/magnum/magnum.pem")
+	p, _ := m.plan(t)
+	var got []string
+	for _, c := range p.Changes {
+		got = append(got, fmt.Sprintf("%s %s %s", c.Action, c.Kind, c.Name))
+	}
+	if want := []string{"update TLS certificate /etc/magnum/magnum.pem", "restart unit jeroboam.service"}; !slices.Equal(got, want) {
+		t.Errorf("the plan has %v, not %v", got, want)
+	}
+	m.applied(t)
+	m.clients(t)
+	m.settings(t, "magnum_implementation: jeroboam")
+	m.applied(t)
+	m.clients(t)
 }
 
 // killed changes a setting and kills the deployer at several moments.

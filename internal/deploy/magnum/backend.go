@@ -1,0 +1,61 @@
+package magnum
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/pki"
+)
+
+// backendTLS are the files of a server that speaks TLS to load balancers: the operator's or the role pki's where there are any,
+// otherwise ours, for the names that os_magnum asks for (magnum_pki_san).
+func backendTLS(w Wish, h intent.MagnumHost) []host.Item {
+	m := w.Intent.Magnum.Service
+	const owner, mode = "root:" + account, 0o640
+	switch {
+	case !m.BackendSSL:
+		return nil
+	case h.Certificate != "":
+		return []host.Item{
+			{File: &host.File{Path: m.BackendTLS.Key, Content: h.Key.Reveal(), Mode: mode, Owner: owner, Secret: true}},
+			{File: &host.File{Path: m.BackendTLS.Cert, Content: h.Certificate, Mode: mode, Owner: owner}},
+		}
+	}
+	return []host.Item{{Certificate: &host.ServerCertificate{
+		Path: m.BackendTLS.Cert, Key: m.BackendTLS.Key, Mode: mode, Owner: owner,
+		Names:     []string{strings.ReplaceAll(h.Name, "_", "-"), h.ManagementAddress},
+		Authority: pki.PublicKeyHash([]byte(m.BackendTLS.Signer)), Before: w.Renew,
+	}}}
+}
+
+// tlsPaths are the files of an item that a server reads when it starts.
+func tlsPaths(i host.Item) []string {
+	if i.Certificate != nil {
+		return []string{i.Certificate.Path, i.Certificate.Key}
+	}
+	return []string{i.File.Path}
+}
+
+// NoTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left.
+func NoTLS(in intent.Intent, h intent.MagnumHost) []host.Item {
+	m := in.Magnum.Service
+	if !m.BackendSSL || h.Certificate != "" {
+		return nil
+	}
+	return []host.Item{{File: &host.File{Path: m.BackendTLS.Key, Gone: true}}, {File: &host.File{Path: m.BackendTLS.Cert, Gone: true}}}
+}
+
+// Sign makes a server's certificate and key with OpenStack-Ansible's authority, with the chain that load balancers need.
+func Sign(in intent.Intent, c host.ServerCertificate, random io.Reader, now time.Time) (host.ServerCertificate, error) {
+	tls := in.Magnum.Service.BackendTLS
+	ca := pki.Authority{CertPEM: []byte(tls.Signer), KeyPEM: []byte(tls.SignerKey.Reveal())}
+	made, err := pki.NewServer(ca, c.Names, pki.Options{Random: random, Now: now})
+	if err != nil {
+		return c, err
+	}
+	c.Content, c.KeyContent = string(made.CertPEM)+tls.Signer, string(made.KeyPEM)
+	return c, nil
+}
