@@ -82,7 +82,7 @@ func TestServerSpeaksTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's socket
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestServerSpeaksTLS(t *testing.T) {
 		h2   bool
 	}{{"HTTP/1.1", false}, {"HTTP/2.0", true}} { // haproxy_backend_h2 offers both
 		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: tt.h2}}
-		res, err := client.Get("https://" + l.Addr().String()) //nolint:noctx // a test's request
+		res, err := client.Get("https://" + l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -83,6 +83,7 @@ func (m magnumLab) settings(t *testing.T, more ...string) {
 }
 
 func (m magnumLab) clients(t *testing.T) {
+	t.Helper()
 	for _, s := range m.servers {
 		m.inside(t, s, "systemctl is-active --quiet jeroboam && systemctl is-enabled --quiet jeroboam")
 		if got := strings.TrimSpace(m.inside(t, s, "ps -o user= -C jeroboam")); got != "magnum" {
