@@ -92,6 +92,13 @@ func (r *release) contents(program, arch string) (files.Contents, error) {
 	if err := os.WriteFile(r.work("sysusers"), []byte(users), 0o644); err != nil {
 		return nil, err
 	}
+	docs := filepath.Join(r.root, "docs")
+	for _, unit := range []string{"jeroboam-deploy-status.service", "jeroboam-deploy-status.timer"} {
+		all = append(all, file(filepath.Join(docs, "systemd", unit), "/usr/lib/systemd/system/"+unit, 0o644))
+	}
+	for _, name := range []string{"alerts/jeroboam.rules.yaml", "alerts/deploy.rules.yaml", "dashboards/jeroboam.json"} {
+		all = append(all, file(filepath.Join(docs, name), "/usr/share/doc/jeroboam/"+name, 0o644))
+	}
 	return append(all,
 		file(r.work("sysusers"), "/usr/lib/sysusers.d/jeroboam.conf", 0o644),
 		file(r.work("jeroboam.1.gz"), "/usr/share/man/man1/jeroboam.1.gz", 0o644),

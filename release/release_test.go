@@ -158,14 +158,18 @@ func packageHolds(t *testing.T, path string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for name, want := range map[string]string{
-		"usr/lib/systemd/system/jeroboam-proxy@.service":       "ExecStart=/usr/bin/jeroboam proxy",
-		"usr/lib/systemd/system/jeroboam-proxy-access.service": "ExecStart=/usr/bin/jeroboam proxy access",
-		"usr/lib/sysusers.d/jeroboam.conf":                     "u jeroboam-proxy",
-		"usr/share/bash-completion/completions/jeroboam":       "complete -o default -F _jeroboam jeroboam",
-		"usr/share/zsh/vendor-completions/_jeroboam":           "#compdef jeroboam",
-		"usr/share/fish/vendor_completions.d/jeroboam.fish":    "complete -c jeroboam",
-		"usr/share/doc/jeroboam/copyright":                     "Apache License",
-		"DEBIAN/control":                                       "Package: jeroboam",
+		"usr/lib/systemd/system/jeroboam-proxy@.service":        "ExecStart=/usr/bin/jeroboam proxy",
+		"usr/lib/systemd/system/jeroboam-proxy-access.service":  "ExecStart=/usr/bin/jeroboam proxy access",
+		"usr/lib/systemd/system/jeroboam-deploy-status.service": "--output prometheus",
+		"usr/lib/systemd/system/jeroboam-deploy-status.timer":   "OnUnitInactiveSec",
+		"usr/share/doc/jeroboam/alerts/deploy.rules.yaml":       "JeroboamEtcdQuorumAtRisk",
+		"usr/share/doc/jeroboam/dashboards/jeroboam.json":       "jeroboam_deploy_healthy",
+		"usr/lib/sysusers.d/jeroboam.conf":                      "u jeroboam-proxy",
+		"usr/share/bash-completion/completions/jeroboam":        "complete -o default -F _jeroboam jeroboam",
+		"usr/share/zsh/vendor-completions/_jeroboam":            "#compdef jeroboam",
+		"usr/share/fish/vendor_completions.d/jeroboam.fish":     "complete -c jeroboam",
+		"usr/share/doc/jeroboam/copyright":                      "Apache License",
+		"DEBIAN/control":                                        "Package: jeroboam",
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || !strings.Contains(string(text), want) {

@@ -88,7 +88,7 @@ func newParser(more ...kong.Option) (*kong.Kong, error) {
 		kong.Name("jeroboam"),
 		kong.Description("Kubernetes clusters as a service on OpenStack."),
 		kong.Bind(&tree),
-		kong.Vars{"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage},
+		kong.Vars{"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage, "outputs": "text,json"},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	}, more...)...)
 }

@@ -19,11 +19,17 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
-type deployStatusCommand struct{ deployOptions }
+type deployStatusCommand struct {
+	deployOptions `set:"outputs=text,json,prometheus"`
+	Textfile      string `placeholder:"FILE" help:"With --output prometheus: write into this file, for node_exporter's textfile collector."`
+}
 
 // Run prints how the management cluster is. The exit status is 0 when everything serves and nothing has drifted, 2 when
-// something has drifted, 1 when something does not serve.
+// something has drifted, 1 when something does not serve. Metrics say that themselves: with them it is 0 when it could look.
 func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
+	if c.Textfile != "" && c.Output != "prometheus" {
+		return errors.New("--textfile is for metrics: add --output prometheus")
+	}
 	s, err := c.look(ctx, streams, false)
 	if err != nil {
 		return err
@@ -33,9 +39,12 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, now).With(s.services)
 	p := s.plan() // with what StatusOf does not look at
 	status.Drift, status.Changes = plan.Summary(p), p.Changes
-	if c.Output == "json" {
+	switch c.Output {
+	case "prometheus":
+		return writeMetrics(streams.Out, c.Textfile, status, now)
+	case "json":
 		err = writeJSON(streams.Out, status)
-	} else {
+	default:
 		err = writeStatus(streams.Out, status, now)
 	}
 	switch {

@@ -35,7 +35,7 @@ type deployOptions struct {
 	SSHKey     []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
 	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
 	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is made anew if its host answers."`
-	Output     string   `enum:"text,json" default:"text" help:"text or json."`
+	Output     string   `enum:"${outputs}" default:"text" help:"One of ${outputs}."`
 
 	StrictVersions  bool `help:"Refuse every difference between the versions that the configuration asks for and those of the bundle."`
 	SkipUnreachable bool `help:"Go on without hosts of Magnum and of the proxy that do not answer; the plan names them."`

@@ -11,7 +11,8 @@ inside() { chroot "$at/root" "$@"; }
 inside dpkg --install /package.deb
 inside jeroboam version
 inside getent passwd jeroboam-proxy
-inside systemd-analyze verify --man=no jeroboam-proxy@a.service jeroboam-proxy-access.service
+inside systemd-analyze verify --man=no jeroboam-proxy@a.service jeroboam-proxy-access.service \
+	jeroboam-deploy-status.service jeroboam-deploy-status.timer
 inside dpkg --verify jeroboam
 inside dpkg --purge jeroboam
 inside test ! -e /usr/bin/jeroboam
