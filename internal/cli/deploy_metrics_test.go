@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -32,7 +33,7 @@ func everything() deploy.Status {
 		},
 		Services: []deploy.ServiceStatus{{Service: "magnum", Place: "infra1", State: "runs", Runs: true}, {Service: "proxy", Place: "net1", State: "is stopped"}},
 		Changes:  []plan.Change{{}, {}},
-		Runs:     []deploy.Run{{}},
+		Runs:     []site.Run{{}},
 	}
 }
 
