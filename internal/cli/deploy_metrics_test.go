@@ -33,7 +33,7 @@ func everything() deploy.Status {
 		},
 		Services: []deploy.ServiceStatus{{Service: "magnum", Place: "infra1", State: "runs", Runs: true}, {Service: "proxy", Place: "net1", State: "is stopped"}},
 		Changes:  []plan.Change{{}, {}},
-		Runs:     []site.Run{{}},
+		Runs:     []site.UnderWay{{}},
 	}
 }
 
