@@ -56,7 +56,7 @@ func (b *builder) makeFile(ctx context.Context, f *File) error {
 	if err := b.settle("file", f.Name, f.Version, how, want, digest, began, host); err != nil {
 		return err
 	}
-	return b.place(file, IndexFile{Name: f.Name, Kind: "file", Version: f.Version, Path: f.Path, Digest: digest, Size: size, Group: f.Group}, 0o755)
+	return b.place(file, IndexFile{Name: f.Name, Kind: "file", Version: f.Version, Path: f.Path, Digest: digest, Size: size, Group: f.Group, Release: f.release}, 0o755)
 }
 
 func (p *Program) native() bool { return p.Cgo || p.C != "" }
@@ -173,7 +173,7 @@ func (b *builder) makeImage(ctx context.Context, img *Image) error {
 		return err
 	}
 	b.index.Images = append(b.index.Images, IndexImage{
-		Name: img.Name, Version: img.Version, Reference: img.Reference, Aliases: img.Aliases, Digest: digest.String(), Group: img.Group,
+		Name: img.Name, Version: img.Version, Reference: img.Reference, Aliases: img.Aliases, Digest: digest.String(), Group: img.Group, Release: img.release,
 	})
 	return nil
 }

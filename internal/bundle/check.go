@@ -30,8 +30,8 @@ var (
 
 // check looks at all of a lock and notes every problem.
 func (p *parser) check(l *Lock) {
-	if l.Version != 1 {
-		p.problem(p.at("version"), "version is %d; this program reads version 1", l.Version)
+	if l.Version != 1 && l.Version != 2 {
+		p.problem(p.at("version"), "version is %d; this program reads versions 1 and 2", l.Version)
 	}
 	p.match(reToolchain, l.Toolchain, "toolchain must be a Go release like go1.26.8", "toolchain")
 	p.match(rePlatform, l.Platform, "platform must be linux/amd64 or linux/arm64", "platform")
@@ -53,6 +53,7 @@ func (p *parser) check(l *Lock) {
 	p.checkAddons(l, used)
 	p.checkUsed(l, used)
 	p.checkNames(l)
+	p.checkReleases(l)
 	for i, g := range l.Default {
 		if !slices.Contains(l.groups(), g) {
 			p.problem(p.at("default", i), "nothing is in the group %q", g)

@@ -42,6 +42,7 @@ type IndexFile struct {
 	Digest  string `json:"digest"`
 	Size    int64  `json:"size"`
 	Group   string `json:"group,omitempty"`
+	Release string `json:"release,omitempty"` // of Kubernetes, if it is not the bundle's own
 }
 
 // IndexImage is an image of the bundle.
@@ -53,6 +54,7 @@ type IndexImage struct {
 	Digest    string   `json:"digest"`
 	Size      int64    `json:"size"`
 	Group     string   `json:"group,omitempty"`
+	Release   string   `json:"release,omitempty"` // of Kubernetes, if it is not the bundle's own
 }
 
 // writeIndex completes a bundle.

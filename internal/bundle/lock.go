@@ -4,7 +4,7 @@ import "slices"
 
 // Lock is a lock file. Sections are in the order in which a build uses them.
 type Lock struct {
-	Version   int               `yaml:"version"`   // of the format: 1
+	Version   int               `yaml:"version"`   // of the format: 1, or 2 with releases
 	Toolchain string            `yaml:"toolchain"` // the Go release everything is built with, "go1.26.8"
 	Platform  string            `yaml:"platform"`  // "linux/amd64"
 	Host      map[string]string `yaml:"host"`      // Debian packages that C code is compiled with, and their versions
@@ -17,6 +17,9 @@ type Lock struct {
 	Images    []Image           `yaml:"images"`
 	Manifests []Manifest        `yaml:"manifests"`
 	Addons    []Addon           `yaml:"addons"` // of workload clusters: the catalogue
+	// Releases are further releases of Kubernetes, from the oldest on. What they consist of is in the lists above as well, with
+	// the version after each name ("kubeadm-v1.35.4").
+	Releases []Release `yaml:"releases"`
 }
 
 // Pins are versions by module path.
@@ -67,6 +70,8 @@ type Artefact struct {
 	Digest string `yaml:"digest"`
 	// Group is empty for what every deployment needs; other groups are made when they are asked for.
 	Group string `yaml:"group"`
+
+	base, release string // of a further release of Kubernetes: the name of the lock's own, and the version
 }
 
 // Package is a Debian package that is taken as it is.
@@ -186,9 +191,12 @@ func chosen(group string, groups []string) bool {
 	return group == "" || slices.Contains(groups, group)
 }
 
-// chosenGroups are the lock's own choice and the user's, without those that the user declined.
+// chosenGroups are the lock's own choice, which releases of Kubernetes always are, and the user's, without those that the user declined.
 func (l *Lock) chosenGroups(with, without []string) []string {
 	all := append(slices.Clone(l.Default), with...)
+	for _, r := range l.Releases {
+		all = append(all, r.group())
+	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(g string) bool { return slices.Contains(without, g) })
 }

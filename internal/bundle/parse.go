@@ -71,6 +71,7 @@ func ParseLock(file string, text []byte) (*Lock, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
+	l.expand()
 	return &l, nil
 }
 

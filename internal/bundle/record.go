@@ -2,8 +2,6 @@ package bundle
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,59 +20,76 @@ func (b *builder) record(context.Context) error {
 	return writeAtomically(b.LockFile, text, 0o644)
 }
 
-func recorded(text []byte, digests map[string]string) ([]byte, error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, err
-	}
-	p := &parser{root: &root}
-	lines := strings.Split(string(text), "\n")
-	type change struct {
-		line int // counted from 1
-		key  string
-		text string
-		add  bool // a line after this one
-	}
-	var changes []change
-	for _, section := range []struct{ name, kind, key string }{
+// sections are the lists of a lock whose entries have a digest, and what that key is called.
+func sections() []struct{ name, kind, key string } {
+	return []struct{ name, kind, key string }{
 		{"modules", "module", "sum"},
 		{"packages", "package", "digest"},
 		{"files", "file", "digest"},
 		{"images", "image", "digest"},
 		{"manifests", "manifest", "digest"},
 		{"addons", "addon", "digest"},
-	} {
-		list := child(root.Content[0], section.name)
-		if list == nil {
-			continue
-		}
-		for i, item := range list.Content {
-			name := child(item, "name")
-			value, made := digests[section.kind+" "+name.Value]
-			if !made {
-				continue
+	}
+}
+
+func recorded(text []byte, digests map[string]string) ([]byte, error) {
+	e, err := newEditor(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, section := range sections() {
+		for _, item := range list(e.root, section.name) {
+			if value, made := digests[section.kind+" "+nameOf(item)]; made {
+				e.set(item, section.key, value)
 			}
-			has := child(item, section.key) != nil
-			line := p.at(section.name, i, section.key)
-			if !has {
-				line = name.Line
-			}
-			changes = append(changes, change{line: line, key: section.key, text: value, add: !has})
 		}
 	}
-	slices.SortFunc(changes, func(a, b change) int { return b.line - a.line }) // from below, so that numbers stay right
-	for _, c := range changes {
-		line := lines[c.line-1]
-		if c.add {
-			indent := strings.Repeat(" ", strings.Index(line, "name:"))
-			lines = slices.Insert(lines, c.line, fmt.Sprintf("%s%s: %s", indent, c.key, c.text))
-			continue
-		}
-		at := strings.Index(line, c.key+":")
-		if at < 0 {
-			return nil, fmt.Errorf("line %d of the lock should have the key %s: write each key on a line of its own", c.line, c.key)
-		}
-		lines[c.line-1] = line[:at] + c.key + ": " + c.text
+	for _, item := range list(e.root, "releases") {
+		e.recordRelease(item, digests)
 	}
-	return []byte(strings.Join(lines, "\n")), nil
+	return e.text()
+}
+
+// recordRelease writes what was made of a further release of Kubernetes into its entry.
+func (e *editor) recordRelease(item *yaml.Node, digests map[string]string) {
+	version := child(item, "version")
+	if version == nil {
+		return
+	}
+	for key, value := range digests {
+		kind, name, _ := strings.Cut(key, " ")
+		base, ofThis := strings.CutSuffix(name, "-"+version.Value)
+		switch {
+		case !ofThis:
+		case kind == "module":
+			e.set(item, "sum", value)
+		default:
+			e.setIn(item, "digests", base, value)
+		}
+	}
+}
+
+// setIn sets a key of a mapping that is a value of a mapping and may not be there yet.
+func (e *editor) setIn(item *yaml.Node, mapping, key, value string) {
+	inner := child(item, mapping)
+	if inner != nil {
+		e.set(inner, key, value)
+		return
+	}
+	e.fail("the release in line %d of the lock has no %s: write \"%s:\" and below it \"%s: %s\"", item.Line, mapping, mapping, key, value)
+}
+
+// list are the entries of a list of the lock.
+func list(root *yaml.Node, name string) []*yaml.Node {
+	if node := child(root, name); node != nil && node.Kind == yaml.SequenceNode {
+		return node.Content
+	}
+	return nil
+}
+
+func nameOf(item *yaml.Node) string {
+	if name := child(item, "name"); name != nil {
+		return name.Value
+	}
+	return ""
 }

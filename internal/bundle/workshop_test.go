@@ -50,10 +50,16 @@ func proxy(t *testing.T) string {
 
 func publish(t *testing.T, dir, module string, files map[string]string) {
 	t.Helper()
+	publishAs(t, dir, "example.test/"+module, "v1.0.0", files)
+}
+
+// publishAs puts one version of a module into a proxy, beside those that are there.
+func publishAs(t *testing.T, dir, module, version string, files map[string]string) {
+	t.Helper()
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	for _, n := range slices.Sorted(maps.Keys(files)) {
-		f, err := w.Create("example.test/" + module + "@v1.0.0/" + n)
+		f, err := w.Create(module + "@" + version + "/" + n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,12 +70,17 @@ func publish(t *testing.T, dir, module string, files map[string]string) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	at := filepath.Join(dir, "example.test", module, "@v")
+	at := filepath.Join(dir, module, "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	before, err := os.ReadFile(filepath.Join(at, "list"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
 	for n, text := range map[string]string{
-		"list": "v1.0.0\n", "v1.0.0.info": `{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}`, "v1.0.0.mod": files["go.mod"], "v1.0.0.zip": archive.String(),
+		"list": string(before) + version + "\n", version + ".info": `{"Version":"` + version + `","Time":"2026-01-01T00:00:00Z"}`,
+		version + ".mod": files["go.mod"], version + ".zip": archive.String(),
 	} {
 		if err := os.WriteFile(filepath.Join(at, n), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 type bundleCommand struct {
 	Build     bundleBuildCommand     `cmd:"" help:"Make a bundle from its lock: download it, or build it from source."`
 	Catalogue bundleCatalogueCommand `cmd:"" help:"Make only the catalogue of workload clusters' addons, from module sources."`
+	Bump      bundleBumpCommand      `cmd:"" help:"Change the lock to another version, or let it carry one more."`
 	Sign      bundleSignCommand      `cmd:"" help:"Sign a bundle, or a catalogue, that was made before."`
 	Keygen    bundleKeygenCommand    `cmd:"" help:"Make a key that bundles are signed with."`
 	Verify    bundleVerifyCommand    `cmd:"" help:"Read all of a bundle and compare it with what it should be."`

@@ -84,6 +84,9 @@ func (b nodeBundle) File(name string) (path, version string, err error) {
 func (b nodeBundle) Images() []image.ContainerImage {
 	var out []image.ContainerImage
 	for _, i := range b.Index.Images {
+		if i.Release != "" {
+			continue // of a Kubernetes that only management clusters go through
+		}
 		if _, err := registry.MagnumName(i.Reference); err == nil {
 			out = append(out, image.ContainerImage{Name: i.Name, Reference: i.Reference, Aliases: i.Aliases})
 		}
