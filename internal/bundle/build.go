@@ -36,6 +36,7 @@ type Options struct {
 	// Key signs what was made; nil leaves it unsigned.
 	Key      *sign.Key
 	HTTP     *http.Client
+	Pause    func(try int) <-chan time.Time // before a download is tried again; nil: seconds, longer each time
 	Now      func() time.Time
 	Progress func(Event)
 	Log      *slog.Logger
@@ -150,7 +151,7 @@ func (b *builder) readLock(context.Context) error {
 		case !b.FromSource && !rendered(kind) && a.URL == "":
 			problems = append(problems, fmt.Errorf("%s %s is published nowhere: build it with --from-source", kind, a.Name))
 		case !b.FromSource && !rendered(kind) && a.URLDigest == "":
-			problems = append(problems, fmt.Errorf("%s %s: the lock does not say what digest %s must have (urlDigest); take it from the publisher, or use --from-source", kind, a.Name, a.URL))
+			problems = append(problems, fmt.Errorf("%s %s: the lock does not say what digest %s must have (urlDigest); ask the publisher (bundle lock --update), or use --from-source", kind, a.Name, a.URL))
 		}
 	})
 	for _, g := range slices.Concat(b.Groups, b.Without) {

@@ -99,7 +99,7 @@ func (e *editor) bumpArtefacts(lock *Lock, from, to string) {
 				continue
 			}
 			e.value(have, to)
-			for _, key := range []string{"reference", "url"} {
+			for _, key := range []string{"reference", "url", "checksums"} {
 				if node := child(item, key); node != nil {
 					e.value(node, swapVersion(node.Value, from, to))
 				}

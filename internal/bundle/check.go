@@ -222,6 +222,9 @@ func (p *parser) checkFiles(l *Lock, paths, used map[string]bool) {
 		} else if f.URL == "" {
 			p.problem(p.at("files", i), "%s has neither a program nor a url", f.Name)
 		}
+		if u, err := url.Parse(f.Checksums); f.Checksums != "" && (err != nil || u.Scheme != "https" || u.Host == "" || f.URL == "") {
+			p.problem(p.at("files", i, "checksums"), "not an https URL of the sums of what is at url: %q", f.Checksums)
+		}
 	}
 }
 

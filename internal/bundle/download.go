@@ -7,15 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 )
-
-// maxDownload bounds one file in bytes; the largest of Kubernetes has about 150 MB.
-const maxDownload = 2 << 30
 
 // download fetches what is at an artefact's URL, compares it with the lock, and takes a member out of it if it is an archive.
 func (b *builder) download(ctx context.Context, a Artefact, member string) (file, how string, err error) {
@@ -31,7 +27,7 @@ func (b *builder) download(ctx context.Context, a Artefact, member string) (file
 	if got, _, err := fileDigest(whole); err != nil || got != a.URLDigest { // the name of a file is no proof of what is in it
 		how = "downloaded"
 		if err := b.fetch(ctx, a, whole); err != nil {
-			return "", "", err
+			return "", "", fmt.Errorf("%s %s: %w", a.Name, a.Version, err)
 		}
 	}
 	if member == "" {
@@ -39,41 +35,6 @@ func (b *builder) download(ctx context.Context, a Artefact, member string) (file
 	}
 	part := filepath.Join(dir, "part-"+hash(member))
 	return part, how, extract(whole, member, part)
-}
-
-func (b *builder) fetch(ctx context.Context, a Artefact, to string) (err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := b.HTTP.Do(req)
-	if err != nil {
-		return fmt.Errorf("download: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // only read
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("download %s: %s", a.URL, resp.Status)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // renamed if all went well
-	n, err := io.Copy(tmp, io.LimitReader(resp.Body, maxDownload+1))
-	if n > maxDownload {
-		err = fmt.Errorf("download %s: longer than %d bytes", a.URL, maxDownload)
-	}
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	got, _, err := fileDigest(tmp.Name())
-	if err != nil {
-		return err
-	}
-	if got != a.URLDigest {
-		return fmt.Errorf("%s %s: what is at %s is not what the lock says: it must have digest %s and has %s", a.Name, a.Version, a.URL, a.URLDigest, got)
-	}
-	return keep(tmp.Name(), to)
 }
 
 // keep gives a file its name when its content is on the disk: a cache believes names after a loss of power too.

@@ -89,6 +89,8 @@ type File struct {
 	Path     string `yaml:"path"` // below the bundle's files
 	Program  string `yaml:"program"`
 	Member   string `yaml:"member"` // of the archive at URL
+	// Checksums is where the publisher says what is at URL: a file of SHA-256 sums. Without it, it is URL with .sha256 after it.
+	Checksums string `yaml:"checksums"`
 }
 
 // Image is a container image.

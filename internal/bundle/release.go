@@ -150,6 +150,7 @@ func (l *Lock) expandRelease(r Release) {
 		if l.kubernetesFile(f) {
 			programs[f.Program] = true
 			artefact(&f.Artefact)
+			f.Checksums = swap(f.Checksums)
 			f.Path, f.Program = "releases/"+r.Version+"/"+f.Path, name(f.Program)
 			l.Files = append(l.Files, f)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -21,6 +20,7 @@ import (
 type bundleCommand struct {
 	Build     bundleBuildCommand     `cmd:"" help:"Make a bundle from its lock: download it, or build it from source."`
 	Catalogue bundleCatalogueCommand `cmd:"" help:"Make only the catalogue of workload clusters' addons, from module sources."`
+	Lock      bundleLockCommand      `cmd:"" help:"Say what a lock lacks, or ask publishers for their digests."`
 	Bump      bundleBumpCommand      `cmd:"" help:"Change the lock to another version, or let it carry one more."`
 	Sign      bundleSignCommand      `cmd:"" help:"Sign a bundle, or a catalogue, that was made before."`
 	Keygen    bundleKeygenCommand    `cmd:"" help:"Make a key that bundles are signed with."`
@@ -74,7 +74,7 @@ func (c *bundleBuildCommand) Run(ctx context.Context, streams Streams) error {
 	began := time.Now()
 	index, err := bundle.Build(ctx, bundle.Options{
 		LockFile: c.Lock, Dir: c.Output, Cache: cache, FromSource: c.FromSource, Groups: c.Group, Without: c.Without, Jobs: c.Jobs, AnyHost: c.AnyHost, Record: c.Record,
-		HTTP: &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}, Now: time.Now, Progress: progress, Values: values, Key: key,
+		HTTP: publishers(), Now: time.Now, Progress: progress, Values: values, Key: key,
 		Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
 	})
 	if err != nil || c.JSON {

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 )
@@ -29,4 +32,45 @@ func (c *bundleBumpCommand) Run(ctx context.Context, streams Streams) error {
 	_, err = fmt.Fprintf(streams.Out, "%s\n%s carries Kubernetes %s. Digests of what is new are missing: \"bundle lock --update\" asks its publishers, "+
 		"\"bundle build --from-source --record\" builds it.\n", done.Diff, c.Lock, chain)
 	return err
+}
+
+type bundleLockCommand struct {
+	Lock    string `default:"bundle.lock.yaml" placeholder:"FILE" help:"The lock."`
+	Update  bool   `help:"Ask publishers what they have published, and write their digests (urlDigest) into the lock."`
+	Changed bool   `help:"With --update: take digests that are others than the lock's, too."`
+}
+
+// Run looks at a lock.
+func (c *bundleLockCommand) Run(ctx context.Context, streams Streams) error {
+	if !c.Update {
+		if c.Changed {
+			return errors.New("--changed is of no use without --update")
+		}
+		lock, err := bundle.ReadLock(c.Lock)
+		if err != nil {
+			return err
+		}
+		built, downloaded := lock.Lacking()
+		for _, of := range []struct {
+			what  string
+			names []string
+		}{{"cannot be built (no digest)", built}, {"cannot be downloaded (no urlDigest)", downloaded}} {
+			for _, name := range of.names {
+				_, _ = fmt.Fprintf(streams.Out, "%s: %s\n", name, of.what) // the last line reports what went wrong
+			}
+		}
+		_, err = fmt.Fprintf(streams.Out, "%s: %d artefacts lack what building needs, %d what downloading needs\n", c.Lock, len(built), len(downloaded))
+		return err
+	}
+	done, err := bundle.Update(ctx, bundle.UpdateOptions{LockFile: c.Lock, HTTP: publishers(), Changed: c.Changed})
+	if done != nil {
+		_, _ = fmt.Fprintf(streams.Out, "%s: %d digests are new, %d changed, %d as they were; published nowhere: %s\n",
+			c.Lock, done.New, done.Changed, done.Same, strings.Join(append(done.Nowhere, "nothing else"), ", ")) // the error is told next
+	}
+	return err
+}
+
+// publishers is the client for what others publish.
+func publishers() *http.Client {
+	return &http.Client{Transport: http.DefaultTransport, Timeout: time.Hour}
 }

@@ -30,3 +30,16 @@ func Pull(ctx context.Context, transport http.RoundTripper, reference, digest, p
 	}
 	return img, nil
 }
+
+// DigestOf asks a registry what a tag stands for now: an image, or an index over platforms.
+func DigestOf(ctx context.Context, transport http.RoundTripper, reference string) (string, error) {
+	tag, err := name.NewTag(reference, name.StrictValidation)
+	if err != nil {
+		return "", err
+	}
+	got, err := remote.Get(tag, remote.WithContext(ctx), remote.WithTransport(transport), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	if err != nil {
+		return "", fmt.Errorf("ask for %s: %w", reference, err)
+	}
+	return got.Digest.String(), nil // of the manifest that came, not what a header says of it
+}
