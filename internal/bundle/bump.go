@@ -116,7 +116,7 @@ func findKubernetes(ctx context.Context, lock *Lock, wanted string) (source, err
 	}
 	found, err := b.goTool(ctx, dir, false, "list", "-m", "-json", kubernetesModule+"@"+s.version)
 	if err != nil {
-		return source{}, fmt.Errorf("Kubernetes %s: %w", s.version, err)
+		return source{}, fmt.Errorf("release %s of Kubernetes: %w", s.version, err)
 	}
 	var module struct{ GoMod string }
 	if err := json.Unmarshal(found, &module); err != nil {

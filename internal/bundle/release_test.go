@@ -196,7 +196,7 @@ func TestWhatIsNoBump(t *testing.T) {
 		{"no version", "latest", false, `"latest" is no version of Kubernetes`},
 		{"an option in disguise", "-v", false, "is no version of Kubernetes"},
 		{"one that nobody has", "1.33", false, "the module proxy lists no release of Kubernetes 1.33"},
-		{"a release that nobody has", "1.35.77", true, "Kubernetes v1.35.77"},
+		{"a release that nobody has", "1.35.77", true, "release v1.35.77 of Kubernetes"},
 		{"a second one of a minor version", "1.35.2", true, "it carries v1.35.10: take that out of releases first"},
 		{"beside its own one of the same minor version", "1.36.1", true, ""},
 		{"back, while it carries older ones", "1.34", false, "v1.34.7 --add carries that as well"},
