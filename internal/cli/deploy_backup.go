@@ -16,6 +16,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -58,11 +59,11 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 	if err != nil {
 		return err
 	}
-	n, err := deploy.Serving(ctx, hosts, in, c.Node)
+	n, err := backups.Serving(ctx, hosts, in, c.Node)
 	if err != nil {
 		return err
 	}
-	b := deploy.Backup{Intent: in, Node: n, Facts: facts[n.PhysicalHost], Hosts: hosts, Recipients: recipients, To: c.To}
+	b := backups.Backup{Intent: in, Node: n, Facts: facts[n.PhysicalHost], Hosts: hosts, Recipients: recipients, To: c.To}
 	if err := writePlan(streams.Out, b.Plan(), c.Output, false); err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 }
 
 // take writes the file under another name until it is whole.
-func (c *deployBackupNowCommand) take(ctx context.Context, b deploy.Backup) (backup.Taken, error) {
+func (c *deployBackupNowCommand) take(ctx context.Context, b backups.Backup) (backup.Taken, error) {
 	f, err := os.CreateTemp(filepath.Dir(c.To), "."+filepath.Base(c.To)+".new-*") // mode 0600
 	if err != nil {
 		return backup.Taken{}, fmt.Errorf("write the backup: %w", err)
@@ -112,8 +113,8 @@ func (c *deployBackupShowCommand) Run(streams Streams) error {
 }
 
 // openArchive checks all of an archive, and finds the key that opens it alone.
-func openArchive(file, identity string) (deploy.Restore, error) {
-	r := deploy.Restore{Name: filepath.Base(file), Open: func() (io.ReadCloser, error) { return os.Open(file) }}
+func openArchive(file, identity string) (backups.Restore, error) {
+	r := backups.Restore{Name: filepath.Base(file), Open: func() (io.ReadCloser, error) { return os.Open(file) }}
 	keys, err := backup.ReadKeys(identity)
 	if err != nil {
 		return r, err
@@ -188,7 +189,7 @@ func (c *deployRestoreCommand) Run(ctx context.Context, streams Streams) error {
 }
 
 // once is one round, as of apply.
-func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archive deploy.Restore) (again bool, err error) {
+func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archive backups.Restore) (again bool, err error) {
 	s, err := c.look(ctx, streams, true)
 	if err != nil {
 		return false, err

@@ -43,13 +43,13 @@ func (o *deployOptions) around(ctx context.Context, s *session) error {
 
 // lookAround looks at what is beside the cluster: kubeconfigs for others, and services.
 func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
-	s.copies = deploy.LookAtCopies(ctx, s.outside.Hosts, s.outside.Lost, s.wanted, s.world, deploy.Connect)
+	s.copies = deploy.LookAtCopies(ctx, s.outside.Hosts, s.outside.Lost, s.wanted, s.world, site.Connect)
 	program, err := remote.This()
 	if err != nil {
 		return err
 	}
 	s.services, err = deploy.LookAtServices(ctx, s.outside, s.wanted, s.world, s.magnum, deploy.ServiceOptions{
-		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable, Proxies: s.proxies, Dial: deploy.Connect,
+		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable, Proxies: s.proxies, Dial: site.Connect,
 	})
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -27,7 +28,7 @@ func everything() deploy.Status {
 			},
 			{Name: "infra2_k8s_container-2", Host: "infra2", API: "its host does not answer", Etcd: "its host does not answer", Backups: true},
 		},
-		Backends: []deploy.Backend{
+		Backends: []balance.Backend{
 			{Balancer: "infra1", Server: "infra1_k8s_container-1", Status: "UP"},
 			{Balancer: "infra1", Server: "infra2_k8s_container-2", Status: "DOWN"},
 		},

@@ -135,7 +135,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	wanted := deploy.Nothing(in, facts)
-	world, err := deploy.Inspect(ctx, hosts, wanted, deploy.Connect)
+	world, err := deploy.Inspect(ctx, hosts, wanted, site.Connect)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -184,7 +184,7 @@ func noServices(ctx context.Context, outside site.Outside, w deploy.Wanted) (dep
 // newDeployment gives a run what it needs of the outside.
 func newDeployment(w deploy.Wanted, world deploy.World, p plan.Plan, hosts site.Hosts, streams Streams, output string) *deploy.Deployment {
 	return &deploy.Deployment{
-		Wanted: w, World: world, Plan: p, Dial: deploy.Connect,
+		Wanted: w, World: world, Plan: p, Dial: site.Connect,
 		Run: site.Run{Hosts: hosts, Report: reporter(streams.Out, output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
 	}
 }

@@ -187,7 +187,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		err = site.Settle(ctx, s.hosts, s.wanted.Running(), tell)
 	}
 	if err == nil {
-		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, deploy.Connect)
+		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, site.Connect)
 	}
 	if err == nil {
 		err = deploy.Foreign(s.wanted, s.world)

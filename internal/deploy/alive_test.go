@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -64,7 +65,7 @@ func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 				}
 			}
 			check("apply", deploy.Judges(w, world))
-			check("restore", deploy.RestoreJudges(deploy.Restoring(w), world, deploy.Restore{}))
+			check("restore", deploy.RestoreJudges(deploy.Restoring(w), world, backups.Restore{}))
 		})
 	}
 }

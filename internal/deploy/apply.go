@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -27,8 +28,8 @@ func (d *Deployment) prepareHosts(ctx context.Context) error {
 	for _, h := range d.Wanted.Intent.HostsWith(intent.RoleNode) {
 		places = append(places, h.Name)
 	}
-	return d.work().Each(places, []string{groupHost}, func(place string) error {
-		return d.work().Bring(ctx, "prepare hosts", place, groupHost)
+	return d.work().Each(places, []string{node.GroupHost}, func(place string) error {
+		return d.work().Bring(ctx, "prepare hosts", place, node.GroupHost)
 	})
 }
 
@@ -46,7 +47,7 @@ func (d *Deployment) strangers() []intent.Node {
 // containerOf are the items of a node's container on its host.
 func (d *Deployment) containerOf(n intent.Node) []host.Item {
 	var out []host.Item
-	for _, i := range d.Wanted.At(n.PhysicalHost, groupContainer) {
+	for _, i := range d.Wanted.At(n.PhysicalHost, node.GroupContainer) {
 		if i.Container == nil || i.Container.Name == n.Name {
 			out = append(out, i)
 		}
@@ -59,7 +60,7 @@ func (d *Deployment) makeContainers(ctx context.Context) error {
 	var mu sync.Mutex
 	var errs []error
 	for _, n := range d.strangers() {
-		if !d.work().Changes(n.PhysicalHost, groupContainer) {
+		if !d.work().Changes(n.PhysicalHost, node.GroupContainer) {
 			continue
 		}
 		all.Go(func() {
@@ -83,7 +84,7 @@ func (d *Deployment) installNodes(ctx context.Context) error {
 	for _, n := range d.strangers() {
 		places = append(places, n.Name)
 	}
-	return d.work().Each(places, []string{groupNode, groupKubelet, groupRecord}, func(place string) error {
-		return d.work().Install(ctx, "install nodes", place, groupNode, groupKubelet, groupRecord)
+	return d.work().Each(places, []string{node.GroupInside, node.GroupKubelet, groupRecord}, func(place string) error {
+		return d.work().Install(ctx, "install nodes", place, node.GroupInside, node.GroupKubelet, groupRecord)
 	})
 }

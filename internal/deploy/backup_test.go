@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -102,8 +103,8 @@ func TestStatusHasTheNewestBackup(t *testing.T) {
 	}
 }
 
-func theBackup() deploy.Restore {
-	return deploy.Restore{
+func theBackup() backups.Restore {
+	return backups.Restore{
 		Name: "monday.tar.gz.age", Digest: blob("1"),
 		Manifest: backup.Manifest{
 			Node: "infra3-k8s-container-99b5500c", Server: "https://172.29.236.9:6443", Time: now, Kubernetes: "1.36.4",
@@ -143,7 +144,7 @@ func TestRestorePlans(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		reason string
-		spoil  func(world *deploy.World, r *deploy.Restore)
+		spoil  func(world *deploy.World, r *backups.Restore)
 		gone   []string
 		clears []string
 		want   []string
@@ -152,7 +153,7 @@ func TestRestorePlans(t *testing.T) {
 	}{
 		{
 			reason: "nothing of a cluster is there",
-			spoil:  func(world *deploy.World, _ *deploy.Restore) { world.Nodes = nil },
+			spoil:  func(world *deploy.World, _ *backups.Restore) { world.Nodes = nil },
 			want:   restored,
 		},
 		{
@@ -163,14 +164,14 @@ func TestRestorePlans(t *testing.T) {
 		},
 		{
 			reason: "one that is there and does not answer may be somebody's only copy as well",
-			spoil: func(world *deploy.World, _ *deploy.Restore) {
+			spoil: func(world *deploy.World, _ *backups.Restore) {
 				world.Nodes = map[string]host.Node{b.Name: {EtcdData: true, Etcd: "connection refused"}}
 			},
 			clears: []string{b.Name}, want: restored, blocks: []string{"overwrite"},
 		},
 		{
 			reason: "a restore that was killed goes on without a further word",
-			spoil: func(world *deploy.World, r *deploy.Restore) {
+			spoil: func(world *deploy.World, r *backups.Restore) {
 				n := world.Nodes[a.Name]
 				n.Restoring = r.Digest
 				world.Nodes = map[string]host.Node{a.Name: n}
@@ -179,7 +180,7 @@ func TestRestorePlans(t *testing.T) {
 		},
 		{
 			reason: "the restore of another backup was killed before its data was there",
-			spoil: func(world *deploy.World, _ *deploy.Restore) {
+			spoil: func(world *deploy.World, _ *backups.Restore) {
 				world.Nodes = map[string]host.Node{a.Name: {Restoring: blob("2")}}
 			},
 			want: restored, blocks: []string{"overwrite"},
@@ -187,7 +188,7 @@ func TestRestorePlans(t *testing.T) {
 		{
 			reason: "a node that is gone is no part of it",
 			gone:   []string{a.Name},
-			spoil:  func(world *deploy.World, _ *deploy.Restore) { world.Nodes = nil },
+			spoil:  func(world *deploy.World, _ *backups.Restore) { world.Nodes = nil },
 			want: []string{
 				b.Name + ": run backup monday.tar.gz.age", "cluster: delete Node others than " + b.NodeName, b.Name + ": run kubeadm init", b.Name + ": update Node " + b.NodeName,
 				c.Name + ": run kubeadm join", c.Name + ": update Node " + c.NodeName,
@@ -196,17 +197,17 @@ func TestRestorePlans(t *testing.T) {
 		},
 		{
 			reason: "data of a newer API server",
-			spoil:  func(world *deploy.World, r *deploy.Restore) { world.Nodes = nil; r.Manifest.Kubernetes = "1.37.0" },
+			spoil:  func(world *deploy.World, r *backups.Restore) { world.Nodes = nil; r.Manifest.Kubernetes = "1.37.0" },
 			want:   restored, blocks: []string{"downgrade"},
 		},
 		{
 			reason: "data that is too old",
-			spoil:  func(world *deploy.World, r *deploy.Restore) { world.Nodes = nil; r.Manifest.Kubernetes = "1.34.0" },
+			spoil:  func(world *deploy.World, r *backups.Restore) { world.Nodes = nil; r.Manifest.Kubernetes = "1.34.0" },
 			want:   restored, blocks: []string{"downgrade"},
 		},
 		{
 			reason: "the backup of another cluster",
-			spoil: func(world *deploy.World, r *deploy.Restore) {
+			spoil: func(world *deploy.World, r *backups.Restore) {
 				world.Nodes = nil
 				r.Manifest.Server, r.Manifest.Node = "https://10.0.0.1:6443", "elsewhere"
 			},
@@ -214,7 +215,7 @@ func TestRestorePlans(t *testing.T) {
 		},
 		{
 			reason: "a stopped container is looked into first",
-			spoil: func(world *deploy.World, _ *deploy.Restore) {
+			spoil: func(world *deploy.World, _ *backups.Restore) {
 				world.Nodes, world.Sleeping = nil, map[string]bool{a.Name: true}
 			},
 			want: []string{a.Name + ": check node " + a.NodeName},
@@ -338,11 +339,11 @@ func TestBackupNow(t *testing.T) {
 					return struct{}{}, nil
 				}}
 			}
-			n, err := deploy.Serving(t.Context(), agents, in, "")
+			n, err := backups.Serving(t.Context(), agents, in, "")
 			if err != nil || n.Name != in.Nodes[1].Name {
 				t.Fatalf("%s makes it (%v): the last one does not serve", n.Name, err)
 			}
-			b := deploy.Backup{Intent: in, Node: n, Facts: f[n.PhysicalHost], Hosts: agents, Recipients: in.Backups.Recipients, To: "here"}
+			b := backups.Backup{Intent: in, Node: n, Facts: f[n.PhysicalHost], Hosts: agents, Recipients: in.Backups.Recipients, To: "here"}
 			var got bytes.Buffer
 			_, err = b.Take(t.Context(), &got)
 			if tt.want == "" && (err != nil || got.String() != content) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
@@ -354,7 +355,7 @@ func TestBackupNow(t *testing.T) {
 			}
 		})
 	}
-	if _, err := deploy.Serving(t.Context(), site.Hosts{}, in, "nobody"); err == nil || !strings.Contains(err.Error(), "no node nobody") {
+	if _, err := backups.Serving(t.Context(), site.Hosts{}, in, "nobody"); err == nil || !strings.Contains(err.Error(), "no node nobody") {
 		t.Errorf("got %v", err)
 	}
 }

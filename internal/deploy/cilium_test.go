@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -295,7 +296,7 @@ func TestCiliumStepsByMinor(t *testing.T) {
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			world := converged(w)
-			world.Cluster.Running = []deploy.Running{{Component: "cilium", Have: c.have, Want: "1.20.2"}}
+			world.Cluster.Running = []components.Running{{Component: "cilium", Have: c.have, Want: "1.20.2"}}
 			got := ""
 			for _, f := range plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...).Findings {
 				got += f.Text

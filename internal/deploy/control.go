@@ -41,7 +41,7 @@ func (d *Deployment) initialise(ctx context.Context) error {
 		return err
 	}
 	d.Say(step, n.Name, "kubeadm init")
-	stop := d.nudge(ctx, n)
+	stop := d.balancers().Nudge(ctx, n)
 	args := []string{"kubeadm", "init", "--config", initSecret}
 	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {
 		args = append(args, "--skip-phases=addon/kube-proxy")
@@ -157,7 +157,7 @@ func (d *Deployment) joinOne(ctx context.Context, n intent.Node, s joinSecrets) 
 	}
 	began := d.Now()
 	d.Say(step, n.Name, "kubeadm join")
-	stop := d.nudge(ctx, n)
+	stop := d.balancers().Nudge(ctx, n)
 	defer stop()
 	err = d.CommandWith(ctx, d.place(n), 10*time.Minute, joinSecret, text, "kubeadm", "join", "--config", joinSecret)
 	if err != nil {
@@ -196,7 +196,7 @@ func (d *Deployment) joinSecrets(ctx context.Context, first intent.Node) (joinSe
 	if err != nil {
 		return s, err
 	}
-	token, err := d.Command(ctx, d.place(first), time.Minute, "kubeadm", "token", "create", "--ttl", "1h", "--kubeconfig", adminConf)
+	token, err := d.Command(ctx, d.place(first), time.Minute, "kubeadm", "token", "create", "--ttl", "1h", "--kubeconfig", host.AdminConf)
 	if err != nil {
 		return s, err
 	}

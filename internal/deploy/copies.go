@@ -96,13 +96,13 @@ type Copies struct {
 }
 
 // LookAtCopies looks at all copies. What cannot be looked at is noted: a deployment does not depend on Magnum's hosts.
-func LookAtCopies(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted, world World, dial Dialer) Copies {
+func LookAtCopies(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted, world World, dial site.Dialer) Copies {
 	c := Copies{Hosts: h, Sums: map[string]string{}}
 	for _, n := range w.living() {
 		if !world.Nodes[n.Name].AdminConf {
 			continue
 		}
-		if text, err := site.Ask[string](ctx, h, w.Places[n.Name], host.OpRead, adminConf); err == nil {
+		if text, err := site.Ask[string](ctx, h, w.Places[n.Name], host.OpRead, host.AdminConf); err == nil {
 			c.Sums[n.Name] = sum(text)
 		}
 	}
@@ -275,7 +275,7 @@ func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
 	if !one.Admin {
 		return proxyKubeconfig(ctx, d.Hosts, d.Wanted, d.World, d.Dial)
 	}
-	text, err := site.Ask[string](ctx, d.Hosts, d.place(d.firstServing(ctx)), host.OpRead, adminConf)
+	text, err := site.Ask[string](ctx, d.Hosts, d.place(d.firstServing(ctx)), host.OpRead, host.AdminConf)
 	if err != nil {
 		return "", fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}
@@ -284,7 +284,7 @@ func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
 
 // proxyKubeconfig is the kubeconfig of the proxy's account: the cluster's address and authority as an administrator knows them, and
 // the account's own token.
-func proxyKubeconfig(ctx context.Context, h site.Hosts, w Wanted, world World, dial Dialer) (string, error) {
+func proxyKubeconfig(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (string, error) {
 	n := world.bootstrap(w.living())
 	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
 	if err != nil {
@@ -298,5 +298,5 @@ func proxyKubeconfig(ctx context.Context, h site.Hosts, w Wanted, world World, d
 	if len(ca) == 0 || token == "" {
 		return "", errors.New("the proxy's account has no token yet")
 	}
-	return kube.Config("https://"+endpoint(w.Intent), ca, proxyAccount, clientcmdapi.AuthInfo{Token: token})
+	return kube.Config("https://"+w.Intent.Endpoint(), ca, proxyAccount, clientcmdapi.AuthInfo{Token: token})
 }

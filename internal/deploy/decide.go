@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
@@ -49,5 +50,5 @@ func Decide(b site.Bundle, in intent.Intent, strict bool) (intent.Intent, []stri
 			}
 		}
 	}
-	return in, notes, errors.Join(append(errs, ciliumFits(in, b)...)...)
+	return in, notes, errors.Join(append(errs, components.Fits(in, b)...)...)
 }

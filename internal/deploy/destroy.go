@@ -7,9 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -23,21 +24,16 @@ func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 		w.Place(p)
 		var ours []string
 		for _, s := range h.Services {
-			if strings.HasPrefix(facts[h.PhysicalHost].Fragments[s.Name], ourMark) {
-				w.Add(p.Name(), groupHAProxy, host.Item{File: &host.File{Path: haproxy.Dir + "/" + s.Name, Gone: true}})
+			if strings.HasPrefix(facts[h.PhysicalHost].Fragments[s.Name], host.Mark) {
 				ours = append(ours, s.Name)
 			}
 		}
-		if len(ours) > 0 {
-			w.Add(p.Name(), groupHAProxy, host.Item{HAProxy: &host.HAProxy{
-				Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service", Services: ours,
-			}})
-		}
+		w.Add(p.Name(), balance.Group, balance.Gone(ours...)...)
 	}
 	for _, h := range in.HostsWith(intent.RoleNode) {
 		w.Place(site.Place{Host: h.Name})
 		for _, path := range []string{"/etc/modules-load.d/jeroboam.conf", "/etc/sysctl.d/90-jeroboam.conf", host.Directory} {
-			w.Add(h.Name, groupHost, host.Item{File: &host.File{Path: path, Gone: true}})
+			w.Add(h.Name, node.GroupHost, host.Item{File: &host.File{Path: path, Gone: true}})
 		}
 	}
 	return w
@@ -59,7 +55,7 @@ func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
 	p := s.Plan(plan.Plan{})
 	p.Changes, p.Findings = append(p.Changes, l.changes()...), append(p.Findings, l.Notes...)
 	for i, item := range w.Items {
-		if item.Group != groupHAProxy {
+		if item.Group != balance.Group {
 			continue
 		}
 		if c := item.Diff(world.Items[i]); c != nil {
@@ -67,18 +63,18 @@ func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
 		}
 	}
 	for _, b := range s.boxes {
-		p.Changes = append(p.Changes, plan.Change{Place: b.Host, Group: groupContainer, Kind: "container", Name: b.Container, Action: plan.Delete, Summary: "with Magnum's server in it"})
+		p.Changes = append(p.Changes, plan.Change{Place: b.Host, Group: node.GroupContainer, Kind: "container", Name: b.Container, Action: plan.Delete, Summary: "with Magnum's server in it"})
 	}
 	made := w.made()
 	for _, name := range slices.Sorted(maps.Keys(made)) {
 		for _, c := range made[name] {
 			p.Changes = append(p.Changes, plan.Change{
-				Place: name, Group: groupContainer, Kind: "container", Name: c, Action: plan.Delete, Summary: "with everything in it: etcd's data among it",
+				Place: name, Group: node.GroupContainer, Kind: "container", Name: c, Action: plan.Delete, Summary: "with everything in it: etcd's data among it",
 			})
 		}
 	}
 	for i, item := range w.Items {
-		if c := item.Diff(world.Items[i]); c != nil && item.Group == groupHost {
+		if c := item.Diff(world.Items[i]); c != nil && item.Group == node.GroupHost {
 			p.Changes = append(p.Changes, *c)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -20,7 +20,7 @@ import (
 // Diff is what would change, in the order of the work. Pure.
 func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan
-	for _, group := range []string{groupHost, groupContainer, groupNode, groupKubelet, groupRecord, groupHAProxy} {
+	for _, group := range []string{node.GroupHost, node.GroupContainer, node.GroupInside, node.GroupKubelet, groupRecord, balance.Group} {
 		for i, item := range w.Items {
 			if item.Group != group || w.OutOfReach(world.Seen, item.Place) {
 				continue
@@ -170,15 +170,4 @@ func renewals(have []host.Certificate, now time.Time) []string {
 		}
 	}
 	return out
-}
-
-// objectText is an object as people read it, without what the API server keeps for itself.
-func objectText(u *unstructured.Unstructured) (string, error) {
-	u = u.DeepCopy()
-	for _, f := range []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"} {
-		unstructured.RemoveNestedField(u.Object, "metadata", f)
-	}
-	unstructured.RemoveNestedField(u.Object, "status")
-	text, err := yaml.Marshal(u.Object)
-	return string(text), err
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
 // TestEvict asks a server that keeps pods of a node; the client is the one that deployments use.
@@ -57,7 +58,7 @@ func TestEvict(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(answer) // the client says if it is broken
 	}))
 	defer server.Close()
-	scheme, err := deploy.Scheme()
+	scheme, err := site.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,16 +7,17 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
 // Objects are those that a deployment applies.
 func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
-	objects, err := objectsOf(w)
+	objects, err := components.Objects(w.Intent, w.Bundle)
 	var out []*unstructured.Unstructured
 	for _, o := range objects {
-		out = append(out, o.u)
+		out = append(out, o.U)
 	}
 	return out, err
 }
@@ -37,11 +38,13 @@ func NotSeen(w Wanted, why string, there bool) (Cluster, error) {
 }
 
 // Divert keeps clients away from a node, until what it returns is called.
-func Divert(ctx context.Context, d *Deployment, n intent.Node) func() { return d.divert(ctx, n) }
+func Divert(ctx context.Context, d *Deployment, n intent.Node) func() {
+	return d.balancers().Divert(ctx, rollStep, n, d.members())
+}
 
 // Versions are those that run, as a look at the objects of the bundle finds them.
-func Versions(ctx context.Context, c client.Client, w Wanted) ([]Running, error) {
-	_, running, err := diffObjects(ctx, c, w)
+func Versions(ctx context.Context, c client.Client, w Wanted) ([]components.Running, error) {
+	_, running, err := components.Compare(ctx, c, w.Intent, w.Bundle)
 	return running, err
 }
 

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 
 	"sigs.k8s.io/yaml"
 
@@ -16,13 +14,6 @@ import (
 
 // kubeadm's configuration, in the one version that kubeadm 1.31 to at least 1.37 reads. Fields are kubeadm's (v1beta4).
 const kubeadmAPI = "kubeadm.k8s.io/v1beta4"
-
-type m = map[string]any
-
-// endpoint is where everybody reaches the API.
-func endpoint(in intent.Intent) string {
-	return net.JoinHostPort(in.Kubernetes.ControlPlaneHost, strconv.Itoa(in.Kubernetes.ControlPlanePort))
-}
 
 // registration is a node's part of kubeadm's configuration.
 func registration(in intent.Intent, n intent.Node, t traits) m {
@@ -96,7 +87,7 @@ func clusterConfiguration(in intent.Intent, b site.Bundle) m {
 	c := m{
 		"apiVersion": kubeadmAPI, "kind": "ClusterConfiguration",
 		"kubernetesVersion":    "v" + in.Versions.Kubernetes,
-		"controlPlaneEndpoint": endpoint(in),
+		"controlPlaneEndpoint": in.Endpoint(),
 		"networking":           m{"serviceSubnet": in.Network.ServiceCIDR, "podSubnet": in.Network.PodCIDR, "dnsDomain": in.Network.DNSDomain},
 		"etcd":                 m{"local": etcd},
 		"dns":                  dns,
@@ -122,21 +113,11 @@ func oidc(o intent.OIDC) map[string]string {
 	return args
 }
 
-// cgroupDriver is who makes the cgroups of pods, for kubelet and containerd alike. Without cgroups by quality of service, which
-// is what the collection configures, kubelet names no parent, and runc refuses to ask systemd ("expected cgroupsPath to be of
-// format slice:prefix:name").
-func cgroupDriver(in intent.Intent) string {
-	if in.Kubernetes.KubeletExtraArgs["cgroups-per-qos"] == "false" {
-		return "cgroupfs"
-	}
-	return "systemd"
-}
-
 // kubeletConfiguration and kubeProxyConfiguration are kubeadm's further documents.
 func kubeletConfiguration(in intent.Intent, t traits) m {
 	c := m{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-		"cgroupDriver": cgroupDriver(in),
+		"cgroupDriver": in.Kubernetes.CgroupDriver(),
 		// A node that cannot pull must not remove what it was given.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		// In amounts, not percentages: the disk is the infra host's, shared and large, and 15 % of it are far more than a node needs.
@@ -191,7 +172,7 @@ func joinConfig(in intent.Intent, n intent.Node, t traits, s joinSecrets) (strin
 	return documents(m{
 		"apiVersion": kubeadmAPI, "kind": "JoinConfiguration",
 		"discovery": m{"bootstrapToken": m{
-			"token": s.token, "apiServerEndpoint": endpoint(in), "caCertHashes": []any{s.caHash},
+			"token": s.token, "apiServerEndpoint": in.Endpoint(), "caCertHashes": []any{s.caHash},
 		}, "tlsBootstrapToken": s.token},
 		"controlPlane": m{
 			"certificateKey":   s.certificateKey,

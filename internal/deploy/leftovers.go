@@ -45,7 +45,7 @@ func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]err
 		case p.Container != "" && !running:
 			l.note(p, "what is left there stays: the container does not run: start it, and run destroy again")
 		default:
-			l.lookAtOne(ctx, one, stays, "https://"+endpoint(w.Intent))
+			l.lookAtOne(ctx, one, stays, "https://"+w.Intent.Endpoint())
 		}
 	}
 	return l

@@ -171,7 +171,7 @@ func Foreign(w Wanted, world World) error {
 	cas := map[string][]string{}
 	for _, n := range w.living() {
 		state := world.Nodes[n.Name]
-		want := "https://" + endpoint(w.Intent)
+		want := "https://" + w.Intent.Endpoint()
 		if state.Server != "" && state.Server != want {
 			errs = append(errs, fmt.Errorf("%s: it belongs to a cluster at %s, and the configuration says %s (kubernetes_hostname): changing the address of a cluster is not supported", n.Name, state.Server, want))
 		}

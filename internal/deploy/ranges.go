@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -71,10 +72,10 @@ func takenBy(w Wanted, cidr string, ours netip.Prefix) []other {
 		}
 	}
 	if services := w.Intent.Network.ServiceCIDR; services != cidr {
-		add(clusterPlace, services, "of services")
+		add(site.Cluster, services, "of services")
 	}
 	for _, n := range w.Intent.Network.Others {
-		add(clusterPlace, n.CIDR, "of the network "+n.Name)
+		add(site.Cluster, n.CIDR, "of the network "+n.Name)
 	}
 	for _, h := range w.Intent.HostsWith(intent.RoleNode) {
 		f := w.Facts[h.Name]

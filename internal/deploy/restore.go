@@ -3,30 +3,17 @@ package deploy
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
-
-// Restore is a backup that a new control plane is made of. Everything else is as in any deployment: only its first node gets
-// authorities and etcd's data before kubeadm init, and the others join it.
-type Restore struct {
-	// Name is what the operator calls the archive, Digest its digest, Key what opens it and nothing else.
-	Name   string
-	Digest string
-	Key    []byte
-	// Manifest is what it is; it has been checked as a whole.
-	Manifest backup.Manifest
-	// Open opens it, encrypted.
-	Open func() (io.ReadCloser, error)
-}
 
 const (
 	restoreStep = "restore the backup"
@@ -42,7 +29,7 @@ func Restoring(w Wanted) Wanted {
 
 // RestorePlan is what restoring changes. The cluster that the plan ends with is made anew, so it is planned as if nothing of
 // a cluster were there; what is there is cleared before, or is an earlier run's of the same restore. Fresh is the world as Apply finds it then.
-func RestorePlan(w Wanted, world World, r Restore, now time.Time) (p plan.Plan, fresh World) {
+func RestorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p plan.Plan, fresh World) {
 	if len(world.Sleeping) > 0 {
 		return Diff(w, world, now), world // whatever is in them has to be seen first
 	}
@@ -53,7 +40,7 @@ func RestorePlan(w Wanted, world World, r Restore, now time.Time) (p plan.Plan, 
 	}
 	first := w.Intent.Nodes[0]
 	for _, n := range w.Intent.Nodes {
-		if world.Nodes[n.Name].Touched() && !r.begun(world, n) {
+		if world.Nodes[n.Name].Touched() && !r.Begun(world.Nodes[n.Name]) {
 			p.Changes = append(p.Changes, plan.Change{
 				Place: n.Name, Group: groupControl, Kind: "kubeadm", Name: resetName, Action: plan.Delete, Summary: "the cluster that is there, with etcd's data",
 			})
@@ -66,9 +53,9 @@ func RestorePlan(w Wanted, world World, r Restore, now time.Time) (p plan.Plan, 
 				Place: first.Name, Group: groupControl, Kind: "backup", Name: r.Name, Action: plan.Run,
 				Summary: "restore authorities and etcd's data, " + r.Manifest.String(),
 			}, plan.Change{
-				Place: clusterPlace, Group: groupControl, Kind: "Node", Name: "others than " + first.NodeName, Action: plan.Delete, Summary: "what the backup has of nodes that join again, and of pods that no longer run",
+				Place: site.Cluster, Group: groupControl, Kind: "Node", Name: "others than " + first.NodeName, Action: plan.Delete, Summary: "what the backup has of nodes that join again, and of pods that no longer run",
 			})
-		case c.Place == clusterPlace:
+		case c.Place == site.Cluster:
 			c.Action, c.Summary = plan.Check, "the backup has one"
 		}
 		p.Changes = append(p.Changes, c)
@@ -76,18 +63,13 @@ func RestorePlan(w Wanted, world World, r Restore, now time.Time) (p plan.Plan, 
 	return p, fresh
 }
 
-// begun says whether this very restore has begun on a node.
-func (r Restore) begun(world World, n intent.Node) bool {
-	return world.Nodes[n.Name].Restoring == r.Digest
-}
-
 // RestoreJudges say what is dangerous in a restore.
-func RestoreJudges(w Wanted, world World, r Restore) []plan.Judge {
+func RestoreJudges(w Wanted, world World, r backups.Restore) []plan.Judge {
 	return []plan.Judge{overwrites(w, world, r), otherVersions(w, r), otherCluster(w, r), deletionsBeside(), overlaps(w, world), stillAlive(w, world, nil)}
 }
 
 // overwrites: a cluster that is there is lost.
-func overwrites(w Wanted, world World, r Restore) plan.Judge {
+func overwrites(w Wanted, world World, r backups.Restore) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for i, n := range w.Intent.Nodes {
@@ -95,7 +77,7 @@ func overwrites(w Wanted, world World, r Restore) plan.Judge {
 			switch {
 			case state.Restoring != "" && (state.Restoring != r.Digest || i > 0):
 				out = append(out, plan.Finding{Judge: "overwrite", Where: n.Name, Blocks: true, Text: "the restore of " + short(state.Restoring) + " has begun here and has not ended: restore that one"})
-			case state.Touched() && !r.begun(world, n):
+			case state.Touched() && !r.Begun(world.Nodes[n.Name]):
 				out = append(out, plan.Finding{
 					Judge: "overwrite", Where: n.Name, Blocks: true,
 					Text: fmt.Sprintf("there is a cluster (API server: %s; etcd: %s): everything since the backup is lost. What an interrupted restore left after its cluster was made, deploy apply finishes", cmp.Or(state.Ready, "none"), cmp.Or(state.Etcd, "none")),
@@ -120,7 +102,7 @@ func deletionsBeside() plan.Judge {
 }
 
 // otherVersions: etcd's data is read by API servers of the same or the next minor version.
-func otherVersions(w Wanted, r Restore) plan.Judge {
+func otherVersions(w Wanted, r backups.Restore) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		want, have := w.Intent.Versions.Kubernetes, r.Manifest.Kubernetes
 		switch {
@@ -134,10 +116,10 @@ func otherVersions(w Wanted, r Restore) plan.Judge {
 }
 
 // otherCluster tells what is worth knowing and no reason to stop.
-func otherCluster(w Wanted, r Restore) plan.Judge {
+func otherCluster(w Wanted, r backups.Restore) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
-		if want := "https://" + endpoint(w.Intent); r.Manifest.Server != want {
+		if want := "https://" + w.Intent.Endpoint(); r.Manifest.Server != want {
 			out = append(out, plan.Finding{Judge: "endpoint", Where: r.Name, Text: fmt.Sprintf("the backup is of the cluster at %s, which will be at %s: kubeconfigs name the old address", r.Manifest.Server, want)})
 		}
 		if !slices.ContainsFunc(w.Intent.Nodes, func(n intent.Node) bool { return n.NodeName == r.Manifest.Node }) {

@@ -2,9 +2,7 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -42,46 +40,13 @@ func (d *Deployment) clearOld(ctx context.Context) error {
 	return nil
 }
 
-// restore brings the archive to the first node, as it is, and the key that opens it. It is in clear in nothing but the node's own
-// files.
+// restore brings the archive to the first node, as it is, and the key that opens it.
 func (d *Deployment) restore(ctx context.Context) error {
 	if d.Restore == nil {
 		return nil
 	}
-	n, r := d.living()[0], d.Restore
-	p, physical := d.place(n), site.Place{Host: n.PhysicalHost}
-	d.Say(restoreStep, n.Name, "bring %s there", r.Name)
-	f, err := r.Open()
-	if err != nil {
-		return err
-	}
-	err = d.Hosts[n.PhysicalHost].Upload(ctx, r.Digest, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if p.Container != "" {
-		if _, err := site.Ask[struct{}](ctx, d.Hosts, physical, host.OpLend, host.Loan{Container: p.Container, Digests: []string{r.Digest}}); err != nil {
-			return err
-		}
-	}
-	d.Say(restoreStep, n.Name, "authorities and etcd's data")
-	order := backup.Order{Archive: r.Digest, Key: r.Key, Node: n.NodeName, Peer: "https://" + net.JoinHostPort(n.NodeIP, "2380")}
-	var m backup.Manifest
-	if err := runAgent(ctx, d.Hosts, p, d.Wanted.Facts[n.PhysicalHost], "--restore", order, &m); err != nil {
-		return err
-	}
-	return d.forgetArchive(ctx, p, physical)
-}
-
-// forgetArchive removes the archive from the stores; the operator has it.
-func (d *Deployment) forgetArchive(ctx context.Context, places ...site.Place) error {
-	for _, p := range places {
-		gone := []host.Item{{File: &host.File{Path: host.BlobPath(d.Restore.Digest), Gone: true}}}
-		if _, err := site.Ask[struct{}](ctx, d.Hosts, p, host.OpEnsure, gone); err != nil {
-			return err
-		}
-	}
-	return nil
+	n := d.living()[0]
+	return d.Restore.PutAt(ctx, d.Run, restoreStep, n, d.place(n), d.Wanted.Facts[n.PhysicalHost])
 }
 
 // forgetOld takes away what the backup has of nodes that are not there, and of pods that run no longer: a node may not join while
@@ -159,15 +124,15 @@ func (d *Deployment) revived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	objects, err := objectsOf(d.Wanted)
+	objects, err := components.Objects(d.Wanted.Intent, d.Wanted.Bundle)
 	if err != nil {
 		return err
 	}
 	ours := map[string]bool{"kube-system": true} // whether others' pods run is not ours to wait for
 	for _, o := range objects {
-		ours[o.u.GetNamespace()] = true
+		ours[o.U.GetNamespace()] = true
 	}
-	return d.Wait(ctx, restoreStep, clusterPlace, 10*time.Minute, func() (bool, string) {
+	return d.Wait(ctx, restoreStep, site.Cluster, 10*time.Minute, func() (bool, string) {
 		late, err := notReady(ctx, c, ours)
 		if err != nil {
 			return false, err.Error()

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -29,7 +30,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 			return err
 		}
 		began := d.Now()
-		back := d.divert(ctx, n)
+		back := d.balancers().Divert(ctx, rollStep, n, d.members())
 		err := d.rollOne(ctx, n)
 		if err == nil {
 			err = d.gate(ctx, rollStep, n)
@@ -41,7 +42,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := d.balanced(ctx, n); err != nil {
+		if err := d.balancers().Reach(ctx, rollStep, n); err != nil {
 			return err
 		}
 		d.Report(site.Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})
@@ -51,13 +52,13 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.work().Changes(n.Name, groupNode, groupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, "kubeadm", "")
+	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, "kubeadm", "")
 }
 
 // containerChange is the change of a node's container, nil if there is none.
 func (d *Deployment) containerChange(n intent.Node) *plan.Change {
 	for i, c := range d.Plan.Changes {
-		if c.Place == n.PhysicalHost && c.Group == groupContainer && (c.Kind != "container" || c.Name == n.Name) {
+		if c.Place == n.PhysicalHost && c.Group == node.GroupContainer && (c.Kind != "container" || c.Name == n.Name) {
 			return &d.Plan.Changes[i]
 		}
 	}
@@ -82,15 +83,15 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	if d.work().Changes(n.Name, groupNode) || upgrade {
-		if err := d.work().Bring(ctx, rollStep, n.Name, groupNode); err != nil {
+	if d.work().Changes(n.Name, node.GroupInside) || upgrade {
+		if err := d.work().Bring(ctx, rollStep, n.Name, node.GroupInside); err != nil {
 			return err
 		}
 	}
 	if err := d.controlPlane(ctx, n); err != nil {
 		return err
 	}
-	if err := d.work().Install(ctx, rollStep, n.Name, groupKubelet); err != nil {
+	if err := d.work().Install(ctx, rollStep, n.Name, node.GroupKubelet); err != nil {
 		return err
 	}
 	if d.planned(n.Name, "kubeadm", "kubelet settings") {

@@ -56,7 +56,7 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scheme, err := deploy.Scheme()
+	scheme, err := site.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,9 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/manifests"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -124,7 +126,7 @@ type ServiceOptions struct {
 	Program string
 	// Proxies are what is on the proxies' hosts; Dial asks the cluster for their tokens.
 	Proxies ProxyFound
-	Dial    Dialer
+	Dial    site.Dialer
 	// Skip says that places which are not reached are left out; otherwise they block the plan.
 	Skip bool
 	// Login connects to Keystone; nil is the real one.
@@ -170,17 +172,17 @@ func LookAtServices(ctx context.Context, o site.Outside, w Wanted, world World, 
 func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program string) {
 	in := w.Intent
 	wish := magnum.Wish{
-		Intent: in, Program: program, Catalogue: w.Bundle.Catalogue, Server: "https://" + endpoint(in), Authority: authorityOf(world), Renew: renewBefore,
+		Intent: in, Program: program, Catalogue: w.Bundle.Catalogue, Server: "https://" + in.Endpoint(), Authority: authorityOf(world), Renew: renewBefore,
 	}
 	for _, h := range in.Magnum.Hosts {
 		p := site.At(h.Where())
 		switch {
 		case found.Serves == intent.ImplementationJeroboam:
 			s.List.Place(p)
-			if !h.IsMetal && unfinishedContainer(s.Facts[h.PhysicalHost], h.Name) {
+			if !h.IsMetal && node.Unfinished(s.Facts[h.PhysicalHost], h.Name) {
 				s.List.Place(site.Place{Host: h.PhysicalHost})
-				node := intent.Node{Container: h.Container, Networks: h.Networks, LXC: h.LXC}
-				s.List.Add(h.PhysicalHost, groupContainer, containerItems(node, w.Bundle, s.Facts[h.PhysicalHost])...)
+				n := intent.Node{Container: h.Container, Networks: h.Networks, LXC: h.LXC}
+				s.List.Add(h.PhysicalHost, node.GroupContainer, node.Container(n, w.Bundle, s.Facts[h.PhysicalHost])...)
 			}
 			s.List.Add(p.Name(), groupMagnum, magnum.Want(wish, h)...)
 		case found.Places[p.Name()].Ours:
@@ -194,15 +196,8 @@ func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program 
 	for _, h := range in.HAProxy.Hosts {
 		p := site.At(h.Where())
 		s.List.Place(p)
-		s.List.Add(p.Name(), groupHAProxy, fragmentItems(h.Magnum, h.Settings, s.Facts[h.PhysicalHost])...)
+		s.List.Add(p.Name(), balance.Group, balance.Fragments(h.Magnum, h.Settings, s.Facts[h.PhysicalHost])...)
 	}
-}
-
-// unfinishedContainer says of a container that it has to be made: there is none, or a run of ours was killed while it made it. One
-// that OpenStack-Ansible made is its own matter.
-func unfinishedContainer(f host.Facts, name string) bool {
-	running, there := f.Containers[name]
-	return !there || f.Made[name] && !running
 }
 
 // authorityOf is the hash of the cluster's authority, "" before there is a cluster.

@@ -13,7 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -52,8 +54,8 @@ func (d *Deployment) register(ctx context.Context) error {
 // makeServiceContainers makes the containers of Magnum that nobody has made.
 func (d *Deployment) makeServiceContainers(ctx context.Context) error {
 	s := d.services()
-	return s.Each(slices.Sorted(maps.Keys(s.List.Places)), []string{groupContainer}, func(place string) error {
-		return s.Bring(ctx, "make Magnum's containers", place, groupContainer)
+	return s.Each(slices.Sorted(maps.Keys(s.List.Places)), []string{node.GroupContainer}, func(place string) error {
+		return s.Bring(ctx, "make Magnum's containers", place, node.GroupContainer)
 	})
 }
 
@@ -189,7 +191,7 @@ func (d serviceRun) divertMagnum(ctx context.Context, h intent.MagnumHost) func(
 // tellBalancer gives a command for a server of Magnum. It helps; a load balancer that does not take it finds out by its checks.
 func (d serviceRun) tellBalancer(ctx context.Context, b intent.HAProxyHost, h intent.MagnumHost, command string) {
 	for _, s := range b.Magnum {
-		_, _ = site.Ask[string](ctx, d.Hosts, site.At(b.Where()), host.OpStats, fmt.Sprintf(command, backendOf(s.Name)+"/"+h.Name)) // see above
+		_, _ = site.Ask[string](ctx, d.Hosts, site.At(b.Where()), host.OpStats, fmt.Sprintf(command, balance.BackendOf(s.Name)+"/"+h.Name)) // see above
 	}
 }
 
@@ -197,10 +199,10 @@ func (d *Deployment) balanceMagnum(ctx context.Context) error {
 	s := d.services()
 	for _, b := range s.Intent.HAProxy.Hosts {
 		name := site.At(b.Where()).Name()
-		if _, ours := s.List.Places[name]; !ours || !s.Changes(name, groupHAProxy) || s.Seen.Unseen[name] {
+		if _, ours := s.List.Places[name]; !ours || !s.Changes(name, balance.Group) || s.Seen.Unseen[name] {
 			continue
 		}
-		if err := s.Bring(ctx, "balance Magnum", name, groupHAProxy); err != nil {
+		if err := s.Bring(ctx, "balance Magnum", name, balance.Group); err != nil {
 			return err
 		}
 	}

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -56,9 +56,9 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 	for _, h := range w.Intent.HAProxy.Hosts {
 		p := site.At(h.Where())
 		for _, svc := range h.Magnum {
-			if strings.HasPrefix(o.Facts[h.PhysicalHost].Fragments[svc.Name], ourMark) {
+			if strings.HasPrefix(o.Facts[h.PhysicalHost].Fragments[svc.Name], host.Mark) {
 				s.List.Place(p)
-				s.List.Add(p.Name(), groupHAProxy, fragmentGone(svc.Name)...)
+				s.List.Add(p.Name(), balance.Group, balance.Gone(svc.Name)...)
 			}
 		}
 	}
@@ -73,18 +73,10 @@ func stays(name string, err error) plan.Finding {
 	return plan.Finding{Judge: judgeUnreachable, Where: name, Text: "what is left there stays: " + site.FirstLine(err.Error()) + ": run destroy again when it answers"}
 }
 
-// fragmentGone removes one fragment of ours, and haproxy reads the rest.
-func fragmentGone(name string) []host.Item {
-	return []host.Item{
-		{File: &host.File{Path: haproxy.Dir + "/" + name, Gone: true}},
-		{HAProxy: &host.HAProxy{Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service", Services: []string{name}}},
-	}
-}
-
 // removeServices takes them away: first what leads to them. All that fails is told.
 func (d *Deployment) removeServices(ctx context.Context) error {
 	s := d.services()
-	for _, groups := range [][]string{{groupHAProxy}, {groupMagnum, groupProxy, groupAccess}} {
+	for _, groups := range [][]string{{balance.Group}, {groupMagnum, groupProxy, groupAccess}} {
 		var mu sync.Mutex
 		var errs []error
 		var all sync.WaitGroup

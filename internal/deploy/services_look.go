@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -24,7 +26,7 @@ func (s *Services) reachable(o site.Outside, skip bool) {
 			why = o.Lost[p.Host].Error()
 		case o.Hosts[p.Host] == nil:
 			why = "there is no connection to its host"
-		case p.Container != "" && unfinishedContainer(o.Facts[p.Host], p.Container):
+		case p.Container != "" && node.Unfinished(o.Facts[p.Host], p.Container):
 			s.Seen.Closed[name] = true
 		case p.Container != "" && !running:
 			why = "the container does not run: start it"
@@ -91,5 +93,5 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 }
 
 func serviceGroups() []string {
-	return []string{groupContainer, groupMagnum, groupHAProxy, groupAccess, groupProxy}
+	return []string{node.GroupContainer, groupMagnum, balance.Group, groupAccess, groupProxy}
 }

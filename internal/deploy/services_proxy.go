@@ -76,7 +76,7 @@ func OnlyProxy(in intent.Intent, name string) bool {
 type grants struct{ fleet, nodes map[string]string }
 
 // lookAtGrants asks the cluster, if there is one.
-func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial Dialer) (grants, error) {
+func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (grants, error) {
 	var g grants
 	if !world.Cluster.Reachable || dial == nil {
 		return g, nil
@@ -96,7 +96,7 @@ func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial
 func (s *Services) wantProxies(w Wanted, world World, o site.Outside, found ProxyFound, g grants, program string) {
 	in := w.Intent
 	wish := proxy.Wish{
-		Program: program, Server: "https://" + endpoint(in), Authority: authorityOf(world), Bound: g.fleet, Renew: renewBefore, OldHosts: stillOld(in, o, found),
+		Program: program, Server: "https://" + in.Endpoint(), Authority: authorityOf(world), Bound: g.fleet, Renew: renewBefore, OldHosts: stillOld(in, o, found),
 	}
 	for _, h := range in.Proxy.Hosts {
 		p := site.At(h.Where())
@@ -172,7 +172,7 @@ const tokenKind = "token"
 func (s *Services) revocations() []plan.Change {
 	var out []plan.Change
 	for _, h := range s.revoked {
-		out = append(out, plan.Change{Place: clusterPlace, Group: h.group, Kind: tokenKind, Name: h.name, Action: plan.Delete, Summary: h.reason})
+		out = append(out, plan.Change{Place: site.Cluster, Group: h.group, Kind: tokenKind, Name: h.name, Action: plan.Delete, Summary: h.reason})
 	}
 	return out
 }
@@ -251,7 +251,7 @@ func (d *Deployment) changeProxy(ctx context.Context, s serviceRun, h intent.Pro
 func (d *Deployment) revoke(ctx context.Context) error {
 	var c client.Client
 	for _, h := range d.Services.revoked {
-		if !d.planned(clusterPlace, tokenKind, h.name) {
+		if !d.planned(site.Cluster, tokenKind, h.name) {
 			continue
 		}
 		if c == nil {

@@ -236,7 +236,7 @@ func (w *town) dial(context.Context, site.Hosts, site.Place, string) (client.Cli
 	if w.api != nil {
 		return w.api, nil
 	}
-	scheme, err := deploy.Scheme()
+	scheme, err := site.Scheme()
 	if err != nil {
 		return nil, err
 	}

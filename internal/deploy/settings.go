@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
@@ -74,8 +76,8 @@ func arguments(v any) map[string]string {
 	return out
 }
 
-// components are the static pods that have extraArgs, and where in the ClusterConfiguration.
-func components() map[string][]string {
+// argumentsAt are the static pods that have extraArgs, and where in the ClusterConfiguration.
+func argumentsAt() map[string][]string {
 	return map[string][]string{
 		"etcd": {"etcd", "local"}, "kube-apiserver": {"apiServer"}, "kube-controller-manager": {"controllerManager"}, "kube-scheduler": {"scheduler"},
 	}
@@ -110,7 +112,7 @@ func fieldsDiffer(want, before, have m) []string {
 			continue
 		}
 		// kubeadm writes every field of what it is given by half; an empty value is one that asks for none.
-		if w, h := plainly(want[k]), plainly(have[k]); w == nil && h == nil || w != nil && within(w, h) {
+		if w, h := plainly(want[k]), plainly(have[k]); w == nil && h == nil || w != nil && kube.Within(w, h) {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s %s -> %s", k, briefly(have[k]), briefly(want[k])))
@@ -188,7 +190,7 @@ func (w Wanted) record(n intent.Node) map[string]m {
 // recorded are the settings that were in force when we last wrote them down. The original collection rewrites the file in every run
 // and applies it never: what that one names is no more ours than any other argument, and stays.
 func recorded(state host.Node) map[string]m {
-	text, ours := strings.CutPrefix(state.Settings[host.KubeadmConfig], ourMark)
+	text, ours := strings.CutPrefix(state.Settings[host.KubeadmConfig], host.Mark)
 	if !ours {
 		return nil
 	}
@@ -209,7 +211,7 @@ func nodeDiffers(w Wanted, n intent.Node, state host.Node) differences {
 			continue
 		}
 		of := func(docs map[string]m) map[string]string {
-			return arguments(at(docs["ClusterConfiguration"], append(components()[name], "extraArgs")...))
+			return arguments(at(docs["ClusterConfiguration"], append(argumentsAt()[name], "extraArgs")...))
 		}
 		out.pods = append(out.pods, argumentsDiffer(name, of(want), of(before), commandArguments(manifest))...)
 	}
@@ -250,7 +252,7 @@ func sharedChanges(w Wanted, world World) []plan.Change {
 	var out []plan.Change
 	add := func(name string, what []string) {
 		if len(what) > 0 {
-			out = append(out, plan.Change{Place: clusterPlace, Group: groupControl, Kind: "settings", Name: name, Action: plan.Update, Summary: strings.Join(what, ", ")})
+			out = append(out, plan.Change{Place: site.Cluster, Group: groupControl, Kind: "settings", Name: name, Action: plan.Update, Summary: strings.Join(what, ", ")})
 		}
 	}
 	add("kubeadm-config", clusterDiffers(want["ClusterConfiguration"], before["ClusterConfiguration"], have))
@@ -296,7 +298,7 @@ func clusterDiffers(want, before, have m) []string {
 		}
 	}
 	for _, name := range host.StaticPods() {
-		keys := append(components()[name], "extraArgs")
+		keys := append(argumentsAt()[name], "extraArgs")
 		out = append(out, argumentsDiffer(name, arguments(at(want, keys...)), arguments(at(before, keys...)), arguments(at(have, keys...)))...)
 	}
 	return out
@@ -377,7 +379,7 @@ func overlaidCluster(want, before, have m) m {
 		}
 	}
 	for _, name := range host.StaticPods() {
-		keys := append(components()[name], "extraArgs")
+		keys := append(argumentsAt()[name], "extraArgs")
 		args := arguments(at(have, keys...))
 		for k := range arguments(at(before, keys...)) {
 			delete(args, k)
@@ -390,3 +392,5 @@ func overlaidCluster(want, before, have m) m {
 	}
 	return out
 }
+
+type m = map[string]any

@@ -3,7 +3,6 @@ package deploy
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"path"
 	"slices"
 	"strings"
@@ -12,8 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
@@ -23,9 +23,9 @@ import (
 type Status struct {
 	Endpoint string `json:"endpoint"`
 	// Kubernetes is the version the configuration asks for.
-	Kubernetes string       `json:"kubernetes"`
-	Nodes      []NodeStatus `json:"nodes"`
-	Backends   []Backend    `json:"backends"`
+	Kubernetes string            `json:"kubernetes"`
+	Nodes      []NodeStatus      `json:"nodes"`
+	Backends   []balance.Backend `json:"backends"`
 	// Services are Magnum's servers and the proxies, those that are ours.
 	Services []ServiceStatus `json:"services,omitempty"`
 	// Drift is what apply would change, in one line; Changes in detail.
@@ -57,18 +57,10 @@ type NodeStatus struct {
 	Backup  time.Time `json:"backup,omitzero"`
 }
 
-// Backend is a server of a load balancer.
-type Backend struct {
-	Balancer string `json:"balancer"`
-	Server   string `json:"server"`
-	Status   string `json:"status"`
-	Check    string `json:"check"`
-}
-
 // StatusOf tells how everything is.
 func StatusOf(ctx context.Context, h site.Hosts, w Wanted, world World, now time.Time) Status {
 	p := Diff(w, world, now)
-	s := Status{Endpoint: "https://" + endpoint(w.Intent), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(w.Facts), Healthy: true}
+	s := Status{Endpoint: "https://" + w.Intent.Endpoint(), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(w.Facts), Healthy: true}
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
 		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: cmp.Or(state.Ready, absence(world, n.Name)), Etcd: cmp.Or(state.Etcd, absence(world, n.Name)), Member: "none"}
@@ -87,7 +79,7 @@ func StatusOf(ctx context.Context, h site.Hosts, w Wanted, world World, now time
 				}
 			}
 		}
-		if _, seen := world.Nodes[n.Name]; seen && backupsOn(w.Intent, n) != "" {
+		if _, seen := world.Nodes[n.Name]; seen && backups.On(w.Intent, n) != "" {
 			ns.Backups = true
 			ns.Backup = backup.Newest(state.Files, n.NodeName)
 		}
@@ -99,29 +91,10 @@ func StatusOf(ctx context.Context, h site.Hosts, w Wanted, world World, now time
 		s.Healthy = s.Healthy && ns.Ready && ns.Member == "voter" && state.Healthy()
 		s.Nodes = append(s.Nodes, ns)
 	}
-	s.Backends, s.Healthy = balanced(ctx, h, w, s.Healthy)
-	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
+	backends, all := balance.At(ctx, h, w.Intent.HAProxy.Hosts, w.Serves == intent.ImplementationJeroboam)
+	s.Backends, s.Healthy = backends, s.Healthy && all
+	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b balance.Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
 	return s
-}
-
-// balanced asks load balancers for their servers; healthy stays so if all of them answer.
-func balanced(ctx context.Context, h site.Hosts, w Wanted, healthy bool) ([]Backend, bool) {
-	var out []Backend
-	for _, b := range w.Intent.HAProxy.Hosts {
-		text, err := site.Ask[string](ctx, h, site.At(b.Where()), host.OpStats, "show stat")
-		if err != nil {
-			out, healthy = append(out, Backend{Balancer: b.Name, Status: err.Error()}), false
-			continue
-		}
-		services := b.Services
-		if w.Serves == intent.ImplementationJeroboam {
-			services = slices.Concat(services, b.Magnum)
-		}
-		for _, svc := range services {
-			out = append(out, backends(b.Name, backendOf(svc.Name), text)...)
-		}
-	}
-	return out, healthy
 }
 
 // With adds the services.
@@ -137,24 +110,4 @@ func absence(w World, node string) string {
 		return "its host does not answer"
 	}
 	return "not there"
-}
-
-// backends reads haproxy's "show stat" (its management guide, section 9.1).
-func backends(balancer, proxy, text string) []Backend {
-	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(strings.TrimSpace(text), "# "))).ReadAll()
-	if err != nil || len(rows) == 0 {
-		return []Backend{{Balancer: balancer, Status: "haproxy's answer cannot be read"}}
-	}
-	at := func(name string) int { return slices.Index(rows[0], name) }
-	px, sv, status, check := at("pxname"), at("svname"), at("status"), at("check_status")
-	if px < 0 || sv < 0 || status < 0 || check < 0 {
-		return []Backend{{Balancer: balancer, Status: "haproxy's answer lacks columns"}}
-	}
-	var out []Backend
-	for _, r := range rows[1:] {
-		if len(r) > max(px, sv, status, check) && r[px] == proxy && r[sv] != "BACKEND" && r[sv] != "FRONTEND" {
-			out = append(out, Backend{Balancer: balancer, Server: r[sv], Status: r[status], Check: strings.TrimPrefix(r[check], "* ")})
-		}
-	}
-	return out
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -20,9 +21,9 @@ type Deployment struct {
 	Wanted Wanted
 	World  World
 	Plan   plan.Plan
-	Dial   Dialer
+	Dial   site.Dialer
 	// Restore is the backup that the cluster is made of; nil in any other run.
-	Restore *Restore
+	Restore *backups.Restore
 	// Copies are kubeconfigs at other places.
 	Copies Copies
 	// Leftovers are what Destroy finds at other places.

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -76,11 +77,11 @@ func (d *Deployment) upgrading() bool {
 // any of them, and kubeadm itself tries one before it begins.
 func (d *Deployment) giveImages(ctx context.Context) error {
 	const step = "give members new images"
-	if !d.upgrading() && !d.planned(clusterPlace, "settings", "addons") {
+	if !d.upgrading() && !d.planned(site.Cluster, "settings", "addons") {
 		return nil
 	}
 	for _, n := range d.members() {
-		for _, i := range d.Wanted.At(n.Name, groupNode) {
+		for _, i := range d.Wanted.At(n.Name, node.GroupInside) {
 			if i.Images == nil || !d.planned(n.Name, "images", "") {
 				continue
 			}
@@ -119,7 +120,7 @@ func (d *Deployment) uploadSettings(ctx context.Context, n intent.Node) error {
 // shareSettings changes what the cluster keeps for all nodes, before any node takes it from there. In an upgrade it is the
 // first node's work: it takes the new kubeadm.
 func (d *Deployment) shareSettings(ctx context.Context) error {
-	if !d.planned(clusterPlace, "settings", "kubeadm-config") && !d.planned(clusterPlace, "settings", "kubelet-config") || d.upgrading() {
+	if !d.planned(site.Cluster, "settings", "kubeadm-config") && !d.planned(site.Cluster, "settings", "kubelet-config") || d.upgrading() {
 		return nil
 	}
 	return d.uploadSettings(ctx, d.firstServing(ctx))
@@ -268,7 +269,7 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	if err != nil {
 		return err
 	}
-	if !d.work().Changes(n.Name, groupKubelet) && !d.planned(n.Name, "kubeadm", "upgrade") && !d.planned(n.Name, "kubeadm", "kubelet settings") {
+	if !d.work().Changes(n.Name, node.GroupKubelet) && !d.planned(n.Name, "kubeadm", "upgrade") && !d.planned(n.Name, "kubeadm", "kubelet settings") {
 		return nil
 	}
 	return d.steady(ctx, n)
@@ -297,7 +298,7 @@ func (d *Deployment) steady(ctx context.Context, n intent.Node) error {
 // changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
 func (d *Deployment) changeAddons(ctx context.Context) error {
 	const step = "change addons"
-	if !d.planned(clusterPlace, "settings", "addons") && !d.planned(clusterPlace, "settings", "kube-proxy") && !d.upgrading() {
+	if !d.planned(site.Cluster, "settings", "addons") && !d.planned(site.Cluster, "settings", "kube-proxy") && !d.upgrading() {
 		return nil
 	}
 	n := d.firstServing(ctx)
@@ -312,7 +313,7 @@ func (d *Deployment) changeAddons(ctx context.Context) error {
 		if err := d.addon(ctx, step, n, "coredns"); err != nil {
 			return err
 		}
-	} else if !d.planned(clusterPlace, "settings", "kube-proxy") {
+	} else if !d.planned(site.Cluster, "settings", "kube-proxy") {
 		return nil
 	}
 	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {

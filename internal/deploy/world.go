@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -24,7 +25,7 @@ type World struct {
 }
 
 // Inspect looks at everything that Wanted names. It changes nothing.
-func Inspect(ctx context.Context, h site.Hosts, w Wanted, d Dialer) (World, error) {
+func Inspect(ctx context.Context, h site.Hosts, w Wanted, d site.Dialer) (World, error) {
 	world := World{
 		Seen:  site.NotLooked(len(w.Items)),
 		Nodes: map[string]host.Node{},
@@ -73,7 +74,7 @@ func Inspect(ctx context.Context, h site.Hosts, w Wanted, d Dialer) (World, erro
 			continue
 		}
 		g.Go(func() error {
-			state, err := site.Ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true, Directory: backupsOn(w.Intent, n)})
+			state, err := site.Ask[host.Node](gctx, h, p, host.OpNode, host.NodeQuery{EtcdMember: n.NodeName, Settings: true, Directory: backups.On(w.Intent, n)})
 			mu.Lock()
 			defer mu.Unlock()
 			world.Nodes[n.Name] = state

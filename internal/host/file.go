@@ -309,3 +309,6 @@ const temporaryMark = ".jeroboam-"
 func globQuote(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }
+
+// Mark begins the text of files that a deployment writes, where it has to tell them from those of others later.
+const Mark = "# Written by jeroboam deploy.\n"

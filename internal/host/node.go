@@ -81,7 +81,9 @@ const kubernetesDir = "/etc/kubernetes"
 
 // Where kubeadm's settings of a node are.
 const (
-	Manifests     = kubernetesDir + "/manifests"
+	Manifests = kubernetesDir + "/manifests"
+	// AdminConf is the administrator's kubeconfig on a node.
+	AdminConf     = kubernetesDir + "/admin.conf"
 	KubeadmConfig = kubernetesDir + "/kubeadm.yaml"
 	KubeletConfig = "/var/lib/kubelet/config.yaml"
 	KubeletFlags  = "/var/lib/kubelet/kubeadm-flags.env"
@@ -102,7 +104,7 @@ var (
 // LookAtNode looks at this machine.
 func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 	n := Node{
-		AdminConf:   m.exists(kubernetesDir + "/admin.conf"),
+		AdminConf:   m.exists(AdminConf),
 		KubeletConf: m.exists(kubernetesDir + "/kubelet.conf"),
 		EtcdData:    m.exists("/var/lib/etcd/member"),
 		StaticPods:  map[string]string{},
@@ -112,7 +114,7 @@ func LookAtNode(ctx context.Context, m *Machine, q NodeQuery) (Node, error) {
 			n.StaticPods[name] = found[1]
 		}
 	}
-	if found := serverLine.FindStringSubmatch(m.read(kubernetesDir + "/admin.conf")); found != nil {
+	if found := serverLine.FindStringSubmatch(m.read(AdminConf)); found != nil {
 		n.Server = found[1]
 	}
 	n.CA = pki.PublicKeyHash([]byte(m.read(kubernetesDir + "/pki/ca.crt")))

@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -34,7 +35,7 @@ func Config(in intent.Intent, h intent.MagnumHost) string {
 		}
 	}
 	var b strings.Builder
-	b.WriteString(Mark)
+	b.WriteString(host.Mark)
 	for _, s := range sections {
 		fmt.Fprintf(&b, "\n[%s]\n", s.name)
 		for _, o := range s.options {
@@ -163,11 +164,11 @@ func balancers(in intent.Intent) []string {
 // policy is policy.yaml: the operator's rules, and nothing where he has none.
 func policy(rules map[string]string) string {
 	if len(rules) == 0 {
-		return Mark
+		return host.Mark
 	}
 	text, err := yaml.Marshal(rules)
 	if err != nil {
-		return Mark // texts by name can be written
+		return host.Mark // texts by name can be written
 	}
-	return Mark + string(text)
+	return host.Mark + string(text)
 }

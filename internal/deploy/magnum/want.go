@@ -32,9 +32,6 @@ const (
 	account      = "magnum" // the system's user, as the role makes it
 )
 
-// Mark begins the files we write, so that others' are told from ours.
-const Mark = "# Written by jeroboam deploy.\n"
-
 // CommonName is whom the management cluster's role is for (internal/crd/manifests/rbac.yaml).
 const CommonName = "jeroboam"
 
@@ -67,9 +64,9 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 		{File: &host.File{Path: path.Dir(configFile), Dir: true, Once: true, Mode: 0o750, Owner: "root:" + account}},
 		{File: &host.File{Path: path.Dir(Kubeconfig), Dir: true, Once: true}},
 		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
-		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: Mark}},
+		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: host.Mark}},
 		{File: &host.File{Path: configFile, Content: Config(w.Intent, h), Mode: 0o640, Owner: "root:" + account, Secret: true}},
-		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: Mark}},
+		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: host.Mark}},
 		{File: &host.File{Path: policyFile, Content: policy(w.Intent.Magnum.Service.Policy), Mode: 0o640, Owner: "root:" + account}},
 	}
 	uses := []string{host.Program, configFile, policyFile, unitFile, argsFile, Kubeconfig}
@@ -92,7 +89,7 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 		host.Item{Credential: &host.Credential{
 			Path: Kubeconfig, Mode: 0o640, Owner: "root:" + account, Server: w.Server, Authority: w.Authority, User: CommonName, Before: w.Renew,
 		}},
-		host.Item{File: &host.File{Path: argsFile, Content: Mark + args}},
+		host.Item{File: &host.File{Path: argsFile, Content: host.Mark + args}},
 		host.Item{File: &host.File{Path: unitFile, Content: strings.Replace(unitText, "[Service]\n", "[Service]\nEnvironmentFile="+argsFile+"\n", 1)}},
 	)
 	for _, name := range theirs() {
@@ -106,8 +103,8 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 func Leave(f Found) []host.Item {
 	out := []host.Item{
 		{Unit: &host.Unit{Name: Unit, Gone: true}},
-		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: Mark, Back: true}},
-		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: Mark, Back: true}},
+		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: host.Mark, Back: true}},
+		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: host.Mark, Back: true}},
 	}
 	for _, p := range []string{Kubeconfig, argsFile, authorities} {
 		out = append(out, host.Item{File: &host.File{Path: p, Gone: true}})

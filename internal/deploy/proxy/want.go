@@ -39,9 +39,6 @@ const (
 	accessDefaults = "/etc/default/jeroboam-proxy-access"
 )
 
-// mark begins the files we write.
-const mark = "# Written by jeroboam deploy.\n"
-
 // defaultPort is taken where the operator has named none: only with a fixed one does a new process take over without a refused connection.
 const defaultPort = "8443"
 
@@ -165,7 +162,7 @@ func Environment(h intent.ProxyHost, old bool) string {
 	if old {
 		all["ARGS"] = strings.TrimSpace(all["ARGS"] + " " + oldHosts)
 	}
-	text := mark
+	text := host.Mark
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		text += fmt.Sprintf("%s=%s\n", name, quoted(all[name]))
 	}
@@ -180,7 +177,7 @@ func quoted(value string) string {
 // Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of proxied clusters'
 // kubeconfigs in the fleet's role, and may do what no host of the proxy may.
 func Access(w Wish, node string, always bool) []host.Item {
-	defaults := mark
+	defaults := host.Mark
 	if always {
 		defaults += "PROXY_ALWAYS=1\n"
 	}

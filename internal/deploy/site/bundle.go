@@ -2,6 +2,7 @@ package site
 
 import (
 	"io"
+	"slices"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
@@ -41,4 +42,12 @@ type Component struct {
 	Manifest []byte
 	// Values are those its chart was rendered with, nil if it has none.
 	Values map[string]any
+}
+
+// Cilium is the component that is the network of pods, where a bundle has it. Its DaemonSet and its other objects are named so.
+const Cilium = "cilium"
+
+// Has says whether a bundle has a component.
+func (b Bundle) Has(component string) bool {
+	return slices.ContainsFunc(b.Components, func(c Component) bool { return c.Name == component })
 }

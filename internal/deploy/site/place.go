@@ -14,5 +14,8 @@ func (p Place) Name() string {
 	return p.Host
 }
 
+// Cluster is the place of what is in the API server.
+const Cluster = "cluster"
+
 // At is the place of a component of the inventory: intent's Where gives both names.
 func At(host, container string) Place { return Place{Host: host, Container: container} }

@@ -1,5 +1,10 @@
 package intent
 
+import (
+	"net"
+	"strconv"
+)
+
 // Network are the address ranges that meet in a management cluster.
 type Network struct {
 	// ManagementCIDR is the network of hosts, containers and the internal VIP: cidr_networks.management (or container).
@@ -180,4 +185,19 @@ type Sources struct {
 	Password      Secret `json:"password"`
 	// GitHubBase replaces https://github.com for git: openstack_github_base_url.
 	GitHubBase string `json:"githubBase"`
+}
+
+// Endpoint is where everybody reaches the API: host and port.
+func (i Intent) Endpoint() string {
+	return net.JoinHostPort(i.Kubernetes.ControlPlaneHost, strconv.Itoa(i.Kubernetes.ControlPlanePort))
+}
+
+// CgroupDriver is who makes the cgroups of pods, for kubelet and containerd alike. Without cgroups by quality of service, which
+// is what the collection configures, kubelet names no parent, and runc refuses to ask systemd ("expected cgroupsPath to be of
+// format slice:prefix:name").
+func (k Kubernetes) CgroupDriver() string {
+	if k.KubeletExtraArgs["cgroups-per-qos"] == "false" {
+		return "cgroupfs"
+	}
+	return "systemd"
 }

@@ -1,4 +1,4 @@
-package deploy
+package kube
 
 import (
 	"encoding/json"
@@ -6,15 +6,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// sameObject says that applying an object would certainly change nothing: all that it says is so, and all that we own is in it.
+// Same says that applying an object would certainly change nothing: all that it says is so, and all that we own is in it.
 // "No" only means that the API server has to be asked. Asking for everything costs it a full validation of every definition of
 // Cluster API's, most of the time that a plan took.
-func sameObject(want, have *unstructured.Unstructured) bool {
-	if !within(want.Object, have.Object) {
+func Same(want, have *unstructured.Unstructured) bool {
+	if !Within(want.Object, have.Object) {
 		return false
 	}
 	managed, _, err := unstructured.NestedSlice(have.Object, "metadata", "managedFields")
@@ -22,32 +20,32 @@ func sameObject(want, have *unstructured.Unstructured) bool {
 		return false
 	}
 	for _, entry := range managed {
-		e, ok := entry.(m)
-		if !ok || e["manager"] != string(kube.FieldOwner) || e["operation"] != string(metav1.ManagedFieldsOperationApply) || e["subresource"] != nil {
+		e, ok := entry.(map[string]any)
+		if !ok || e["manager"] != string(FieldOwner) || e["operation"] != string(metav1.ManagedFieldsOperationApply) || e["subresource"] != nil {
 			continue
 		}
-		fields, ok := e["fieldsV1"].(m)
+		fields, ok := e["fieldsV1"].(map[string]any)
 		return ok && covers(want.Object, fields)
 	}
 	return false // applied by somebody else until now
 }
 
-// within says whether everything in want is in have. Lists must be equally long.
-func within(want, have any) bool {
+// Within says whether everything in want is in have. Lists must be equally long.
+func Within(want, have any) bool {
 	switch w := want.(type) {
 	case nil:
 		return true // "creationTimestamp: null" of generated manifests
-	case m:
-		h, ok := have.(m)
+	case map[string]any:
+		h, ok := have.(map[string]any)
 		for k, v := range w {
-			ok = ok && within(v, h[k])
+			ok = ok && Within(v, h[k])
 		}
 		return ok
 	case []any:
 		h, ok := have.([]any)
 		ok = ok && len(w) == len(h)
 		for i := range w {
-			ok = ok && within(w[i], h[i])
+			ok = ok && Within(w[i], h[i])
 		}
 		return ok
 	}
@@ -80,7 +78,7 @@ func number(v any) (float64, bool) {
 
 // covers says whether every field of a set is in the object. The form of the set is Kubernetes' FieldsV1: "f:" a field, "k:" an
 // element of a list by its keys, "v:" an element by its value, "." the thing itself.
-func covers(object any, fields m) bool {
+func covers(object any, fields map[string]any) bool {
 	for key, below := range fields {
 		if key == "." {
 			continue
@@ -89,7 +87,7 @@ func covers(object any, fields m) bool {
 		if !ok {
 			return false
 		}
-		if inner, isMap := below.(m); isMap && len(inner) > 0 && !covers(sub, inner) {
+		if inner, isMap := below.(map[string]any); isMap && len(inner) > 0 && !covers(sub, inner) {
 			return false
 		}
 	}
@@ -100,7 +98,7 @@ func element(object any, key string) (any, bool) {
 	kind, rest, _ := strings.Cut(key, ":")
 	switch kind {
 	case "f":
-		o, _ := object.(m) // nothing is in what is no map
+		o, _ := object.(map[string]any) // nothing is in what is no map
 		v, ok := o[rest]
 		return v, ok
 	case "k", "v":
@@ -120,8 +118,8 @@ func element(object any, key string) (any, bool) {
 
 // hasKeys compares an element's keys. Those that it does not have are defaults, such as "protocol: TCP".
 func hasKeys(e, keys any) bool {
-	have, ok := e.(m)
-	want, isMap := keys.(m)
+	have, ok := e.(map[string]any)
+	want, isMap := keys.(map[string]any)
 	if !ok || !isMap {
 		return false
 	}

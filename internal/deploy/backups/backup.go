@@ -1,4 +1,6 @@
-package deploy
+// Package backups lets nodes of the management cluster back it up: the timer on nodes, one backup at once for an operator, and an
+// archive brought to the node that a cluster is made anew on. What is in an archive is internal/backup's.
+package backups
 
 import (
 	"cmp"
@@ -27,30 +29,32 @@ const (
 	backupConfig  = host.Etc + "/backup.json"
 	backupService = "/etc/systemd/system/jeroboam-backup.service"
 	backupTimer   = "/etc/systemd/system/jeroboam-backup.timer"
-	groupBackup   = "backup"
 )
+
+// Group is that of changes in a plan.
+const Group = "backup"
 
 // backupSettings are what a node is told about its backups.
 func backupSettings(in intent.Intent, n intent.Node) backup.Settings {
 	return backup.Settings{
-		Node: n.NodeName, API: "https://" + net.JoinHostPort(n.NodeIP, strconv.Itoa(in.Kubernetes.BackendPort)), Server: "https://" + endpoint(in),
+		Node: n.NodeName, API: "https://" + net.JoinHostPort(n.NodeIP, strconv.Itoa(in.Kubernetes.BackendPort)), Server: "https://" + in.Endpoint(),
 		Kubernetes: in.Versions.Kubernetes, Recipients: in.Backups.Recipients, Directory: in.Backups.Path, Keep: in.Backups.Keep,
 	}
 }
 
-// backupsOn is where a node keeps its backups, "" if it makes none.
-func backupsOn(in intent.Intent, n intent.Node) string {
+// On is where a node keeps its backups, "" if it makes none.
+func On(in intent.Intent, n intent.Node) string {
 	if !in.Backups.Enabled || !slices.Contains(in.Backups.Nodes, n.Name) {
 		return ""
 	}
 	return in.Backups.Path
 }
 
-// backupItems are a node's timer. Each of the nodes that the configuration names makes backups of its own, so they need not agree
+// Want are a node's timer. Each of the nodes that the configuration names makes backups of its own, so they need not agree
 // on anything. On other nodes nothing of it is to be there; archives stay.
-func backupItems(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
+func Want(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
 	b := in.Backups
-	if backupsOn(in, n) == "" {
+	if On(in, n) == "" {
 		out := []host.Item{{Unit: &host.Unit{Name: path.Base(backupTimer), Gone: true}}}
 		for _, path := range []string{backupTimer, backupService, backupConfig, backupProgram} {
 			out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
@@ -138,7 +142,7 @@ func Serving(ctx context.Context, h site.Hosts, in intent.Intent, name string) (
 // Plan is what making it changes.
 func (b Backup) Plan() plan.Plan {
 	return plan.Plan{Changes: []plan.Change{{
-		Place: b.Node.Name, Group: groupBackup, Kind: "backup", Name: b.To, Action: plan.Run,
+		Place: b.Node.Name, Group: Group, Kind: "backup", Name: b.To, Action: plan.Run,
 		Summary: fmt.Sprintf("etcd's snapshot, authorities and objects, encrypted for %d keys; fetched, and removed there", len(b.Recipients)),
 	}}}
 }

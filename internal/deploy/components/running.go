@@ -1,4 +1,4 @@
-package deploy
+package components
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
@@ -23,12 +24,12 @@ const versionLabel = "app.kubernetes.io/version"
 
 // runningOf compares a workload of a component with the one that is there: by the tags of its containers' images, which
 // everybody who installs these components has left as the projects name them, and by the label that charts put there.
-func runningOf(o object, have *unstructured.Unstructured) []Running {
-	is, wanted := podTemplate(have), podTemplate(o.u)
+func runningOf(o Object, have *unstructured.Unstructured) []Running {
+	is, wanted := podTemplate(have), podTemplate(o.U)
 	var out []Running
 	add := func(have, want string) {
-		r := Running{Component: o.component, Have: version.Trim(have), Want: version.Trim(want)}
-		if versioned(have) && versioned(want) && !slices.Contains(out, r) {
+		r := Running{Component: o.Component, Have: version.Trim(have), Want: version.Trim(want)}
+		if Versioned(have) && Versioned(want) && !slices.Contains(out, r) {
 			out = append(out, r)
 		}
 	}
@@ -63,8 +64,8 @@ func tagOf(image string) string {
 	return tag
 }
 
-// versioned says whether a tag is a version.
-func versioned(tag string) bool {
+// Versioned says whether a tag is a version.
+func Versioned(tag string) bool {
 	v := version.Trim(tag)
 	return v != "" && v[0] >= '0' && v[0] <= '9' && strings.Contains(v, ".")
 }
@@ -78,18 +79,18 @@ func minorsAtOnce(component string) int {
 	return 1
 }
 
-// componentsBack: what a component has stored in its own newer form the older one cannot read, and conversions are tested
+// Back judges versions: what a component has stored in its own newer form the older one cannot read, and conversions are tested
 // between neighbouring releases.
-func componentsBack(w Wanted, world World) plan.Judge {
+func Back(running []Running) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		say := func(format string, args ...any) {
-			f := plan.Finding{Judge: "downgrade", Where: clusterPlace, Blocks: true, Text: fmt.Sprintf(format, args...)}
+			f := plan.Finding{Judge: "downgrade", Where: site.Cluster, Blocks: true, Text: fmt.Sprintf(format, args...)}
 			if !slices.Contains(out, f) {
 				out = append(out, f)
 			}
 		}
-		for _, r := range slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world)) {
+		for _, r := range running {
 			limit := minorsAtOnce(r.Component)
 			switch {
 			case version.Older(r.Want, r.Have):
@@ -100,21 +101,4 @@ func componentsBack(w Wanted, world World) plan.Judge {
 		}
 		return out
 	}
-}
-
-// kubeadmsOwn are etcd and CoreDNS, which come with Kubernetes.
-func kubeadmsOwn(w Wanted, world World) []Running {
-	var out []Running
-	add := func(component, have, want string) {
-		if versioned(have) && versioned(want) {
-			out = append(out, Running{Component: component, Have: version.Trim(have), Want: version.Trim(want)})
-		}
-	}
-	for _, n := range w.Intent.Nodes {
-		if world.member(n) {
-			add("etcd", world.Nodes[n.Name].StaticPods["etcd"], w.Bundle.Versions["etcd-tag"])
-		}
-	}
-	add("CoreDNS", world.Cluster.Shared.CoreDNS, w.Bundle.Versions["coredns-tag"])
-	return out
 }

@@ -1,4 +1,4 @@
-package deploy
+package components
 
 import (
 	"crypto/sha256"
@@ -16,9 +16,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
-
-// ciliumName is the component, its DaemonSet, and the first part of the names of its other objects.
-const ciliumName = "cilium"
 
 // ciliumOptions are values of the chart that are chosen when it is deployed, and the keys of the ConfigMap that the chart puts
 // them under. The rest was decided when the bundle was made.
@@ -104,14 +101,14 @@ func leaves(prefix string, tree map[string]any) map[string]any {
 	return out
 }
 
-// ciliumFits finds what the configuration asks of Cilium and the bundle cannot give: its chart was rendered when it was made.
-func ciliumFits(in intent.Intent, b site.Bundle) []error {
-	i := slices.IndexFunc(b.Components, func(c site.Component) bool { return c.Name == ciliumName })
+// Fits finds what the configuration asks of Cilium and the bundle cannot give: its chart was rendered when it was made.
+func Fits(in intent.Intent, b site.Bundle) []error {
+	i := slices.IndexFunc(b.Components, func(c site.Component) bool { return c.Name == site.Cilium })
 	if i < 0 {
 		return nil
 	}
 	var errs []error
-	want, have := version.Trim(in.Versions.Cilium), b.Versions[ciliumName]
+	want, have := version.Trim(in.Versions.Cilium), b.Versions[site.Cilium]
 	// A version that nobody wrote is the collection's default, and older than what this Kubernetes works with.
 	if in.Origin("versions.cilium").Pos.File != "" && want != have {
 		errs = append(errs, fmt.Errorf("the configuration asks for Cilium %s (cilium_image_tag), the bundle has %s: take the line out, or build a bundle with that version", want, have))
@@ -131,16 +128,16 @@ func ciliumFits(in intent.Intent, b site.Bundle) []error {
 }
 
 // customiseCilium puts what the configuration decides into the objects of Cilium's chart, in place.
-func customiseCilium(in intent.Intent, objects []object) error {
+func customiseCilium(in intent.Intent, objects []Object) error {
 	at := func(kind, name string) (*unstructured.Unstructured, error) {
-		i := slices.IndexFunc(objects, func(o object) bool { return o.u.GetKind() == kind && o.u.GetName() == name })
+		i := slices.IndexFunc(objects, func(o Object) bool { return o.U.GetKind() == kind && o.U.GetName() == name })
 		if i < 0 {
 			return nil, fmt.Errorf("the chart has no %s %s", kind, name)
 		}
-		return objects[i].u, nil
+		return objects[i].U, nil
 	}
 	config, err1 := at("ConfigMap", "cilium-config")
-	agents, err2 := at("DaemonSet", ciliumName)
+	agents, err2 := at("DaemonSet", site.Cilium)
 	operator, err3 := at("Deployment", "cilium-operator")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package deploy
+package components
 
 import (
 	"fmt"
@@ -28,17 +28,17 @@ func providers(in intent.Intent) []provider {
 
 // inventory are the objects by which clusterctl knows what is installed (its "Provider", v1alpha3): it would otherwise install
 // everything again. Only for components that the bundle has.
-func inventory(in intent.Intent, b site.Bundle) []object {
+func inventory(in intent.Intent, b site.Bundle) []Object {
 	if !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == "clusterctl-api" }) {
 		return nil
 	}
-	var out []object
+	var out []Object
 	for _, p := range providers(in) {
 		if !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == p.component }) {
 			continue
 		}
 		label := map[string]string{"CoreProvider": p.name, "BootstrapProvider": "bootstrap-" + p.name, "ControlPlaneProvider": "control-plane-" + p.name, "InfrastructureProvider": "infrastructure-" + p.name}[p.kind]
-		out = append(out, object{component: p.component, u: &unstructured.Unstructured{Object: m{
+		out = append(out, Object{Component: p.component, U: &unstructured.Unstructured{Object: m{
 			"apiVersion": "clusterctl.cluster.x-k8s.io/v1alpha3", "kind": "Provider",
 			"metadata": m{
 				"name": label, "namespace": p.namespace,
@@ -51,23 +51,23 @@ func inventory(in intent.Intent, b site.Bundle) []object {
 }
 
 // customise puts the operator's wishes into an object of Cluster API's providers, in place.
-func customise(in intent.Intent, o object) error {
-	if o.u.GetKind() != "Deployment" {
+func customise(in intent.Intent, o Object) error {
+	if o.U.GetKind() != "Deployment" {
 		return nil
 	}
-	i := slices.IndexFunc(providers(in), func(p provider) bool { return p.component == o.component && p.deployment == o.u.GetName() })
+	i := slices.IndexFunc(providers(in), func(p provider) bool { return p.component == o.Component && p.deployment == o.U.GetName() })
 	if i < 0 {
 		return nil
 	}
 	if len(in.ClusterAPI.NodeSelector) > 0 {
-		if err := unstructured.SetNestedStringMap(o.u.Object, in.ClusterAPI.NodeSelector, "spec", "template", "spec", "nodeSelector"); err != nil {
+		if err := unstructured.SetNestedStringMap(o.U.Object, in.ClusterAPI.NodeSelector, "spec", "template", "spec", "nodeSelector"); err != nil {
 			return fmt.Errorf("%s: %w", o.name(), err)
 		}
 	}
-	if o.component != "cluster-api-openstack" || in.ClusterAPI.InstanceCreateTimeout == 0 {
+	if o.Component != "cluster-api-openstack" || in.ClusterAPI.InstanceCreateTimeout == 0 {
 		return nil
 	}
-	containers, _, err := unstructured.NestedSlice(o.u.Object, "spec", "template", "spec", "containers")
+	containers, _, err := unstructured.NestedSlice(o.U.Object, "spec", "template", "spec", "containers")
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.name(), err)
 	}
@@ -80,5 +80,5 @@ func customise(in intent.Intent, o object) error {
 		// Beside what is there: the original wiped it.
 		c["env"] = append(env, m{"name": "CLUSTER_API_OPENSTACK_INSTANCE_CREATE_TIMEOUT", "value": fmt.Sprint(in.ClusterAPI.InstanceCreateTimeout)})
 	}
-	return unstructured.SetNestedSlice(o.u.Object, containers, "spec", "template", "spec", "containers")
+	return unstructured.SetNestedSlice(o.U.Object, containers, "spec", "template", "spec", "containers")
 }

@@ -1,4 +1,4 @@
-package deploy
+package components
 
 import (
 	"maps"
@@ -8,12 +8,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// corednsComponent is the part of kubeadm's CoreDNS that the operator decides: the only object that we apply a part of.
-const corednsComponent = "coredns"
+// CoreDNS is the part of kubeadm's CoreDNS that the operator decides: the only object that we apply a part of.
+const CoreDNS = "coredns"
 
 // corednsObjects puts CoreDNS where kubernetes_coredns_node_selector says. A node selector is one value to server-side apply, so
 // kubeadm's own is in it. kubeadm upgrade takes it away again: applyComponents looks after that.
-func corednsObjects(in intent.Intent) []object {
+func corednsObjects(in intent.Intent) []Object {
 	if len(in.Kubernetes.CoreDNSNodeSelector) == 0 {
 		return nil
 	}
@@ -23,7 +23,7 @@ func corednsObjects(in intent.Intent) []object {
 	for k, v := range selector {
 		where[k] = v
 	}
-	return []object{{component: corednsComponent, u: &unstructured.Unstructured{Object: m{
+	return []Object{{Component: CoreDNS, U: &unstructured.Unstructured{Object: m{
 		"apiVersion": "apps/v1", "kind": "Deployment",
 		"metadata": m{"name": "coredns", "namespace": "kube-system"},
 		"spec":     m{"template": m{"spec": m{"nodeSelector": where}}},

@@ -1,23 +1,16 @@
-package deploy
+package node
 
 import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
-
-// bridged says that pods get the light network: the reference plugins' bridge on each node, and routes between nodes. It is
-// the choice of bundles without another, and has no network policy.
-func bridged(b site.Bundle) bool {
-	return !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == ciliumName })
-}
 
 // podRange is a node's part of the pods' range: the first node has the first one.
 func podRange(in intent.Intent, at int) (netip.Prefix, error) {
@@ -40,10 +33,11 @@ const (
 	ciliumConf = "/etc/cni/net.d/05-cilium.conflist"
 )
 
-// networkItems are a node's part of the network of pods. Of the two networks only one may be there: the plan shows that the
+// networkItems are a node's part of the network of pods. A bundle without Cilium has the light one: the reference plugins' bridge on
+// each node, and routes between nodes; it has no network policy. Of the two networks only one may be there: the plan shows that the
 // other one is removed, and removing has to be allowed.
 func networkItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
-	if bridged(b) {
+	if !b.Has(site.Cilium) {
 		return bridgeItems(in, n)
 	}
 	return append([]host.Item{{File: &host.File{Path: bridgeConf, Gone: true}}}, routeItems(serviceRoute(in, n))...), nil

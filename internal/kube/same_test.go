@@ -1,4 +1,4 @@
-package deploy
+package kube
 
 import (
 	"encoding/json"
@@ -7,8 +7,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
-
-	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
 const sameManifest = `
@@ -67,7 +65,7 @@ status: {replicas: 2}
 func TestSameObject(t *testing.T) {
 	read := func(text string, live bool) *unstructured.Unstructured {
 		u := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(text, "MANAGER", string(kube.FieldOwner))), &u.Object); err != nil {
+		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(text, "MANAGER", string(FieldOwner))), &u.Object); err != nil {
 			t.Fatal(err)
 		}
 		if live { // numbers as the client reads them
@@ -95,11 +93,11 @@ func TestSameObject(t *testing.T) {
 		{reason: "an element we own and no longer want", manifest: [2]string{", name: webhook", ""}},
 		{reason: "a value of a set we own and no longer want", manifest: [2]string{"[one, two]", "[one]"}, live: [2]string{"finalizers: [one, two]", "finalizers: [one]"}},
 		{reason: "a list that we own an element of and no longer want at all", manifest: [2]string{"        ports: [{containerPort: 9443, name: webhook}]\n", ""}},
-		{reason: "never applied by us", live: [2]string{string(kube.FieldOwner), "kubectl"}},
+		{reason: "never applied by us", live: [2]string{string(FieldOwner), "kubectl"}},
 		{reason: "a set of fields in a form that is not known", live: [2]string{"f:replicas: {}", `"i:0": {}`}},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			manifest, live := sameManifest, strings.ReplaceAll(sameLive, "MANAGER", string(kube.FieldOwner))
+			manifest, live := sameManifest, strings.ReplaceAll(sameLive, "MANAGER", string(FieldOwner))
 			if tt.manifest[0] != "" {
 				if !strings.Contains(manifest, tt.manifest[0]) {
 					t.Fatal("nothing to replace")
@@ -112,7 +110,7 @@ func TestSameObject(t *testing.T) {
 				}
 				live = strings.Replace(live, tt.live[0], tt.live[1], 1)
 			}
-			if got := sameObject(read(manifest, false), read(live, true)); got != tt.want {
+			if got := Same(read(manifest, false), read(live, true)); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})

@@ -1,4 +1,4 @@
-package deploy
+package node
 
 import (
 	"cmp"
@@ -23,8 +23,8 @@ const (
 // than the API server it speaks to (Kubernetes' version skew policy).
 func lateProgram(name string) bool { return name == "kubelet" || name == "kubectl" }
 
-// nodeItems are the container's inside, up to kubeadm.
-func nodeItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
+// Inside are the container's inside, up to kubeadm.
+func Inside(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
 	var out []host.Item
 	file := func(path, content string) {
 		out = append(out, host.Item{File: &host.File{Path: path, Content: content}})
@@ -72,8 +72,8 @@ func nodeItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, err
 	return slices.Concat(out, network, customCA(in.CustomCA)), nil
 }
 
-// kubeletItems are what follows the control plane's version.
-func kubeletItems(b site.Bundle) []host.Item {
+// Kubelet are what follows the control plane's version.
+func Kubelet(b site.Bundle) []host.Item {
 	var out []host.Item
 	for _, p := range b.Programs {
 		if lateProgram(p.Name) {
@@ -85,7 +85,7 @@ func kubeletItems(b site.Bundle) []host.Item {
 		host.Item{File: &host.File{Path: kubeletUnit, Content: kubeletUnitText}},
 		host.Item{File: &host.File{Path: kubeletDropIn, Content: kubeletDropInText}},
 		host.Item{File: &host.File{Path: "/root/.kube", Dir: true, Mode: 0o750}},
-		host.Item{File: &host.File{Path: "/root/.kube/config", Link: adminConf}},
+		host.Item{File: &host.File{Path: "/root/.kube/config", Link: host.AdminConf}},
 		// Without its configuration kubelet ends and is started again until kubeadm has written it.
 		host.Item{Unit: &host.Unit{Name: "kubelet.service", Enabled: true, Active: true, Uses: []string{kubeletUnit, kubeletDropIn, "/usr/bin/kubelet"}}},
 	)
@@ -149,7 +149,7 @@ oom_score = 0
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["/opt/cni/bin"]
     conf_dir = "/etc/cni/net.d"
-`, root, state, cmp.Or(in.Containerd.DebugLevel, "info"), cmp.Or(in.Containerd.Snapshotter, "overlayfs"), pause, cgroupDriver(in) == "systemd")
+`, root, state, cmp.Or(in.Containerd.DebugLevel, "info"), cmp.Or(in.Containerd.Snapshotter, "overlayfs"), pause, in.Kubernetes.CgroupDriver() == "systemd")
 }
 
 // containerdUnitText is containerd's own unit (containerd.service of its repository), with the operator's proxies.
