@@ -88,7 +88,7 @@ func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *
 	switch {
 	case len(unknown) > 0:
 		return nil, magnum.Invalid("Node group %s has no node %s. Name nodes by server id, server name or node name.",
-			ng.Name, short(strings.Join(unknown, ", "), 300))
+			ng.Name, magnum.Shorten(strings.Join(unknown, ", "), 300))
 	case nodes > ng.NodeCount-len(remove):
 		return nil, magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(remove), nodes)
 	}

@@ -143,7 +143,7 @@ func (s *server) chooseDriver(asked string, image openstack.Image, serverType, c
 	}
 	if name != "" {
 		if !slices.ContainsFunc(magnum.Drivers(), func(d magnum.Driver) bool { return d.Name == name }) {
-			return "", magnum.Invalid("Cluster driver (%s) not supported.", short(name, 100))
+			return "", magnum.Invalid("Cluster driver (%s) not supported.", magnum.Shorten(name, 100))
 		}
 	}
 	found, err := driverFor(serverType, image.OSDistro, coe)

@@ -61,7 +61,7 @@ func (p placeNames) check(ctx context.Context, labels map[string]string) error {
 		}
 		for _, v := range values {
 			if !slices.Contains(there, v) {
-				problem := fmt.Sprintf("Label %s is %q, which is no %s.", name, short(v, 100), p.what)
+				problem := fmt.Sprintf("Label %s is %q, which is no %s.", name, magnum.Shorten(v, 100), p.what)
 				if l.Type != label.UUID {
 					problem += " There are: " + some(there) + "."
 				}

@@ -149,7 +149,7 @@ func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum
 	switch {
 	case len(fixed) > 0:
 		return nil, magnum.Invalid("cannot change cluster property(ies) labels. Labels that are fixed when a cluster is made: %s.",
-			short(strings.Join(fixed, ", "), 500))
+			magnum.Shorten(strings.Join(fixed, ", "), 500))
 	case len(unknown) > 0:
 		slices.Sort(unknown)
 		return nil, magnum.Invalid("The cluster is from before the label %s. Upgrade it first, to the template that it has.", strings.Join(unknown, ", "))

@@ -89,7 +89,7 @@ func (f *fields) wrong(name string, v any, why string) {
 }
 
 func invalidInput(name string, v any, why string) *magnum.Error {
-	return magnum.Invalid("Invalid input for field/attribute %s. Value: '%s'. %s", name, short(asSent(v), 100), why)
+	return magnum.Invalid("Invalid input for field/attribute %s. Value: '%s'. %s", name, magnum.Shorten(asSent(v), 100), why)
 }
 
 // asSent is a value as the client wrote it: JSON, a text without its quotes, and Python's None for what is missing.
@@ -255,7 +255,7 @@ func toLabels(v any, most int) (labels map[string]string, problem string) {
 	for k, v := range dict {
 		text, ok := pythonText(v)
 		if !ok {
-			return nil, fmt.Sprintf("The value of %q must be a string, a number or a boolean.", short(k, 100))
+			return nil, fmt.Sprintf("The value of %q must be a string, a number or a boolean.", magnum.Shorten(k, 100))
 		}
 		if k == "" || len(k) > maxLabelKey {
 			return nil, fmt.Sprintf("A key must have 1 to %d characters.", maxLabelKey)
@@ -312,7 +312,7 @@ func (f *fields) done() error {
 	var unknown []string
 	for name := range f.values {
 		if !f.seen[name] {
-			unknown = append(unknown, short(name, 100))
+			unknown = append(unknown, magnum.Shorten(name, 100))
 		}
 	}
 	if len(unknown) > 0 {

@@ -102,7 +102,7 @@ func title(detail string) string {
 	for end > maxTitle {
 		cut := lastSentence(detail[:end])
 		if cut < 0 {
-			return short(detail, maxTitle)
+			return magnum.Shorten(detail, maxTitle)
 		}
 		end = cut
 	}

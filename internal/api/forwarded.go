@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
 // A Proxies says whose word about the client is believed: which scheme, host and path it used and where it comes from. A zero value
@@ -46,7 +48,7 @@ func (p Proxies) client(r *http.Request) forwarded {
 			host = name
 		}
 		if from = first(from); from != "" {
-			remote = short(from, 100)
+			remote = magnum.Shorten(from, 100)
 		}
 		if at := strings.TrimRight(r.Header.Get("X-Forwarded-Prefix"), "/"); forwardedPrefix.MatchString(at) {
 			prefix = at

@@ -85,7 +85,7 @@ func checkSkew(from, to string) error {
 	then, ok := parseTag(to)
 	switch {
 	case !ok:
-		return magnum.Invalid("The label %s of the cluster template is %q, which is not of the form vX.Y.Z.", label.KubeTag, short(to, 64))
+		return magnum.Invalid("The label %s of the cluster template is %q, which is not of the form vX.Y.Z.", label.KubeTag, magnum.Shorten(to, 64))
 	case !okNow: // an adopted cluster may have none; nothing can be said about it
 		return nil
 	case then[0] < now[0], then[0] == now[0] && (then[1] < now[1] || then[1] == now[1] && then[2] < now[2]):

@@ -46,7 +46,7 @@ func labelProblems(problems []error) error {
 		first, n := utf8.DecodeRuneInString(text)
 		sentences = append(sentences, strings.TrimSuffix(string(unicode.ToUpper(first))+text[n:], ".")+".")
 	}
-	return magnum.Invalid("%s", short(strings.Join(sentences, " "), 4000))
+	return magnum.Invalid("%s", magnum.Shorten(strings.Join(sentences, " "), 4000))
 }
 
 // labelDiff writes how labels differ from the parent's. "overridden" shows the parent's value (Magnum 1.14).

@@ -159,7 +159,7 @@ func checkGroup(ng *magnum.NodeGroup, autoscaled bool) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return groupInvalid(faults[0].Attribute, short(ng.Name, 100), faults[0].Why)
+	return groupInvalid(faults[0].Attribute, magnum.Shorten(ng.Name, 100), faults[0].Why)
 }
 
 func autoscaled(k *magnum.Cluster) bool { return label.Of(k.Labels).Bool(label.AutoScalingEnabled) }
@@ -225,7 +225,7 @@ func (s *server) patchNodeGroup(ctx context.Context, c *call) (answer, error) {
 		}
 		fewest, most := label.Bounds(now.Labels)
 		if now.MinNodeCount == 0 && now.MaxNodeCount == nil && (fewest > 0 || most != nil) {
-			return groupInvalid("min_node_count", short(now.Name, 100), fmt.Sprintf("without bounds of its own the group has those of its labels %s and %s: "+
+			return groupInvalid("min_node_count", magnum.Shorten(now.Name, 100), fmt.Sprintf("without bounds of its own the group has those of its labels %s and %s: "+
 				"give it a max_node_count", label.MinNodeCount, label.MaxNodeCount))
 		}
 		return checkGroup(now, autoscaled(k))

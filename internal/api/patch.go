@@ -89,12 +89,12 @@ func parseChange(values map[string]any, rules patchRules) (change, error) {
 	}
 	value, ok := patchValue(values["value"])
 	if !ok {
-		return change{}, magnum.Invalid("'add' and 'replace' operations needs value, a text or a whole number: %s", short(path, 100))
+		return change{}, magnum.Invalid("'add' and 'replace' operations needs value, a text or a whole number: %s", magnum.Shorten(path, 100))
 	}
 	if text, isText := value.(string); isText && len(steps) == 1 && slices.Contains(rules.literals, steps[0]) && op == "replace" {
 		literal, err := parseLiteral(text)
 		if err != nil {
-			return change{}, magnum.Invalid("Couldn't apply patch. Reason: %s of %s is no dictionary or list", short(text, 100), path)
+			return change{}, magnum.Invalid("Couldn't apply patch. Reason: %s of %s is no dictionary or list", magnum.Shorten(text, 100), path)
 		}
 		value = literal
 	}

@@ -32,7 +32,7 @@ func (c *call) parseQuery(known string) error {
 }
 
 func unknownArgument(name string) error {
-	return magnum.Invalid("Unknown argument: %q", short(name, 100))
+	return magnum.Invalid("Unknown argument: %q", magnum.Shorten(name, 100))
 }
 
 // A page says which part of a list is wanted, in which order.
@@ -65,7 +65,7 @@ func (s *server) page(c *call) (page, error) {
 	case "desc":
 		p.descending = true
 	default:
-		return p, magnum.Invalid("Invalid sort direction: %s. Acceptable values are 'asc' or 'desc'", short(dir, 100))
+		return p, magnum.Invalid("Invalid sort direction: %s. Acceptable values are 'asc' or 'desc'", magnum.Shorten(dir, 100))
 	}
 	return p, nil
 }
@@ -94,7 +94,7 @@ type paged[T any] struct {
 func paginate[T any](c *call, all []T, p page, by order[T], id func(T) string, kind, address string) (paged[T], error) {
 	compare, ok := by[p.sortKey]
 	if !ok {
-		return paged[T]{}, magnum.Invalid("The sort_key value %q is an invalid field for sorting", short(p.sortKey, 100))
+		return paged[T]{}, magnum.Invalid("The sort_key value %q is an invalid field for sorting", magnum.Shorten(p.sortKey, 100))
 	}
 	if p.sortKey != "id" || p.descending {
 		all = slices.Clone(all)

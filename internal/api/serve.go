@@ -126,7 +126,7 @@ func (s *server) logAccess(c *call, r *http.Request, took time.Duration) {
 		attrs = append(attrs, slog.String("user_id", c.caller.UserID), slog.String("project_id", c.caller.ProjectID))
 	}
 	if c.problem != nil {
-		attrs = append(attrs, slog.String("problem", short(c.problem.Error(), 1000)))
+		attrs = append(attrs, slog.String("problem", magnum.Shorten(c.problem.Error(), 1000)))
 	}
 	level := slog.LevelInfo
 	if c.status >= http.StatusInternalServerError {
@@ -227,11 +227,4 @@ func acceptsJSON(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-func short(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
 }

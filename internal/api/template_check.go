@@ -15,17 +15,17 @@ func (s *server) checkTemplate(t *magnum.ClusterTemplate) error {
 		if t.COE == "" {
 			t.COE = "Unset" // Magnum's own odd sentence
 		}
-		return magnum.Invalid("Requested COE type %s is not supported.", short(t.COE, 100))
+		return magnum.Invalid("Requested COE type %s is not supported.", magnum.Shorten(t.COE, 100))
 	}
 	if t.NetworkDriver == "" {
 		t.NetworkDriver = s.Config.DefaultNetworkDriver
 	}
 	if !slices.Contains(s.Config.AllowedNetworkDrivers, t.NetworkDriver) {
 		return magnum.Invalid("Network driver type %s is not supported, expecting a %s network driver.",
-			short(t.NetworkDriver, 100), strings.Join(s.Config.AllowedNetworkDrivers, " or "))
+			magnum.Shorten(t.NetworkDriver, 100), strings.Join(s.Config.AllowedNetworkDrivers, " or "))
 	}
 	if t.VolumeDriver != "" && t.VolumeDriver != "cinder" {
-		return magnum.Invalid("Volume driver type %s is not supported, expecting a cinder volume driver.", short(t.VolumeDriver, 100))
+		return magnum.Invalid("Volume driver type %s is not supported, expecting a cinder volume driver.", magnum.Shorten(t.VolumeDriver, 100))
 	}
 	if err := checkVolumeSize(t.DockerVolumeSize, t.DockerStorageDriver); err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
@@ -125,7 +124,7 @@ func sentence(fs []finding) string {
 	if same == 1 {
 		more = " (and one more machine)"
 	}
-	return cut(first.text, maxReason-len(more)) + more
+	return magnum.Shorten(first.text, maxReason-len(more)) + more
 }
 
 func masterFirst(a, b string) int {
@@ -330,15 +329,4 @@ func clean(s string) string {
 	return b.String()
 }
 
-func shorten(s string) string { return cut(s, maxReason) }
-
-func cut(s string, size int) string {
-	if len(s) <= size {
-		return s
-	}
-	s = s[:size-3]
-	for len(s) > 0 && !utf8.ValidString(s) {
-		s = s[:len(s)-1]
-	}
-	return s + "..."
-}
+func shorten(s string) string { return magnum.Shorten(s, maxReason) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"strings"
 )
 
 // greek are the words Magnum's generated names begin with.
@@ -38,6 +39,14 @@ func Count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// Shorten cuts a text to at most so many bytes. What was cut ends in dots, and never within a character.
+func Shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len("...")], "") + "..."
 }
 
 var clusterName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)

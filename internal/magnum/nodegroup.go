@@ -13,8 +13,10 @@ import (
 // MaxNodes is how many nodes one group may have: far above what a cluster can hold, far below what a counter can.
 const MaxNodes = 10_000
 
-// maxGroupName is Magnum's (1.14); what Kubernetes calls the group is derived from it (DeploymentName).
-const maxGroupName = 255
+const (
+	maxGroupName = 255 // Magnum 1.14; what Kubernetes calls the group is derived from it (DeploymentName)
+	maxShown     = 100 // bytes of a text that a fault repeats
+)
 
 // GroupFault is one thing that a node group cannot be.
 type GroupFault struct {
@@ -155,7 +157,7 @@ func nodeLabelProblem(g *NodeGroup, k, v string) string {
 	domain, _, _ := strings.Cut(k, "/")
 	switch {
 	case !qualified(k) || v != "" && !labelName.MatchString(v):
-		return fmt.Sprintf("%q: %q is not a Kubernetes label", cut(k), cut(v))
+		return fmt.Sprintf("%q: %q is not a Kubernetes label", Shorten(k, maxShown), Shorten(v, maxShown))
 	case k == roleDomain+"/"+RoleMaster, k == roleDomain+"/"+controlPlaneRole:
 		return fmt.Sprintf("%q marks the control plane", k)
 	case k == NodeGroupLabel || k == g.RoleLabel():
@@ -165,7 +167,7 @@ func nodeLabelProblem(g *NodeGroup, k, v string) string {
 	case CarriedByClusterAPI(k), within(domain, "node.kubernetes.io"), within(domain, "kubelet.kubernetes.io"):
 		return ""
 	case within(domain, "kubernetes.io"), within(domain, "k8s.io"):
-		return fmt.Sprintf("%q is in a namespace that Kubernetes keeps to itself", cut(k))
+		return fmt.Sprintf("%q is in a namespace that Kubernetes keeps to itself", Shorten(k, maxShown))
 	}
 	return ""
 }
@@ -193,18 +195,11 @@ func qualified(key string) bool {
 func taintProblem(t Taint) string {
 	switch {
 	case !qualified(t.Key):
-		return fmt.Sprintf("%q is not the key of a taint", cut(t.Key))
+		return fmt.Sprintf("%q is not the key of a taint", Shorten(t.Key, maxShown))
 	case t.Value != "" && !labelName.MatchString(t.Value):
-		return fmt.Sprintf("%q is not the value of a taint", cut(t.Value))
+		return fmt.Sprintf("%q is not the value of a taint", Shorten(t.Value, maxShown))
 	case !slices.Contains([]string{"NoSchedule", "PreferNoSchedule", "NoExecute"}, t.Effect):
-		return fmt.Sprintf("the effect %q is not one of NoSchedule, PreferNoSchedule, NoExecute", cut(t.Effect))
+		return fmt.Sprintf("the effect %q is not one of NoSchedule, PreferNoSchedule, NoExecute", Shorten(t.Effect, maxShown))
 	}
 	return ""
-}
-
-func cut(s string) string {
-	if len(s) > 100 {
-		return strings.ToValidUTF8(s[:97], "") + "..."
-	}
-	return s
 }

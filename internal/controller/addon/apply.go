@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
@@ -23,7 +24,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) (phase.Outcome, error)
 				return phase.Done(), err
 			}
 			if err != nil && s.failed[release.Name] == "" {
-				s.failed[release.Name] = short(err)
+				s.failed[release.Name] = oneLine(err.Error())
 			}
 		}
 	}
@@ -93,7 +94,7 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 					return phase.Done(), err
 				}
 				if trouble := catalogue.Trouble(pods); trouble != "" {
-					why += "; " + shortened(trouble) // the tenant may write into a pod's status what he likes
+					why += "; " + oneLine(trouble) // the tenant may write into a pod's status what he likes
 				}
 			}
 			if why != "" && s.waiting[release.Name] == "" {
@@ -111,12 +112,7 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 }
 
 // short bounds an error that a person reads in a status.
-func short(err error) string { return shortened(err.Error()) }
-
-func shortened(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > 500 {
-		text = strings.ToValidUTF8(text[:500], "") + " ..."
-	}
-	return text
+// oneLine is a text for a status: one line of bounded length.
+func oneLine(text string) string {
+	return magnum.Shorten(strings.Join(strings.Fields(text), " "), 500)
 }

@@ -59,7 +59,7 @@ func renew(ctx context.Context, s *scope, u *unstructured.Unstructured, refusal 
 	orphan := how == catalogue.AnewBesidePods && catalogue.SameSelector(u, live)
 	if live.GetDeletionTimestamp() == nil {
 		s.log.InfoContext(ctx, "making an object of an addon anew, because a field that never changes is to be another", "kind", u.GetKind(),
-			"namespace", u.GetNamespace(), "name", u.GetName(), "refusal", short(refusal))
+			"namespace", u.GetNamespace(), "name", u.GetName(), "refusal", oneLine(refusal.Error()))
 		if err := s.session.cluster.DeleteThis(ctx, live, orphan); err != nil {
 			return nil, nil, err
 		}

@@ -88,7 +88,7 @@ func (r *Reconciler) interrupted(s *scope, err error) {
 		if a.State == v1alpha1.AddonSkipped || a.State == v1alpha1.AddonAvailable {
 			continue
 		}
-		a.State, a.Reason = v1alpha1.AddonProgressing, short(err)
+		a.State, a.Reason = v1alpha1.AddonProgressing, oneLine(err.Error())
 		if unreachable(err) {
 			a.Reason = "The cluster's API server cannot be reached: " + a.Reason
 		}
