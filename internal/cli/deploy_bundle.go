@@ -57,7 +57,11 @@ func addFile(out *site.Bundle, b *bundle.Bundle, f bundle.IndexFile) error {
 		out.Components = append(out.Components, site.Component{Name: f.Name, Manifest: text, Values: values})
 		out.Versions[f.Name] = strings.TrimPrefix(f.Version, "v")
 	default:
-		dir, name, _ := strings.Cut(f.Path, "/")
+		path, release := f.Path, ""
+		if f.Release != "" {
+			path, release = strings.TrimPrefix(path, "releases/"+f.Release+"/"), strings.TrimPrefix(f.Release, "v")
+		}
+		dir, name, _ := strings.Cut(path, "/")
 		if dir == "addons" {
 			out.Catalogue[name] = f.Digest
 			return nil
@@ -66,12 +70,26 @@ func addFile(out *site.Bundle, b *bundle.Bundle, f bundle.IndexFile) error {
 		if !ok {
 			return nil // for somebody else
 		}
+		if release != "" {
+			of := releaseOf(out, release)
+			of.Programs = append(of.Programs, site.Program{Name: strings.TrimSuffix(f.Name, "-"+f.Release), Path: at + name, Digest: f.Digest})
+			return nil
+		}
 		out.Programs = append(out.Programs, site.Program{Name: f.Name, Path: at + name, Digest: f.Digest})
 		if f.Name == "kubeadm" {
 			out.Versions["kubernetes"] = strings.TrimPrefix(f.Version, "v")
 		}
 	}
 	return nil
+}
+
+// releaseOf is where a further release of Kubernetes is gathered.
+func releaseOf(out *site.Bundle, version string) *site.Release {
+	i := slices.IndexFunc(out.Releases, func(r site.Release) bool { return r.Version == version })
+	if i < 0 {
+		i, out.Releases = len(out.Releases), append(out.Releases, site.Release{Version: version})
+	}
+	return &out.Releases[i]
 }
 
 // addImages reads each image's manifest, for the blobs that a node needs of it.
@@ -104,6 +122,11 @@ func addImages(out *site.Bundle, b *bundle.Bundle, files map[string]string) erro
 		}
 		for _, d := range img.Blobs {
 			files[d] = blob(d)
+		}
+		if i.Release != "" {
+			of := releaseOf(out, strings.TrimPrefix(i.Release, "v"))
+			of.Images = append(of.Images, img)
+			continue
 		}
 		out.Images = append(out.Images, img)
 		tag := i.Reference[strings.LastIndexByte(i.Reference, ':')+1:]

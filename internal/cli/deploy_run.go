@@ -40,7 +40,9 @@ type deployOptions struct {
 	StrictVersions  bool `help:"Refuse every difference between the versions that the configuration asks for and those of the bundle."`
 	SkipUnreachable bool `help:"Go on without hosts of Magnum and of the proxy that do not answer; the plan names them."`
 
-	run *host.Hold // what a run that changes things calls itself
+	chain bool       // an old cluster is brought up one minor version at a time
+	until string     // the one to stop at
+	run   *host.Hold // what a run that changes things calls itself
 }
 
 // changes says that this run is going to change things: it takes the hosts for itself, and from a run that it is to break.
@@ -179,15 +181,12 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		more, err = deploy.ServiceComponents(s.magnum.Serves, s.proxies.Runs)
 		bundle.Components = append(bundle.Components, more...)
 	}
-	if err == nil {
-		s.wanted, err = deploy.Want(in, bundle, s.facts, o.Replace)
-		s.wanted.Serves, s.wanted.Proxies = s.magnum.Serves, s.proxies.Runs
-	}
-	if err == nil && strict {
-		err = site.Settle(ctx, s.hosts, s.wanted.Running(), tell)
+	var settle func(string, string)
+	if strict {
+		settle = tell
 	}
 	if err == nil {
-		s.world, err = deploy.Inspect(ctx, s.hosts, s.wanted, site.Connect)
+		err = o.inspect(ctx, s, bundle, settle)
 	}
 	if err == nil {
 		err = deploy.Foreign(s.wanted, s.world)
@@ -228,11 +227,13 @@ func (s *session) plan() plan.Plan {
 
 type deployPlanCommand struct {
 	deployOptions
-	NoDiff bool `help:"Leave out the differences of files."`
+	NoDiff bool   `help:"Leave out the differences of files."`
+	Until  string `placeholder:"1.N" help:"As of apply."`
 }
 
 // Run prints what apply would change. The exit status is 0 for nothing, 2 for something.
 func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
+	c.chain, c.until = true, c.Until
 	s, err := c.look(ctx, streams, true)
 	if err != nil {
 		return err
@@ -267,6 +268,7 @@ type deployApplyCommand struct {
 	deployVerify
 	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
+	Until string   `placeholder:"1.N" help:"Go no further than this minor version of Kubernetes, which the bundle carries on the way of an old cluster to its own."`
 }
 
 // Run makes everything as it should be.
@@ -274,6 +276,7 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 	if err := c.changes("apply", c.Break); err != nil {
 		return err
 	}
+	c.chain, c.until = true, c.Until
 	for {
 		in, again, err := c.once(ctx, streams)
 		switch {
@@ -306,6 +309,9 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (in inte
 		if again, err := carryOut(ctx, d); again || err != nil {
 			return in, again, err
 		}
+	}
+	if further, err := goesOn(ctx, s.wanted.Chain, streams); further || err != nil {
+		return s.intent, further, err
 	}
 	return s.intent, c.comesBack(ctx, s.intent), nil
 }

@@ -14,7 +14,7 @@ import (
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
 		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), authorities(w, world),
-		unfinished(w, world), components.Back(slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), others(w, world), stillAlive(w, world, w.Intent.Nodes),
+		unfinished(w, world), components.Back(slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), others(w, world), stillAlive(w, world, w.Intent.Nodes), chained(w),
 	}
 }
 

@@ -26,6 +26,8 @@ type Wanted struct {
 	Serves string
 	// Proxies is which proxy its hosts have, "" if nobody was asked.
 	Proxies string
+	// Chain is the way to the bundle's Kubernetes of which this is the first step.
+	Chain Chain
 }
 
 // Want says how everything should be. Pure: facts only decide what a host's kernel and the files of others make necessary.

@@ -1,8 +1,11 @@
 package site
 
 import (
+	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
@@ -23,8 +26,52 @@ type Bundle struct {
 	Versions map[string]string
 	// Catalogue is what Magnum's server installs into workload clusters: digests by path.
 	Catalogue map[string]string
+	// Releases are older releases of Kubernetes that a cluster goes through.
+	Releases []Release
 	// Open opens a blob by digest.
 	Open func(digest string) (io.ReadCloser, error)
+}
+
+// Release is an older release of Kubernetes: what takes the place of the bundle's own.
+type Release struct {
+	Version  string // "1.35.4"
+	Programs []Program
+	Images   []host.Image
+}
+
+// With is the bundle with the Kubernetes of a release in place of its own. Programs take the place of those with their name, images
+// of those of their repository.
+func (b Bundle) With(release string) (Bundle, error) {
+	i := slices.IndexFunc(b.Releases, func(r Release) bool { return r.Version == release })
+	if i < 0 {
+		return b, fmt.Errorf("the bundle carries no Kubernetes %s", release)
+	}
+	r := b.Releases[i]
+	b.Programs, b.Images, b.Versions = slices.Clone(b.Programs), slices.Clone(b.Images), maps.Clone(b.Versions)
+	for _, p := range r.Programs {
+		at := slices.IndexFunc(b.Programs, func(own Program) bool { return own.Name == p.Name })
+		if at < 0 {
+			return b, fmt.Errorf("the bundle's Kubernetes %s has the program %s, and its own has none", release, p.Name)
+		}
+		b.Programs[at].Digest = p.Digest
+	}
+	for _, img := range r.Images {
+		at := slices.IndexFunc(b.Images, func(own host.Image) bool { return repository(own.Ref) == repository(img.Ref) })
+		if at < 0 {
+			return b, fmt.Errorf("the bundle's Kubernetes %s has the image %s, and its own has none", release, img.Ref)
+		}
+		b.Images[at] = img
+	}
+	b.Versions["kubernetes"] = release
+	return b, nil
+}
+
+// repository is an image's reference without its tag.
+func repository(ref string) string {
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i]
+	}
+	return ref
 }
 
 // Program is a file of a node.

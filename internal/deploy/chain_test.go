@@ -1,0 +1,171 @@
+package deploy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// carrying is the bundle with older releases of Kubernetes.
+func carrying(releases ...string) site.Bundle {
+	b := bundle()
+	image := func(v string) host.Image {
+		return host.Image{Ref: "registry.k8s.io/kube-apiserver:v" + v, Manifest: blob(fmt.Sprintf("%02x", v[3]))}
+	}
+	b.Images = append(b.Images, image("1.36.4"))
+	for i, v := range releases {
+		b.Releases = append(b.Releases, site.Release{
+			Version: v, Images: []host.Image{image(v)},
+			Programs: []site.Program{{Name: "kubeadm", Digest: blob(fmt.Sprint(i + 1))}, {Name: "kubelet", Digest: blob(fmt.Sprint(i + 4))}},
+		})
+	}
+	return b
+}
+
+// runs is the converged world with another Kubernetes on its nodes, the first being at the first version and so on.
+func runs(w deploy.Wanted, versions ...string) deploy.World {
+	world := converged(w)
+	for i, n := range w.Intent.Nodes {
+		v := "v" + versions[min(i, len(versions)-1)]
+		state := world.Nodes[n.Name]
+		state.StaticPods = map[string]string{"etcd": "3.6.16-0", "kube-apiserver": v, "kube-controller-manager": v, "kube-scheduler": v}
+		world.Nodes[n.Name] = state
+		node := world.Cluster.Nodes[n.NodeName]
+		node.Status.NodeInfo.KubeletVersion = v
+		world.Cluster.Nodes[n.NodeName] = node
+	}
+	return world
+}
+
+func TestTheWayOfAnOldCluster(t *testing.T) {
+	for _, c := range []struct {
+		reason         string
+		carried, have  []string
+		until, want    string
+		refused        string
+		kubeletOfFirst string
+	}{
+		{reason: "no cluster yet: the bundle's own", carried: []string{"1.34.4", "1.35.4"}, want: "1.36.4"},
+		{reason: "no cluster yet, and an older one is asked for", carried: []string{"1.34.4", "1.35.4"}, until: "1.35", want: "1.35.4"},
+		{reason: "it is there", carried: []string{"1.35.4"}, have: []string{"1.36.4"}, want: "1.36.4"},
+		{reason: "a patch behind", have: []string{"1.36.1"}, want: "1.36.1 -> 1.36.4"},
+		{reason: "one minor version behind needs nothing else", have: []string{"1.35.9"}, want: "1.35.9 -> 1.36.4"},
+		{reason: "one behind, and the bundle carries a newer patch of it", carried: []string{"1.35.11"}, have: []string{"1.35.9"}, want: "1.35.9 -> 1.36.4"},
+		{reason: "three behind", carried: []string{"1.34.4", "1.35.4"}, have: []string{"1.33.1"}, want: "1.33.1 -> 1.34.4 -> 1.35.4 -> 1.36.4"},
+		{reason: "stopped on the way", carried: []string{"1.34.4", "1.35.4"}, have: []string{"1.33.1"}, until: "1.35", want: "1.33.1 -> 1.34.4 -> 1.35.4"},
+		{reason: "a step was killed: the oldest node counts", carried: []string{"1.34.4", "1.35.4"}, have: []string{"1.35.4", "1.34.4", "1.34.4"}, want: "1.34.4 -> 1.35.4 -> 1.36.4"},
+		{reason: "killed before a node's kubelet was changed", carried: []string{"1.35.4"}, have: []string{"1.35.4"}, kubeletOfFirst: "v1.34.4", want: "1.34.4 -> 1.35.4 -> 1.36.4"},
+		{reason: "newer than the bundle: the judges say so", have: []string{"1.37.0"}, want: "1.37.0 -> 1.36.4"},
+		{
+			reason: "two behind, and the bundle carries nothing", have: []string{"1.34.4"},
+			refused: "cannot go from Kubernetes 1.34.4 to 1.36.4: minor versions are gone through one by one, and the bundle carries 1.36.4; make one with 1.35 as well (jeroboam bundle bump kubernetes 1.35 --add)",
+		},
+		{reason: "a gap at the beginning", carried: []string{"1.35.4"}, have: []string{"1.32.0"}, refused: "make one with 1.33 and 1.34 as well"},
+		{reason: "too old for kubeadm's configuration", carried: []string{"1.35.4"}, have: []string{"1.28.13"}, refused: "cannot be adopted: the next minor version is 1.29, and this program drives kubeadm from 1.31 on (kubeadm.k8s.io/v1beta4); bring the cluster to 1.30 first"},
+		{reason: "a stop that the bundle does not carry", carried: []string{"1.35.4"}, have: []string{"1.34.4"}, until: "1.34", refused: "carries no Kubernetes 1.34 to stop at; it carries 1.35.4, 1.36.4"},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			in := seed(t)
+			w, err := deploy.Want(in, carrying(c.carried...), facts(in), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			world := empty(w)
+			if c.have != nil {
+				world = runs(w, c.have...)
+			}
+			if c.kubeletOfFirst != "" {
+				node := world.Cluster.Nodes[w.Intent.Nodes[0].NodeName]
+				node.Status.NodeInfo.KubeletVersion = c.kubeletOfFirst
+				world.Cluster.Nodes[w.Intent.Nodes[0].NodeName] = node
+			}
+			got, err := deploy.ChainOf(w, world, c.until)
+			if c.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), c.refused) {
+					t.Fatalf("want %q, have %v", c.refused, err)
+				}
+				return
+			}
+			if err != nil || got.String() != c.want {
+				t.Errorf("want %q, have %q, %v", c.want, got, err)
+			}
+		})
+	}
+}
+
+// TestTheChainIsWalked: each run plans one step with that step's own programs and images, names the rest, and the last one ends it.
+func TestTheChainIsWalked(t *testing.T) {
+	in := seed(t)
+	own := carrying("1.34.4", "1.35.4")
+	have := "1.33.1"
+	for _, c := range []struct {
+		version, kubeadm string
+		rest             []string
+	}{
+		{"1.34.4", blob("1"), []string{"1.35.4", "1.36.4"}},
+		{"1.35.4", blob("2"), []string{"1.36.4"}},
+		{"1.36.4", blob("b"), nil},
+	} {
+		first, err := deploy.Want(in, own, facts(in), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := deploy.ChainOf(first, runs(first, have), "")
+		if err != nil || chain.Next() != c.version || !slices.Equal(chain.Rest(), c.rest) {
+			t.Fatalf("from %s: %v, %v", have, chain, err)
+		}
+		at, b, err := deploy.Step(in, own, chain.Next())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := deploy.Want(at, b, facts(at), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Chain = chain
+		p := plan.Judged(deploy.Diff(w, runs(w, have), now), deploy.Judges(w, runs(w, have))...)
+		var upgrades []string
+		for _, change := range p.Changes {
+			if change.Kind == "kubeadm" && change.Name == "upgrade" {
+				upgrades = append(upgrades, change.Summary)
+			}
+		}
+		if diff := cmp.Diff(slices.Repeat([]string{have + " -> " + c.version + ", one node at a time"}, len(in.Nodes)), upgrades); diff != "" {
+			t.Error(diff)
+		}
+		var told []string
+		for _, f := range p.Findings {
+			if f.Judge == "downgrade" {
+				t.Errorf("%s: %s", c.version, f.Text)
+			}
+			if f.Judge == "chain" {
+				told = append(told, f.Text)
+			}
+		}
+		if (len(told) == 1) != (c.rest != nil) || c.rest != nil && !strings.Contains(told[0], have+" -> "+c.version+" -> "+strings.Join(c.rest, " -> ")) {
+			t.Errorf("the plan says of the way: %q", told)
+		}
+		if i := slices.IndexFunc(w.Bundle.Programs, func(p site.Program) bool { return p.Name == "kubeadm" }); w.Bundle.Programs[i].Digest != c.kubeadm || w.Bundle.Programs[i].Path != "/usr/bin/kubeadm" {
+			t.Errorf("%s is made with the kubeadm %+v", c.version, w.Bundle.Programs[i])
+		}
+		var images []string
+		for _, i := range w.Bundle.Images {
+			images = append(images, i.Ref)
+		}
+		if diff := cmp.Diff([]string{"registry.k8s.io/pause:3.10.2", "registry.k8s.io/kube-apiserver:v" + c.version}, images); diff != "" {
+			t.Error(diff)
+		}
+		have = c.version
+	}
+	if _, b, err := deploy.Step(in, own, "1.34.4"); err != nil || own.Versions["kubernetes"] != "1.36.4" || own.Programs[1].Digest != blob("b") || b.Versions["etcd-tag"] != "3.6.16-0" {
+		t.Errorf("a step changed the bundle it was taken from: %v", err)
+	}
+}
