@@ -171,7 +171,6 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	}
 	if err == nil {
 		err = o.decide(bundle, s, streams)
-		in = s.intent
 	}
 	if err == nil {
 		err = o.around(ctx, s)
