@@ -176,7 +176,7 @@ func (c *deployHAProxyCommand) show(out io.Writer, in intent.Intent) error {
 		if c.Host != "" && h.Name != c.Host {
 			continue
 		}
-		text := fragments(haproxy.Files(h.Services, h.Settings))
+		text := fragments(haproxy.Files(haproxy.Alert(h.Services), h.Settings))
 		if !c.ShowSecrets {
 			text = in.Mask(text)
 		}

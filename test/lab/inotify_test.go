@@ -16,6 +16,10 @@ func TestInotifyRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	beside, err := layout(3, true)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		reason      string
 		limit, used int
@@ -26,6 +30,8 @@ func TestInotifyRoom(t *testing.T) {
 		{"beside a lab of one host", 128, 60, three, false},
 		{"one host beside three", 128, 110, one, false},
 		{"one host", 128, 88, one, true},
+		{"three hosts, Keystone, and three containers of Magnum", 128, 10, beside, false},
+		{"the same where somebody made room", 512, 100, beside, true},
 	} {
 		err := machine.InotifyRoom(c.limit, c.used, inotifyNeed(c.hosts))
 		if (err == nil) != c.room || err != nil && !strings.Contains(err.Error(), "sysctl -w") {

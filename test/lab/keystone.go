@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -103,7 +103,7 @@ func (l *Lab) makeAuthorities(ctx context.Context) error {
 		{"ExampleCorpRoot", root, internalVIP},
 		{"Public Trust", "authorities/public.crt", external},
 	} {
-		ca, err := pki.NewCA(rand.Reader, time.Now(), a.name)
+		ca, err := newAuthority(a.name, nil)
 		if err != nil {
 			return err
 		}
@@ -118,11 +118,14 @@ func (l *Lab) makeAuthorities(ctx context.Context) error {
 			}
 		}
 		if a.certificate == root {
-			intermediate, err := newIntermediate(ca)
+			const dir = "openstack_deploy/pki/roots/" + intermediate
+			below, err := newAuthority(intermediate, &ca)
 			if err != nil {
 				return err
 			}
-			maps.Copy(files, intermediate)
+			files[dir+"/certs/"+intermediate+".crt"] = string(below.CertPEM)
+			files[dir+"/certs/"+intermediate+"-chain.crt"] = string(below.CertPEM) + string(ca.CertPEM)
+			files[dir+"/private/"+intermediate+".key.pem"] = string(below.KeyPEM)
 		}
 		if err := writeFiles(l.Dir, files); err != nil {
 			return err
@@ -131,34 +134,37 @@ func (l *Lab) makeAuthorities(ctx context.Context) error {
 	return l.trust(ctx, l.path(root))
 }
 
-// newIntermediate are the files of an authority below another one, as the role pki lays them out.
-func newIntermediate(above pki.Authority) (map[string]string, error) {
-	const name, dir = "ExampleCorpIntermediate", "openstack_deploy/pki/roots/ExampleCorpIntermediate/"
-	pair, err := tls.X509KeyPair(above.CertPEM, above.KeyPEM)
-	if err != nil {
-		return nil, err
-	}
+// intermediate is the role pki's name for the authority that signs for servers.
+const intermediate = "ExampleCorpIntermediate"
+
+// newAuthority makes one below another, or one of its own. It may have others below itself, which Jeroboam's own may not.
+func newAuthority(name string, above *pki.Authority) (pki.Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return pki.Authority{}, err
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return pki.Authority{}, err
 	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1000), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(5, 0, 0),
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(5, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	signed, err := x509.CreateCertificate(rand.Reader, &template, pair.Leaf, key.Public(), pair.PrivateKey)
-	if err != nil {
-		return nil, err
+	parent, signer := template, crypto.PrivateKey(key)
+	if above != nil {
+		pair, err := tls.X509KeyPair(above.CertPEM, above.KeyPEM)
+		if err != nil {
+			return pki.Authority{}, err
+		}
+		parent, signer = pair.Leaf, pair.PrivateKey
 	}
-	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
-	return map[string]string{
-		dir + "certs/" + name + ".crt":       cert,
-		dir + "certs/" + name + "-chain.crt": cert + string(above.CertPEM),
-		dir + "private/" + name + ".key.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})),
+	signed, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		return pki.Authority{}, err
+	}
+	return pki.Authority{
+		CertPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}), KeyPEM: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
 	}, nil
 }
 

@@ -24,7 +24,7 @@ func Want(h intent.HAProxyHost, f host.Facts) []host.Item {
 // Fragments are the fragments of services on a load balancer, and haproxy reading them.
 func Fragments(services []haproxy.Service, settings haproxy.Settings, f host.Facts) []host.Item {
 	var out []host.Item
-	for _, file := range haproxy.Files(services, settings) {
+	for _, file := range haproxy.Files(haproxy.Alert(services), settings) {
 		text := host.Mark + file.Text
 		if have, ok := f.Fragments[path.Base(file.Path)]; ok && haproxy.Same(have, text) {
 			text = have // another way to write the same is not worth a reload
