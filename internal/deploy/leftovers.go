@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -34,6 +35,11 @@ func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]err
 		_, there := w.Facts[n.PhysicalHost].Containers[n.Name]
 		return there && !w.Facts[n.PhysicalHost].Made[n.Name]
 	})
+	for _, name := range slices.Sorted(maps.Keys(w.Places)) { // a load balancer's container
+		if p := w.Places[name]; p.Container != "" && w.Facts[p.Host].Containers[p.Container] {
+			l.Entered = append(l.Entered, p)
+		}
+	}
 	facts, errs := site.LookAtAll(ctx, h, CopyHosts(w.Intent))
 	for _, one := range copiesOf(w.Intent, "", "") {
 		p := one.Place

@@ -22,6 +22,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 const (
@@ -37,9 +38,11 @@ type MagnumFound struct {
 	Why    plan.Finding
 }
 
-// FindMagnum asks the places of magnum_all who serves there. Places that are not there, or that nobody reaches, are nobody's.
+// FindMagnum asks the places of magnum_all who serves there. Places that are not there, or that nobody reaches, are nobody's; a host that
+// does not answer any more is among those that are lost from now on.
 func FindMagnum(ctx context.Context, o site.Outside, in intent.Intent) (MagnumFound, error) {
 	f := MagnumFound{Places: map[string]magnum.Found{}}
+	gone := map[string]error{}
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	for _, h := range in.Magnum.Hosts {
@@ -47,11 +50,15 @@ func FindMagnum(ctx context.Context, o site.Outside, in intent.Intent) (MagnumFo
 		if o.Facts[p.Host].Containers[p.Container] || p.Container == "" && o.Lost[p.Host] == nil && o.Hosts[p.Host] != nil {
 			g.Go(func() error {
 				seen, err := site.Ask[host.Observed](gctx, o.Hosts, p, host.OpObserve, magnum.Witnesses())
-				if err != nil {
-					return err
-				}
 				mu.Lock()
 				defer mu.Unlock()
+				switch {
+				case errors.Is(err, remote.ErrGone) && ctx.Err() == nil:
+					f.Places[p.Name()], gone[p.Host] = magnum.Found{}, err
+					return nil
+				case err != nil:
+					return err
+				}
 				f.Places[p.Name()] = magnum.FoundBy(seen)
 				return nil
 			})
@@ -64,6 +71,7 @@ func FindMagnum(ctx context.Context, o site.Outside, in intent.Intent) (MagnumFo
 	if err := g.Wait(); err != nil {
 		return f, fmt.Errorf("find out who serves Magnum: %w", err)
 	}
+	maps.Copy(o.Lost, gone)
 	f.Serves, f.Why = magnum.Serves(in, f.Places)
 	return f, nil
 }

@@ -113,11 +113,17 @@ func (d *Deployment) removeBoxes(ctx context.Context) error {
 	return nil
 }
 
-// Except leaves out what goes with a container of the services.
+// Except leaves out what goes with a container of the services, and adds the containers that services were looked at in.
 func (l Leftovers) Except(s Services) Leftovers {
 	goes := func(p site.Place) bool { return slices.Contains(s.boxes, p) }
 	l.Copies = slices.DeleteFunc(slices.Clone(l.Copies), func(c Copy) bool { return goes(c.Place) })
-	l.Entered = slices.DeleteFunc(slices.Clone(l.Entered), goes)
+	l.Entered = slices.Clone(l.Entered)
+	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) { // nodes that stay, load balancers in containers: agents were there, too
+		if p := s.List.Places[name]; p.Container != "" && !s.Seen.Unseen[name] && !s.Seen.Closed[name] && !slices.Contains(l.Entered, p) {
+			l.Entered = append(l.Entered, p)
+		}
+	}
+	l.Entered = slices.DeleteFunc(l.Entered, goes)
 	return l
 }
 

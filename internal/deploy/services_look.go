@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // reachable sorts out the places that cannot be looked at.
@@ -50,8 +52,8 @@ func (s *Services) clusterNode(name string) bool {
 	return slices.ContainsFunc(s.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
 }
 
-// observe looks at the items of all places that are there. A host that has only a proxy and does not answer any more is noted with what lost
-// says of it, and keeps no run from the others.
+// observe looks at the items of all places that are there. A host that does not answer any more, or one that has only a proxy and cannot
+// be looked at, is noted with what lost says of it, and keeps no run from the others.
 func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name string, err error) plan.Finding) error {
 	s.Seen.Items = make([]plan.Facts, len(s.List.Items))
 	silent := map[string]error{}
@@ -73,7 +75,7 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case err != nil && gctx.Err() == nil && OnlyProxy(s.Intent, p.Host):
+			case err != nil && gctx.Err() == nil && (OnlyProxy(s.Intent, p.Host) || errors.Is(err, remote.ErrGone)):
 				silent[name] = err
 				return nil
 			case err != nil:

@@ -34,6 +34,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // town is all hosts with everything on them, as agents see it: what was ensured is there, what is gone is not.
@@ -54,8 +55,9 @@ type town struct {
 	most   int           // hosts that were changed at the same time, at most
 	busy   int
 	slow   time.Duration
-	broken string // a place where nothing can be changed
-	nodes  bool   // the cluster is there
+	hangs  map[string]int // containers that do not answer any more after so many questions
+	broken string         // a place where nothing can be changed
+	nodes  bool           // the cluster is there
 }
 
 // directory is Keystone: an account that is there or not.
@@ -108,6 +110,12 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 	place := container
 	if place == "" {
 		place = h.name
+	}
+	if left, ok := w.hangs[container]; ok && container != "" {
+		if left == 0 {
+			return fmt.Errorf("host %s: %w (keepalive)", h.name, remote.ErrGone)
+		}
+		w.hangs[container]--
 	}
 	switch op {
 	case host.OpFacts:
@@ -476,6 +484,34 @@ func TestMagnumInterrupted(t *testing.T) {
 		}
 		if n > 200 {
 			t.Fatal("it never ends")
+		}
+	}
+}
+
+// A host of Magnum that hangs between two looks is named, keeps the plan from nobody, and is passed over where the operator says so.
+func TestAMagnumHostHangs(t *testing.T) {
+	for reason, asked := range map[string]int{"when it is asked who serves": 0, "when it is asked what is there": 1} {
+		w := newTown(t)
+		hangs := w.in.Magnum.Hosts[1]
+		w.hangs = map[string]int{hangs.Name: asked}
+		p, _ := w.run(t, false, false)
+		blocked := p.Blocked(nil)
+		named := false
+		for _, f := range blocked {
+			named = named || f.Where == hangs.Name
+			if f.Judge != "unreachable" || f.Where != hangs.Name && f.Where != hangs.PhysicalHost || !strings.Contains(f.Text, "--skip-unreachable") {
+				t.Errorf("%s: %+v", reason, f)
+			}
+		}
+		if !named {
+			t.Errorf("%s: nobody was told: %+v", reason, p.Findings)
+		}
+		w.hangs[hangs.Name] = asked
+		if _, err := w.run(t, true, true); err != nil {
+			t.Errorf("%s: the others are not changed: %v", reason, err)
+		}
+		if w.have[hangs.Name]["unit jeroboam.service"] != nil || w.have[w.in.Magnum.Hosts[0].Name]["unit jeroboam.service"] == nil {
+			t.Errorf("%s: the one that hangs, or not the others, were changed", reason)
 		}
 	}
 }

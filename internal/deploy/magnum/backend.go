@@ -1,6 +1,9 @@
 package magnum
 
 import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -56,6 +59,36 @@ func Sign(in intent.Intent, c host.ServerCertificate, random io.Reader, now time
 	if err != nil {
 		return c, err
 	}
+	if err := believed(made.CertPEM, []byte(tls.Signer)); err != nil {
+		return c, fmt.Errorf("load balancers would not believe what the authority signs (openstack_pki_service_intermediate_cert_name): %w", err)
+	}
 	c.Content, c.KeyContent = string(made.CertPEM)+tls.Signer, string(made.KeyPEM)
 	return c, nil
+}
+
+// believed verifies a certificate as load balancers will, who know the last one of a chain.
+func believed(leaf, chain []byte) error {
+	block, _ := pem.Decode(leaf)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return err
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	for rest := chain; ; {
+		block, next := pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		above, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return err
+		}
+		between.AddCert(above)
+		if more, _ := pem.Decode(next); more == nil {
+			roots.AddCert(above)
+		}
+		rest = next
+	}
+	_, err = cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: cert.NotBefore.Add(time.Minute)})
+	return err
 }

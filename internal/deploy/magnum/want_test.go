@@ -176,6 +176,15 @@ func TestBackendTLS(t *testing.T) {
 			t.Errorf("load balancers do not believe it as %s: %v", name, err)
 		}
 	}
+	short := *in // an authority that may not have another one below itself
+	another, err := pki.NewCA(rand.Reader, time.Now(), "another's")
+	if err != nil {
+		t.Fatal(err)
+	}
+	short.Magnum.Service.BackendTLS.Signer += string(another.CertPEM)
+	if _, err := magnum.Sign(short, *item, rand.Reader, time.Now()); err == nil || !strings.Contains(err.Error(), "would not believe") {
+		t.Errorf("a chain that leads nowhere is taken: %v", err)
+	}
 	if gone := lines(magnum.NoTLS(*in, *h)); !strings.Contains(gone, "/etc/magnum/magnum.key GONE") {
 		t.Errorf("a key that we made stays after a removal: %s", gone)
 	}
