@@ -168,7 +168,7 @@ func TestAvailable(t *testing.T) {
 		"no node":        {reason: "a cluster without a node is not usable", kind: "DaemonSet", object: status("desiredNumberScheduled", 0), why: "no node to run on"},
 		"everywhere":     {reason: "it runs on each", kind: "DaemonSet", object: status("desiredNumberScheduled", 2, "updatedNumberScheduled", 2, "numberAvailable", 2)},
 		"on one of two":  {reason: "pods on the other cannot start", kind: "DaemonSet", object: status("desiredNumberScheduled", 2, "updatedNumberScheduled", 2, "numberAvailable", 1), why: "1 of 2 pods are available"},
-		"the old form":   {reason: "an upgrade goes on", kind: "DaemonSet", object: status("desiredNumberScheduled", 2, "updatedNumberScheduled", 1, "numberAvailable", 2), why: "1 of 2 pods are of the newest form"},
+		"the old form":   {reason: "an upgrade goes on", kind: "DaemonSet", object: status("desiredNumberScheduled", 2, "updatedNumberScheduled", 1, "numberAvailable", 2), why: "1 of 2 pods are up to date"},
 		"one by default": {reason: "Kubernetes' default", kind: "Deployment", object: status("updatedReplicas", 1), why: "0 of 1 pods are available"},
 		"just changed":   {reason: "the status speaks of what was before", kind: "Deployment", object: map[string]any{"metadata": map[string]any{"generation": int64(2)}}, why: "has just been changed"},
 		"scaled to none": {reason: "as asked", kind: "StatefulSet", object: map[string]any{"spec": map[string]any{"replicas": int64(0)}}},

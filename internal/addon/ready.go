@@ -43,7 +43,7 @@ func Available(u *unstructured.Unstructured) (bool, string) {
 	}
 	switch {
 	case updated < want:
-		return false, fmt.Sprintf("%s: %d of %d pods are of the newest form", named, updated, want)
+		return false, fmt.Sprintf("%s: %d of %d pods are up to date", named, updated, want)
 	case available < want:
 		return false, fmt.Sprintf("%s: %d of %d pods are available", named, available, want)
 	}

@@ -40,7 +40,7 @@ func containerTrouble(status map[string]any) string {
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 		return fmt.Sprintf("container %s cannot start (%s): %s", get("name"), reason, message)
 	case "CrashLoopBackOff":
-		return fmt.Sprintf("container %s ends again and again (%s): see its log", get("name"), cmp.Or(get("lastState", "terminated", "reason"), reason))
+		return fmt.Sprintf("container %s keeps exiting (%s): see its log", get("name"), cmp.Or(get("lastState", "terminated", "reason"), reason))
 	}
 	return ""
 }

@@ -24,7 +24,7 @@ func TestTrouble(t *testing.T) {
 		"a program that ends": {
 			reason: "its log says why",
 			pods:   `[{metadata: {name: a}, status: {containerStatuses: [{name: x, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {reason: OOMKilled}}}]}}]`,
-			want:   "pod a: container x ends again and again (OOMKilled): see its log",
+			want:   "pod a: container x keeps exiting (OOMKilled): see its log",
 		},
 		"being made": {reason: "nothing is wrong", pods: `[{metadata: {name: a}, status: {containerStatuses: [{name: x, state: {waiting: {reason: ContainerCreating}}}]}}]`},
 		"none":       {reason: "nobody says anything", pods: `[]`},

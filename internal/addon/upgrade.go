@@ -67,7 +67,7 @@ func (c *Catalogue) stay(d definition, cluster Cluster, kubernetes, until string
 	if _, err := c.choose(d.name, tag, cluster.Kubernetes); err != nil {
 		return chosen{}, err
 	}
-	out := chosen{kubernetes: kubernetes, waits: "it stays as it is until " + until}
+	out := chosen{kubernetes: kubernetes, waits: "it is not upgraded until " + until}
 	for _, version := range []string{cluster.Installed[d.name], ""} { // "" is the newest
 		if e, err := c.choose(d.name, version, kubernetes); err == nil {
 			out.entry = e

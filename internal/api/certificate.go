@@ -144,8 +144,8 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 	}
 	switch {
 	case authority == magnum.AuthorityEtcd:
-		return answer{}, magnum.Invalid("Rotating the CA certificate of etcd is not supported. Cluster API goes on using a certificate of the old " +
-			"authority for a day, and the control plane could not be kept meanwhile.")
+		return answer{}, magnum.Invalid("Rotating the CA certificate of etcd is not supported. Cluster API uses a certificate of the old " +
+			"authority for up to a day, and could not manage the control plane during that time.")
 	case k.Template.TLSDisabled:
 		return answer{}, magnum.Invalid("Rotating the CA certificate of a cluster without TLS is not supported.")
 	case !k.Status.AllowsUpdate():
@@ -153,7 +153,7 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 	case k.Rotating:
 		return answer{}, unfinished(k)
 	case !k.Rotatable:
-		return answer{}, magnum.Invalid("The cluster is from before rotation. Upgrade it first, to the template that it has.")
+		return answer{}, magnum.Invalid("The cluster is older than the rotation of certificates. Upgrade it first, to its own template.")
 	}
 	if err := s.checkFollowers(ctx, g, k); err != nil {
 		return answer{}, err
@@ -177,8 +177,8 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 // unfinished refuses a rotation while another one has not come to its end. One that has failed goes on being tried all the same; machines
 // and clients trust both its authorities, and only it can take the old one away.
 func unfinished(k *magnum.Cluster) error {
-	return magnum.Invalid("Another rotation, of %s, has not come to its end. It goes on being tried. Mend what the cluster's status_reason says, and "+
-		"ask again when it is done.", k.Rotation.Authority)
+	return magnum.Invalid("A rotation of %s is not finished. It is being retried. Fix what the cluster's status_reason says, and "+
+		"try again when it is finished.", k.Rotation.Authority)
 }
 
 // checkFollowers refuses a rotation while a group stays behind its cluster's version: Cluster API leaves its machines as they are, and

@@ -152,7 +152,7 @@ func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum
 			magnum.Shorten(strings.Join(fixed, ", "), 500))
 	case len(unknown) > 0:
 		slices.Sort(unknown)
-		return nil, magnum.Invalid("The cluster is from before the label %s. Upgrade it first, to the template that it has.", strings.Join(unknown, ", "))
+		return nil, magnum.Invalid("The cluster is older than the label %s. Upgrade it first, to its own template.", strings.Join(unknown, ", "))
 	case !k.Status.AllowsResize():
 		return nil, magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
 	}

@@ -89,9 +89,9 @@ func checkSkew(from, to string) error {
 	case !okNow: // an adopted cluster may have none; nothing can be said about it
 		return nil
 	case then[0] < now[0], then[0] == now[0] && (then[1] < now[1] || then[1] == now[1] && then[2] < now[2]):
-		return magnum.Invalid("Kubernetes cannot go back from %s to %s.", from, to)
+		return magnum.Invalid("Kubernetes cannot be downgraded from %s to %s.", from, to)
 	case then[0] > now[0], then[1] > now[1]+1:
-		return magnum.Invalid("Kubernetes cannot leave out minor versions. From %s the next is v%d.%d.", from, now[0], now[1]+1)
+		return magnum.Invalid("Kubernetes cannot skip minor versions. From %s the next is v%d.%d.", from, now[0], now[1]+1)
 	}
 	return nil
 }

@@ -200,14 +200,14 @@ func TestRotation(t *testing.T) {
 		"tokens":       {reason: "Our own type.", query: "?ca_cert_type=service-account", change: able, status: 202, want: magnum.AuthorityServiceAccount},
 		"unknown":      {reason: "None.", query: "?ca_cert_type=web", change: able, status: 400, detail: "Invalid input for field/attribute ca_cert_type."},
 		"busy":         {reason: "One thing after another.", change: func(c *magnum.Cluster) { c.Rotatable, c.Status = true, magnum.UpdateInProgress }, status: 400, detail: `Rotating the CA certificate of a cluster when status is "UPDATE_IN_PROGRESS" is not supported.`},
-		"an old class": {reason: "Its machines could not be replaced for it.", status: 400, detail: "The cluster is from before rotation. Upgrade it first"},
+		"an old class": {reason: "Its machines could not be replaced for it.", status: 400, detail: "The cluster is older than the rotation of certificates. Upgrade it first"},
 		"left behind": {reason: "Its machines would be cut off.", change: able, groups: func(w *world, id string) {
 			w.groups[id] = append(w.groups[id], &magnum.NodeGroup{Name: "gpu", Role: "gpu", Version: "v1.33.0"})
 		}, status: 400, detail: "Node group gpu is still at Kubernetes v1.33.0"},
 		"half way": {reason: "What it has written would be taken for the authority of before.", query: "?ca_cert_type=front-proxy", change: func(c *magnum.Cluster) {
 			c.Rotatable, c.Status = true, magnum.UpdateFailed
 			c.Rotation, c.Rotating = magnum.Rotation{Generation: 1, Authority: magnum.AuthorityKubernetes}, true
-		}, status: 400, detail: "Another rotation, of kubernetes, has not come to its end. It goes on being tried.", want: magnum.AuthorityKubernetes},
+		}, status: 400, detail: "A rotation of kubernetes is not finished. It is being retried.", want: magnum.AuthorityKubernetes},
 		"failed before": {reason: "An update that was no rotation; this is the next.", change: func(c *magnum.Cluster) { c.Rotatable, c.Status = true, magnum.UpdateFailed }, status: 202, want: magnum.AuthorityKubernetes},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -176,7 +176,7 @@ func (s *server) patchTemplate(ctx context.Context, c *call) (answer, error) {
 			return magnum.Invalid("ClusterTemplate %s is referenced by one or multiple clusters.", now.UUID)
 		}
 		if !templateDocument(now).equal(seen) {
-			return magnum.Conflict("ClusterTemplate %s was changed by somebody else at the same time. Try again.", now.UUID)
+			return magnum.Conflict("ClusterTemplate %s was changed by another request at the same time. Try again.", now.UUID)
 		}
 		keep := *now
 		*now = wanted

@@ -45,7 +45,7 @@ func (s *server) lookInto(ctx context.Context, g policy.Grant, k *magnum.Cluster
 	if label.Of(k.Labels).String(label.UpgradeChecks) == "warn" {
 		return sentences(found), nil
 	}
-	return "", magnum.Invalid("%s Mend that, or set the label %s of the cluster to warn.", sentences(found), label.UpgradeChecks)
+	return "", magnum.Invalid("%s Fix that, or set the label %s of the cluster to warn.", sentences(found), label.UpgradeChecks)
 }
 
 // look asks both questions at once. What one of them has learned is worth telling even when the other fails.
@@ -81,7 +81,7 @@ func removedBy(to, from string, apis []workload.DeprecatedAPI) []string {
 		return nil
 	}
 	slices.Sort(names)
-	return []string{fmt.Sprintf("Kubernetes %s has no %s any more, and somebody has used it since the API server started.", to, few(names))}
+	return []string{fmt.Sprintf("Kubernetes %s has removed %s, which was used since the API server started.", to, few(names))}
 }
 
 // forbidding names the budgets that let no pod go.
@@ -96,7 +96,7 @@ func forbidding(budgets []workload.Budget) []string {
 		return nil
 	}
 	slices.Sort(names)
-	return []string{"PodDisruptionBudgets let no pod go, so nodes cannot be drained: " + few(names) + "."}
+	return []string{"PodDisruptionBudgets allow no eviction, so nodes cannot be drained: " + few(names) + "."}
 }
 
 func few(names []string) string {

@@ -36,7 +36,7 @@ func TestAnUpgradeIsLookedInto(t *testing.T) {
 	past := workload.DeprecatedAPI{Group: "policy", Version: "v1beta1", Resource: "podsecuritypolicies", Removed: "1.34"}
 	undecided := workload.DeprecatedAPI{Version: "v1", Resource: "endpoints"}
 	strict := workload.Budget{Namespace: "shop", Name: "db", Expected: 3, Wanted: 3, Observed: true}
-	const removed = "Kubernetes v1.35.0 has no cronjobs batch/v1beta1 any more, and somebody has used it since the API server started."
+	const removed = "Kubernetes v1.35.0 has removed cronjobs batch/v1beta1, which was used since the API server started."
 	cases := map[string]struct {
 		reason string
 		inside inside
@@ -49,14 +49,14 @@ func TestAnUpgradeIsLookedInto(t *testing.T) {
 	}{
 		"nothing":   {reason: "Nothing is in the way.", inside: inside{apis: []workload.DeprecatedAPI{later, past, undecided}}, to: "NEW", status: 202},
 		"an API":    {reason: "Whoever uses it would find it gone.", inside: inside{apis: []workload.DeprecatedAPI{undecided, gone}}, to: "NEW", status: 400, detail: removed},
-		"a budget":  {reason: "A drain would wait for ever.", inside: inside{budgets: []workload.Budget{strict}}, to: "NEW", status: 400, detail: "PodDisruptionBudgets let no pod go, so nodes cannot be drained: shop/db (3 of 3 must stay). Mend that, or set the label upgrade_checks of the cluster to warn."},
-		"both":      {reason: "All problems at once.", inside: inside{apis: []workload.DeprecatedAPI{gone}, budgets: []workload.Budget{strict}}, to: "NEW", status: 400, detail: removed + " PodDisruptionBudgets let no pod go"},
+		"a budget":  {reason: "A drain would wait for ever.", inside: inside{budgets: []workload.Budget{strict}}, to: "NEW", status: 400, detail: "PodDisruptionBudgets allow no eviction, so nodes cannot be drained: shop/db (3 of 3 must stay). Fix that, or set the label upgrade_checks of the cluster to warn."},
+		"both":      {reason: "All problems at once.", inside: inside{apis: []workload.DeprecatedAPI{gone}, budgets: []workload.Budget{strict}}, to: "NEW", status: 400, detail: removed + " PodDisruptionBudgets allow no eviction"},
 		"no minor":  {reason: "The same version has the same APIs; its nodes are drained all the same.", inside: inside{apis: []workload.DeprecatedAPI{gone}}, to: "k8s", status: 202},
 		"same":      {reason: "As said.", inside: inside{budgets: []workload.Budget{strict}}, to: "k8s", status: 400, detail: "PodDisruptionBudgets"},
 		"slack":     {reason: "One pod may go.", inside: inside{budgets: []workload.Budget{{Namespace: "a", Name: "b", Expected: 3, Wanted: 2, Observed: true}}}, to: "NEW", status: 202},
 		"no pods":   {reason: "Nothing is kept.", inside: inside{budgets: []workload.Budget{{Namespace: "a", Name: "b", Observed: true}}}, to: "NEW", status: 202},
 		"new":       {reason: "Its numbers are of before.", inside: inside{budgets: []workload.Budget{{Namespace: "a", Name: "b", Expected: 3, Wanted: 3}}}, to: "NEW", status: 202},
-		"warn":      {reason: "The owner wants it all the same.", inside: inside{apis: []workload.DeprecatedAPI{gone}, budgets: []workload.Budget{strict}}, label: "warn", to: "NEW", status: 202, note: removed + " PodDisruptionBudgets let no pod go"},
+		"warn":      {reason: "The owner wants it all the same.", inside: inside{apis: []workload.DeprecatedAPI{gone}, budgets: []workload.Budget{strict}}, label: "warn", to: "NEW", status: 202, note: removed + " PodDisruptionBudgets allow no eviction"},
 		"silent":    {reason: "An upgrade may be what repairs it.", open: errors.New("no route to host"), to: "NEW", status: 202, note: "Nobody could look into the cluster before its upgrade, because it did not answer."},
 		"half mute": {reason: "What is known counts.", inside: inside{silent: errors.New("503"), budgets: []workload.Budget{strict}}, to: "NEW", status: 400, detail: "PodDisruptionBudgets"},
 	}

@@ -68,10 +68,10 @@ func (o Observed) nodeless(p *kube.Provider, console map[string]string, now time
 		switch cause := BootFailure(console[b.server]); {
 		case cause != "":
 			out = append(out, Trouble{Machine: b.machine, Text: fmt.Sprintf(
-				"its server %s runs since %s and no node comes of it: %s; \"openstack console log show %[1]s\" has the rest", b.server, since, cause)})
+				"its server %s has run since %s without becoming a node: %s; \"openstack console log show %[1]s\" has the rest", b.server, since, cause)})
 		case now.Sub(b.since) >= nodeWithin:
 			out = append(out, Trouble{Machine: b.machine, Text: fmt.Sprintf(
-				"its server %s runs since %s and no node has come of it; \"openstack console log show %[1]s\" says whether its image starts kubeadm and kubelet",
+				"its server %s has run since %s without becoming a node; \"openstack console log show %[1]s\" says whether its image starts kubeadm and kubelet",
 				b.server, since)})
 		}
 	}

@@ -102,11 +102,11 @@ func TestNodeGroupProgress(t *testing.T) {
 		},
 		"a cache that lags": {
 			"all looks done, but at an older generation", func(o *capi.Observed, _ *magnum.NodeGroup) { o.Wrote = 4 }, 1,
-			capi.Progress{Reason: "the change has not been seen yet"},
+			capi.Progress{Reason: "the change has not been observed yet"},
 		},
 		"the topology controller sleeps": {
 			"its condition is of the old generation", func(o *capi.Observed, _ *magnum.NodeGroup) { o.Cluster.Generation, o.Wrote = 4, 4 }, 1,
-			capi.Progress{Reason: "the topology controller has not seen the change yet"},
+			capi.Progress{Reason: "the topology controller has not observed the change yet"},
 		},
 		"the topology is refused": {
 			"", func(o *capi.Observed, _ *magnum.NodeGroup) {
@@ -135,7 +135,7 @@ func TestNodeGroupProgress(t *testing.T) {
 		},
 		"the deployment has not looked": {
 			"", func(o *capi.Observed, _ *magnum.NodeGroup) { o.MachineDeployments[0].Generation = 3 }, 1,
-			capi.Progress{Reason: "the machine deployment has not been looked at yet"},
+			capi.Progress{Reason: "the machine deployment has not been reconciled yet"},
 		},
 		"one is missing": {
 			"", func(o *capi.Observed, _ *magnum.NodeGroup) {

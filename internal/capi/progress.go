@@ -86,13 +86,13 @@ func (o Observed) topologyWaits(version string, deferred bool) string {
 	case c == nil:
 		return "the Cluster does not exist yet"
 	case c.Generation < o.Wrote:
-		return "the change has not been seen yet"
+		return "the change has not been observed yet"
 	case c.Spec.Topology.Version != version && !deferred:
 		return "the Cluster does not ask for " + version + " yet"
 	}
 	r := condition(c.Status.Conditions, clusterv1.ClusterTopologyReconciledCondition)
 	if r == nil || r.ObservedGeneration < c.Generation {
-		return "the topology controller has not seen the change yet"
+		return "the topology controller has not observed the change yet"
 	}
 	switch r.Reason {
 	case clusterv1.ClusterTopologyReconciledFailedReason, clusterv1.ClusterTopologyReconciledClusterClassNotReconciledReason, clusterv1.ClusterTopologyReconcilePausedReason:
@@ -216,7 +216,7 @@ func (v group) waits(version string) string {
 	case v.replicas == nil || *v.replicas != v.want:
 		return fmt.Sprintf("the %s does not ask for %s yet", v.spec, magnum.Count(int(v.want), "machine"))
 	case v.observed < v.generation:
-		return "the " + v.spec + " has not been looked at yet"
+		return "the " + v.spec + " has not been reconciled yet"
 	case v.current != v.want || v.upToDate != v.want || v.ready != v.want || v.available != v.want:
 		return fmt.Sprintf("of %s %d exist, %d are up to date, %d ready and %d available", magnum.Count(int(v.want), "machine"), v.current, v.upToDate, v.ready, v.available)
 	case isTrue(v.conditions, clusterv1.RollingOutCondition):

@@ -153,7 +153,7 @@ func proxy(c *magnum.Cluster, p *problems) map[string]any {
 	t := c.Template
 	for _, f := range []struct{ field, text string }{{"http_proxy", t.HTTPProxy}, {"https_proxy", t.HTTPSProxy}, {"no_proxy", t.NoProxy}} {
 		if !proxyText.MatchString(f.text) || int64(len(f.text)) > maxText {
-			p.add("%s %.64q holds characters that may not stand in it", f.field, f.text)
+			p.add("%s %.64q contains characters that are not allowed", f.field, f.text)
 		}
 	}
 	return map[string]any{"http": t.HTTPProxy, "https": t.HTTPSProxy, "noProxy": t.NoProxy}

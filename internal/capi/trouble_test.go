@@ -98,12 +98,12 @@ func TestTheTrueCause(t *testing.T) {
 		},
 		"an image that boots no kubelet": {
 			reason: "the server runs, and that is all anybody knows", change: runs(6 * time.Minute), says: kube.Provider{Servers: []kube.ProviderServer{{Name: "infra-cp-1", ID: id, Ready: true}}},
-			want: "machine cp-1: its server " + id + " runs since 03:08 UTC and no node has come of it; \"openstack console log show " + id + "\"",
+			want: "machine cp-1: its server " + id + " has run since 03:08 UTC without becoming a node; \"openstack console log show " + id + "\"",
 		},
 		"an image without kubeadm": {
 			reason: "its console says it as soon as cloud-init has run", change: runs(2 * time.Minute), says: kube.Provider{Servers: []kube.ProviderServer{{Name: "infra-cp-1", ID: id, Ready: true}}},
 			shows: "[   12.3] cloud-init[99]: /var/lib/cloud/instance/scripts/runcmd: 2: kubeadm: not found\r\n",
-			want:  "machine cp-1: its server " + id + " runs since 03:12 UTC and no node comes of it: its image has no kubeadm; \"openstack console log show " + id + "\"",
+			want:  "machine cp-1: its server " + id + " has run since 03:12 UTC without becoming a node: its image has no kubeadm; \"openstack console log show " + id + "\"",
 		},
 		"a node on its way": {
 			reason: "kubeadm needs minutes", change: runs(4 * time.Minute), says: kube.Provider{Servers: []kube.ProviderServer{{Name: "infra-cp-1", ID: id, Ready: true}}}, never: []string{"console"},

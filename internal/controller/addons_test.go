@@ -144,7 +144,7 @@ func TestSlowUpgradeWaitsForTheNetwork(t *testing.T) {
 		t.Errorf("network %s, cloud controller manager %s, metrics-server %s", n, m, o)
 	}
 	for _, a := range record().Status.Addons {
-		if a.Name == catalogue.CloudManager && (a.State != v1alpha1.AddonProgressing || !strings.Contains(a.Reason, "stays as it is until every master runs Kubernetes v1.35.1")) {
+		if a.Name == catalogue.CloudManager && (a.State != v1alpha1.AddonProgressing || !strings.Contains(a.Reason, "is not upgraded until every master runs Kubernetes v1.35.1")) {
 			t.Errorf("%+v", a)
 		}
 	}

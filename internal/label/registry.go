@@ -122,7 +122,7 @@ func basics() []Label {
 		},
 		{
 			Name: UpgradeChecks, Changes: "upgrades", From: AtOnce, Type: Enum, Default: "refuse", Allowed: []string{"refuse", "warn"}, Source: sourceOwn,
-			Doc: "What becomes of an upgrade when an API is in use that the new version of Kubernetes has no more, or a PodDisruptionBudget lets no pod go: " +
+			Doc: "What happens to an upgrade when an API is in use that the new version of Kubernetes has removed, or a PodDisruptionBudget allows no eviction: " +
 				"`refuse` it, or only `warn` in status_reason.",
 		},
 		{
@@ -226,7 +226,7 @@ func networks() []Label {
 		},
 		{
 			Name: NodePortAllowedCIDRs, Type: CIDR, List: true, Max: 32, Source: sourceOwn, From: AtOnce, Changes: "security groups of nodes",
-			DefaultDoc: "the nodes' own network; `0.0.0.0/0` where that is not known (an existing network), with the provider ovn, and in clusters from before the label",
+			DefaultDoc: "the nodes' own network; `0.0.0.0/0` where that is not known (an existing network), with the provider ovn, and in clusters that are older than the label",
 			Doc: "Who may reach the ports of Services (30000 to 32767) on nodes. Load balancers of Services reach them from the nodes' network, but with the " +
 				"provider ovn, where clients reach them with their own addresses. Nodes of a cluster always reach each other.",
 		},

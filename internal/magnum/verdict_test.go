@@ -164,16 +164,16 @@ func TestTheLifeOfAnOperation(t *testing.T) {
 		"an upgrade with a warning": {
 			"what was known before explains why it hangs",
 			magnum.Facts{Shown: updating, Began: at(100)},
-			magnum.Found{Now: at(150), Waiting: "1 of 3 machines", Note: "PodDisruptionBudgets let no pod go"},
-			magnum.Verdict{Status: updating, Reason: "1 of 3 machines; PodDisruptionBudgets let no pod go", Began: at(100), Deadline: at(160)},
+			magnum.Found{Now: at(150), Waiting: "1 of 3 machines", Note: "PodDisruptionBudgets allow no eviction"},
+			magnum.Verdict{Status: updating, Reason: "1 of 3 machines; PodDisruptionBudgets allow no eviction", Began: at(100), Deadline: at(160)},
 		},
 		"an upgrade that hangs as it was warned": {
 			"",
 			magnum.Facts{Shown: updating, Began: at(100)},
-			magnum.Found{Now: at(200), Waiting: "1 of 3 machines", Note: "PodDisruptionBudgets let no pod go"},
+			magnum.Found{Now: at(200), Waiting: "1 of 3 machines", Note: "PodDisruptionBudgets allow no eviction"},
 			magnum.Verdict{
 				Status: updateFailed, Began: at(100),
-				Reason: "No progress for create_timeout (60 minutes). 1 of 3 machines; PodDisruptionBudgets let no pod go",
+				Reason: "No progress for create_timeout (60 minutes). 1 of 3 machines; PodDisruptionBudgets allow no eviction",
 			},
 		},
 		"another request after a failure": {

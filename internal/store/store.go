@@ -128,7 +128,7 @@ func refusal(err error, doing string) error {
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return magnum.Invalid("The management cluster refuses this: %s", kube.Refusal(err))
 	case apierrors.IsConflict(err):
-		return magnum.Conflict("The record was changed by somebody else at the same time; try again.")
+		return magnum.Conflict("The record was changed by another request at the same time; try again.")
 	case apierrors.IsRequestEntityTooLargeError(err):
 		return magnum.Invalid("The record would be too large to store; use fewer or shorter labels.")
 	case apierrors.IsServerTimeout(err), apierrors.IsTimeout(err), apierrors.IsTooManyRequests(err),

@@ -23,7 +23,7 @@ func (v *View) Usage(now func() time.Time) prometheus.Collector {
 	return &usage{
 		view: v, now: now,
 		clusters: gauge("clusters", "Clusters, by status.", "status"),
-		health:   gauge("clusters_health", "Clusters, by health status; none: nobody has looked yet.", "health"),
+		health:   gauge("clusters_health", "Clusters, by health status; none: not checked yet.", "health"),
 		versions: gauge("clusters_kubernetes", "Clusters, by minor version of Kubernetes.", "version"),
 		groups:   gauge("node_groups", "Node groups, by status.", "status"),
 		nodes:    gauge("nodes", "Nodes that were asked for, by role and by their group's status.", "role", "status"),

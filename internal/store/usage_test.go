@@ -65,7 +65,7 @@ jeroboam_clusters{status="DELETE_IN_PROGRESS"} 1
 jeroboam_clusters{status="UPDATE_COMPLETE"} 0
 jeroboam_clusters{status="UPDATE_FAILED"} 0
 jeroboam_clusters{status="UPDATE_IN_PROGRESS"} 2
-# HELP jeroboam_clusters_health Clusters, by health status; none: nobody has looked yet.
+# HELP jeroboam_clusters_health Clusters, by health status; none: not checked yet.
 # TYPE jeroboam_clusters_health gauge
 jeroboam_clusters_health{health="HEALTHY"} 2
 jeroboam_clusters_health{health="UNHEALTHY"} 1

@@ -130,7 +130,7 @@ func TestRefusedChanges(t *testing.T) {
 		words        string
 	}{
 		"a minor version is left out":  {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "steady-35"}, 400, "leave out minor versions"},
-		"back to an older version":     {"POST", "/clusters/steady-newer/actions/upgrade", object{"cluster_template": "steady-33"}, 400, "cannot go back"},
+		"back to an older version":     {"POST", "/clusters/steady-newer/actions/upgrade", object{"cluster_template": "steady-33"}, 400, "cannot be downgraded"},
 		"to no version":                {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "steady-none"}, 400, "kube_tag"},
 		"to an unknown template":       {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "nonsense"}, 404, "nonsense"},
 		"to a negative size":           {"POST", "/clusters/steady/actions/resize", object{"node_count": -1}, 400, "node_count"},

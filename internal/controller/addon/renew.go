@@ -58,7 +58,7 @@ func renew(ctx context.Context, s *scope, u *unstructured.Unstructured, refusal 
 	// Pods that the new one would not find must not be left without an owner.
 	orphan := how == catalogue.AnewBesidePods && catalogue.SameSelector(u, live)
 	if live.GetDeletionTimestamp() == nil {
-		s.log.InfoContext(ctx, "making an object of an addon anew, because a field that never changes is to be another", "kind", u.GetKind(),
+		s.log.InfoContext(ctx, "recreating an object of an addon, because an immutable field changes", "kind", u.GetKind(),
 			"namespace", u.GetNamespace(), "name", u.GetName(), "refusal", oneLine(refusal.Error()))
 		if err := s.session.cluster.DeleteThis(ctx, live, orphan); err != nil {
 			return nil, nil, err
@@ -73,7 +73,7 @@ func renew(ctx context.Context, s *scope, u *unstructured.Unstructured, refusal 
 			out, err = s.session.cluster.Apply(ctx, u, owner)
 			return out, u, err
 		case time.Since(began) > renewWithin:
-			return nil, nil, fmt.Errorf("%s %s is being made anew, and its predecessor is not gone yet", u.GetKind(), u.GetName())
+			return nil, nil, fmt.Errorf("%s %s is being recreated, and the old one is not gone yet", u.GetKind(), u.GetName())
 		}
 		select {
 		case <-ctx.Done():

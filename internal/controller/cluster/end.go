@@ -26,7 +26,7 @@ import (
 // lookAgain is how often a deletion in the cloud is asked after: OpenStack sends no events.
 const lookAgain = 2 * time.Second
 
-// letGoAfter is how long a clean-up in the cloud may be refused, or not come to its end, before the deletion goes on without it. What it
+// letGoAfter is how long a clean-up in the cloud may be refused, or not come to its end, before the deletion continues without it. What it
 // leaves belongs to the owner's project, where they see it; a cluster that cannot be deleted helps nobody.
 const letGoAfter = 10 * time.Minute
 
@@ -61,7 +61,7 @@ func (r *Reconciler) bounded(ctx context.Context, s *scope, what string, clean f
 		s.record.Status.LeftBehind = map[string]string{}
 	}
 	s.record.Status.LeftBehind[what] = text
-	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "LeftBehind", "LeftBehind", "the deletion goes on without %s: %s", what, text)
+	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "LeftBehind", "LeftBehind", "the deletion continues without %s: %s", what, text)
 	s.log.WarnContext(ctx, "a deletion leaves something behind in the cloud", "what", what, "left", text)
 	return phase.Done(), nil
 }
@@ -108,7 +108,7 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 	}
 	age := r.Now().Sub(c.CreationTimestamp.Time)
 	if c.DeletionTimestamp == nil && age < settleWithin && !s.observed.Settled() {
-		return phase.WaitFor(settleWithin-age, "waiting until Cluster API has made what it has begun with"), nil
+		return phase.WaitFor(settleWithin-age, "waiting until Cluster API has finished what it has begun to create"), nil
 	}
 	if c.DeletionTimestamp == nil {
 		if err := r.Client.Delete(ctx, c); client.IgnoreNotFound(err) != nil {

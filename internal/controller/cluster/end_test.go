@@ -58,7 +58,7 @@ func TestADeletionHangsOnNothingThatIsNotOurs(t *testing.T) {
 				t.Errorf("%s %q, want %s %q (%s)", got.Status, got.StatusReason, is.status, is.says, is.reason)
 			}
 			if letGo := is.done && name != "done"; letGo {
-				if said := <-recorder.Events; !strings.Contains(said, "goes on without application credential") {
+				if said := <-recorder.Events; !strings.Contains(said, "continues without application credential") {
 					t.Errorf("the event says %q", said)
 				}
 				if again, _ := r.bounded(t.Context(), s, "application credential", func() ([]string, error) { panic("it was let go") }); !again.Done() {

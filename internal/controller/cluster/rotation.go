@@ -126,7 +126,7 @@ func (s *scope) unrolled(t *rotation, live capi.Rotation) string {
 				continue
 			}
 			if older, all := s.observed.OlderThan(g, t.since); older > 0 {
-				return fmt.Sprintf("%d of %s of node group %s are of before", older, magnum.Count(all, "machine"), g.Name)
+				return fmt.Sprintf("%d of %s of node group %s are still to be replaced", older, magnum.Count(all, "machine"), g.Name)
 			}
 			if p := s.observed.NodeGroupProgress(g, version); !p.Done {
 				return "node group " + g.Name + ": " + p.Reason
@@ -172,7 +172,7 @@ func (r *Reconciler) readRotation(ctx context.Context, s *scope) (*rotation, err
 	generation, step, _ := strings.Cut(t.secret.Annotations[rotationAnnotation], ".")
 	if generation == strconv.FormatInt(t.asked.Generation, 10) {
 		if t.step, err = strconv.Atoi(step); err != nil || t.step < capi.StepTrust || t.step > capi.StepRetire {
-			return nil, fmt.Errorf("the Secret %s has the annotation %s %q, which nobody here has written", name, rotationAnnotation, t.secret.Annotations[rotationAnnotation])
+			return nil, fmt.Errorf("the Secret %s has the annotation %s %q, which Jeroboam did not write", name, rotationAnnotation, t.secret.Annotations[rotationAnnotation])
 		}
 	}
 	t.since = written(t.secret)
@@ -201,7 +201,7 @@ func (r *Reconciler) pairs(ctx context.Context, s *scope, t *rotation) error {
 		// One of which nothing has been written can go. Of any other it is all that can end it: the API takes no request meanwhile.
 		begun := !bytes.Equal(kept.Data["before.crt"], t.secret.Data[corev1.TLSCertKey])
 		if t.step != 0 || !s.owns(kept) || begun {
-			return fmt.Errorf("the Secret %s is of another rotation, which has not come to its end", name)
+			return fmt.Errorf("the Secret %s belongs to another rotation, which is not finished", name)
 		}
 		if err := r.Client.Delete(ctx, kept); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete %s: %w", name, err)

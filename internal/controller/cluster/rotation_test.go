@@ -25,7 +25,7 @@ func TestTheRotationOfBefore(t *testing.T) {
 		refuse string
 	}{
 		"nothing was written": {"a request that nobody has begun with", "old", ""},
-		"half way":            {"the authority's Secret trusts two by now", "older", "is of another rotation, which has not come to its end"},
+		"half way":            {"the authority's Secret trusts two by now", "older", "belongs to another rotation, which is not finished"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			authority := &corev1.Secret{

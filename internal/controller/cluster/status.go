@@ -137,7 +137,7 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 		f.Found.Waiting = "waiting for the API server's address"
 	}
 	if f.Found.Waiting == "" && s.stack.Cluster != nil && !s.observed.LookedAt() {
-		f.Found.Waiting = "waiting until Cluster API has seen the change"
+		f.Found.Waiting = "waiting until Cluster API has observed the change"
 	}
 	if f.Found.Waiting == "" && len(s.groups) == 0 {
 		f.Found.Waiting = "waiting for the node groups"

@@ -158,7 +158,7 @@ func TestTheCloudIsAsked(t *testing.T) {
 		"no valid host":           {reason: "Nova is asked by the server's ID", cloud: ailing{fault: "No valid host was found."}, objects: []client.Object{serverInError("i-1")}, says: "Nova could not start its server i-1: No valid host was found."},
 		"an image without kubeadm": {
 			reason: "Nova shows the console to those who may see the server", cloud: ailing{console: "runcmd: 2: kubeadm: not found\n"}, objects: []client.Object{serverRuns("i-1")},
-			change: func(s *scope) { s.observed.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} }, says: "its server i-1 runs since 03:12 UTC and no node comes of it: its image has no kubeadm",
+			change: func(s *scope) { s.observed.Machines = []*clusterv1.Machine{nodeless(start.Add(-2 * time.Minute))} }, says: "its server i-1 has run since 03:12 UTC without becoming a node: its image has no kubeadm",
 		},
 		"a console that is nobody's business": {
 			reason: "Nova's policy may keep it from its owner, which is no trouble of the cluster's", objects: []client.Object{serverRuns("i-1")},
