@@ -38,7 +38,7 @@ type bundleBuildCommand struct {
 	FromSource bool     `help:"Build what has a source, through the Go module proxy."`
 	Group      []string `placeholder:"NAME" help:"Optional artefacts to include as well."`
 	Without    []string `placeholder:"NAME" help:"Default artefacts to leave out: cilium, for the light network of pods."`
-	Jobs       int      `placeholder:"N" help:"Go packages compiled at once."`
+	Jobs       int      `placeholder:"N" help:"Go packages compiled concurrently."`
 	AnyHost    bool     `help:"Accept other versions of Debian packages than the lock names."`
 	Record     bool     `help:"Write the digests of what was made into the lock, instead of comparing."`
 	Values     string   `placeholder:"FILE" help:"YAML: an addon's name -> values of its chart, over those of the lock."`
@@ -152,7 +152,7 @@ type bundleProgramCommand struct {
 	Output  string `required:"" placeholder:"FILE" help:"Where to put it."`
 	Lock    string `default:"bundle.lock.yaml" placeholder:"FILE" help:"The lock."`
 	Cache   string `env:"JEROBOAM_BUNDLE_CACHE" placeholder:"DIR" help:"What was built or fetched before ($XDG_CACHE_HOME/jeroboam/bundle)."`
-	Jobs    int    `placeholder:"N" help:"Go packages compiled at once."`
+	Jobs    int    `placeholder:"N" help:"Go packages compiled concurrently."`
 	AnyHost bool   `help:"Accept other versions of Debian packages than the lock names."`
 }
 

@@ -21,12 +21,12 @@ type deployCommand struct {
 	Preflight deployPreflightCommand `cmd:"" help:"Look at the hosts before anything else: what they are, and what would make a deployment fail. For a bug report, too."`
 
 	Plan    deployPlanCommand    `cmd:"" help:"Show what would change on which host, and change nothing. Exit status 2: there is something."`
-	Apply   deployApplyCommand   `cmd:"" help:"Make the management cluster as the configuration asks for. Running it again goes on where it stopped."`
+	Apply   deployApplyCommand   `cmd:"" help:"Make the management cluster as the configuration asks for. Running it again continues where it stopped."`
 	Status  deployStatusCommand  `cmd:"" help:"Show nodes, etcd's members, versions, certificates, load balancers and drift."`
 	Destroy deployDestroyCommand `cmd:"" help:"Remove what jeroboam made, and only that."`
 
 	Backup  deployBackupCommand  `cmd:"" help:"Back up the management cluster: etcd, authorities and objects, encrypted."`
-	Restore deployRestoreCommand `cmd:"" help:"Make the management cluster anew from a backup."`
+	Restore deployRestoreCommand `cmd:"" help:"Restore the management cluster from a backup."`
 
 	Config  deployConfigCommand  `cmd:"" help:"Show what the operator's configuration asks for, where each value comes from, and what is wrong with it."`
 	HAProxy deployHAProxyCommand `cmd:"" name:"haproxy" help:"Print the fragments of haproxy.cfg for the management cluster."`

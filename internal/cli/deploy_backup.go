@@ -169,7 +169,7 @@ type deployRestoreCommand struct {
 	DryRun   bool     `name:"plan" help:"Show what would change, and change nothing. Exit status 2: there is something."`
 }
 
-// Run makes the management cluster anew from a backup. Running it again goes on where it stopped.
+// Run makes the management cluster anew from a backup. Running it again continues where it stopped.
 func (c *deployRestoreCommand) Run(ctx context.Context, streams Streams) error {
 	archive, err := openArchive(c.From, c.Identity)
 	if err != nil {

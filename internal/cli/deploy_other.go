@@ -163,7 +163,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	d := newDeployment(wanted, world, p, hosts, streams, c.Output)
 	d.Leftovers, d.Services, d.Outside = left, services, outside.Hosts
 	if err := d.Destroy(ctx); err != nil {
-		return fmt.Errorf("%w\n(running again goes on from here)", err)
+		return fmt.Errorf("%w\n(run it again to continue)", err)
 	}
 	return left.Leave(ctx)
 }

@@ -34,7 +34,7 @@ type deployOptions struct {
 	trustFlags
 	SSHKey     []string `name:"ssh-key" sep:"none" placeholder:"FILE" help:"A private key to log in with; otherwise the user's own and ssh-agent's."`
 	KnownHosts []string `name:"known-hosts" sep:"none" placeholder:"FILE" help:"Keys of hosts; otherwise the user's own file and the system's."`
-	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is made anew if its host answers."`
+	Replace    []string `placeholder:"NODE" help:"A node that is gone for good: its etcd member and its Node are removed, and it is created again if its host answers."`
 	Output     string   `enum:"${outputs}" default:"text" help:"One of ${outputs}."`
 
 	StrictVersions  bool `help:"Refuse every difference between the versions that the configuration asks for and those of the bundle."`
@@ -330,7 +330,7 @@ func carryOut(ctx context.Context, d *deploy.Deployment) (again bool, err error)
 	case errors.Is(err, deploy.ErrLookAgain):
 		return true, nil
 	case err != nil:
-		return false, fmt.Errorf("%w\n(running again goes on from here)", err)
+		return false, fmt.Errorf("%w\n(run it again to continue)", err)
 	}
 	return false, nil
 }

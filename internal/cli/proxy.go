@@ -50,10 +50,10 @@ type proxyRunCommand struct {
 	CheckTimeout   time.Duration `default:"3s" help:"Of one check in one namespace."`
 	HelloTimeout   time.Duration `default:"5s" help:"For a client to say which cluster it wants."`
 	ConnectTimeout time.Duration `default:"5s" help:"To connect to an API server through one namespace."`
-	MaxConnections int           `default:"50000" help:"Connections at once."`
-	MaxPending     int           `default:"2000" help:"Connections at once that have not said which cluster they want."`
-	MaxPerCluster  int           `default:"10000" help:"Connections at once to one cluster."`
-	Drain          time.Duration `default:"30s" help:"How long open connections may go on after the end was asked for."`
+	MaxConnections int           `default:"50000" help:"Concurrent connections."`
+	MaxPending     int           `default:"2000" help:"Concurrent connections whose cluster is not known yet."`
+	MaxPerCluster  int           `default:"10000" help:"Concurrent connections to one cluster."`
+	Drain          time.Duration `default:"30s" help:"How long open connections are drained after a signal to stop."`
 
 	AdminListen string `default:"127.0.0.1:9513" help:"host:port of /metrics, /healthz, /readyz and /status."`
 	LogFormat   string `enum:"text,json" default:"json" help:"text or json."`
@@ -134,7 +134,7 @@ func (c *proxyRunCommand) validate() error {
 		value int
 	}{{"--max-connections", c.MaxConnections}, {"--max-pending", c.MaxPending}, {"--max-per-cluster", c.MaxPerCluster}} {
 		if n.value < 1 {
-			problems = append(problems, fmt.Errorf("%s %d lets nobody in", n.flag, n.value))
+			problems = append(problems, fmt.Errorf("%s %d allows no connection", n.flag, n.value))
 		}
 	}
 	return errors.Join(problems...)

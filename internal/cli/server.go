@@ -30,7 +30,7 @@ type ServerCommand struct {
 	PublicKey      string   `type:"existingfile" placeholder:"FILE" help:"Take the addon catalogue only if it is signed by a key of this file (jeroboam bundle sign)."`
 	Infrastructure string   `enum:"openstack,inmemory" default:"openstack" help:"What machines are made of: openstack or inmemory."`
 	LeaderElect    bool     `default:"true" negatable:"" help:"Let several servers share the controllers' work."`
-	Concurrency    int      `default:"10" help:"How many clusters each controller works on at once."`
+	Concurrency    int      `default:"10" help:"How many clusters each controller reconciles concurrently."`
 	Controllers    bool     `default:"true" negatable:"" help:"Run the controllers. --no-controllers serves the API alone; another server must run them."`
 	LogFormat      string   `enum:"text,json" default:"json" help:"text or json."`
 	LogLevel       string   `enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`

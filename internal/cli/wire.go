@@ -101,7 +101,7 @@ func (s *serving) workload(ctx context.Context, g policy.Grant, clusterUUID stri
 // readAddons reads and checks the addon catalogue.
 func (s *serving) readAddons(ctx context.Context) (err error) {
 	if s.Addons == nil {
-		s.Log.WarnContext(ctx, "there is no addon catalogue (--addon-catalogue): nothing is installed into clusters, and real ones never become usable")
+		s.Log.WarnContext(ctx, "there is no addon catalogue (--addon-catalogue): no addons are installed into clusters, and real clusters never become usable")
 		return nil
 	}
 	read, err := catalogue.LoadTrusted(s.Addons, s.AddonTrust)
@@ -126,11 +126,11 @@ func (s *serving) reloadAddons(ctx context.Context) error {
 		}
 		before := s.catalogue.Load().Digest
 		if err := s.readAddons(ctx); err != nil {
-			s.Log.ErrorContext(ctx, "the addon catalogue is not taken; the one of before stays", "error", err)
+			s.Log.ErrorContext(ctx, "the new addon catalogue is refused; the previous one stays in use", "error", err)
 			continue
 		}
 		if s.catalogue.Load().Digest == before {
-			s.Log.InfoContext(ctx, "the addon catalogue is the one of before")
+			s.Log.InfoContext(ctx, "the addon catalogue has not changed")
 			continue
 		}
 		select {

@@ -153,7 +153,7 @@ func (d serviceRun) magnumServes(ctx context.Context, h intent.MagnumHost) error
 	p := site.At(h.Where())
 	err := d.Wait(ctx, magnumStep, p.Name(), 2*time.Minute, func() (bool, string) { return d.answering(ctx, p, h) })
 	if err != nil {
-		return fmt.Errorf("%w\nits own words: journalctl -u %s on %s", err, magnum.Unit, p.Name())
+		return fmt.Errorf("%w\nits log: journalctl -u %s on %s", err, magnum.Unit, p.Name())
 	}
 	return nil
 }

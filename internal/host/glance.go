@@ -152,7 +152,7 @@ func readGlance(out string) (*Machine, error) {
 		}
 	}
 	if m.Now == nil || !ended {
-		return nil, errors.New("look at the host: its shell did not come to the end of what it was asked")
+		return nil, errors.New("look at the host: its shell stopped before the end of the script")
 	}
 	m.Exec = func(_ context.Context, c Command) (Output, error) {
 		name := c.Args[2] // systemctl show NAME

@@ -142,7 +142,7 @@ func (r *Relay) handOver(ctx context.Context, m *Machine, s seen) (next string, 
 		if s.serves != "" {
 			what = s.serves + " goes on serving"
 		}
-		return "", nil, errors.Join(fmt.Errorf("%w\n%s; its own words: journalctl -u %s", err, what, next), stop)
+		return "", nil, errors.Join(fmt.Errorf("%w\n%s; its log: journalctl -u %s", err, what, next), stop)
 	}
 	return next, rest, nil
 }

@@ -117,7 +117,7 @@ func (v *visit) leave() error {
 	v.over = true
 	if err := unix.Setns(v.home, unix.CLONE_NEWNET); err != nil {
 		// Not seen to happen. The thread stays locked, so that it ends with this goroutine and nobody else runs inside.
-		return fmt.Errorf("come back from the namespace: %w", err)
+		return fmt.Errorf("leave the namespace: %w", err)
 	}
 	runtime.UnlockOSThread()
 	return nil

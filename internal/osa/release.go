@@ -26,7 +26,7 @@ var releaseNumber = regexp.MustCompile(`^v?(\d+)\.(\d+)\.(\d+)`)
 func ParseRelease(name string) (Release, error) {
 	m := releaseNumber.FindStringSubmatch(name)
 	if m == nil {
-		return Release{}, fmt.Errorf("%q is not a release of OpenStack-Ansible: give three numbers such as 30.1.5 (git -C /opt/openstack-ansible describe --tags tells them)", name)
+		return Release{}, fmt.Errorf("%q is not a release of OpenStack-Ansible: give three numbers such as 30.1.5 (git -C /opt/openstack-ansible describe --tags shows them)", name)
 	}
 	var v [3]int
 	for i := range v {

@@ -116,7 +116,7 @@ func firstFound(terms []any, options *jinja.Dict) ([]any, error) {
 	if v, ok := options.Get("skip"); ok && v == true {
 		return nil, nil
 	}
-	return nil, errors.New("none of the files is there (only absolute paths are looked at)")
+	return nil, errors.New("none of the files exists (only absolute paths are tried)")
 }
 
 func words(terms []any) []string {

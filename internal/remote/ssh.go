@@ -156,7 +156,7 @@ func explain(err error, t Target, address string) error {
 	var key *knownhosts.KeyError
 	switch {
 	case errors.As(err, &key) && len(key.Want) > 0:
-		return fmt.Errorf("the host key of %s is not the known one (%s:%d): if the host was installed anew, remove that line", address, key.Want[0].Filename, key.Want[0].Line)
+		return fmt.Errorf("the host key of %s is not the known one (%s:%d): if the host was reinstalled, remove that line", address, key.Want[0].Filename, key.Want[0].Line)
 	case errors.As(err, &key):
 		return fmt.Errorf("the host key of %s is not known: log in once with ssh, or add it to known_hosts", address)
 	case strings.Contains(err.Error(), "unable to authenticate"):

@@ -59,7 +59,7 @@ func (r *run) policy(ctx context.Context) (string, error) {
 	if err := r.lets(ctx, to, true, true); err != nil {
 		return "", fmt.Errorf("after the policy was removed: %w", err)
 	}
-	return "one pod was let in and another kept out, and let in again without the policy", nil
+	return "one pod was allowed and another denied, and allowed again without the policy", nil
 }
 
 // lets waits until the two pods are let in or kept out as wanted: agents on nodes take a moment.
@@ -77,7 +77,7 @@ func (r *run) lets(ctx context.Context, to string, friend, stranger bool) error 
 			case c.want && why != "":
 				problems = append(problems, fmt.Errorf("the %s is kept out (%s)", c.pod, why))
 			case !c.want && why == "":
-				problems = append(problems, fmt.Errorf("the %s is let in", c.pod))
+				problems = append(problems, fmt.Errorf("the %s is allowed", c.pod))
 			}
 		}
 		return len(problems) == 0, "", errors.Join(problems...)

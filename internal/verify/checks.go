@@ -241,7 +241,7 @@ func (r *run) health(ctx context.Context) (string, error) {
 		return k.HealthStatus == "HEALTHY", fmt.Sprintf("health_status is %q: %v", k.HealthStatus, k.HealthStatusReason), nil
 	})
 	if err != nil && last != nil && last.HealthStatus == "" {
-		return "", skipped("this Magnum tells no health_status")
+		return "", skipped("this Magnum reports no health_status")
 	}
 	return "HEALTHY", err
 }

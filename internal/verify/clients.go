@@ -106,7 +106,7 @@ func who(p *gophercloud.ProviderClient) (admin bool, project string, err error) 
 		return false, "", err
 	}
 	if in == nil {
-		return false, "", errors.New("the token is of no project: name one in clouds.yaml")
+		return false, "", errors.New("the token has no project: name one in clouds.yaml")
 	}
 	return slices.ContainsFunc(roles, func(r tokens.Role) bool { return r.Name == "admin" }), in.ID, nil
 }

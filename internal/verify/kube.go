@@ -203,7 +203,7 @@ func notReady(p corev1.Pod) string {
 		}
 	}
 	if why == "" {
-		why = "nothing is known of it yet"
+		why = "not reported yet"
 	}
 	return why
 }

@@ -46,7 +46,7 @@ func (r *run) await(ctx context.Context, limit time.Duration, look func(context.
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("not within %s; last seen: %s", limit, last)
+				return fmt.Errorf("not within %s; last state: %s", limit, last)
 			}
 			return ctx.Err()
 		case <-time.After(r.Poll):
@@ -90,7 +90,7 @@ func told(k *clusters.Cluster) string {
 // as "openstack coe cluster config" does.
 func connection(ctx context.Context, magnum *gophercloud.ServiceClient, k *clusters.Cluster) (*rest.Config, error) {
 	if k.APIAddress == "" {
-		return nil, errors.New("magnum tells no api_address")
+		return nil, errors.New("magnum reports no api_address")
 	}
 	key, request, err := pki.NewRequest(rand.Reader, "admin", "system:masters")
 	if err != nil {

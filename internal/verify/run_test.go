@@ -185,7 +185,7 @@ func TestWaitsEnd(t *testing.T) {
 	o.Timeout = 50 * time.Millisecond
 	v, err := Run(t.Context(), o, c.clients(t, "member"))
 	i := slices.IndexFunc(v.Results, func(r Result) bool { return r.Step == "cluster" })
-	if err != nil || !strings.Contains(v.Results[i].Detail, "not within 50ms; last seen: CREATE_IN_PROGRESS: making node groups") {
+	if err != nil || !strings.Contains(v.Results[i].Detail, "not within 50ms; last state: CREATE_IN_PROGRESS: making node groups") {
 		t.Errorf("%v %+v", err, v.Results)
 	}
 }

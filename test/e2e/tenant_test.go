@@ -327,7 +327,7 @@ func await(t *testing.T, what string, bound time.Duration, holds func(context.Co
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: not within %s; last seen: %s", what, bound, last)
+			t.Fatalf("%s: not within %s; last state: %s", what, bound, last)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -52,7 +52,7 @@ func (r *reader) checkService() {
 		tell("magnum-password", secrets, "set it, as OpenStack-Ansible's pw-token-gen.py does", "magnum_service_password is not set: Jeroboam cannot serve Magnum without an account in Keystone")
 	}
 	if !m.AdminPassword.Set() {
-		tell("keystone-password", secrets, "set it to the password of Keystone's administrator", "keystone_auth_admin_password is not set: nobody can make Magnum's account and endpoints in Keystone")
+		tell("keystone-password", secrets, "set it to the password of Keystone's administrator", "keystone_auth_admin_password is not set: Magnum's account and endpoints in Keystone cannot be created")
 	}
 	for i, b := range r.in.HAProxy.Hosts {
 		for n, svc := range b.Magnum {

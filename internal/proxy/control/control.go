@@ -205,7 +205,7 @@ func (c *Control) Publish(ctx context.Context, a Advertised) error {
 		c.mu.Lock()
 		c.superseded = true
 		c.mu.Unlock()
-		c.Log.InfoContext(ctx, "a newer process has taken this host over; this one publishes no more")
+		c.Log.InfoContext(ctx, "a newer process has taken over this host; this one stops publishing")
 		err = nil
 	}
 	cancel()

@@ -220,7 +220,7 @@ func (o *owner) sweep(ctx context.Context) {
 			}
 		}
 		for _, s := range old {
-			o.log.WarnContext(ctx, "an EndpointSlice of the old proxy is kept by nobody and goes", "name", s.name)
+			o.log.WarnContext(ctx, "an orphaned EndpointSlice of the old proxy is removed", "name", s.name)
 			gone := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: s.name}}
 			if err := o.client.Delete(ctx, gone, client.Preconditions{ResourceVersion: &s.version}); err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
 				o.log.WarnContext(ctx, "it did not go", "name", s.name, "error", err)

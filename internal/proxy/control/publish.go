@@ -175,7 +175,7 @@ func (p *publisher) sync(ctx context.Context, name string) (stack string, err er
 			return stack, err
 		}
 		if p.mark(stack, true) {
-			p.log.WarnContext(ctx, "somebody deleted this host's EndpointSlice; it is made again. If hosts with the old proxy are left, "+
+			p.log.WarnContext(ctx, "this host's EndpointSlice was deleted and is created again. If hosts with the old proxy are left, "+
 				"--old-hosts keeps them from it", "cluster", stack)
 		} else {
 			p.log.InfoContext(ctx, "published", "cluster", stack, "address", p.advertised.Address.String(), "port", p.advertised.Port)

@@ -141,7 +141,7 @@ func (k *kubeconfigs) once(ctx context.Context, stack string) error {
 		}
 		if changed {
 			if wait := patience.next(); wait > 0 {
-				k.log.WarnContext(ctx, "somebody keeps writing another server into a kubeconfig", "cluster", stack, "next", wait)
+				k.log.WarnContext(ctx, "another writer keeps changing the server in a kubeconfig", "cluster", stack, "next", wait)
 				if err := pause(ctx, wait); err != nil {
 					return err
 				}

@@ -234,7 +234,7 @@ func (p *Plane) once(ctx, drain context.Context) error {
 		time.Sleep(collect)
 		asked, written, changed, err := p.write(ctx)
 		if err != nil {
-			p.Log.WarnContext(ctx, "haproxy goes on with the configuration it has", "error", err)
+			p.Log.WarnContext(ctx, "haproxy keeps its current configuration", "error", err)
 			continue
 		}
 		if changed {
@@ -247,7 +247,7 @@ func (p *Plane) once(ctx, drain context.Context) error {
 			p.serves(asked)
 			continue
 		}
-		p.Log.WarnContext(ctx, "haproxy did not take its configuration; it is told again")
+		p.Log.WarnContext(ctx, "haproxy did not load its configuration; retrying")
 		p.text = ""
 		select {
 		case p.changed <- struct{}{}:
