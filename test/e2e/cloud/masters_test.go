@@ -38,9 +38,10 @@ func TestOneMaster(t *testing.T) {
 		w.await(t, limit, what, ready)
 		t.Logf("%s: %.0f s after the server was deleted", what, time.Since(began).Seconds())
 	}
+	var second string
 	step("another machine", 5*time.Minute, func() error {
 		out, err := w.manage(t, "get", "machines", "-l", masters, "-o", "jsonpath={.items[*].metadata.name}")
-		if err == nil && (out == "" || strings.Contains(out, machine)) {
+		if second = out; err == nil && (out == "" || strings.Contains(out, machine)) {
 			err = fmt.Errorf("%w: %s", errNotYet, out)
 		}
 		return err
@@ -68,6 +69,9 @@ func TestOneMaster(t *testing.T) {
 	})
 	if s := w.mustCluster(t, "one"); s.APIAddress != first.APIAddress {
 		t.Errorf("the API was at %s and is at %s", first.APIAddress, s.APIAddress)
+	}
+	if last, err := w.manage(t, "get", "machines", "-l", masters, "-o", "jsonpath={.items[*].metadata.name}"); err != nil || last != second {
+		t.Errorf("%v: the machine that initialized the control plane was %s, and now it is %s", err, second, last)
 	}
 	told := w.mustExec(t, time.Minute, w.tenant, place(t, "JEROBOAM"), "cluster", "events", "one")
 	for _, want := range []string{"ControlPlaneLost", "ControlPlaneAnew", "WorkerReplaced"} {
