@@ -15,11 +15,12 @@ import (
 
 // everything is a cluster that has every addon that its network driver lets it have.
 func everything(driver string, more map[string]string) addon.Cluster {
-	all := map[string]string{labels.KubeTag: "v1.36.4", "cilium_hubble_ui_enabled": "true"}
+	all := map[string]string{labels.KubeTag: "v1.36.4", "cilium_hubble_ui_enabled": "true", labels.AutoScalingEnabled: "true"}
 	maps.Copy(all, more)
 	return addon.Cluster{
 		UUID: "0b5b0e4c-6d5a-4a3b-9d53-3f5a4f9f1a00", Stack: "kube-abcde", ProjectID: "p", Labels: labels.Of(all),
 		NetworkDriver: driver, Kubernetes: all[labels.KubeTag], Masters: 3, APIHost: "192.0.2.1", APIPort: 6443,
+		Home: addon.Home{RunsPods: true, Namespace: "magnum-system", KubeconfigSecret: "kube-abcde-kubeconfig", KubeconfigDigest: "d"},
 		Cloud: addon.Cloud{
 			AuthURL: "https://keystone.example.com/v3", Region: "RegionOne", ID: "id", Secret: "secret", CA: []byte("PEM"),
 			LoadBalancers: true, Volumes: true, VolumeTypes: []addon.VolumeType{{Name: "ssd"}}, Shares: true, ShareTypes: []string{"default", "Gold (fast)"},
@@ -53,6 +54,9 @@ func TestNoImageOfAnyChartEscapesTheMirror(t *testing.T) {
 			for _, r := range c.Releases(everything(driver, map[string]string{labels.ContainerInfraPrefix: mirror})) {
 				if r.Problem != "" {
 					t.Errorf("%s with %s behind %s: %s", r.Name, driver, mirror, r.Problem)
+				}
+				if r.Home { // the operator's pods, in the operator's cluster
+					continue
 				}
 				images := addon.Images(r.Objects)
 				for _, u := range r.Objects {
@@ -99,4 +103,35 @@ func walk(u *unstructured.Unstructured, f func(string)) {
 		}
 	}
 	each(u.Object)
+}
+
+// TestTheAutoscalersOfTheCatalogue: each minor of Kubernetes has the autoscaler of that minor, which scales that cluster alone and is
+// another pod when its kubeconfig is another one.
+func TestTheAutoscalersOfTheCatalogue(t *testing.T) {
+	c := theCatalogue(t)
+	for kubernetes, want := range map[string]string{"v1.33.4": "v1.33.5", "v1.34.2": "v1.34.4", "v1.35.1": "v1.35.1", "v1.36.4": "v1.36.0", "v1.37.0": "v1.36.0"} {
+		in := everything(addon.Cilium, map[string]string{labels.KubeTag: kubernetes})
+		in.Kubernetes = kubernetes
+		i := slices.IndexFunc(c.Releases(in), func(r addon.Release) bool { return r.Name == addon.Autoscaler })
+		r := c.Releases(in)[i]
+		if images := addon.Images(r.Objects); r.Version != want || len(images) != 1 || !strings.HasSuffix(images[0], ":"+want) {
+			t.Errorf("Kubernetes %s has the autoscaler %s, %v, want %s (%s%s)", kubernetes, r.Version, images, want, r.Skipped, r.Problem)
+			continue
+		}
+		d := r.Objects[slices.IndexFunc(r.Objects, func(u *unstructured.Unstructured) bool { return u.GetKind() == "Deployment" })]
+		var said []string
+		walk(d, func(text string) { said = append(said, text) })
+		for _, text := range []string{
+			"--node-group-auto-discovery=clusterapi:namespace=magnum-system,clusterName=kube-abcde", "--namespace=kube-system", "kube-abcde-autoscaler",
+			"kube-abcde-kubeconfig",
+		} {
+			if !slices.Contains(said, text) {
+				t.Errorf("the Deployment says nowhere %q", text)
+			}
+		}
+		digest, _, _ := unstructured.NestedString(d.Object, "spec", "template", "metadata", "annotations", "magnum.jeroboam.cloud/kubeconfig")
+		if digest != "d" {
+			t.Errorf("its pods do not change with the kubeconfig: %q", digest)
+		}
+	}
 }

@@ -38,6 +38,8 @@ type Release struct {
 	Problem string
 	// Waits says what the addon waits for before it takes the version that is for the Kubernetes that was asked for.
 	Waits string
+	// Home says that the objects are for the management cluster.
+	Home bool
 	// First says that masters do not change before the addon is available.
 	First bool
 }
@@ -54,6 +56,7 @@ type definition struct {
 	more    func(Cluster) []m                           // objects besides the chart's
 	fit     func(Cluster, []*unstructured.Unstructured) // changes that no value of the chart makes
 	turn    turn                                        // when it changes in an upgrade of Kubernetes
+	home    bool                                        // its objects are for the management cluster
 	lenient bool                                        // by default; without it in the catalogue the cluster is usable all the same
 }
 
@@ -77,6 +80,10 @@ func definitions() []definition {
 		},
 		{name: KeystoneAuth, release: "k8s-keystone-auth", turn: withMasters, skip: noKeystone, values: keystoneValues, lenient: true},
 		{name: Metrics, release: "metrics-server", values: metricsValues, turn: last, lenient: true},
+		{
+			name: Autoscaler, home: true, skip: noAutoscaler, values: autoscalerValues, more: autoscalerAccount, turn: withMasters,
+			lenient: true,
+		},
 	}
 }
 
@@ -110,7 +117,7 @@ func (c *Catalogue) Releases(cluster Cluster) []Release {
 	out := []Release{{Name: CloudConfig, Objects: cloudConfigObjects(cluster)}}
 	excluded := cluster.Labels.CSV(label.AddonsExcluded)
 	for _, d := range definitions() {
-		r := Release{Name: d.name, First: d.turn == first}
+		r := Release{Name: d.name, First: d.turn == first, Home: d.home}
 		switch {
 		case d.skip != nil && d.skip(cluster) != "":
 			r.Skipped = d.skip(cluster)
@@ -190,7 +197,11 @@ func build(e *entry, d definition, cluster Cluster) ([]*unstructured.Unstructure
 	if d.fit != nil {
 		d.fit(cluster, objects)
 	}
-	finish(d.name, objects)
+	if d.home {
+		finish(d.name, cluster.Home.Namespace, objects)
+		return objects, errors.Join(listed(e, objects), fromOperator(objects, cluster.Home.Repository))
+	}
+	finish(d.name, Namespace, objects)
 	return objects, errors.Join(listed(e, objects), mirrorImages(objects, cluster.mirror()))
 }
 

@@ -70,7 +70,7 @@ func cloudConfigObjects(c Cluster) []*unstructured.Unstructured {
 		"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": m{"name": "cloud-config"}, "data": data,
 	}}
 	objects := []*unstructured.Unstructured{secret}
-	finish(CloudConfig, objects)
+	finish(CloudConfig, Namespace, objects)
 	return objects
 }
 

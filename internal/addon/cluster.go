@@ -27,8 +27,18 @@ type Cluster struct {
 	APIHost string
 	APIPort int32
 	Cloud   Cloud
+	Home    Home
 	// KeystonePolicy is the operator's policy of Keystone's webhook, JSON in which $PROJECT_ID stands for the project; empty: ours.
 	KeystonePolicy string
+}
+
+// Home is the management cluster, as far as a cluster has something in it that runs.
+type Home struct {
+	RunsPods         bool // it has nodes, and not just an API server
+	Namespace        string
+	KubeconfigSecret string // of the workload cluster
+	KubeconfigDigest string // of what is in it: who has read it starts anew when it is renewed
+	Repository       string // where the autoscaler's images come from, "" for upstream's: [auto_scaling] image_repository
 }
 
 // Cloud is how the cluster's own controllers reach the OpenStack it lives in, and what there is.

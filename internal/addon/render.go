@@ -103,13 +103,13 @@ func documents(name string, text []byte) ([]*unstructured.Unstructured, error) {
 
 // finish makes rendered objects ours: in a namespace, with our label, without what only a server writes, in the order in
 // which they can be applied.
-func finish(name string, objects []*unstructured.Unstructured) {
+func finish(name, namespace string, objects []*unstructured.Unstructured) {
 	for _, u := range objects {
 		prune(u.Object)
 		unstructured.RemoveNestedField(u.Object, "status")
 		unstructured.RemoveNestedField(u.Object, "metadata", "creationTimestamp")
 		if u.GetNamespace() == "" && !clusterScoped(u.GetKind()) {
-			u.SetNamespace(Namespace)
+			u.SetNamespace(namespace)
 		}
 		labels := u.GetLabels()
 		if labels == nil {

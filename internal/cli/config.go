@@ -36,6 +36,7 @@ type Config struct {
 	NodeCA          []byte // [drivers] openstack_ca_file: what nodes and addons trust besides the system's authorities
 	NodeInsecure    bool   // [drivers] verify_ca is false
 	KeystonePolicy  string // [kubernetes] keystone_auth_default_policy; empty: there is no such file
+	Autoscalers     string // [auto_scaling] image_repository
 	BootVolumeSize  int    // GiB; 0: the flavor's own disk
 	BootVolumeType  string
 	ManagementCIDRs []string // [kubernetes] management_cidrs
@@ -146,6 +147,7 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 		problems = append(problems, fmt.Errorf("[kubernetes] keystone_auth_default_policy: %s: %w", file, err))
 	}
 	c.KeystonePolicy = string(policy)
+	c.Autoscalers = o.String("auto_scaling", "image_repository", "")
 	c.NodeInsecure = !o.Bool("drivers", "verify_ca", true)
 	if c.MaxLimit < 1 {
 		problems = append(problems, errors.New("[api] max_limit must be at least 1"))

@@ -116,7 +116,7 @@ func (s *serving) newTerm() (*term, error) {
 		Keystone:        s.cloud.Admin(), CloudFor: s.cloudFor, Log: s.Log, Now: time.Now, Concurrency: s.Concurrency,
 		Addons: controller.Addons{
 			Catalogue: s.catalogue.Load(), CloudFor: s.addonCloudFor, CA: s.Config.NodeCA, Insecure: s.Config.NodeInsecure,
-			Policy: s.Config.KeystonePolicy, Dial: kube.ThroughProxies(s.direct, workload.Direct),
+			Policy: s.Config.KeystonePolicy, Scalers: s.Config.Autoscalers, Dial: kube.ThroughProxies(s.direct, workload.Direct),
 		},
 	})
 	return &term{mgr, lent}, err

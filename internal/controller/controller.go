@@ -47,6 +47,7 @@ type Addons struct {
 	CA        []byte        // [drivers] openstack_ca_file
 	Insecure  bool          // [drivers] verify_ca is false
 	Policy    string        // [kubernetes] keystone_auth_default_policy; empty: the addon's own
+	Scalers   string        // [auto_scaling] image_repository; empty: upstream's
 }
 
 // Setup registers all controllers with mgr, whose cache has the indexes of package kube.
@@ -73,6 +74,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if a := o.Addons; a.Catalogue != nil {
 		reconcilers = append(reconcilers, &addon.Reconciler{
 			Client: c, Reader: live, Catalogue: a.Catalogue, CloudFor: a.CloudFor, Dial: a.Dial, NodeCA: a.CA, Insecure: a.Insecure, KeystonePolicy: a.Policy,
+			AutoscalerRepository: a.Scalers,
 			// Workload clusters may be slow, or silent until a request's time is over: one of them must not keep others waiting.
 			Recorder: events, Now: o.Now, Log: o.Log.With("controller", "addon"), Concurrency: 4 * o.Concurrency,
 		})

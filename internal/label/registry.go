@@ -134,8 +134,9 @@ func basics() []Label {
 			Doc: "Replace machines whose node is not ready for five minutes, as long as at most 80 % of the group are so.",
 		},
 		{
-			Name: AutoScalingEnabled, Changes: "sizes of node groups", Type: Bool, Default: "false", Since: "0.2",
-			Doc: "Let the cluster autoscaler decide the number of nodes of worker node groups.",
+			Name: AutoScalingEnabled, Changes: "sizes of node groups, the addon cluster-autoscaler", Type: Bool, Default: "false", Since: "0.2",
+			Doc: "Let the cluster autoscaler decide the number of nodes of worker node groups. It is installed if the catalogue of addons has one and " +
+				"the management cluster runs pods.",
 		},
 		{
 			Name: MinNodeCount, Changes: "sizes of node groups", Type: Int, Max: 10000, Scope: NodeGroup, Since: "0.2", Source: sourceMagnum,

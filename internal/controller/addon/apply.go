@@ -18,6 +18,9 @@ import (
 // apply brings every object that is not as it was applied. An object that is refused fails its own addon; the others go on.
 func (r *Reconciler) apply(ctx context.Context, s *scope) (phase.Outcome, error) {
 	for _, release := range s.releases {
+		if release.Home {
+			continue
+		}
 		for _, u := range release.Objects {
 			err := r.applyOne(ctx, s, u)
 			if err != nil && unreachable(err) {
@@ -77,27 +80,18 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 	s.waiting = map[string]string{}
 	for _, release := range s.releases {
 		for _, u := range release.Objects {
-			if !catalogue.Watched(u.GetKind()) {
+			if !catalogue.Watched(u.GetKind()) || s.waiting[release.Name] != "" {
 				continue
 			}
-			have, err := s.session.cluster.Get(ctx, u.GroupVersionKind(), u.GetNamespace(), u.GetName())
+			look := r.waitsThere
+			if release.Home {
+				look = r.waitsAtHome
+			}
+			why, err := look(ctx, s, u)
 			if err != nil {
 				return phase.Done(), err
 			}
-			why := u.GetKind() + " " + u.GetName() + " is not there"
-			if have != nil {
-				_, why = catalogue.Available(have)
-			}
-			if have != nil && why != "" {
-				pods, err := s.session.cluster.PodsOf(ctx, have)
-				if err != nil {
-					return phase.Done(), err
-				}
-				if trouble := catalogue.Trouble(pods); trouble != "" {
-					why += "; " + oneLine(trouble) // the tenant may write into a pod's status what he likes
-				}
-			}
-			if why != "" && s.waiting[release.Name] == "" {
+			if why != "" {
 				s.waiting[release.Name] = why
 			}
 		}
@@ -111,7 +105,29 @@ func (r *Reconciler) availability(ctx context.Context, s *scope) (phase.Outcome,
 	return phase.Done(), nil
 }
 
-// short bounds an error that a person reads in a status.
+// waitsThere says why a workload of the workload cluster is not available; "" when it is.
+func (r *Reconciler) waitsThere(ctx context.Context, s *scope, u *unstructured.Unstructured) (string, error) {
+	have, err := s.session.cluster.Get(ctx, u.GroupVersionKind(), u.GetNamespace(), u.GetName())
+	if err != nil {
+		return "", err
+	}
+	if have == nil {
+		return u.GetKind() + " " + u.GetName() + " is not there", nil
+	}
+	_, why := catalogue.Available(have)
+	if why == "" {
+		return "", nil
+	}
+	pods, err := s.session.cluster.PodsOf(ctx, have)
+	if err != nil {
+		return "", err
+	}
+	if trouble := catalogue.Trouble(pods); trouble != "" {
+		why += "; " + oneLine(trouble) // the tenant may write into a pod's status what he likes
+	}
+	return why, nil
+}
+
 // oneLine is a text for a status: one line of bounded length.
 func oneLine(text string) string {
 	return magnum.Shorten(strings.Join(strings.Fields(text), " "), 500)

@@ -14,6 +14,7 @@ import (
 	"net"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,11 +68,14 @@ type Reconciler struct {
 	Insecure bool
 	// KeystonePolicy is [kubernetes] keystone_auth_default_policy's text; empty: the addon's own.
 	KeystonePolicy string
-	Recorder       events.EventRecorder
-	Now            func() time.Time
-	Log            *slog.Logger
-	Concurrency    int
+	// AutoscalerRepository is [auto_scaling] image_repository; empty: upstream's.
+	AutoscalerRepository string
+	Recorder             events.EventRecorder
+	Now                  func() time.Time
+	Log                  *slog.Logger
+	Concurrency          int
 
+	pods     bool // the management cluster runs pods
 	sessions *sessions
 	woken    chan event.GenericEvent
 }
@@ -84,7 +88,11 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	if err := mgr.Add(r.sessions); err != nil {
 		return err
 	}
-	return ctrl.NewControllerManagedBy(mgr).Named("magnum-addon").
+	var err error
+	if r.pods, err = runsPods(mgr.GetRESTMapper()); err != nil {
+		return err
+	}
+	b := ctrl.NewControllerManagedBy(mgr).Named("magnum-addon").
 		For(&v1alpha1.MagnumCluster{}, builder.WithPredicates(askedOrGone())).
 		Watches(&controlplanev1.KubeadmControlPlane{}, byStack, builder.WithPredicates(initialized())).
 		Watches(&clusterv1.MachineDeployment{}, byStack, builder.WithPredicates(anotherVersion())).
@@ -93,8 +101,14 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.Concurrency,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](againFirst, againLast),
-		}).
-		Complete(r)
+		})
+	if r.pods { // and so there may be autoscalers
+		machines := handler.EnqueueRequestsFromMapFunc(r.ofScaled())
+		b = b.Owns(&appsv1.Deployment{}, builder.MatchEveryOwner).
+			Watches(&clusterv1.Machine{}, machines, builder.WithPredicates(comesOrGoes())).
+			Watches(&clusterv1.MachineDeployment{}, machines, builder.WithPredicates(comesOrGoes()))
+	}
+	return b.Complete(r)
 }
 
 // wake asks for a round of one cluster.
@@ -113,11 +127,13 @@ type scope struct {
 	before   *v1alpha1.MagnumCluster
 	session  *session
 	secret   *corev1.Secret // the owner's cloud
+	stack    *kube.Stack
 	endpoint clusterv1.APIEndpoint
 	life     string // of the control plane: it may be made anew, empty, at the same address
 	// kubernetes is the version that the cluster is to have, running what its nodes have.
 	kubernetes string
 	running    catalogue.Running
+	cluster    catalogue.Cluster // what releases are made from
 	releases   []catalogue.Release
 	failed     map[string]string // addon -> why it could not be applied
 	waiting    map[string]string // addon -> why it is not available; nil until the round has come to its end
@@ -130,6 +146,7 @@ func (r *Reconciler) phases() []phase.Phase[*scope] {
 		{Name: "control plane", Run: r.controlPlane},   // there is an API server that has been initialized
 		{Name: "connection", Run: r.connect},           // one for each cluster, kept
 		{Name: "addons of the cluster", Run: r.decide}, // a function of record, cloud and catalogue
+		{Name: "at home", Run: r.applyAtHome},          // what belongs in the management cluster
 		{Name: "inventory", Run: r.announce},           // what will have been applied is written down first
 		{Name: "apply", Run: r.apply},                  // what is new, or is not as it was applied
 		{Name: "prune", Run: r.prune},                  // what is wanted no longer
@@ -144,6 +161,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	err := r.Client.Get(ctx, req.NamespacedName, s.record)
 	if apierrors.IsNotFound(err) || err == nil && s.record.DeletionTimestamp != nil {
 		r.sessions.drop(req.Name)
+		if err == nil && r.pods && scaled(s.record) {
+			return ctrl.Result{}, r.dismiss(ctx, s.record)
+		}
 		return ctrl.Result{}, nil
 	}
 	if err != nil {
@@ -174,6 +194,7 @@ func (r *Reconciler) controlPlane(ctx context.Context, s *scope) (phase.Outcome,
 		return phase.Wait("waiting for the control plane"), nil
 	}
 	s.life = initializedAt(stack.ControlPlane)
+	s.stack = stack
 	s.endpoint, s.running, s.kubernetes = stack.Cluster.Spec.ControlPlaneEndpoint, running(stack), kubernetes(s.record, stack)
 	return phase.Done(), nil
 }

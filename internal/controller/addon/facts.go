@@ -36,7 +36,8 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (phase.Outcome, error
 	}
 	in := r.cluster(s.record, s.session.facts.cloud)
 	in.APIHost, in.APIPort, in.Running = s.endpoint.Host, s.endpoint.Port, s.running
-	in.Kubernetes, in.Installed = s.kubernetes, installed(s.record)
+	in.Kubernetes, in.Installed, in.Home = s.kubernetes, installed(s.record), r.home(s)
+	s.cluster = in
 	inputs, err := json.Marshal(struct {
 		Cluster   catalogue.Cluster
 		Labels    map[string]string

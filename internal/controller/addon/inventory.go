@@ -112,6 +112,9 @@ func (r *Reconciler) announce(ctx context.Context, s *scope) (phase.Outcome, err
 func (s *scope) wanted() []ref {
 	var out []ref
 	for _, release := range s.releases {
+		if release.Home {
+			continue
+		}
 		for _, u := range release.Objects {
 			out = append(out, refOf(u))
 		}

@@ -39,6 +39,11 @@ func anotherVersion() predicate.Predicate {
 	}
 }
 
+// comesOrGoes lets through what is new, or gone.
+func comesOrGoes() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
+}
+
 // gone lets through what is not there any more: when the last machine of an older version goes, addons have their turn.
 func gone() predicate.Predicate {
 	return predicate.Funcs{

@@ -42,6 +42,7 @@ type session struct {
 	facts     *facts
 	inputs    [sha256.Size]byte   // what releases were made from
 	releases  []catalogue.Release // the last ones; their objects are read only
+	atHome    map[ref]applied     // in the management cluster
 	watched   map[schema.GroupVersionKind]bool
 
 	// Of rounds and watches.
@@ -95,7 +96,7 @@ func (p *sessions) open(name, life string, kubeconfig []byte, dial workload.Dial
 	}
 	s := &session{
 		cluster: cluster, digest: digest, wake: func() { p.wake(name) },
-		applied: map[ref]applied{}, watched: map[schema.GroupVersionKind]bool{},
+		applied: map[ref]applied{}, atHome: map[ref]applied{}, watched: map[schema.GroupVersionKind]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(p.ctx)
 	p.all[name] = s
