@@ -59,8 +59,9 @@ type Cloud struct {
 type domain struct{ ID, Name string }
 
 type project struct {
-	ID, Name string
-	Domain   domain
+	ID, Name    string
+	Description string
+	Domain      domain
 }
 
 type user struct {
@@ -280,11 +281,12 @@ func (c *Cloud) userNamed(name string) string {
 }
 
 func (c *Cloud) project(id string) (project, bool) {
-	i := slices.IndexFunc(c.projects, func(p project) bool { return p.ID == id && id != "" })
+	all := c.everyProject()
+	i := slices.IndexFunc(all, func(p project) bool { return p.ID == id && id != "" })
 	if i < 0 {
 		return project{}, false
 	}
-	return c.projects[i], true
+	return all[i], true
 }
 
 func (c *Cloud) user(id string) (user, bool) {

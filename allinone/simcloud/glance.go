@@ -61,3 +61,21 @@ func (c *Cloud) showImage(q *call) (reply, error) {
 	}
 	return reply{}, fail(http.StatusNotFound, "No image found with ID %s", q.PathValue("id"))
 }
+
+// showImageSchema is the JSON schema of images, as far as there are images here: python-glanceclient asks for it before it lists any.
+func (c *Cloud) showImageSchema(*call) (reply, error) {
+	properties, text := obj{}, obj{"type": []string{"null", "string"}}
+	for name := range (image{}).document() {
+		properties[name] = text
+	}
+	for _, name := range []string{"size", "virtual_size", "min_disk", "min_ram"} {
+		properties[name] = obj{"type": []string{"null", "integer"}}
+	}
+	for _, name := range []string{"protected", "os_hidden"} {
+		properties[name] = obj{"type": "boolean"}
+	}
+	properties["tags"] = obj{"type": "array", "items": obj{"type": "string"}}
+	return ok(obj{"name": "image", "properties": properties, "additionalProperties": obj{"type": "string"}, "links": []obj{
+		{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}"}, {"rel": "describedby", "href": "{schema}"},
+	}})
+}

@@ -28,16 +28,19 @@ func self(q *call, kind, id string) obj { return obj{"self": q.base + "/v3/" + k
 
 func (c *Cloud) projectDocuments(q *call, keep func(project) bool) []obj {
 	var list []obj
-	for _, p := range c.projects {
-		if !keep(p) {
-			continue
+	for _, p := range c.everyProject() {
+		if keep(p) {
+			list = append(list, p.document(q))
 		}
-		list = append(list, obj{
-			"id": p.ID, "name": p.Name, "domain_id": p.Domain.ID, "parent_id": p.Domain.ID, "description": "", "enabled": true,
-			"is_domain": false, "tags": []string{}, "options": obj{}, "links": self(q, "projects", p.ID),
-		})
 	}
 	return list
+}
+
+func (p project) document(q *call) obj {
+	return obj{
+		"id": p.ID, "name": p.Name, "domain_id": p.Domain.ID, "parent_id": p.Domain.ID, "description": p.Description, "enabled": true,
+		"is_domain": false, "tags": []string{}, "options": obj{}, "links": self(q, "projects", p.ID),
+	}
 }
 
 func (c *Cloud) listProjects(q *call) (reply, error) {

@@ -198,3 +198,37 @@ func TestApplicationCredentials(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+func TestProjects(t *testing.T) {
+	r := start(t)
+	admin, demo := r.login("admin"), r.login("demo")
+	made := r.want(201, admin, "POST", "/v3/projects", `{"project": {"name": "quotas", "description": "for a quota"}}`)
+	id, _ := made.at("project", "id").(string)
+	if got := r.want(200, admin, "GET", "/v3/projects/"+id, ""); got.at("project", "description") != "for a quota" {
+		t.Errorf("shown as %s", got.text)
+	}
+	if got := r.want(200, admin, "GET", "/v3/projects?name=quotas", "").names("projects"); !slices.Equal(got, []string{"quotas"}) {
+		t.Errorf("listed as %v", got)
+	}
+	seeded, _ := r.want(200, admin, "GET", "/v3/projects?name=demo", "").at("projects", 0, "id").(string)
+	for reason, tc := range map[string]struct {
+		token, method, path, body string
+		status                    int
+	}{
+		"the name is taken":                     {admin, "POST", "/v3/projects", `{"project": {"name": "quotas"}}`, 409},
+		"a name of the seed is taken":           {admin, "POST", "/v3/projects", `{"project": {"name": "demo"}}`, 409},
+		"no name":                               {admin, "POST", "/v3/projects", `{"project": {}}`, 400},
+		"no such domain":                        {admin, "POST", "/v3/projects", `{"project": {"name": "x", "domain_id": "nowhere"}}`, 400},
+		"members make no projects":              {demo, "POST", "/v3/projects", `{"project": {"name": "x"}}`, 403},
+		"members delete none":                   {demo, "DELETE", "/v3/projects/" + id, "", 403},
+		"users of the seed have roles on these": {admin, "DELETE", "/v3/projects/" + seeded, "", 403},
+		"nobody has a role on it":               {"", "POST", "/v3/auth/tokens", passwordAuth("demo", "demo", onProject("quotas")), 401},
+	} {
+		if got := r.do(tc.token, tc.method, tc.path, tc.body); got.status != tc.status {
+			t.Errorf("%s: %d, want %d: %s", reason, got.status, tc.status, got.text)
+		}
+	}
+	r.want(204, admin, "DELETE", "/v3/projects/"+id, "")
+	r.want(404, admin, "DELETE", "/v3/projects/"+id, "")
+	r.want(404, admin, "GET", "/v3/projects/"+id, "")
+}

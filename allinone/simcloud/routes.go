@@ -54,7 +54,9 @@ func (c *Cloud) keystoneRoutes() []route {
 		{"GET /v3/auth/domains", anyone, c.ownDomains},
 		{"GET /v3/auth/system", anyone, c.ownSystem},
 		{"GET /v3/projects", admins, c.listProjects},
+		{"POST /v3/projects", admins, c.createProject},
 		{"GET /v3/projects/{id}", anyone, c.showProject},
+		{"DELETE /v3/projects/{id}", admins, c.deleteProject},
 		{"GET /v3/users", admins, c.listUsers},
 		{"GET /v3/users/{user}", anyone, c.showUser},
 		{"GET /v3/users/{user}/projects", anyone, c.projectsOfUser},
@@ -111,6 +113,7 @@ func (c *Cloud) glanceRoutes() []route {
 		{"GET /image/v2", open, c.glanceVersions},
 		{"GET /image/v2/images", read, c.listImages},
 		{"GET /image/v2/images/{id}", read, c.showImage},
+		{"GET /image/v2/schemas/image", read, c.showImageSchema},
 	}
 }
 

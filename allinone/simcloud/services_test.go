@@ -229,3 +229,21 @@ func TestQuota(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// python-glanceclient asks for the schema before it lists anything, and makes its images by it.
+func TestImageSchema(t *testing.T) {
+	r := start(t)
+	demo := r.login("demo")
+	schema := r.want(200, demo, "GET", "/image/v2/schemas/image", "")
+	properties, _ := schema.at("properties").(map[string]any)
+	shown, _ := r.want(200, demo, "GET", "/image/v2/images?limit=1", "").at("images", 0).(map[string]any)
+	typed := 0
+	for name := range shown {
+		if _, has := properties[name]; has {
+			typed++
+		}
+	}
+	if schema.at("name") != "image" || typed < 15 {
+		t.Errorf("%d of %d fields of an image are in its schema: %s", typed, len(shown), schema.text)
+	}
+}

@@ -20,6 +20,7 @@ type state struct {
 	TokenKey      []byte
 	Revoked       map[string]time.Time // by audit id, until when the token would have lived
 	Seeded        map[string]bool      // what came from the seed once; if a client deletes it, it stays deleted
+	Projects      map[string]project // made by clients; the seed has its own
 	Credentials   map[string]credential
 	Keypairs      map[string]keypair
 	ServerGroups  map[string]serverGroup
@@ -86,6 +87,7 @@ func (s *state) clone() *state {
 	next := *s
 	next.Revoked = cloned(s.Revoked)
 	next.Seeded = cloned(s.Seeded)
+	next.Projects = cloned(s.Projects)
 	next.Credentials = cloned(s.Credentials)
 	next.Keypairs = cloned(s.Keypairs)
 	next.ServerGroups = cloned(s.ServerGroups)
