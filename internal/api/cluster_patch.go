@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -59,6 +60,12 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	}
 	if wanted["node_count"] == nil {
 		wanted["node_count"] = number(1) // removed: the default (Magnum 1.14)
+	}
+	// The "update cluster" of magnum-ui makes text of every value. Magnum 1.14 refuses that, so that the button does nothing there.
+	if text, ok := wanted["node_count"].(string); ok {
+		if n, err := strconv.Atoi(text); err == nil {
+			wanted["node_count"] = number(n)
+		}
 	}
 	changed := clusterDocument(k).changed(wanted)
 	refused := slices.DeleteFunc(slices.Clone(changed), func(name string) bool {

@@ -160,7 +160,8 @@ func (c change) applyInside(root any) error {
 	return nil
 }
 
-// fields reads a patched document as if it had been sent, but strictly: in a patch "2" is no number (Magnum 1.14).
+// fields reads a patched document as if it had been sent, but strictly: in a patch "2" is no number (Magnum 1.14;
+// the number of a cluster's workers is one, see patchCluster).
 func (doc document) fields(arg string, maxLabels int) *fields {
 	return &fields{arg: arg, values: doc, seen: map[string]bool{}, strict: true, maxLabels: maxLabels}
 }
