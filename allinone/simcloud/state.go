@@ -20,7 +20,7 @@ type state struct {
 	TokenKey      []byte
 	Revoked       map[string]time.Time // by audit id, until when the token would have lived
 	Seeded        map[string]bool      // what came from the seed once; if a client deletes it, it stays deleted
-	Projects      map[string]project // made by clients; the seed has its own
+	Projects      map[string]project   // made by clients; the seed has its own
 	Credentials   map[string]credential
 	Keypairs      map[string]keypair
 	ServerGroups  map[string]serverGroup

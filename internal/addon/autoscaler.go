@@ -10,13 +10,10 @@ import (
 )
 
 // The cluster autoscaler runs in the management cluster, one for each cluster that has asked for it, because that is where machine
-// deployments are. Names and the selector are those of magnum-cluster-api's helm release, whose Deployment is taken over by them.
+// deployments are. Names are those of magnum-cluster-api's helm release, whose Deployment is taken over by them.
 
-const (
-	autoscalerContainer = "clusterapi-cluster-autoscaler"
-	// upstreamAutoscaler is the registry path of upstream's images ([auto_scaling] image_repository of magnum.conf names another one).
-	upstreamAutoscaler = "registry.k8s.io/autoscaling"
-)
+// upstreamAutoscaler is the registry path of upstream's images ([auto_scaling] image_repository of magnum.conf names another one).
+const upstreamAutoscaler = "registry.k8s.io/autoscaling"
 
 // AutoscalerName names all that a cluster's autoscaler has in the management cluster.
 func AutoscalerName(stack string) string { return stack + "-autoscaler" }

@@ -162,8 +162,10 @@ func scaledBy(stack *kube.Stack) catalogue.Scaled {
 // dismiss deletes a cluster's autoscaler: what runs first, what it may do last.
 func (r *Reconciler) dismiss(ctx context.Context, record *v1alpha1.MagnumCluster) error {
 	for _, kind := range []schema.GroupVersionKind{
-		appsv1.SchemeGroupVersion.WithKind("Deployment"), {Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "RoleBinding"},
-		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "Role"}, {Version: "v1", Kind: "ServiceAccount"},
+		appsv1.SchemeGroupVersion.WithKind("Deployment"),
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "RoleBinding"},
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "Role"},
+		{Version: "v1", Kind: "ServiceAccount"},
 	} {
 		have := &metav1.PartialObjectMetadata{}
 		have.SetGroupVersionKind(kind)
