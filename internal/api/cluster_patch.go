@@ -86,6 +86,11 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	if len(f.problems) > 0 {
 		return answer{}, magnum.Invalid("%s", sentences(f.problems))
 	}
+	if !slices.Contains(changed, "node_count") && p.names("node_count") {
+		if changed, err = s.orDefaultWorkers(ctx, g, k, nodes, changed); err != nil {
+			return answer{}, err
+		}
+	}
 	writes, err := s.clusterWrites(ctx, c, g, k, changed, clusterPatch{labels, magnum.Health(health), reason, nodes})
 	if err != nil {
 		return answer{}, err
@@ -96,6 +101,17 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 		}
 	}
 	return c.accepted(k.UUID), nil
+}
+
+// orDefaultWorkers adds the node count to what a patch changes, if the patch names the count of all workers and the default group, whose
+// count it means, has another one. Magnum 1.14 compares with the sum alone: there a request whose number happens to be the sum is
+// accepted and does nothing, and Terraform, which means the default group, never comes to an end.
+func (s *server) orDefaultWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int, changed []string) ([]string, error) {
+	ng, err := s.NodeGroups.NodeGroup(ctx, g, k.UUID, magnum.DefaultWorker)
+	if err != nil || ng.NodeCount == nodes {
+		return changed, err
+	}
+	return append(changed, "node_count"), nil
 }
 
 // clusterPatch is what a patch asks of a cluster.

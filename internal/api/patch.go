@@ -21,6 +21,11 @@ type change struct {
 	value any      // nil for remove
 }
 
+// names tells whether a patch is about an attribute as a whole.
+func (p patch) names(attribute string) bool {
+	return slices.ContainsFunc(p, func(c change) bool { return len(c.steps) == 1 && c.steps[0] == attribute })
+}
+
 func (c change) path() string { return "/" + strings.Join(c.steps, "/") }
 
 // patchRules say what may be patched in one kind of object.
