@@ -36,6 +36,9 @@ func TestAHostLosesPower(t *testing.T) {
 	l.configure(t)
 	nodes := l.three(t)
 	_, balancer := l.hosts(t)
+	if out, _ := l.sh(t, balancer, "ls /etc/haproxy/conf.d"); strings.Contains(out, "k8s") {
+		t.Skip("there is a deployment: TestFaultsStanding pulls a plug of it")
+	}
 	text, code := l.run(t, l.jeroboam, "deploy", "haproxy", "--config", l.dir+"/openstack_deploy", "-e", l.dir+"/openstack-ansible/inventory")
 	_, backend, ok := strings.Cut(text, "\nbackend k8s-back\n")
 	if code != 0 || !ok {
