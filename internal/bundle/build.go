@@ -147,7 +147,7 @@ func (b *builder) readLock(context.Context) error {
 		switch {
 		case b.FromSource && kind == "image" && b.lock.skips(a.Name):
 		case b.FromSource && a.Digest == "" && !b.Record:
-			problems = append(problems, fmt.Errorf("%s %s has no digest: build once with --record and look at what it writes", kind, a.Name))
+			problems = append(problems, fmt.Errorf("%s %s has no digest: build once with --record and check what it writes", kind, a.Name))
 		case !b.FromSource && !rendered(kind) && a.URL == "":
 			problems = append(problems, fmt.Errorf("%s %s is published nowhere: build it with --from-source", kind, a.Name))
 		case !b.FromSource && !rendered(kind) && a.URLDigest == "":
@@ -228,7 +228,7 @@ func (b *builder) settle(kind, name, version, how, want, got string, began time.
 	b.digests[kind+" "+name] = got
 	if want != got && !b.Record {
 		if !host || !b.differs {
-			return fmt.Errorf("%s %s %s is not what the lock says: it must have digest %s and has %s; nothing was changed there, look at both before you trust either",
+			return fmt.Errorf("%s %s %s is not what the lock says: it must have digest %s and has %s; nothing was changed there; check both before you trust either",
 				kind, name, version, want, got)
 		}
 		b.Log.Warn("other digest than the lock's, because this host has other Debian packages", "kind", kind, "name", name, "digest", got)

@@ -143,7 +143,7 @@ func readAs(file, digest string) ([]byte, error) {
 		return nil, fmt.Errorf("read the bundle: %w", err)
 	}
 	if got := textDigest(text); got != digest {
-		return nil, fmt.Errorf("the bundle is damaged: %s must have digest %s and has %s; make or copy it anew", file, digest, got)
+		return nil, fmt.Errorf("the bundle is damaged: %s must have digest %s and has %s; build or copy it again", file, digest, got)
 	}
 	return text, nil
 }

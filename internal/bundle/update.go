@@ -80,7 +80,7 @@ func Update(ctx context.Context, o UpdateOptions) (*Updated, error) {
 			case a.URLDigest == "":
 				done.New++
 			case !o.Changed:
-				problems = append(problems, fmt.Errorf("%s %s was %s in the lock, and its publisher says %s now: look at why before you take it (--changed)", a.Name, a.Version, a.URLDigest, digests[i]))
+				problems = append(problems, fmt.Errorf("%s %s was %s in the lock, and its publisher says %s now: find out why before you accept it (--changed)", a.Name, a.Version, a.URLDigest, digests[i]))
 				continue
 			default:
 				done.Changed++

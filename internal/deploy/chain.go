@@ -135,7 +135,7 @@ func chained(w Wanted) plan.Judge {
 		if len(w.Chain.Rest()) == 0 {
 			return nil
 		}
-		text := fmt.Sprintf("Kubernetes goes %s, one minor version at a time: this is the plan of the first step, and apply goes on with the next (--until %s stops after this one)",
+		text := fmt.Sprintf("Kubernetes goes %s, one minor version at a time: this is the plan of the first step, and apply continues with the next (--until %s stops after this one)",
 			w.Chain, minorVersion(w.Chain.Next()))
 		return []plan.Finding{{Judge: "chain", Where: site.Cluster, Text: text}}
 	}

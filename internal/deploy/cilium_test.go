@@ -292,7 +292,7 @@ func TestCiliumStepsByMinor(t *testing.T) {
 		{"a patch", "1.20.0", ""},
 		{"one minor", "1.19.4", ""},
 		{"the collection's", "1.14.8", "cilium 1.14.8 -> 1.20.2 skips minor versions: go through 1.15 first"},
-		{"back", "1.20.3", "cilium 1.20.3 -> 1.20.2 goes back: take a bundle that has 1.20.3 or newer"},
+		{"back", "1.20.3", "cilium 1.20.3 -> 1.20.2 is a downgrade: use a bundle that has 1.20.3 or newer"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			world := converged(w)

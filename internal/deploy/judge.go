@@ -33,9 +33,9 @@ func restarts(w Wanted, world World) plan.Judge {
 				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew" || c.Name == "settings"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
 				case c.Place == n.Name && c.Kind == "kubeadm" && c.Name == "kubelet settings":
-					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: "kubelet is restarted; pods go on running"})
+					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: "kubelet is restarted; pods keep running"})
 				case c.Place == n.Name && c.Kind == "unit" && (c.Name == "containerd.service" || c.Name == "kubelet.service"):
-					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods go on running"})
+					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods keep running"})
 				}
 			}
 		}
@@ -103,7 +103,7 @@ func downgrades(w Wanted, world World) plan.Judge {
 			}
 			switch {
 			case version.Older(want, have):
-				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s goes back", have, want)})
+				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s is a downgrade", have, want)})
 			case version.Minor(want) > version.Minor(have)+1:
 				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s skips a minor version: go through %d.%d first", have, want, version.Numbers(want)[0], version.Minor(have)+1)})
 			}

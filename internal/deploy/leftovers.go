@@ -82,7 +82,7 @@ func (l *Leftovers) lookAtOne(ctx context.Context, one Copy, stays bool, server 
 	}
 	switch {
 	case !ours:
-		l.note(one.Place, one.Path+" stays: it is of another cluster")
+		l.note(one.Place, one.Path+" stays: it belongs to another cluster")
 	case stays && one.Admin:
 		l.note(one.Place, one.Path+" stays, because its cluster does: OpenStack-Ansible made a container of it")
 	default:

@@ -45,7 +45,7 @@ func TestDestroyTakesKubeconfigsAway(t *testing.T) {
 		{reason: "there are none, and agents that looked", boxState: "runs", left: []string{box, "compute1"}},
 		{
 			reason: "one of another cluster stays", boxState: "runs", have: map[string]string{box + " " + magnum: kubeconfig("https://192.0.2.1:6443"), "compute1 " + ours: right},
-			want: []string{"compute1 " + ours}, left: []string{box, "compute1"}, notes: box + ": " + magnum + " stays: it is of another cluster",
+			want: []string{"compute1 " + ours}, left: []string{box, "compute1"}, notes: box + ": " + magnum + " stays: it belongs to another cluster",
 		},
 		{
 			reason: "a cluster in containers of OpenStack-Ansible stays, and so do its administrators' kubeconfigs", adopted: true, boxState: "runs", have: all,

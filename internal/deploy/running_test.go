@@ -72,14 +72,14 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 		{
 			reason: "OpenStack-Ansible 2026.1", runs: managers("1.20.2", "1.13.2", "1.13.2", "0.14.4", "2.5.0"),
 			want: []string{
-				"cert-manager 1.20.2 -> 1.11.5 goes back: take a bundle that has 1.20.2 or newer",
-				"cluster-api-openstack 0.14.4 -> 0.13.0 goes back: take a bundle that has 0.14.4 or newer",
-				"orc 2.5.0 -> 2.2.0 goes back: take a bundle that has 2.5.0 or newer",
+				"cert-manager 1.20.2 -> 1.11.5 is a downgrade: use a bundle that has 1.20.2 or newer",
+				"cluster-api-openstack 0.14.4 -> 0.13.0 is a downgrade: use a bundle that has 0.14.4 or newer",
+				"orc 2.5.0 -> 2.2.0 is a downgrade: use a bundle that has 2.5.0 or newer",
 			},
 		},
 		{reason: "newer Cluster API", runs: managers("1.11.5", "1.14.3", "1.15.0", "0.13.0", "2.2.0"), want: []string{
-			"cluster-api 1.14.3 -> 1.14.2 goes back: take a bundle that has 1.14.3 or newer",
-			"kubeadm-bootstrap 1.15.0 -> 1.14.2 goes back: take a bundle that has 1.15.0 or newer",
+			"cluster-api 1.14.3 -> 1.14.2 is a downgrade: use a bundle that has 1.14.3 or newer",
+			"kubeadm-bootstrap 1.15.0 -> 1.14.2 is a downgrade: use a bundle that has 1.15.0 or newer",
 		}},
 		{reason: "the seed's, all of them far behind", runs: managers("1.9.1", "1.8.4", "1.8.4", "0.11.2", "2.0.0"), want: []string{
 			"cert-manager 1.9.1 -> 1.11.5 skips minor versions: go through 1.10 first",
@@ -99,8 +99,8 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 				world.Cluster.Shared.CoreDNS = "v1.15.0"
 			},
 			want: []string{
-				"etcd 3.7.1-0 -> 3.6.16-0 goes back: take a bundle that has 3.7.1-0 or newer",
-				"CoreDNS 1.15.0 -> 1.14.0 goes back: take a bundle that has 1.15.0 or newer",
+				"etcd 3.7.1-0 -> 3.6.16-0 is a downgrade: use a bundle that has 3.7.1-0 or newer",
+				"CoreDNS 1.15.0 -> 1.14.0 is a downgrade: use a bundle that has 1.15.0 or newer",
 			},
 		},
 	}

@@ -44,7 +44,7 @@ func (s *Services) reachable(o site.Outside, skip bool) {
 
 // unreachable is what the plan says of a place that cannot be looked at.
 func unreachable(name, why string, skip bool) plan.Finding {
-	return plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: site.FirstLine(why) + " (--skip-unreachable goes on without it)"}
+	return plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: site.FirstLine(why) + " (--skip-unreachable continues without it)"}
 }
 
 // clusterNode says of a place that it is a node of the cluster.

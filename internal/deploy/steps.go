@@ -54,7 +54,7 @@ func steps() []step {
 		{"balance the API", (*Deployment).balance},
 		{restoreStep, (*Deployment).restore},
 		{"make the cluster", (*Deployment).initialise},
-		{"forget nodes and pods of before", (*Deployment).forgetOld},
+		{"forget old nodes and pods", (*Deployment).forgetOld},
 		{"give members new images", (*Deployment).giveImages},
 		{"share settings", (*Deployment).shareSettings},
 		{"change nodes of the cluster", (*Deployment).rollNodes}, // one at a time, with gates

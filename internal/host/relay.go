@@ -140,7 +140,7 @@ func (r *Relay) handOver(ctx context.Context, m *Machine, s seen) (next string, 
 		_, stop := m.run(ctx, "systemctl", "stop", next) // one that may get ready later would take over unseen
 		what := "nothing serves"
 		if s.serves != "" {
-			what = s.serves + " goes on serving"
+			what = s.serves + " keeps serving"
 		}
 		return "", nil, errors.Join(fmt.Errorf("%w\n%s; its log: journalctl -u %s", err, what, next), stop)
 	}

@@ -112,10 +112,10 @@ func TestRelay(t *testing.T) {
 		{reason: "it runs and would not start at boot", active: []string{a}, serves: a},
 		{reason: "both would start at boot", active: []string{a}, enabled: []string{a, b}, serves: a},
 		{reason: "stopped by somebody", enabled: []string{b}, want: []string{"stop " + b, "start " + a}, serves: a},
-		{reason: "the new one does not get ready", active: []string{a}, stale: []string{a}, enabled: []string{a}, fails: true, want: []string{"start " + b, "stop " + b}, says: a + " goes on serving", serves: a},
+		{reason: "the new one does not get ready", active: []string{a}, stale: []string{a}, enabled: []string{a}, fails: true, want: []string{"start " + b, "stop " + b}, says: a + " keeps serving", serves: a},
 		{
 			reason: "killed while the new one started, which never gets ready", active: []string{a, b}, stale: []string{a}, starts: []string{b}, enabled: []string{a},
-			fails: true, want: []string{"stop " + b, "start " + b, "stop " + b}, says: a + " goes on serving", serves: a,
+			fails: true, want: []string{"stop " + b, "start " + b, "stop " + b}, says: a + " keeps serving", serves: a,
 		},
 		{reason: "killed while the new one started", active: []string{a, b}, stale: []string{a}, starts: []string{b}, enabled: []string{a}, want: []string{"stop " + b, "start " + b, "stop " + a}, serves: b},
 		{reason: "it ends again and again", active: []string{b}, starts: []string{b}, enabled: []string{b}, want: []string{"stop " + b, "start " + a}, serves: a},

@@ -94,7 +94,7 @@ func Back(running []Running) plan.Judge {
 			limit := minorsAtOnce(r.Component)
 			switch {
 			case version.Older(r.Want, r.Have):
-				say("%s %s -> %s goes back: take a bundle that has %s or newer", r.Component, r.Have, r.Want, r.Have)
+				say("%s %s -> %s is a downgrade: use a bundle that has %s or newer", r.Component, r.Have, r.Want, r.Have)
 			case version.Numbers(r.Want)[0] == version.Numbers(r.Have)[0] && version.Minor(r.Want) > version.Minor(r.Have)+limit:
 				say("%s %s -> %s skips minor versions: go through %d.%d first", r.Component, r.Have, r.Want, version.Numbers(r.Have)[0], version.Minor(r.Have)+limit)
 			}

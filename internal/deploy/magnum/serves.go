@@ -57,7 +57,7 @@ func Serves(in intent.Intent, found map[string]Found) (who string, why plan.Find
 			". Their configuration and their database stay as they are. Clusters that only the database knows are not in Jeroboam's lists")
 	case who == intent.ImplementationMagnum && len(ours) > 0:
 		return who, say("OpenStack's own Magnum serves from now on; Jeroboam's server stops on " + strings.Join(ours, ", ") +
-			". Its records stay in the management cluster; clusters made with it go on running, and are not in Magnum's lists")
+			". Its records stay in the management cluster; clusters made with it keep running, and are not in Magnum's lists")
 	case who != "":
 		return who, plan.Finding{}
 	case len(ours) == 0 && len(theirs) > 0:
