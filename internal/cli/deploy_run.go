@@ -224,47 +224,12 @@ func (s *session) plan() plan.Plan {
 	return plan.Judged(p, deploy.Judges(s.wanted, s.world)...)
 }
 
-type deployPlanCommand struct {
-	deployOptions
-	NoDiff bool   `help:"Leave out the differences of files."`
-	Until  string `placeholder:"1.N" help:"As of apply."`
-}
-
-// Run prints what apply would change. The exit status is 0 for nothing, 2 for something.
-func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
-	c.chain, c.until = true, c.Until
-	s, err := c.look(ctx, streams, true)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	p := s.plan()
-	if err := writePlan(streams.Out, p, c.Output, !c.NoDiff); err != nil {
-		return err
-	}
-	if !p.Empty() {
-		return errChanges
-	}
-	return nil
-}
-
-func writePlan(w io.Writer, p plan.Plan, output string, diffs bool) error {
-	if output == "json" {
-		return writeJSON(w, p)
-	}
-	return plan.WriteText(w, p, diffs)
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false) // no browser reads it, and secrets have to be found in it
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 type deployApplyCommand struct {
 	deployOptions
 	deployVerify
+	Reviewed string `arg:"" optional:"" name:"plan" placeholder:"FILE" help:"A plan of \"plan --out\": that is carried out, and nothing if the world has moved since."`
+	Yes      bool   `short:"y" help:"Do not ask at a terminal. Where there is none, nobody is asked."`
+
 	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	Until string   `placeholder:"1.N" help:"Go no further than this minor version of Kubernetes, which the bundle carries on the way of an old cluster to its own."`
@@ -276,9 +241,19 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	c.chain, c.until = true, c.Until
+	var reviewed *plan.File
+	if c.Reviewed != "" {
+		f, err := plan.ReadFile(c.Reviewed)
+		if err != nil {
+			return err
+		}
+		reviewed = &f
+	}
 	for {
-		in, again, err := c.once(ctx, streams)
+		in, again, err := c.once(ctx, streams, reviewed)
 		switch {
+		case again && err == nil && reviewed != nil:
+			return errors.New("all that could be reviewed is done, and there is more now: containers have been started, nodes that were gone are back, or the next minor version is on its way: plan again")
 		case again:
 		case err != nil:
 			return err
@@ -289,7 +264,7 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 }
 
 // once is one round: look, plan, apply. Another one is needed when containers had to be started to see what is in them.
-func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (in intent.Intent, again bool, err error) {
+func (c *deployApplyCommand) once(ctx context.Context, streams Streams, reviewed *plan.File) (in intent.Intent, again bool, err error) {
 	s, err := c.look(ctx, streams, true)
 	if err != nil {
 		return in, false, err
@@ -299,10 +274,13 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams) (in inte
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return in, false, err
 	}
-	if err := errors.Join(allowed(p, c.Allow), c.possible(s.intent)); err != nil {
+	if err := errors.Join(s.holds(p, reviewed), allowed(p, c.Allow), c.possible(s.intent)); err != nil {
 		return in, false, err
 	}
 	if !p.Empty() {
+		if err := c.agreed(streams, p, reviewed != nil); err != nil {
+			return in, false, err
+		}
 		d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
 		d.Copies, d.Services, d.Outside = s.copies, s.services, s.outside.Hosts
 		if again, err := carryOut(ctx, d); again || err != nil {

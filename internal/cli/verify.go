@@ -175,7 +175,8 @@ func (v *verifyView) width() int {
 	return 80
 }
 
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
+// isTerminal says of a stream that a person is there.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && xterm.IsTerminal(int(f.Fd()))
 }

@@ -61,14 +61,15 @@ func lookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive {
 // lifeOf asks from a place whether something of a node answers. reached is false if the place itself could not be asked.
 func lifeOf(ctx context.Context, h site.Hosts, from site.Place, n intent.Node, port int) (reached bool, what []string) {
 	for _, one := range []struct{ name, address string }{
-		{"its API server", net.JoinHostPort(n.NodeIP, fmt.Sprint(port)) + "/healthz"}, {"its etcd", net.JoinHostPort(n.NodeIP, "2379") + "/health"},
+		{"its API server", net.JoinHostPort(n.NodeIP, fmt.Sprint(port))}, {"its etcd", net.JoinHostPort(n.NodeIP, "2379")},
 	} {
-		_, err := site.Ask[int](ctx, h, from, host.OpAnswers, "https://"+one.address)
-		switch {
-		case err == nil, strings.Contains(err.Error(), "remote error: tls: "): // etcd wants a certificate: it is there
-			reached, what = true, append(what, one.name)
-		case strings.Contains(err.Error(), "dial tcp "), strings.Contains(err.Error(), "Timeout"), strings.Contains(err.Error(), "deadline exceeded"):
-			reached = true
+		life, err := site.Ask[host.Life](ctx, h, from, host.OpAlive, one.address)
+		if err != nil {
+			continue
+		}
+		reached = true
+		if life.Answers {
+			what = append(what, one.name)
 		}
 	}
 	return reached, what

@@ -17,18 +17,20 @@ import (
 func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 	in := seed(t)
 	dead := in.Nodes[2]
-	refused, certificate := errors.New("infra1: dial tcp 172.29.236.13:6443: connect: connection refused"), errors.New("infra1: remote error: tls: certificate required")
+	refused, certificate := host.Life{Why: "connection refused"}, host.Life{Answers: true, Why: "tls: certificate required"}
+	gone := errors.New("host infra1: dial tcp 172.29.236.11:22: Timeout") // whatever its words are
 	for _, tt := range []struct {
 		reason    string
-		api, etcd error // as a load balancer hears it; nil is an answer
-		lost      bool  // no load balancer but its own
+		api, etcd host.Life // as a load balancer sees it
+		fail      error     // of the load balancer itself
+		lost      bool      // no load balancer but its own
 		says      string
 	}{
-		{reason: "nothing answers", api: refused, etcd: errors.New("infra1: context deadline exceeded (Client.Timeout exceeded)")},
-		{reason: "its API server answers", etcd: refused, says: "its API server, to infra1; its API server, to infra2"},
+		{reason: "nothing answers", api: refused, etcd: host.Life{Why: "deadline exceeded"}},
+		{reason: "its API server answers", api: host.Life{Answers: true}, etcd: refused, says: "its API server, to infra1; its API server, to infra2"},
 		{reason: "its etcd does, which wants a certificate", api: refused, etcd: certificate, says: "its etcd, to infra1; its etcd, to infra2"},
 		{reason: "nobody could be asked", lost: true, says: "no load balancer on another host could be asked"},
-		{reason: "those who are asked do not answer themselves", api: errors.New("host infra1: gone"), etcd: errors.New("host infra1: gone"), says: "could be asked"},
+		{reason: "those who are asked do not answer themselves", fail: gone, says: "could be asked"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			hosts := site.Hosts{}
@@ -37,13 +39,13 @@ func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 					continue
 				}
 				hosts[h.Name] = &hand{name: h.Name, answer: func(_, op string, raw json.RawMessage) (any, error) {
-					if op != host.OpAnswers || !strings.Contains(string(raw), dead.NodeIP+":") || h.Name == dead.PhysicalHost {
+					if op != host.OpAlive || !strings.Contains(string(raw), dead.NodeIP+":") || h.Name == dead.PhysicalHost {
 						t.Errorf("%s was asked for %s of %s", h.Name, op, raw)
 					}
 					if strings.Contains(string(raw), ":2379") {
-						return 200, tt.etcd
+						return tt.etcd, tt.fail
 					}
-					return 401, tt.api
+					return tt.api, tt.fail
 				}}
 			}
 			w := want(t, in, facts(in), dead.Name)

@@ -25,11 +25,11 @@ import (
 // and files it finds, and etcd's data.
 func (d *Deployment) initialise(ctx context.Context) error {
 	const step = "make the cluster"
-	i := slices.IndexFunc(d.Plan.Changes, func(c plan.Change) bool { return c.Kind == "kubeadm" && c.Name == "init" })
-	if i < 0 {
+	inits := plan.Of[KubeadmInit](d.Plan)
+	if len(inits) == 0 {
 		return nil
 	}
-	at := slices.IndexFunc(d.living(), func(n intent.Node) bool { return n.Name == d.Plan.Changes[i].Place })
+	at := slices.IndexFunc(d.living(), func(n intent.Node) bool { return n.Name == inits[0].Node })
 	if at < 0 {
 		return nil
 	}

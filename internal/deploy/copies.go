@@ -199,7 +199,7 @@ func (c Copy) file(text string) *host.File {
 func (c Copies) Plan(p plan.Plan) plan.Plan {
 	fresh := map[string]bool{} // nodes that get another admin.conf
 	for _, change := range p.Changes {
-		if change.Kind == "kubeadm" {
+		if change.Kind == kubeadmKind {
 			fresh[change.Place] = true
 		}
 	}

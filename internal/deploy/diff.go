@@ -46,7 +46,9 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 		return p // whatever is in them may be what the rest depends on
 	}
 	p.Changes = append(p.Changes, sharedChanges(w, world)...)
-	p.Changes = append(p.Changes, controlChanges(w, world, now)...)
+	control := controlChanges(w, world, now)
+	p.Changes = append(p.Changes, snapshotChanges(w, world, control)...)
+	p.Changes = append(p.Changes, control...)
 	p.Changes = append(p.Changes, world.Cluster.Changes...)
 	return p
 }
@@ -83,13 +85,13 @@ func controlChanges(w Wanted, world World, now time.Time) []plan.Change {
 		case world.Unseen[n.Name], world.lost(n):
 			continue
 		case n.Name == first.Name && !state.Touched():
-			add(n, "kubeadm", "init", plan.Run, "make the cluster, Kubernetes %s", want)
+			out = append(out, KubeadmInit{Node: n.Name, Version: want}.change())
 		case n.Name == first.Name && world.Cluster.Reachable && !world.Cluster.Initialised, n.Name == first.Name && !world.Cluster.Reachable && !world.member(n):
-			add(n, "kubeadm", "init", plan.Run, "go on making the cluster")
+			out = append(out, KubeadmInit{Node: n.Name, Version: want, Again: true}.change())
 		case !world.member(n) && state.Touched():
-			add(n, "kubeadm", "join", plan.Run, "clear what a join that did not end has left, and join again")
+			out = append(out, KubeadmJoin{Node: n.Name, Version: want, Again: true}.change())
 		case !world.member(n):
-			add(n, "kubeadm", "join", plan.Run, "join the control plane, Kubernetes %s", want)
+			out = append(out, KubeadmJoin{Node: n.Name, Version: want}.change())
 		default:
 			out = append(out, memberChanges(w, world, n, now)...)
 			continue
@@ -110,17 +112,17 @@ func memberChanges(w Wanted, world World, n intent.Node, now time.Time) []plan.C
 	state := world.Nodes[n.Name]
 	differ := nodeDiffers(w, n, state)
 	if v := outdated(w, world, n); v != "" {
-		add("kubeadm", "upgrade", plan.Run, "%s -> %s, one node at a time", v, w.Intent.Versions.Kubernetes)
+		out = append(out, KubeadmUpgrade{Node: n.Name, From: v, To: w.Intent.Versions.Kubernetes}.change())
 	} else {
 		if len(differ.pods) > 0 {
-			add("kubeadm", "settings", plan.Run, "%s", strings.Join(differ.pods, ", "))
+			out = append(out, KubeadmSettings{Node: n.Name, What: differ.pods}.change())
 		}
 		if names := renewals(state.Certificates, now); len(names) > 0 { // an upgrade renews them all
-			add("kubeadm", "certs renew", plan.Run, "renew %s", strings.Join(names, ", "))
+			out = append(out, CertificatesRenewal{Node: n.Name, Names: names}.change())
 		}
 	}
 	if len(differ.kubelet) > 0 {
-		add("kubeadm", "kubelet settings", plan.Run, "%s", strings.Join(differ.kubelet, ", "))
+		out = append(out, KubeletSettings{Node: n.Name, What: differ.kubelet}.change())
 	}
 	if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
 		if d := nodeDifferences(n, node); len(d) > 0 {

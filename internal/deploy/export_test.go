@@ -68,3 +68,11 @@ func ApplyServices(ctx context.Context, d *Deployment) error {
 func RemoveServices(ctx context.Context, d *Deployment) error {
 	return errors.Join(d.removeServices(ctx), d.removeBoxes(ctx))
 }
+
+// TidyScript clears kubeadm's directory, SnapshotScript takes a snapshot.
+func TidyScript(dir string) string { return tidyScript(dir) }
+
+func SnapshotScript(s EtcdSnapshot, pki string) string { return snapshotScript(s, pki) }
+
+// Snapshot is the step before an upgrade.
+func Snapshot(ctx context.Context, d *Deployment) error { return d.snapshot(ctx) }

@@ -14,7 +14,7 @@ import (
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
 		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), authorities(w, world),
-		unfinished(w, world), components.Back(slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), others(w, world), stillAlive(w, world, w.Intent.Nodes), chained(w),
+		unfinished(w, world), components.Back(slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), noSnapshot(w), others(w, world), stillAlive(w, world, w.Intent.Nodes), chained(w),
 	}
 }
 
@@ -27,13 +27,21 @@ func restarts(w Wanted, world World) plan.Judge {
 				continue
 			}
 			for _, c := range p.Changes {
+				switch what := c.What.(type) {
+				case KubeadmUpgrade, CertificatesRenewal, KubeadmSettings:
+					if c.Place == n.Name {
+						out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
+					}
+					continue
+				case KubeletSettings:
+					if what.Node == n.Name {
+						out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: "kubelet is restarted; pods keep running"})
+					}
+					continue
+				}
 				switch {
 				case c.Kind == "container" && c.Name == n.Name && c.Action != plan.Create && c.Action != plan.Run && n.LXC.AllowRestarts:
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "the container is stopped and started: its etcd member and API server are away meanwhile"})
-				case c.Place == n.Name && c.Kind == "kubeadm" && (c.Name == "upgrade" || c.Name == "certs renew" || c.Name == "settings"):
-					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
-				case c.Place == n.Name && c.Kind == "kubeadm" && c.Name == "kubelet settings":
-					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: "kubelet is restarted; pods keep running"})
 				case c.Place == n.Name && c.Kind == "unit" && (c.Name == "containerd.service" || c.Name == "kubelet.service"):
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods keep running"})
 				}

@@ -92,7 +92,7 @@ func (d *Deployment) applies(o components.Object) bool {
 	change := o.Change("")
 	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
 		return c.Place == site.Cluster && c.Kind == change.Kind && c.Name == change.Name ||
-			o.Component == components.CoreDNS && c.Kind == "kubeadm" && c.Name == "upgrade"
+			o.Component == components.CoreDNS && upgradeOf(d.Plan, c.Place)
 	})
 }
 

@@ -17,7 +17,6 @@ import (
 
 const (
 	restoreStep = "restore the backup"
-	resetName   = "reset"
 )
 
 // Restoring is the deployment that a restore makes: nodes that were declared gone are not part of it, for nothing that is restored
@@ -41,14 +40,13 @@ func RestorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p pla
 	first := w.Intent.Nodes[0]
 	for _, n := range w.Intent.Nodes {
 		if world.Nodes[n.Name].Touched() && !r.Begun(world.Nodes[n.Name]) {
-			p.Changes = append(p.Changes, plan.Change{
-				Place: n.Name, Group: groupControl, Kind: "kubeadm", Name: resetName, Action: plan.Delete, Summary: "the cluster that is there, with etcd's data",
-			})
+			p.Changes = append(p.Changes, KubeadmReset{Node: n.Name}.change())
 		}
 	}
 	for _, c := range Diff(w, fresh, now).Changes {
+		_, makes := c.What.(KubeadmInit)
 		switch {
-		case c.Place == first.Name && c.Kind == "kubeadm" && c.Name == "init":
+		case makes && c.Place == first.Name:
 			p.Changes = append(p.Changes, plan.Change{
 				Place: first.Name, Group: groupControl, Kind: "backup", Name: r.Name, Action: plan.Run,
 				Summary: "restore authorities and etcd's data, " + r.Manifest.String(),

@@ -18,17 +18,15 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // clearOld takes the cluster away that a restore replaces. Until the last node is clear, nothing of the new one is there: a run that is killed
 // here is begun again, with the operator's word again.
 func (d *Deployment) clearOld(ctx context.Context) error {
-	for _, c := range d.Plan.Changes {
-		if c.Kind != "kubeadm" || c.Name != resetName {
-			continue
-		}
-		d.Say(restoreStep, c.Place, "kubeadm reset")
-		p := d.Wanted.Places[c.Place]
+	for _, c := range plan.Of[KubeadmReset](d.Plan) {
+		d.Say(restoreStep, c.Node, "kubeadm reset")
+		p := d.Wanted.Places[c.Node]
 		if _, err := d.Command(ctx, p, 10*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", "--cri-socket", d.Wanted.Intent.Kubernetes.CRISocket); err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, "kubeadm", "")
+	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, groupRecord) || d.containerChange(n) != nil || d.planned(n.Name, kubeadmKind, "")
 }
 
 // containerChange is the change of a node's container, nil if there is none.
@@ -66,7 +66,7 @@ func (d *Deployment) containerChange(n intent.Node) *plan.Change {
 }
 
 func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
-	upgrade, container := d.planned(n.Name, "kubeadm", "upgrade"), d.containerChange(n)
+	upgrade, container := upgradeOf(d.Plan, n.Name), d.containerChange(n)
 	running := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name]
 	if upgrade || container != nil && container.Kind == "container" && running && n.LXC.AllowRestarts {
 		undo, err := d.drain(ctx, n)
@@ -94,7 +94,7 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 	if err := d.work().Install(ctx, rollStep, n.Name, node.GroupKubelet); err != nil {
 		return err
 	}
-	if d.planned(n.Name, "kubeadm", "kubelet settings") {
+	if kubeletOf(d.Plan, n.Name) {
 		if err := d.startKubelet(ctx, n); err != nil {
 			return err
 		}

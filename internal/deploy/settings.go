@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -252,16 +251,16 @@ func sharedChanges(w Wanted, world World) []plan.Change {
 	var out []plan.Change
 	add := func(name string, what []string) {
 		if len(what) > 0 {
-			out = append(out, plan.Change{Place: site.Cluster, Group: groupControl, Kind: "settings", Name: name, Action: plan.Update, Summary: strings.Join(what, ", ")})
+			out = append(out, SharedSettings{Name: name, What: what}.change())
 		}
 	}
-	add("kubeadm-config", clusterDiffers(want["ClusterConfiguration"], before["ClusterConfiguration"], have))
+	add(sharedCluster, clusterDiffers(want["ClusterConfiguration"], before["ClusterConfiguration"], have))
 	proxyWant := livingProxy(want["KubeProxyConfiguration"], proxy)
-	add("kubelet-config", fieldsDiffer(want["KubeletConfiguration"], before["KubeletConfiguration"], kubelet))
+	add(sharedKubelet, fieldsDiffer(want["KubeletConfiguration"], before["KubeletConfiguration"], kubelet))
 	if s.Proxy != "" && !w.Intent.Kubernetes.RemoveKubeProxy {
-		add("kube-proxy", fieldsDiffer(proxyWant, before["KubeProxyConfiguration"], proxy))
+		add(sharedProxy, fieldsDiffer(proxyWant, before["KubeProxyConfiguration"], proxy))
 	}
-	add("addons", addonsDiffer(w, s))
+	add(sharedAddons, addonsDiffer(w, s))
 	return out
 }
 

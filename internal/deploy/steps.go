@@ -55,6 +55,7 @@ func steps() []step {
 		{restoreStep, (*Deployment).restore},
 		{"make the cluster", (*Deployment).initialise},
 		{"forget old nodes and pods", (*Deployment).forgetOld},
+		{snapshotStep, (*Deployment).snapshot},
 		{"give members new images", (*Deployment).giveImages},
 		{"share settings", (*Deployment).shareSettings},
 		{"change nodes of the cluster", (*Deployment).rollNodes}, // one at a time, with gates

@@ -17,6 +17,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
@@ -70,14 +71,14 @@ func outdated(w Wanted, world World, n intent.Node) string {
 
 // upgrading says whether any member gets another version.
 func (d *Deployment) upgrading() bool {
-	return slices.ContainsFunc(d.Wanted.living(), func(n intent.Node) bool { return d.planned(n.Name, "kubeadm", "upgrade") })
+	return len(plan.Of[KubeadmUpgrade](d.Plan)) > 0
 }
 
 // giveImages brings new images to all members before anything of the old version stops: a pod of the new version may be placed on
 // any of them, and kubeadm itself tries one before it begins.
 func (d *Deployment) giveImages(ctx context.Context) error {
 	const step = "give members new images"
-	if !d.upgrading() && !d.planned(site.Cluster, "settings", "addons") {
+	if !d.upgrading() && !shares(d.Plan, sharedAddons) {
 		return nil
 	}
 	for _, n := range d.members() {
@@ -120,7 +121,7 @@ func (d *Deployment) uploadSettings(ctx context.Context, n intent.Node) error {
 // shareSettings changes what the cluster keeps for all nodes, before any node takes it from there. In an upgrade it is the
 // first node's work: it takes the new kubeadm.
 func (d *Deployment) shareSettings(ctx context.Context) error {
-	if !d.planned(site.Cluster, "settings", "kubeadm-config") && !d.planned(site.Cluster, "settings", "kubelet-config") || d.upgrading() {
+	if !shares(d.Plan, sharedCluster) && !shares(d.Plan, sharedKubelet) || d.upgrading() {
 		return nil
 	}
 	return d.uploadSettings(ctx, d.firstServing(ctx))
@@ -132,9 +133,9 @@ func (d *Deployment) controlPlane(ctx context.Context, n intent.Node) error {
 		return err
 	}
 	switch {
-	case d.planned(n.Name, "kubeadm", "upgrade"):
+	case upgradeOf(d.Plan, n.Name):
 		return d.upgrade(ctx, n)
-	case d.planned(n.Name, "kubeadm", "settings"):
+	case settingsOf(d.Plan, n.Name):
 		d.Say(rollStep, n.Name, "kubeadm upgrade node phase control-plane")
 		// The way kubeadm changes static pods one after the other, waits for each, and goes back when one does not come up.
 		if _, err := d.Command(ctx, d.place(n), 15*time.Minute, "kubeadm", "upgrade", "node", "phase", "control-plane", "--certificate-renewal=false"); err != nil {
@@ -144,7 +145,7 @@ func (d *Deployment) controlPlane(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	if d.planned(n.Name, "kubeadm", "certs renew") {
+	if renewalOf(d.Plan, n.Name) {
 		return d.renew(ctx, n)
 	}
 	return nil
@@ -226,12 +227,6 @@ func (d *Deployment) ignored(n intent.Node) string {
 	return strings.Join(traitsOf(d.Wanted.Facts[n.PhysicalHost]).ignored(d.Wanted.Intent), ",")
 }
 
-// tidy removes the copies that kubeadm made in case it had to go back, one of etcd's whole data in each upgrade.
-func (d *Deployment) tidy(ctx context.Context, n intent.Node) error {
-	_, err := d.Command(ctx, d.place(n), 2*time.Minute, "find", "/etc/kubernetes/tmp", "-mindepth", "1", "-maxdepth", "1", "-name", "kubeadm-*", "-exec", "rm", "-rf", "{}", "+")
-	return err
-}
-
 // startKubelet writes kubelet's configuration and flags, and starts it again.
 func (d *Deployment) startKubelet(ctx context.Context, n intent.Node) error {
 	d.Say(rollStep, n.Name, "kubeadm init phase kubelet-start")
@@ -269,7 +264,7 @@ func (d *Deployment) settled(ctx context.Context, n intent.Node) error {
 	if err != nil {
 		return err
 	}
-	if !d.work().Changes(n.Name, node.GroupKubelet) && !d.planned(n.Name, "kubeadm", "upgrade") && !d.planned(n.Name, "kubeadm", "kubelet settings") {
+	if !d.work().Changes(n.Name, node.GroupKubelet) && !upgradeOf(d.Plan, n.Name) && !kubeletOf(d.Plan, n.Name) {
 		return nil
 	}
 	return d.steady(ctx, n)
@@ -298,7 +293,7 @@ func (d *Deployment) steady(ctx context.Context, n intent.Node) error {
 // changeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
 func (d *Deployment) changeAddons(ctx context.Context) error {
 	const step = "change addons"
-	if !d.planned(site.Cluster, "settings", "addons") && !d.planned(site.Cluster, "settings", "kube-proxy") && !d.upgrading() {
+	if !shares(d.Plan, sharedAddons) && !shares(d.Plan, sharedProxy) && !d.upgrading() {
 		return nil
 	}
 	n := d.firstServing(ctx)
@@ -313,7 +308,7 @@ func (d *Deployment) changeAddons(ctx context.Context) error {
 		if err := d.addon(ctx, step, n, "coredns"); err != nil {
 			return err
 		}
-	} else if !d.planned(site.Cluster, "settings", "kube-proxy") {
+	} else if !shares(d.Plan, sharedProxy) {
 		return nil
 	}
 	if d.Wanted.Intent.Kubernetes.RemoveKubeProxy {

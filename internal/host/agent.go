@@ -122,6 +122,8 @@ func (a *agent) do(ctx context.Context, r Request) (any, error) {
 		return call(r, func(c EtcdCall) (any, error) { return CallEtcd(ctx, a.m, c) })
 	case OpAnswers:
 		return call(r, func(url string) (any, error) { return Answers(ctx, url) })
+	case OpAlive:
+		return call(r, func(address string) (any, error) { return Alive(ctx, address), nil })
 	case OpStats:
 		return call(r, func(command string) (any, error) { return StatsSocket(ctx, a.m, command) })
 	case OpHold:

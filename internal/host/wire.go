@@ -40,6 +40,7 @@ const (
 	OpSettle  = "settle"  // nothing -> nothing, when an earlier run has ended here
 	OpLeave   = "leave"   // nothing -> nothing: the agent removes itself
 	OpAnswers = "answers" // URL -> status code
+	OpAlive   = "alive"   // host and port -> whether a server of TLS is there
 	OpStats   = "stats"   // command -> answer of haproxy's stats socket
 )
 

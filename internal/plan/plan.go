@@ -59,6 +59,9 @@ type Change struct {
 	Summary string `json:"summary,omitempty"`
 	// Diff is a unified diff where the change is one of text. Never of a secret.
 	Diff string `json:"diff,omitempty"`
+	// What is the change as a typed value, such as an upgrade from one version to another, for judges and for who carries it out; nil
+	// where place, kind and name say all.
+	What any `json:"-"`
 }
 
 // Finding is what a judge says of a plan.
@@ -98,6 +101,20 @@ func (p Plan) Touches(place, kind string) bool {
 		return c.Place == place && (kind == "" || c.Kind == kind)
 	})
 }
+
+// Of are the typed values of one type, in the order of the plan.
+func Of[T any](p Plan) []T {
+	var out []T
+	for _, c := range p.Changes {
+		if v, ok := c.What.(T); ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// Has says whether one of the typed values fits.
+func Has[T any](p Plan, fits func(T) bool) bool { return slices.ContainsFunc(Of[T](p), fits) }
 
 // Judge looks at a plan and says what is dangerous in it. It changes nothing and asks nobody.
 type Judge func(Plan) []Finding

@@ -1,0 +1,120 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+const (
+	snapshotStep = "take a snapshot of etcd"
+	// snapshots is where a node keeps them, in clear beside etcd's own data and as closed as that.
+	snapshots = host.Directory + "/before-upgrades"
+	// copiesKept is how many of a node's snapshots, and of kubeadm's own copies, stay: those of this upgrade and of the one before.
+	copiesKept = 2
+)
+
+// snapshotChanges are the snapshot before an upgrade: of the version that the cluster leaves, on the first node that serves. Without
+// etcd's own programs, which only a bundle of somebody's own making lacks, there is none, and a judge says so.
+func snapshotChanges(w Wanted, world World, control []plan.Change) []plan.Change {
+	upgrades := plan.Of[KubeadmUpgrade](plan.Plan{Changes: control})
+	at := slices.IndexFunc(w.living(), func(n intent.Node) bool { return world.member(n) && world.Nodes[n.Name].Healthy() })
+	if len(upgrades) == 0 || at < 0 || !snapshotPossible(w) {
+		return nil
+	}
+	members := slices.DeleteFunc(slices.Clone(w.living()), func(n intent.Node) bool { return !world.member(n) })
+	u := upgrades[0]
+	return []plan.Change{EtcdSnapshot{
+		Node: w.living()[at].Name, File: path.Join(snapshots, "etcd-"+u.From+"-to-"+u.To+".db"), Fresh: len(upgrades) == len(members),
+	}.change()}
+}
+
+// etcdPrograms take and check snapshots.
+func etcdPrograms() []string { return []string{"etcdctl", "etcdutl"} }
+
+func snapshotPossible(w Wanted) bool {
+	for _, name := range etcdPrograms() {
+		if !slices.ContainsFunc(w.Bundle.Programs, func(p site.Program) bool { return p.Name == name }) {
+			return false
+		}
+	}
+	return true
+}
+
+// noSnapshot: an upgrade without a way back.
+func noSnapshot(w Wanted) plan.Judge {
+	return func(p plan.Plan) []plan.Finding {
+		if len(plan.Of[KubeadmUpgrade](p)) == 0 || len(plan.Of[EtcdSnapshot](p)) > 0 {
+			return nil
+		}
+		text := "no snapshot of etcd is taken before the upgrade, because no member is healthy"
+		if !snapshotPossible(w) {
+			text = "no snapshot of etcd is taken before the upgrade, because the bundle has no etcdctl and etcdutl: make a backup first (jeroboam deploy backup)"
+		}
+		return []plan.Finding{{Judge: "snapshot", Where: site.Cluster, Text: text}}
+	}
+}
+
+// snapshot takes it. The programs come first: a cluster that somebody else made has none of them on its nodes.
+func (d *Deployment) snapshot(ctx context.Context) error {
+	for _, s := range plan.Of[EtcdSnapshot](d.Plan) {
+		programs := slices.DeleteFunc(d.Wanted.At(s.Node, node.GroupInside), func(i host.Item) bool {
+			return i.File == nil || !slices.Contains(etcdPrograms(), path.Base(i.File.Path))
+		})
+		if err := d.work().BringItems(ctx, snapshotStep, s.Node, programs); err != nil {
+			return err
+		}
+		d.Say(snapshotStep, s.Node, "%s", s.File)
+		if _, err := d.Command(ctx, d.Wanted.Places[s.Node], 30*time.Minute, "sh", "-ec", snapshotScript(s, "/etc/kubernetes/pki/etcd")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// snapshotScript takes a snapshot, checks it, and gives it its name then. One that an earlier run of the same upgrade has taken stays:
+// it is of before the first member changed. etcdutl reads the whole file and compares its digest.
+func snapshotScript(s EtcdSnapshot, pki string) string {
+	script := "umask 077\nmkdir -p " + path.Dir(s.File) + "\ncd " + path.Dir(s.File) + "\nfile=" + path.Base(s.File) + "\nrm -f ./*.new\n"
+	if !s.Fresh {
+		script += "if [ -s \"$file\" ] && etcdutl snapshot status \"$file\" >/dev/null; then exit 0; fi\n"
+	}
+	return script + "etcdctl snapshot save \"$file.new\" --endpoints https://127.0.0.1:2379 --cacert " + pki + "/ca.crt" +
+		" --cert " + pki + "/healthcheck-client.crt --key " + pki + "/healthcheck-client.key >/dev/null\n" +
+		"etcdutl snapshot status \"$file.new\" >/dev/null\nsync \"$file.new\"\nmv \"$file.new\" \"$file\"\n" +
+		oldest("-t", "*.db")
+}
+
+// oldest removes all but the newest of what a pattern names in the directory; order is ls's, newest first.
+func oldest(order, pattern string) string {
+	return "ls -d " + order + " -- " + pattern + " 2>/dev/null | tail -n +" + fmt.Sprint(copiesKept+1) + " | while read -r old; do rm -rf \"./$old\"; done\n"
+}
+
+// tidy removes what kubeadm left for its own use. Its copies of etcd's data and of the manifests, which it makes in case it has to go
+// back, stay for the last upgrades: they are the way back when what is wrong shows later.
+func (d *Deployment) tidy(ctx context.Context, n intent.Node) error {
+	_, err := d.Command(ctx, d.place(n), 2*time.Minute, "sh", "-ec", tidyScript("/etc/kubernetes/tmp"))
+	return err
+}
+
+// tidyScript keeps the newest copies by their names, which end in the time (kubeadm/app/constants: CreateTimestampDirForKubeadm).
+func tidyScript(dir string) string {
+	var script strings.Builder
+	script.WriteString("[ -d " + dir + " ] || exit 0\ncd " + dir + "\n")
+	// kubeadm makes both directories even if it changes only arguments; an empty one is no way back.
+	script.WriteString("find . -mindepth 1 -maxdepth 1 -name 'kubeadm-backup-*' -type d -empty -exec rmdir {} +\n")
+	for _, kind := range []string{"kubeadm-backup-etcd-", "kubeadm-backup-manifests-"} {
+		script.WriteString(oldest("-r", kind+"*"))
+	}
+	script.WriteString("find . -mindepth 1 -maxdepth 1 -name 'kubeadm-*' ! -name 'kubeadm-backup-*' -exec rm -rf {} +\n")
+	return script.String()
+}

@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/scrypt"
+)
+
+// File is a plan that is kept to be reviewed, and carried out as it was reviewed. What is carried out is a plan that is made again: the
+// file only proves that it is the same one, and that everything is still as it was when this one was made.
+type File struct {
+	// Format is this one's.
+	Format int `json:"format"`
+	// Made is when, By is the program that made it.
+	Made time.Time `json:"made"`
+	By   string    `json:"by"`
+	// Salt and Digest are of the plan and of its basis. The basis has passwords among much that is known: the digest is one that costs
+	// too much to guess them by.
+	Salt   []byte `json:"salt"`
+	Digest []byte `json:"digest"`
+	Plan   Plan   `json:"plan"`
+}
+
+const fileFormat = 1
+
+// maxFile bounds what is read: a plan for hundreds of hosts with all differences has a few megabytes.
+const maxFile = 256 << 20
+
+// NewFile is the file of a plan. The basis is everything that it follows from, as text that is the same only if that is.
+func NewFile(p Plan, basis []byte, by string, now time.Time, random io.Reader) (File, error) {
+	f := File{Format: fileFormat, Made: now.UTC(), By: by, Salt: make([]byte, 16), Plan: p}
+	if _, err := io.ReadFull(random, f.Salt); err != nil {
+		return f, fmt.Errorf("make a salt: %w", err)
+	}
+	var err error
+	f.Digest, err = f.digest(p, basis)
+	return f, err
+}
+
+func (f File) digest(p Plan, basis []byte) ([]byte, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("write the plan: %w", err)
+	}
+	sum, err := scrypt.Key(slices.Concat(text, []byte{0}, basis), f.Salt, 1<<14, 8, 1, 32)
+	if err != nil {
+		return nil, fmt.Errorf("sum up the plan: %w", err)
+	}
+	return sum, nil
+}
+
+// Write writes the file for its owner alone; it has its name when it is whole.
+func (f File) Write(path string) error {
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	defer func() { _ = os.Remove(t.Name()) }() // has another name when all went well
+	_, err = t.Write(append(text, '\n'))
+	if err == nil {
+		err = t.Sync()
+	}
+	if err = errors.Join(err, t.Close()); err == nil {
+		err = os.Rename(t.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	return nil
+}
+
+// ReadFile reads a file of Write's.
+func ReadFile(path string) (File, error) {
+	var f File
+	r, err := os.Open(path)
+	if err != nil {
+		return f, fmt.Errorf("read the plan: %w", err)
+	}
+	defer func() { _ = r.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(r, maxFile))
+	if err != nil {
+		return f, fmt.Errorf("read the plan: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return f, fmt.Errorf("%s is no plan (jeroboam deploy plan --out makes one): %w", path, err)
+	}
+	if f.Format != fileFormat {
+		return f, fmt.Errorf("%s has format %d, and this program knows %d: plan again with this program", path, f.Format, fileFormat)
+	}
+	return f, nil
+}
+
+// Holds says whether a plan that was made now is the file's and follows from the same. The error says what has changed.
+func (f File) Holds(now Plan, basis []byte) error {
+	sum, err := f.digest(now, basis)
+	if err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare(sum, f.Digest) == 1 {
+		was, err1 := json.Marshal(f.Plan)
+		is, err2 := json.Marshal(now)
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		if bytes.Equal(was, is) {
+			return nil
+		}
+		return errors.New("the plan in the file has been changed by hand: what it says is not what would be done")
+	}
+	var out []string
+	for _, c := range without(f.Plan, now) {
+		out = append(out, "no more: "+c)
+	}
+	for _, c := range without(now, f.Plan) {
+		out = append(out, "new: "+c)
+	}
+	if len(out) == 0 {
+		out = append(out, "the same would change, on another basis: a host, the configuration, the bundle or a flag is not as it was")
+	}
+	return fmt.Errorf("the plan of %s does not hold any more:\n  %s\nplan again with the same flags, and look at it",
+		f.Made.Format(time.RFC3339), strings.Join(out, "\n  "))
+}
+
+// without are the changes and findings of a plan that another has not, or not so.
+func without(p, other Plan) []string {
+	var out []string
+	for _, c := range p.Changes {
+		if !slices.ContainsFunc(other.Changes, func(o Change) bool {
+			o.What, c.What = nil, nil
+			return o == c
+		}) {
+			out = append(out, strings.TrimSuffix(fmt.Sprintf("%s: %s %s %s: %s", c.Place, c.Action, c.Kind, c.Name, c.Summary), ": "))
+		}
+	}
+	for _, f := range p.Findings {
+		if !slices.Contains(other.Findings, f) {
+			out = append(out, f.Where+": "+f.Text+" ("+f.Judge+")")
+		}
+	}
+	return out
+}
