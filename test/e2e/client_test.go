@@ -47,6 +47,9 @@ func (a *allinone) client(cloud string) client { return client{a, cloud} }
 func (c client) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(c.all.stateDir, "clouds.yaml")}
+	if dir := os.Getenv("MAGNUMCLIENT"); dir != "" { // a python-magnumclient other than Debian's (docs/clients.md)
+		env = append(env, "PYTHONPATH="+dir)
+	}
 	return program(t, env, "openstack", append([]string{"--os-cloud", c.cloud}, args...)...)
 }
 

@@ -14,51 +14,36 @@ import (
 // debianPython is the one that Debian's packages are for.
 const debianPython = "/usr/bin/python3"
 
-// sdkDay is a day of a cluster as a program sees it that uses openstacksdk's cloud layer. It prints what it has seen.
-const sdkDay = `
-import json, sys, time
-import openstack
-conn = openstack.connect(cloud="demo")
-seen = {"version": openstack.version.__version__}
-template = conn.create_cluster_template(
-    "sdk", image_id="ubuntu-2204-kube-v1.34.2", keypair_id="default", coe="kubernetes", external_network_id="public",
-    flavor_id="m1.small", master_flavor_id="m1.small", network_driver="calico", master_lb_enabled=True,
-    labels={"kube_tag": "v1.34.2"})
-seen["template"] = conn.get_cluster_template("sdk")["uuid"] == template["uuid"]
-cluster = conn.create_coe_cluster("sdk", template["uuid"], node_count=1, master_count=1, keypair="default")
-def await_state(*states):
-    for _ in range(1200):
-        found = conn.get_coe_cluster("sdk")
-        if found is None or found["status"] in states:
-            return found
-        if found["status"].endswith("FAILED"):
-            sys.exit("cluster sdk: %s %s" % (found["status"], found["status_reason"]))
-        time.sleep(0.25)
-    sys.exit("cluster sdk stays %s: %s" % (found["status"], found["status_reason"]))
-seen["created"] = await_state("CREATE_COMPLETE")["status"]
-seen["listed"] = [c["name"] for c in conn.list_coe_clusters() if c["name"] == "sdk"]
-conn.update_coe_cluster("sdk", "replace", node_count=2)
-updated = await_state("UPDATE_COMPLETE")
-seen["updated"] = [updated["status"], updated["node_count"]]
-seen["authority"] = conn.get_coe_cluster_certificate(updated["uuid"])["pem"].splitlines()[0]
-seen["deleted"] = conn.delete_coe_cluster("sdk")
-await_state("DELETE_COMPLETE")
-seen["gone"] = conn.get_coe_cluster("sdk") is None
-seen["template_deleted"] = conn.delete_cluster_template("sdk")
-print(json.dumps(seen))
-`
+// script is a program of testdata/clients. It lives a client's day against the cloud of clouds.yaml and prints what it has seen as JSON.
+func (a *allinone) script(t *testing.T, name string, seen any, args ...string) {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata/clients", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(a.stateDir, "clouds.yaml"), "PYTHONWARNINGS=ignore"}
+	out, problems, err := programWithin(t, suiteBound, env, debianPython, append([]string{path}, args...)...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", name, err, out, lastLines(problems, 20))
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), seen); err != nil {
+		t.Fatalf("%s: %v:\n%s", name, err, out)
+	}
+}
+
+// imports skips a test when a module of Debian's Python is not there, and says which package has it.
+func imports(t *testing.T, modules, debianPackage string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), debianPython, "-W", "ignore", "-c", "import "+modules).CombinedOutput(); err != nil {
+		t.Skipf("Debian's %s is not installed: %s", debianPackage, lastLines(string(out), 1))
+	}
+}
 
 func TestOpenStackSDK(t *testing.T) {
 	t.Parallel()
-	if out, err := exec.CommandContext(t.Context(), debianPython, "-c", "import openstack").CombinedOutput(); err != nil {
-		t.Skipf("Debian's python3-openstacksdk is not there: %v %s", err, out)
-	}
+	imports(t, "openstack", "python3-openstacksdk")
 	all := shared(t)
-	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(all.stateDir, "clouds.yaml"), "PYTHONWARNINGS=ignore"}
-	out, problems, err := programWithin(t, clusterBound, env, debianPython, "-c", sdkDay)
-	if err != nil {
-		t.Fatalf("%v\n%s%s", err, out, problems)
-	}
 	var seen struct {
 		Version, Created, Authority string
 		Template, Deleted, Gone     bool
@@ -66,13 +51,11 @@ func TestOpenStackSDK(t *testing.T) {
 		Listed                      []string
 		Updated                     []any
 	}
-	if err := json.Unmarshal([]byte(out), &seen); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	all.script(t, "sdk_day.py", &seen)
 	t.Logf("openstacksdk %s", seen.Version)
 	if !seen.Template || seen.Created != "CREATE_COMPLETE" || len(seen.Listed) != 1 || len(seen.Updated) != 2 || seen.Updated[1] != 2.0 ||
 		seen.Authority != "-----BEGIN CERTIFICATE-----" || !seen.Deleted || !seen.Gone || !seen.TemplateDeleted {
-		t.Errorf("got %s", out)
+		t.Errorf("got %+v", seen)
 	}
 }
 
