@@ -45,12 +45,16 @@ e2e: allinone build ## the all-in-one driven by the real openstack client (Debia
 e2e-rotation: allinone ## authorities of clusters with one and three masters rotate (simulated machines; a quarter of an hour)
 	@go test -count=1 -timeout 40m -v -run '^TestSlowRotation' ./internal/controller
 
+space := $(subst ,, )
+CLIENTS := TestClusterWithTheClient TestGophercloud TestGophercloudsOwnTests TestOpenStackSDK TestAnsible TestTerraform TestTempest TestHeat TestHorizon
 .PHONY: e2e-clients
 e2e-clients: allinone build ## clients of the Magnum API against the all-in-one, each with its version (docs/clients.md)
-	@for p in python3-openstackclient python3-magnumclient python3-openstacksdk ansible; do \
+	@test -x bin/terraform-provider-openstack || GOBIN=$(CURDIR)/bin go install \
+		github.com/terraform-provider-openstack/terraform-provider-openstack/v3@v3.4.0 # about 3 minutes, once
+	@for p in python3-openstackclient python3-magnumclient python3-openstacksdk ansible magnum-tempest-plugin python3-heat python3-magnum-ui; do \
 		dpkg-query -W -f '$${Package} $${Version}\n' $$p 2>/dev/null || echo "$$p is not installed"; done
 	@go list -m github.com/gophercloud/gophercloud/v2
-	@go test -count=1 -p 1 -timeout 40m -v -run '^(TestClusterWithTheClient|TestGophercloud|TestOpenStackSDK|TestAnsible)$$' ./test/e2e
+	@E2E_CLIENTS=1 go test -count=1 -p 1 -timeout 60m -v -run '^($(subst $(space),|,$(CLIENTS)))$$' ./test/e2e
 
 .PHONY: e2e-proxy
 e2e-proxy: allinone build ## the proxy in a lab of network namespaces (root; Debian's haproxy, kubernetes-client); ARGS=-full is all of it

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,14 @@ func (a *allinone) script(t *testing.T, name string, seen any, args ...string) {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), seen); err != nil {
 		t.Fatalf("%s: %v:\n%s", name, err, out)
+	}
+}
+
+// onlyAsClient skips a test that wants packages and minutes which "make e2e" does not spend.
+func onlyAsClient(t *testing.T) {
+	t.Helper()
+	if os.Getenv("E2E_CLIENTS") == "" {
+		t.Skip("\"make e2e-clients\" runs it")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // every attribute that Heat has for a cluster.
 func TestHeat(t *testing.T) {
 	t.Parallel()
+	onlyAsClient(t)
 	imports(t, "heat.engine.stack, openstack", "python3-heat")
 	all := shared(t)
 	var seen struct {
@@ -54,6 +55,7 @@ func TestHeat(t *testing.T) {
 // TestHorizon sends the requests of magnum-ui's pages to Horizon's own code.
 func TestHorizon(t *testing.T) {
 	t.Parallel()
+	onlyAsClient(t)
 	imports(t, "openstack_dashboard, magnum_ui, django", "python3-magnum-ui")
 	all := shared(t)
 	type created struct {

@@ -129,6 +129,7 @@ func gophercloudModule(t *testing.T) string {
 // TestTempest runs the tests of Magnum's tempest plugin that are not about bays, which left Magnum with microversion 1.11.
 func TestTempest(t *testing.T) {
 	t.Parallel()
+	onlyAsClient(t)
 	imports(t, "magnum_tempest_plugin, tempest", "magnum-tempest-plugin")
 	all := shared(t)
 	dir := t.TempDir()

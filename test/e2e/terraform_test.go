@@ -106,6 +106,7 @@ func (tf terraform) outputs(t *testing.T) map[string]any {
 // and the end. After every step the plan is empty, which is what breaks first when an answer is not what was asked for.
 func TestTerraform(t *testing.T) {
 	t.Parallel()
+	onlyAsClient(t)
 	if _, err := os.Stat(provider); err != nil {
 		t.Skipf("%v: \"make e2e-clients\" builds it", err)
 	}

@@ -67,17 +67,16 @@ seen = {"version": pkg_resources.get_distribution("openstack-heat").version, "st
 stack = stacks.Stack(ctx, "heat", read(1))
 stack.store()
 stack.validate()
-
-
 stack.create()
 seen["states"].append([*stack.state, stack.status_reason])
 seen["created"] = outputs(stack)
-grown = stacks.Stack(ctx, "heat", read(2), stack_id=stack.id)
+grown = stacks.Stack(ctx, "heat", read(2))
+grown.parameters.set_stack_id(stack.identifier())
 stack.update(grown)
 # Heat's engine loads a stack anew for each request.
 last = stacks.Stack.load(ctx, stack_id=stack.id)
 seen["states"].append([*last.state, last.status_reason])
-seen["updated"] = {name: last["cluster"].FnGetAtt(name) for name in ATTRIBUTES}
+seen["updated"] = {name: conn.get_coe_cluster("heat")[name] for name in ("node_count", "status", "stack_id")}
 last = stacks.Stack.load(ctx, stack_id=stack.id)
 last.check()
 seen["states"].append([*last.state, last.status_reason])

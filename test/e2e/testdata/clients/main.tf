@@ -57,7 +57,7 @@ resource "openstack_containerinfra_nodegroup_v1" "group" {
 
 data "openstack_containerinfra_cluster_v1" "found" {
   name       = "terraform"
-  depends_on = [openstack_containerinfra_nodegroup_v1.group]
+  depends_on = [openstack_containerinfra_cluster_v1.cluster, openstack_containerinfra_nodegroup_v1.group]
 }
 
 data "openstack_containerinfra_nodegroup_v1" "found" {
