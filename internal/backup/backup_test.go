@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -304,4 +305,41 @@ func FuzzRead(f *testing.F) {
 			return nil
 		})
 	})
+}
+
+// Copies have what the node has. A place that is away makes the run fail, after the others and after the backup itself.
+func TestTakeCopies(t *testing.T) {
+	n, place := newNode(t), filepath.Join(t.TempDir(), "elsewhere")
+	_, public := key(t)
+	s := n.member(t, public)
+	s.Copies = "/etc/jeroboam/backup-copies.json"
+	n.put(t, s.Copies, `[{"url":"file:///away/hunter2","secretKey":"hunter3"},{"url":"file://`+place+`","keep":1}]`)
+	if err := os.Mkdir(place, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		taken, err := backup.Take(t.Context(), n.Machine, s)
+		if err == nil || !strings.Contains(err.Error(), "file:///away/hunter2") || strings.Contains(err.Error(), "hunter3") {
+			t.Errorf("a place that is away: %v", err)
+		}
+		entries, e := os.ReadDir(place)
+		if e != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(taken.Path) {
+			t.Errorf("there is %v %v and not only %s", entries, e, taken.Path)
+		}
+		if here := n.text(t, taken.Path); len(here) == 0 || here != read(t, filepath.Join(place, filepath.Base(taken.Path))) {
+			t.Error("the copy is another one")
+		}
+	}
+	if mine := n.files(t, s.Directory); len(mine) != 2 {
+		t.Errorf("the node has %v", mine)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -20,6 +20,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
@@ -37,6 +38,8 @@ type Settings struct {
 	// Directory is where archives go, Keep how many of this node's stay there; 0 is all.
 	Directory string `json:"directory"`
 	Keep      int    `json:"keep"`
+	// Copies is the file that says where archives are copied to (offsite.Target, a list); "" is nowhere.
+	Copies string `json:"copies,omitempty"`
 }
 
 // Taken is what Take has made.
@@ -47,6 +50,8 @@ type Taken struct {
 	Digest   string   `json:"digest"`
 	Removed  []string `json:"removed,omitempty"`
 	Manifest Manifest `json:"manifest"`
+	// Copied is what was done at each place that archives are copied to.
+	Copied []offsite.Copied `json:"copied,omitempty"`
 }
 
 const (
@@ -81,7 +86,7 @@ func Take(ctx context.Context, m *host.Machine, s Settings) (Taken, error) {
 	defer unlock()
 	t := taking{m: m, s: s, recipients: recipients, began: m.Now().UTC()}
 	defer func() { _ = os.RemoveAll(at(m, workDirectory)) }() // the next one does it if we are killed
-	for _, step := range []func(context.Context) error{t.clean, t.snapshot, t.archive, t.retire} {
+	for _, step := range []func(context.Context) error{t.clean, t.snapshot, t.archive, t.retire, t.copy} {
 		if err := step(ctx); err != nil {
 			return t.taken, err
 		}
@@ -260,6 +265,36 @@ func (t *taking) retire(context.Context) error {
 		t.taken.Removed = append(t.taken.Removed, name)
 	}
 	return nil
+}
+
+// copy brings each place up to what is here, also with what it missed while it was away. One that fails keeps no other from its copy,
+// and the backup itself stands: it is here.
+func (t *taking) copy(ctx context.Context) error {
+	if t.s.Copies == "" {
+		return nil
+	}
+	text, err := os.ReadFile(at(t.m, t.s.Copies))
+	if err != nil {
+		return fmt.Errorf("read where backups are copied to: %w", err)
+	}
+	var targets []offsite.Target
+	if err := json.Unmarshal(text, &targets); err != nil {
+		return fmt.Errorf("read %s: it is not what the deployer wrote", t.s.Copies) // an error of the decoder may show what it read
+	}
+	names, err := t.m.Files(t.s.Directory)
+	if err != nil {
+		return fmt.Errorf("list backups: %w", err)
+	}
+	mine := func(names []string) []string { return ofNode(names, t.s.Node) }
+	var failed []error
+	for _, target := range targets {
+		done, err := offsite.Copy(ctx, target, at(t.m, t.s.Directory), mine(names), mine)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("copy backups to %w", err))
+		}
+		t.taken.Copied = append(t.taken.Copied, done)
+	}
+	return errors.Join(failed...)
 }
 
 // ofNode are the names that are archives of a node, the oldest first.

@@ -50,14 +50,24 @@ func (c *agentCommand) backup(ctx context.Context, m *host.Machine, streams Stre
 		return err
 	}
 	taken, err := backup.Take(ctx, m, s)
-	if err != nil {
+	if err != nil && taken.Path == "" {
 		return err
 	}
 	taken.Manifest.Members = nil // nobody needs the list, and it may be long
 	if c.Backup == "-" {
-		return json.NewEncoder(streams.Out).Encode(taken)
+		return errors.Join(err, json.NewEncoder(streams.Out).Encode(taken))
 	}
 	if _, err := fmt.Fprintf(streams.Out, "%s: %s\n", taken.Path, taken.Manifest); err != nil {
+		return err
+	}
+	for _, copied := range taken.Copied {
+		for _, name := range copied.Stored {
+			if _, err := fmt.Fprintf(streams.Out, "%s: copied %s\n", copied.Target, name); err != nil {
+				return err
+			}
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if len(taken.Manifest.Missing) > 0 {

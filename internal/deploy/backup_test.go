@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -33,6 +34,7 @@ func backedUp(t *testing.T) (intent.Intent, map[string]host.Facts) {
 	t.Helper()
 	in := seed(t)
 	in.Backups.Enabled, in.Backups.Recipients = true, []string{publicKey}
+	in.Backups.Copies = []intent.BackupCopy{{Target: offsite.Target{URL: "file:///mnt/elsewhere/backups", Keep: 30}}}
 	f := facts(in)
 	for name, h := range f {
 		h.Agent = "agent-0123456789abcdef"
@@ -79,7 +81,7 @@ func TestBackupsAreTurnedOff(t *testing.T) {
 	}
 	want := []string{
 		n + ": delete unit jeroboam-backup.timer", n + ": delete file /etc/systemd/system/jeroboam-backup.timer", n + ": delete file /etc/systemd/system/jeroboam-backup.service",
-		n + ": delete file /etc/jeroboam/backup.json", n + ": delete file /usr/local/lib/jeroboam/backup",
+		n + ": delete file /etc/jeroboam/backup.json", n + ": delete file /etc/jeroboam/backup-copies.json", n + ": delete file /usr/local/lib/jeroboam/backup",
 	}
 	if diff := cmp.Diff(want, only(deploy.Diff(w, world, now))); diff != "" {
 		t.Error(diff)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -26,6 +27,7 @@ import (
 
 const (
 	backupProgram = host.Agents + "/backup"
+	backupCopies  = host.Etc + "/backup-copies.json"
 	backupConfig  = host.Etc + "/backup.json"
 	backupService = "/etc/systemd/system/jeroboam-backup.service"
 	backupTimer   = "/etc/systemd/system/jeroboam-backup.timer"
@@ -56,23 +58,43 @@ func Want(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
 	b := in.Backups
 	if On(in, n) == "" {
 		out := []host.Item{{Unit: &host.Unit{Name: path.Base(backupTimer), Gone: true}}}
-		for _, path := range []string{backupTimer, backupService, backupConfig, backupProgram} {
+		for _, path := range []string{backupTimer, backupService, backupConfig, backupCopies, backupProgram} {
 			out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
 		}
 		return out, nil
 	}
-	text, err := json.MarshalIndent(backupSettings(in, n), "", "  ")
-	if err != nil {
+	settings := backupSettings(in, n)
+	copies, err := wantCopies(b)
+	if err == nil && copies.Content != "" {
+		settings.Copies = backupCopies
+	}
+	text, e := json.MarshalIndent(settings, "", "  ")
+	if err = errors.Join(err, e); err != nil {
 		return nil, fmt.Errorf("write settings of backups: %w", err)
 	}
 	return []host.Item{
 		{File: &host.File{Path: b.Path, Dir: true, Mode: 0o700}},
+		{File: &copies},
 		{File: &host.File{Path: backupConfig, Content: string(text) + "\n"}},
 		{File: &host.File{Path: backupProgram, Link: host.Agents + "/" + f.Agent}},
 		{File: &host.File{Path: backupService, Content: backupServiceText}},
 		{File: &host.File{Path: backupTimer, Content: backupTimerText(b)}},
 		{Unit: &host.Unit{Name: path.Base(backupTimer), Enabled: true, Active: true, Uses: []string{backupTimer}}},
 	}, nil
+}
+
+// wantCopies is the file that says where backups are copied to, with what opens those places: root's alone, and not there when there
+// are none.
+func wantCopies(b intent.Backups) (host.File, error) {
+	if len(b.Copies) == 0 {
+		return host.File{Path: backupCopies, Gone: true}, nil
+	}
+	var targets []offsite.Target
+	for _, c := range b.Copies {
+		targets = append(targets, c.Target)
+	}
+	text, err := json.MarshalIndent(targets, "", "  ")
+	return host.File{Path: backupCopies, Content: string(text) + "\n", Mode: 0o600, Secret: true}, err
 }
 
 const backupServiceText = `[Unit]

@@ -29,6 +29,7 @@ func (r *reader) checkBackups() {
 			"backups are enabled without a key to encrypt them for: they hold the authorities' keys and every cluster's credentials")
 	}
 	r.checkRecipients()
+	r.checkCopies()
 	if b.Keep < 1 && !r.lost("backups.keep") {
 		r.fail("backup-keep", r.at("backups.keep"), "set cluster_api_backups_keep to 1 or more", "cluster_api_backups_keep would keep no backup")
 	}

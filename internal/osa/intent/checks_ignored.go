@@ -82,6 +82,7 @@ func informative() map[string]string {
 	)
 	return map[string]string{
 		"backups.group": "told by backup-ignored", "backups.gid": "told by backup-ignored", "backups.initOverrides": "told by backup-ignored",
+		"backups.copies[].url": "shown; the target has it", "backups.copies[].keep": "shown; the target has it",
 		"directory": shown, "release": shown, "generation": shown,
 		"hosts[].architecture": shown, "hosts[].hostname": derives, "hosts[].osFamily": shown, "hosts[].managementAddress": derives, "hosts[].roles": "asked for by Has",
 		"kubernetes.controlPlaneGroup": shown,

@@ -126,6 +126,7 @@ const (
 // is given; everything that is found must be among want, and all of want found.
 func TestFindings(t *testing.T) {
 	other := authority(t, true)
+	const copies = "cluster_api_backups_enabled: true\ncluster_api_backups_recipients: [age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t]\ncluster_api_backups_copies:\n"
 	for _, c := range []struct {
 		name   string
 		edits  []edit
@@ -271,6 +272,11 @@ func TestFindings(t *testing.T) {
 		{name: "backups for a secret key", edits: []edit{{k8s, "", "cluster_api_backups_enabled: true\ncluster_api_backups_recipients: [AGE-SECRET-KEY-1AZWUTDWJM05RQHTPW9QUH8SDXPAT62KT6DGZVG0N7MD4LHMTM50QPDDEJP]"}}, want: []string{"error backup-recipients group_vars/k8s_all/main.yml:18"}},
 		{name: "backups kept nowhere", edits: []edit{{k8s, "", "cluster_api_backups_enabled: true\ncluster_api_backups_recipients: [age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t]\ncluster_api_backups_keep: 0\ncluster_api_backups_path: backups"}}, want: []string{"error backup-keep group_vars/k8s_all/main.yml:19", "error backup-path group_vars/k8s_all/main.yml:20"}},
 		{name: "backups for a group", edits: []edit{{k8s, "", "cluster_api_backups_enabled: true\ncluster_api_backups_recipients: [age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t]\ncluster_api_backups_group_name: backup"}}, want: []string{"note backup-ignored group_vars/k8s_all/main.yml:19"}},
+		{name: "copies of backups", edits: []edit{{k8s, "", copies + "- {url: 'file:///mnt/elsewhere/backups', keep: 30}\n- {url: 's3://store:9000/backups/cloud', access_key: a, secret_key: b, region: r}"}}},
+		{name: "copies of backups that are not possible", edits: []edit{{k8s, "", copies + "- {url: 's3://store', keys: 1}\n- {url: 'file:///mnt/x'}\n- {url: 'file:///mnt/x', keep: many}\n- 7"}}, want: []string{
+			"error wrong-type group_vars/k8s_all/main.yml:19", "error backup-copy group_vars/k8s_all/main.yml:19", "error backup-copy group_vars/k8s_all/main.yml:19",
+			"error backup-copy group_vars/k8s_all/main.yml:19", "error backup-copy group_vars/k8s_all/main.yml:19", "error backup-copy group_vars/k8s_all/main.yml:19",
+		}},
 		{name: "backups from nowhere", edits: []edit{{k8s, "", "cluster_api_backups_nodes: [gone]"}}, want: []string{"error backup-node group_vars/k8s_all/main.yml:17"}},
 		{name: "a repository that is a URL", edits: []edit{{k8s, "", "kubernetes_image_repository: https://mirror:5000/k8s"}}, want: []string{"error registry-invalid group_vars/k8s_all/main.yml:17"}},
 		{name: "a repository with a slash at its end", edits: []edit{{k8s, "", "kubernetes_image_repository: mirror:5000/k8s/"}}, want: []string{"error registry-invalid group_vars/k8s_all/main.yml:17"}},

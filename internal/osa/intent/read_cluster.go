@@ -265,6 +265,7 @@ func (r *reader) backups() error {
 		Keep:               s.number(at("keep"), "cluster_api_backups_keep"),
 		Nodes:              s.texts(at("nodes"), "cluster_api_backups_nodes"),
 		InitOverrides:      s.anyMap(at("initOverrides"), "cluster_api_backups_init_overrides"),
+		Copies:             s.copies(at("copies"), "cluster_api_backups_copies"),
 	}
 	if len(b.Nodes) == 0 {
 		b.Nodes = []string{r.in.Nodes[len(r.in.Nodes)-1].Name}

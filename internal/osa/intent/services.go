@@ -1,6 +1,10 @@
 package intent
 
-import "github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
+import (
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
+)
 
 // HAProxy is the load balancers in front of the management cluster's API.
 type HAProxy struct {
@@ -136,8 +140,17 @@ type ProxyHost struct {
 	Repository string `json:"repository"`
 }
 
+// BackupCopy is a place that backups are copied to.
+type BackupCopy struct {
+	URL string `json:"url"`
+	// Keep is how many of each node's backups stay there; 0 is all.
+	Keep int `json:"keep"`
+	// Target is the place with what opens it. It is never shown.
+	Target offsite.Target `json:"-"`
+}
+
 // Backups are the periodic backups of the management cluster. Most names are those of the playbook, which exports Cluster API's objects;
-// Recipients and Keep are our own.
+// Recipients, Keep, Nodes and Copies are our own.
 type Backups struct {
 	Enabled bool `json:"enabled"`
 	// Path is in the node; on its physical host it is /openstack/backup/<container>/...
@@ -153,6 +166,8 @@ type Backups struct {
 	Keep       int      `json:"keep"`
 	// Nodes are the nodes that make backups, each its own; the last one if nobody said.
 	Nodes []string `json:"nodes"`
+	// Copies are where each backup is copied to, off the hosts: cluster_api_backups_copies.
+	Copies []BackupCopy `json:"copies"`
 	// NotifyOverrides are systemd settings of the service: cluster_api_backups_init_overrides.
 	InitOverrides map[string]any `json:"initOverrides"`
 }
