@@ -29,7 +29,7 @@ func Inside(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error)
 	file := func(path, content string) {
 		out = append(out, host.Item{File: &host.File{Path: path, Content: content}})
 	}
-	for _, dir := range []string{"/etc/kubernetes", "/etc/kubernetes/manifests", "/etc/containerd/certs.d", "/etc/cni/net.d", "/opt/cni/bin"} {
+	for _, dir := range []string{"/etc/kubernetes", "/etc/kubernetes/manifests", certsDir, "/etc/cni/net.d", "/opt/cni/bin"} {
 		out = append(out, host.Item{File: &host.File{Path: dir, Dir: true}})
 	}
 	if len(b.Packages) > 0 {
@@ -52,6 +52,7 @@ func Inside(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error)
 	}
 	file("/etc/crictl.yaml", "runtime-endpoint: "+in.Kubernetes.CRISocket+"\nimage-endpoint: "+in.Kubernetes.CRISocket+"\ntimeout: 30\n")
 	file(containerdConfig, containerdText(in, b))
+	out = append(out, registryItems(in.Containerd)...)
 	file(containerdUnit, containerdUnitText(in.Containerd))
 	for _, u := range mountUnits(in.Kubernetes.AllowUnsafeSwap) {
 		file("/etc/systemd/system/"+u.name, u.text)

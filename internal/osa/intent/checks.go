@@ -15,7 +15,7 @@ func checks() []func(*reader) {
 		// names and addresses
 		(*reader).checkDrawn, (*reader).checkVIPs, (*reader).checkRanges, (*reader).checkOverlaps, (*reader).checkPodRoom,
 		// what fits together
-		(*reader).checkVersions, (*reader).checkMatrix, (*reader).checkWorkloads,
+		(*reader).checkVersions, (*reader).checkRegistries, (*reader).checkMatrix, (*reader).checkWorkloads,
 		// nodes
 		(*reader).checkNodes, (*reader).checkNodeNames, (*reader).checkControlPlane, (*reader).checkConntrack, (*reader).checkLXC, (*reader).checkAgreement,
 		// load balancers

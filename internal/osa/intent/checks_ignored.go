@@ -30,7 +30,6 @@ func ignored() map[string]string {
 		"clusterAPI.clusterctlConfig":          "clusterctl is not used",
 		"clusterAPI.githubToken":               download,
 		"clusterAPI.providerPath":              "clusterctl is not used",
-		"containerd.insecureRegistries":        "nodes pull nothing: their images are imported from the bundle",
 		"environment":                          download,
 		"helm.certManagerNamespace":            certs,
 		"helm.certManagerRelease":              certs,

@@ -242,6 +242,14 @@ func TestFindings(t *testing.T) {
 		{name: "certificates nobody looks at", edits: []edit{{k8s, "", "download_artifact_validate_certs: false"}}, want: []string{"warning no-validation group_vars/k8s_all/main.yml:17"}},
 		{name: "a URL that is none", edits: []edit{{k8s, "", "kubeadm_download_url: mirror/kubeadm"}}, want: []string{"error url-invalid group_vars/k8s_all/main.yml:17"}},
 		{name: "a registry with a scheme", edits: []edit{{k8s, "", "containerd_insecure_registries: ['http://mirror:5000']"}}, want: []string{"error registry-invalid group_vars/k8s_all/main.yml:17"}},
+		{
+			name: "registries with mistakes, all at once",
+			edits: []edit{{k8s, "", "containerd_insecure_registries: ['h:1']\ncontainerd_registries:\n" +
+				"  https://quay.io: {mirrors: ['https://m']}\n  a: {mirrors: [m, 'https://u:p@m', 'http://m'], username: u, password: p}\n" +
+				"  b: {ca: /etc/ca.crt}\n  c: {username: u}\n  d: {}\n  e: {mirors: [x], ca: x}\n  'h:1': {mirrors: ['https://m']}"}},
+			want: slices.Repeat([]string{"error registry-invalid"}, 10),
+		},
+		{name: "registries as they should be", edits: []edit{{k8s, "", indent("containerd_registries: {quay.io: {mirrors: ['https://m/quay', 'http://n']}, 'r.example:5000': {username: u, password: '{{ kubernetes_secret | default(1) }}'}}\nunused", "x")}}},
 		{name: "a proxy before the API", edits: []edit{{vars, "", "http_proxy: http://proxy:3128"}}, want: []string{"warning no-proxy"}},
 		{name: "a proxy beside the API", edits: []edit{{vars, "", "http_proxy: http://proxy:3128\nno_proxy: localhost,172.29.236.9"}}},
 		{name: "no Magnum", edits: []edit{{user, "magnum_infra_hosts: *controllers\n", ""}}, want: []string{"warning no-magnum openstack_user_config.yml"}},

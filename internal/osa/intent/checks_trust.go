@@ -86,8 +86,8 @@ func (r *reader) checkSources() {
 			"kubernetes_image_repository is %q, which no image's name can begin with", r.show("kubernetes.imageRepository", repository))
 	}
 	for i, registry := range r.in.Containerd.InsecureRegistries {
-		if strings.Contains(registry, "://") {
-			r.fail("registry-invalid", r.at("containerd.insecureRegistries"), "write host:port", "containerd_insecure_registries[%d] is %q, a URL", i, r.show("containerd.insecureRegistries", registry))
+		if !isRegistry.MatchString(registry) {
+			r.fail("registry-invalid", r.at("containerd.insecureRegistries"), "write host:port", "containerd_insecure_registries[%d] is %q, and no registry", i, r.show("containerd.insecureRegistries", registry))
 		}
 	}
 }

@@ -25,11 +25,11 @@ func TestIgnored(t *testing.T) {
 		{"what the clean directory has", nil, nil},
 		{
 			"registries, downloads and charts",
-			[]edit{{k8s, "", "containerd_insecure_registries: [mirror:5000]\nkubeadm_download_url: https://mirror/kubeadm\ncert_manager_helm_values: {a: 1}\ncilium_node_image: mirror/cilium:v1\nrunc_version: 1.2.3"}},
-			[]string{"cert_manager_helm_values", "cilium_node_image", "containerd_insecure_registries", "kubeadm_download_url", "runc_version"},
+			[]edit{{k8s, "", "kubeadm_download_url: https://mirror/kubeadm\ncert_manager_helm_values: {a: 1}\ncilium_node_image: mirror/cilium:v1\nrunc_version: 1.2.3"}},
+			[]string{"cert_manager_helm_values", "cilium_node_image", "kubeadm_download_url", "runc_version"},
 		},
 		{"containers", []edit{{k8s, "", "lxc_container_backing_store: lvm\nlxc_container_fs_size: 50G\nk8s_serial: 1"}}, []string{"k8s_serial", "lxc_container_backing_store", "lxc_container_fs_size"}},
-		{"what has an effect", []edit{{k8s, "", "lxc_container_allow_restarts: false\nkubernetes_image_repository: mirror.example.com/k8s"}}, nil},
+		{"what has an effect", []edit{{k8s, "", "lxc_container_allow_restarts: false\nkubernetes_image_repository: mirror.example.com/k8s\ncontainerd_insecure_registries: [mirror:5000]\ncontainerd_registries: {quay.io: {mirrors: ['https://m/quay']}}"}}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []string

@@ -191,6 +191,7 @@ func (r *reader) containerd() error {
 	r.in.Containerd = Containerd{
 		PauseImage:         s.text(at("pauseImage"), "containerd_pause_image"),
 		InsecureRegistries: s.texts(at("insecureRegistries"), "containerd_insecure_registries"),
+		Registries:         s.registries(at("registries"), "containerd_registries"),
 		HTTPProxy:          s.text(at("httpProxy"), "containerd_http_proxy"),
 		HTTPSProxy:         s.text(at("httpsProxy"), "containerd_https_proxy"),
 		NoProxy:            s.text(at("noProxy"), "containerd_no_proxy"),

@@ -30,6 +30,7 @@ kubernetes_custom_ca_key: hunter2
 lxc_container_domain: hunter2
 lxc_container_backing_store: zfs-hunter2
 containerd_insecure_registries: ["http://hunter2"]
+containerd_registries: {"a/b": {mirrors: ["https://u:hunter2@m"], ca: hunter2, username: hunter2, password: hunter2, more: hunter2}}
 haproxy_k8s_service_overrides: {haproxy_frontend_raw: ["# hunter2"], haproxy_balance_alg: hunter2, haproxy_ssl: hunter2}
 extra_lb_vip_addresses: [hunter2]
 cilium_helm_values: {deep: [{token: hunter2}]}

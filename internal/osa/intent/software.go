@@ -109,13 +109,15 @@ type Containerd struct {
 	PauseImage string `json:"pauseImage"`
 	// InsecureRegistries are reached with plain HTTP.
 	InsecureRegistries []string `json:"insecureRegistries"`
-	HTTPProxy          string   `json:"httpProxy"`
-	HTTPSProxy         string   `json:"httpsProxy"`
-	NoProxy            string   `json:"noProxy"`
-	DebugLevel         string   `json:"debugLevel"`
-	Snapshotter        string   `json:"snapshotter"`
-	StorageDir         string   `json:"storageDir"`
-	StateDir           string   `json:"stateDir"`
+	// Registries are those that have mirrors, authorities or credentials: containerd_registries, which is Jeroboam's own.
+	Registries  map[string]Registry `json:"registries"`
+	HTTPProxy   string              `json:"httpProxy"`
+	HTTPSProxy  string              `json:"httpsProxy"`
+	NoProxy     string              `json:"noProxy"`
+	DebugLevel  string              `json:"debugLevel"`
+	Snapshotter string              `json:"snapshotter"`
+	StorageDir  string              `json:"storageDir"`
+	StateDir    string              `json:"stateDir"`
 }
 
 // Cilium is the network of pods.
