@@ -171,24 +171,30 @@ func TestTwoChangeLabels(t *testing.T) {
 	s.must(t, 409, "member", "PATCH", "/v1/clusters/k", `[{"op":"remove","path":"/labels/node_port_allowed_cidrs"}]`, version("latest"))
 }
 
-// TestNodeCountIsASum: the node count that a cluster shows is of all its groups, and the one that a patch gives is the default group's, also
-// if it happens to be the sum. (Magnum 1.14 accepts such a patch and does nothing.)
+// TestNodeCountIsASum: the node count that a cluster shows is of all its groups, and the one that a patch gives is the default group's.
+// Where both could be meant, nobody gets nodes that he did not ask for.
 func TestNodeCountIsASum(t *testing.T) {
+	const health = `{"op":"replace","path":"/health_status","value":"HEALTHY"},`
 	s := newService(t)
 	id := s.cluster(t, "k")
 	s.must(t, 202, "member", "POST", "/v1/clusters/k/nodegroups", `{"name":"more","node_count":3}`)
 	s.become(id, func(c *magnum.Cluster) { c.NodeCount = 5 })
 	for _, step := range []struct {
-		reason, query string
-		nodes, want   int
+		reason, query, more, nodes string
+		status, want               int
 	}{
-		{"it is what the default group has", "", 2, 2},
-		{"Terraform means the default group, and this is the sum", "", 5, 5},
-		{"any other number", "?rollback=True", 6, 6},
+		{"it is what the default group has", "", "", "2", 202, 2},
+		{"Terraform means the default group, and this is the sum (Magnum 1.14 accepts it and does nothing)", "", "", "5", 202, 5},
+		{"the group is as it was again", "", "", "2", 202, 2},
+		{"who sends back what he has read changes nothing", "", health, "5", 202, 2},
+		{"magnum-ui shows the sum and sends it back as text", "", "", `"5"`, 202, 2},
+		{"and one more in its form could mean the default group, or all", "", "", `"6"`, 400, 2},
+		{"any other number", "?rollback=True", health, "6", 202, 6},
 	} {
-		s.must(t, 202, "member", "PATCH", "/v1/clusters/k/"+step.query, fmt.Sprintf(`[{"op":"replace","path":"/node_count","value":%d}]`, step.nodes))
+		s.must(t, step.status, "member", "PATCH", "/v1/clusters/k/"+step.query,
+			fmt.Sprintf(`[%s{"op":"replace","path":"/node_count","value":%s}]`, step.more, step.nodes))
 		if n := s.groups[id][1].NodeCount; n != step.want {
-			t.Errorf("%d: %s: the default group has %d, want %d", step.nodes, step.reason, n, step.want)
+			t.Errorf("%s: %s: the default group has %d, want %d", step.nodes, step.reason, n, step.want)
 		}
 	}
 	if s.send(t, "member", "PATCH", "/v1/clusters/k?rollback=perhaps", `[]`).status != 400 {

@@ -62,10 +62,9 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 		wanted["node_count"] = number(1) // removed: the default (Magnum 1.14)
 	}
 	// The "update cluster" of magnum-ui makes text of every value. Magnum 1.14 refuses that, so that the button does nothing there.
-	if text, ok := wanted["node_count"].(string); ok {
-		if n, err := strconv.Atoi(text); err == nil {
-			wanted["node_count"] = number(n)
-		}
+	text, form := wanted["node_count"].(string)
+	if n, err := strconv.Atoi(text); form && err == nil {
+		wanted["node_count"] = number(n)
 	}
 	changed := clusterDocument(k).changed(wanted)
 	refused := slices.DeleteFunc(slices.Clone(changed), func(name string) bool {
@@ -86,8 +85,8 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	if len(f.problems) > 0 {
 		return answer{}, magnum.Invalid("%s", sentences(f.problems))
 	}
-	if !slices.Contains(changed, "node_count") && p.names("node_count") {
-		if changed, err = s.orDefaultWorkers(ctx, g, k, nodes, changed); err != nil {
+	if p.names("node_count") {
+		if changed, err = s.meantWorkers(ctx, g, k, nodes, changed, form, len(p) == 1); err != nil {
 			return answer{}, err
 		}
 	}
@@ -103,15 +102,27 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	return c.accepted(k.UUID), nil
 }
 
-// orDefaultWorkers adds the node count to what a patch changes, if the patch names the count of all workers and the default group, whose
-// count it means, has another one. Magnum 1.14 compares with the sum alone: there a request whose number happens to be the sum is
-// accepted and does nothing, and Terraform, which means the default group, never comes to an end.
-func (s *server) orDefaultWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int, changed []string) ([]string, error) {
+// meantWorkers settles whether a patch that names the node count changes it, where the cluster shows another number than the default
+// group's, which a patch means: the sum of all workers.
+//
+// Magnum 1.14 compares with the sum alone. A request whose number happens to be the sum is accepted there and does nothing, and Terraform,
+// which means the default group, never comes to an end. So a patch of nothing else asks for that size. Beside other changes the sum is what
+// the client has read and sends back: no change. And a form, which shows the sum, cannot mean the default group: any other number is refused.
+func (s *server) meantWorkers(
+	ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int, changed []string, form, alone bool,
+) ([]string, error) {
 	ng, err := s.NodeGroups.NodeGroup(ctx, g, k.UUID, magnum.DefaultWorker)
-	if err != nil || ng.NodeCount == nodes {
+	if err != nil || ng.NodeCount == k.NodeCount {
 		return changed, err
 	}
-	return append(changed, "node_count"), nil
+	switch another := slices.Contains(changed, "node_count"); {
+	case another && form:
+		return nil, magnum.Invalid("The cluster's %d nodes are of several node groups, and node_count %d is of which one? Resize the node group.",
+			k.NodeCount, nodes)
+	case !another && !form && alone && ng.NodeCount != nodes:
+		return append(changed, "node_count"), nil
+	}
+	return changed, nil
 }
 
 // clusterPatch is what a patch asks of a cluster.
