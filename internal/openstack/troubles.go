@@ -3,7 +3,9 @@ package openstack
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -84,7 +86,8 @@ func (p *Project) LoadBalancerState(ctx context.Context, name string) (status st
 	return cmp.Or(lb.ProvisioningStatus, "UNKNOWN"), lb.CreatedAt, nil
 }
 
-// ServerGone tells that Nova has no server of this id. One that can be restored is not gone.
+// ServerGone tells that Nova has no server of this id. One that can be restored is not gone. Anybody on the way may say 404, such as a load
+// balancer that does not know the path; only Nova says which server it could not find.
 func (p *Project) ServerGone(ctx context.Context, id string) (bool, error) {
 	const doing = "ask Nova whether a server is gone"
 	client, err := p.client(Compute)
@@ -92,29 +95,49 @@ func (p *Project) ServerGone(ctx context.Context, id string) (bool, error) {
 		return false, p.explain(doing, err)
 	}
 	_, err = servers.Get(ctx, client, id).Extract()
-	if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
-		return true, nil
+	var refused gophercloud.ErrUnexpectedResponseCode
+	if !errors.As(err, &refused) || refused.Actual != http.StatusNotFound {
+		return false, p.explain(doing, err)
 	}
-	return false, p.explain(doing, err)
+	var said struct {
+		ItemNotFound struct {
+			Message string `json:"message"`
+		} `json:"itemNotFound"`
+	}
+	if json.Unmarshal(refused.Body, &said) != nil || !strings.Contains(said.ItemNotFound.Message, id) {
+		return false, p.explain(doing, fmt.Errorf("%w: HTTP 404, and not of Nova", ErrUnavailable))
+	}
+	return true, nil
 }
 
-// ServersNamed are the names of the project's servers that begin so.
+// wholeList is the first microversion in which Nova lists servers of a cell that does not answer, as UNKNOWN and without their names, and only
+// to those who ask for no name. Before it, and with a filter, they are left out and nobody is told.
+const wholeList = "2.69"
+
+// ServersNamed are the names of the project's servers that begin so: all of them, or an error.
 func (p *Project) ServersNamed(ctx context.Context, prefix string) ([]string, error) {
 	const doing = "list servers"
 	client, err := p.client(Compute)
 	if err != nil {
 		return nil, p.explain(doing, err)
 	}
-	pages, err := servers.ListSimple(client, servers.ListOpts{Name: prefix}).AllPages(ctx) // Nova finds it anywhere in a name
+	client.Microversion = wholeList
+	pages, err := servers.ListSimple(client, servers.ListOpts{}).AllPages(ctx)
 	if err != nil {
 		return nil, p.explain(doing, err)
 	}
 	all, err := servers.ExtractServers(pages)
+	if err != nil {
+		return nil, p.explain(doing, err)
+	}
 	var names []string
 	for _, s := range all {
+		if s.Name == "" {
+			return nil, p.explain(doing, fmt.Errorf("%w: Nova cannot say which server %s is", ErrUnavailable, s.ID))
+		}
 		if strings.HasPrefix(s.Name, prefix) {
 			names = append(names, s.Name)
 		}
 	}
-	return names, p.explain(doing, err)
+	return names, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
@@ -29,6 +30,7 @@ type Servers interface {
 	ProjectID() string
 	ServerGone(ctx context.Context, id string) (bool, error)
 	ServersNamed(ctx context.Context, prefix string) ([]string, error)
+	FindServerGroup(ctx context.Context, name string) (id string, err error)
 }
 
 func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error) {
@@ -68,6 +70,11 @@ func (r *Reconciler) nova(ctx context.Context, s *scope) (Cloud, error) {
 	}
 	if id := cloud.ProjectID(); id != s.record.Spec.ProjectID {
 		return nil, fmt.Errorf("the cluster's credential is of project %s and not of the cluster's own, %s", id, s.record.Spec.ProjectID)
+	}
+	// A Nova that has never had the cluster's servers, of another region, would say the same of them.
+	group := capi.ServerGroupName(s.record.Spec.StackID, &magnum.NodeGroup{Name: magnum.DefaultMaster, Role: magnum.RoleMaster, IsDefault: true})
+	if _, err := cloud.FindServerGroup(ctx, group); err != nil {
+		return nil, fmt.Errorf("Nova does not show the control plane's server group, and so is not believed: %w", err)
 	}
 	return cloud, nil
 }

@@ -31,6 +31,14 @@ type compute struct {
 	gone    bool
 	err     error
 	servers []string
+	abroad  bool // another region's
+}
+
+func (c *compute) FindServerGroup(_ context.Context, name string) (string, error) {
+	if c.abroad || name != "kube-abcde" {
+		return "", errors.New("not found")
+	}
+	return "5e12", nil
 }
 
 func (c *compute) ProjectID() string { return c.project }
@@ -173,6 +181,7 @@ func TestALostMasterIsGivenUp(t *testing.T) {
 		"its server is there":     {"it may come back, or only the network is down", compute{project: "p1"}, false},
 		"Nova does not answer":    {"nothing is known", compute{project: "p1", gone: true, err: errors.New("HTTP 503")}, false},
 		"the credential is other": {"it sees servers of another project only", compute{project: "p2", gone: true}, false},
+		"Nova is another one":     {"no region has another one's servers", compute{project: "p1", gone: true, abroad: true}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := bereave(t)
