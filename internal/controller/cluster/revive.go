@@ -74,7 +74,7 @@ func (r *Reconciler) nova(ctx context.Context, s *scope) (Cloud, error) {
 	// A Nova that has never had the cluster's servers, of another region, would say the same of them.
 	group := capi.ServerGroupName(s.record.Spec.StackID, &magnum.NodeGroup{Name: magnum.DefaultMaster, Role: magnum.RoleMaster, IsDefault: true})
 	if _, err := cloud.FindServerGroup(ctx, group); err != nil {
-		return nil, fmt.Errorf("Nova does not show the control plane's server group, and so is not believed: %w", err)
+		return nil, fmt.Errorf("the control plane's server group is not in the Nova that was asked, so it may be another one: %w", err)
 	}
 	return cloud, nil
 }
