@@ -83,12 +83,22 @@ func workerRotationPatch() clusterv1.ClusterClassPatch {
 	return patch("workerRotation", rollDoc, ".workerRotation", onWorkers(addFile(specPath, rotationFile, "{{ .workerRotation }}\n")))
 }
 
+// trustBoth makes the administrator's kubeconfig of a machine that joins a control plane before kubeadm does, with all that ca.crt holds.
+// kubeadm itself takes its first certificate alone (Kubernetes 1.36, cmd/kubeadm/app/util/pkiutil: TryLoadCertFromDisk), which is the new
+// authority's from step 2 on, and can then ask nothing of API servers that are of step 1. It keeps a kubeconfig that is there.
+// Ignition has kubeadm's configuration in the second file; that of kubeadm init names no API server that is there.
+const trustBoth = `server=$(sed -n 's/^ *apiServerEndpoint: *//p' /run/kubeadm/kubeadm-join-config.yaml /etc/kubeadm.yml 2>/dev/null | tr -d '"'); ` +
+	`if [ -n "$server" ]; then ` +
+	`kubeadm init phase kubeconfig admin --kubernetes-version "$(kubeadm version -o short)" --control-plane-endpoint "$server" && ` +
+	`sed -i "s|certificate-authority-data:.*|certificate-authority-data: $(base64 -w0 /etc/kubernetes/pki/ca.crt)|" /etc/kubernetes/admin.conf; fi`
+
 // signerPatch: the controller manager refuses to sign with a file of two certificates (Kubernetes 1.36,
 // pkg/controller/certificates/signer/ca_provider.go), and does not start.
 func signerPatch() clusterv1.ClusterClassPatch {
 	return patch("signer", "The certificate that requests are signed with, while two are trusted.", ".controlPlaneRotation.signer", onControlPlane(
 		add(kubeadmPath+"/files/-", "path: "+signerFile+"\nowner: root:root\npermissions: \"0644\"\ncontent: {{ toJson .controlPlaneRotation.signer }}\n"),
 		addValue(kubeadmPath+"/clusterConfiguration/controllerManager/extraArgs/-", arg("cluster-signing-cert-file", signerFile)),
+		addValue(kubeadmPath+"/preKubeadmCommands/-", trustBoth),
 	))
 }
 
