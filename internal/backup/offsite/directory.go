@@ -32,7 +32,7 @@ func (d directory) put(ctx context.Context, name string, from io.Reader, size in
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(f, reader{ctx, from})
+	n, err := io.Copy(f, until(ctx, from))
 	if err == nil && n != size {
 		err = fmt.Errorf("wrote %d of %d bytes", n, size)
 	}

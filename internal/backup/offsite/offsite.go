@@ -174,15 +174,17 @@ func whole(names []string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, partial) })
 }
 
-// reader ends with a context, for what knows of none.
-type reader struct {
-	ctx context.Context
-	io.Reader
-}
+// readerFunc is a function that reads.
+type readerFunc func([]byte) (int, error)
 
-func (r reader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(b)
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// until reads as long as a context lasts, for what knows of none.
+func until(ctx context.Context, from io.Reader) io.Reader {
+	return readerFunc(func(b []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return from.Read(b)
+	})
 }

@@ -30,7 +30,7 @@ import (
 // kind is one kind of place, with a server of its own.
 type kind struct {
 	target Target
-	// names are what is there, put puts something there, and fail makes the next copies break in the middle.
+	// names are what is there, put puts something there, and deny takes the place away, or gives it back.
 	names func() []string
 	put   func(name, text string)
 	text  func(name string) string
@@ -64,10 +64,11 @@ func onDisk(t *testing.T, dir string) kind {
 			return string(b)
 		},
 		deny: func(yes bool) {
-			if err := os.Rename(dir, dir+".away"); !yes {
-				err = os.Rename(dir+".away", dir)
-				_ = err
-			} else if err != nil {
+			from, to := dir, dir+".away"
+			if !yes {
+				from, to = to, from
+			}
+			if err := os.Rename(from, to); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -82,6 +83,7 @@ func write(t *testing.T, path, text string) {
 }
 
 func aDirectory(t *testing.T) kind {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "mounted")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -91,7 +93,7 @@ func aDirectory(t *testing.T) kind {
 	return k
 }
 
-// store is as much of an S3 store as a client of backups meets: one bucket, whose owner has one key.
+// store3 is as much of an S3 store as a client of backups meets: one bucket, whose owner has one key.
 type store3 struct {
 	t       *testing.T
 	mu      sync.Mutex
@@ -147,6 +149,7 @@ func (s *store3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func anS3Store(t *testing.T) kind {
+	t.Helper()
 	s := &store3{t: t, objects: map[string]string{}}
 	web := httptest.NewTLSServer(s)
 	t.Cleanup(web.Close)
@@ -172,6 +175,7 @@ func anS3Store(t *testing.T) kind {
 
 // anSFTPServer is an SSH server with github.com/pkg/sftp's own server behind it, on the real file system.
 func anSFTPServer(t *testing.T) kind {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "backups")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

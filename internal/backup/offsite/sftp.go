@@ -95,7 +95,7 @@ func (s server) put(ctx context.Context, name string, from io.Reader, size int64
 	if err != nil {
 		return err
 	}
-	n, err := f.ReadFrom(reader{ctx, from})
+	n, err := f.ReadFrom(until(ctx, from))
 	if err == nil && n != size {
 		err = fmt.Errorf("sent %d of %d bytes", n, size)
 	}
