@@ -127,7 +127,9 @@ func (o *owner) ServerGone(context.Context, string) (bool, error) { return false
 
 func (o *owner) ServersNamed(context.Context, string) ([]string, error) { return nil, nil }
 
-func (o *owner) FindServerGroup(context.Context, string) (string, error) { return "", openstack.ErrNotFound }
+func (o *owner) FindServerGroup(context.Context, string) (string, error) {
+	return "", openstack.ErrNotFound
+}
 
 func (o *owner) ProjectID() string { return "" }
 
