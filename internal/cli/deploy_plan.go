@@ -16,13 +16,14 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// keep writes a plan for a later apply.
+// keep writes a plan for a later apply. The file is no stream behind the curtain, and is masked as those are; that two passwords which
+// look alike then are not the same is for the basis to tell.
 func (s *session) keep(p plan.Plan, path string) error {
 	basis, err := deploy.Basis(s.wanted, s.world, s.copies, s.services)
 	if err != nil {
 		return err
 	}
-	f, err := plan.NewFile(p, basis, version.Get().String(), time.Now(), rand.Reader)
+	f, err := plan.NewFile(p.Masked(s.intent.Masker()), basis, version.Get().String(), time.Now(), rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (s *session) holds(p plan.Plan, reviewed *plan.File) error {
 	}
 	basis, err := deploy.Basis(s.wanted, s.world, s.copies, s.services)
 	if err == nil {
-		err = reviewed.Holds(p, basis)
+		err = reviewed.Holds(p.Masked(s.intent.Masker()), basis)
 	}
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)

@@ -95,6 +95,20 @@ func (p Plan) Blocked(allowed []string) []Finding {
 	return out
 }
 
+// Masked is the plan with its texts as hide leaves them: a difference may have a password in it that nobody declared to be one.
+func (p Plan) Masked(hide func(string) string) Plan {
+	p.Changes, p.Findings = slices.Clone(p.Changes), slices.Clone(p.Findings)
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		c.Name, c.Summary, c.Diff = hide(c.Name), hide(c.Summary), hide(c.Diff)
+	}
+	for i := range p.Findings {
+		f := &p.Findings[i]
+		f.Where, f.Text = hide(f.Where), hide(f.Text)
+	}
+	return p
+}
+
 // Touches says whether something of a kind changes at a place; an empty kind means any.
 func (p Plan) Touches(place, kind string) bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool {
