@@ -13,6 +13,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 const (
@@ -31,11 +32,23 @@ func snapshotChanges(w Wanted, world World, control []plan.Change) []plan.Change
 	if len(upgrades) == 0 || at < 0 || !snapshotPossible(w) {
 		return nil
 	}
-	members := slices.DeleteFunc(slices.Clone(w.living()), func(n intent.Node) bool { return !world.member(n) })
+	begun := slices.ContainsFunc(w.living(), func(n intent.Node) bool { return world.member(n) && begun(w, world, n) })
 	u := upgrades[0]
 	return []plan.Change{EtcdSnapshot{
-		Node: w.living()[at].Name, File: path.Join(snapshots, "etcd-"+u.From+"-to-"+u.To+".db"), Fresh: len(upgrades) == len(members),
+		Node: w.living()[at].Name, File: path.Join(snapshots, "etcd-"+u.From+"-to-"+u.To+".db"), Fresh: !begun,
 	}.change()}
+}
+
+// begun says whether anything on a member has the version of an upgrade. kubeadm changes one static pod after the other, and a run may
+// be killed between two of the first member's: what etcd has then is no longer what the old version wrote.
+func begun(w Wanted, world World, n intent.Node) bool {
+	want := w.Intent.Versions.Kubernetes
+	for name, v := range world.Nodes[n.Name].StaticPods {
+		if name != "etcd" && version.Trim(v) == want {
+			return true
+		}
+	}
+	return version.Trim(world.Cluster.Nodes[n.NodeName].Status.NodeInfo.KubeletVersion) == want
 }
 
 // etcdPrograms take and check snapshots.

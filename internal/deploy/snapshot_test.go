@@ -60,6 +60,9 @@ func TestASnapshotBeforeAnUpgrade(t *testing.T) {
 		{reason: "nothing is upgraded", done: 3},
 		{reason: "an upgrade begins", want: []deploy.EtcdSnapshot{{File: "/var/lib/jeroboam/before-upgrades/etcd-1.35.4-to-1.36.4.db", Fresh: true}}},
 		{reason: "an upgrade goes on", done: 1, want: []deploy.EtcdSnapshot{{File: "/var/lib/jeroboam/before-upgrades/etcd-1.35.4-to-1.36.4.db"}}},
+		{reason: "it was killed in the midst of the first member", change: func(w *deploy.Wanted, world *deploy.World) {
+			world.Nodes[w.Intent.Nodes[0].Name].StaticPods["kube-apiserver"] = "v1.36.4"
+		}, want: []deploy.EtcdSnapshot{{File: "/var/lib/jeroboam/before-upgrades/etcd-1.35.4-to-1.36.4.db"}}},
 		{reason: "the first node does not serve", node: 1, change: func(w *deploy.Wanted, world *deploy.World) {
 			n := world.Nodes[w.Intent.Nodes[0].Name]
 			n.Etcd = "timeout"
