@@ -51,8 +51,8 @@ func (m statusMetrics) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	for _, b := range m.Backends {
-		gauge(m.desc("backend_up", "1: the load balancer takes the server for up.", "balancer", "server"),
-			truth(strings.HasPrefix(b.Status, "UP")), b.Balancer, b.Server)
+		gauge(m.desc("backend_up", "1: the load balancer takes the server for up.", "balancer", "service", "server"),
+			truth(strings.HasPrefix(b.Status, "UP")), b.Balancer, b.Service, b.Server)
 	}
 	for _, s := range m.Services {
 		gauge(m.desc("service_up", "1: the service runs.", "service", "place"), truth(s.Runs), s.Service, s.Place)

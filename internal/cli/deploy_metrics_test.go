@@ -29,8 +29,13 @@ func everything() deploy.Status {
 			{Name: "infra2_k8s_container-2", Host: "infra2", API: "its host does not answer", Etcd: "its host does not answer", Backups: true},
 		},
 		Backends: []balance.Backend{
-			{Balancer: "infra1", Server: "infra1_k8s_container-1", Status: "UP"},
-			{Balancer: "infra1", Server: "infra2_k8s_container-2", Status: "DOWN"},
+			{Balancer: "infra1", Service: "k8s", Server: "infra1_k8s_container-1", Status: "UP"},
+			{Balancer: "infra1", Service: "k8s", Server: "infra2_k8s_container-2", Status: "DOWN"},
+			{Balancer: "infra1", Service: "k8s", Server: "infra3", Status: "UP"}, // on metal, the host's name for both
+			{Balancer: "infra1", Service: "magnum", Server: "infra3", Status: "UP"},
+			{Balancer: "infra2", Service: "k8s", Status: "haproxy's answer cannot be read"},
+			{Balancer: "infra2", Service: "magnum", Status: "haproxy's answer cannot be read"},
+			{Balancer: "infra3", Status: "its host does not answer"},
 		},
 		Services: []deploy.ServiceStatus{{Service: "magnum", Place: "infra1", State: "runs", Runs: true}, {Service: "proxy", Place: "net1", State: "is stopped"}},
 		Changes:  []plan.Change{{}, {}},

@@ -80,9 +80,9 @@ func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, n.Host, n.Address, n.Ready, n.Kubelet, n.APIServer, n.API, n.Etcd, n.Member, expires, backupOf(n, now))
 	}
-	_, _ = fmt.Fprintf(w, "\nBALANCER\tSERVER\tSTATUS\tCHECK\n")
+	_, _ = fmt.Fprintf(w, "\nBALANCER\tSERVICE\tSERVER\tSTATUS\tCHECK\n")
 	for _, b := range s.Backends {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", b.Balancer, b.Server, b.Status, b.Check)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", b.Balancer, b.Service, b.Server, b.Status, b.Check)
 	}
 	if len(s.Services) > 0 {
 		_, _ = fmt.Fprintf(w, "\nSERVICE\tPLACE\tSTATE\tCREDENTIAL\n")
