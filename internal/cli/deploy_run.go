@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
@@ -174,6 +175,9 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	}
 	if err == nil {
 		err = o.around(ctx, s)
+	}
+	if err == nil && strict && s.magnum.Serves == intent.ImplementationJeroboam {
+		err = magnum.Signable(s.intent)
 	}
 	if err == nil {
 		var more []site.Component

@@ -34,7 +34,7 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 		}
 		if found.Places[p.Name()].Ours {
 			s.List.Place(p)
-			s.List.AddOnce(p.Name(), groupMagnum, append(magnum.NoTLS(w.Intent, h), magnum.Gone(own != host.Program)...)...)
+			s.List.AddOnce(p.Name(), groupMagnum, append(magnum.NoTLS(w.Intent, h, found.Places[p.Name()]), magnum.Gone(own != host.Program)...)...)
 		}
 	}
 	for _, h := range w.Intent.Proxy.Hosts {

@@ -42,13 +42,27 @@ func tlsPaths(i host.Item) []string {
 	return []string{i.File.Path}
 }
 
-// NoTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left.
-func NoTLS(in intent.Intent, h intent.MagnumHost) []host.Item {
+// NoTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left, and so is what
+// OpenStack's own Magnum serves with, where that is there as well: whose certificate it is was not asked if the operator wants that one.
+func NoTLS(in intent.Intent, h intent.MagnumHost, f Found) []host.Item {
 	m := in.Magnum.Service
-	if !m.BackendSSL || h.Certificate != "" {
+	if !m.BackendSSL || h.Certificate != "" || f.Theirs {
 		return nil
 	}
 	return []host.Item{{File: &host.File{Path: m.BackendTLS.Key, Gone: true}}, {File: &host.File{Path: m.BackendTLS.Cert, Gone: true}}}
+}
+
+// Signable refuses a service whose servers need certificates that nobody can make. Reading the configuration only warns of it, as long
+// as nobody has said who serves.
+func Signable(in intent.Intent) error {
+	m := in.Magnum.Service
+	for _, h := range in.Magnum.Hosts {
+		if m.BackendSSL && h.Certificate == "" && m.BackendTLS.Signer == "" {
+			return fmt.Errorf("magnum_backend_ssl is true, %s has no certificate, and there is no authority that could sign one: "+
+				"run OpenStack-Ansible's certificate-authority.yml first, name files in magnum_user_ssl_cert and magnum_user_ssl_key, or set magnum_backend_ssl: false", h.Name)
+		}
+	}
+	return nil
 }
 
 // Sign makes a server's certificate and key with OpenStack-Ansible's authority, with the chain that load balancers need.

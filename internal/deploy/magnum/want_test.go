@@ -185,11 +185,26 @@ func TestBackendTLS(t *testing.T) {
 	if _, err := magnum.Sign(short, *item, rand.Reader, time.Now()); err == nil || !strings.Contains(err.Error(), "would not believe") {
 		t.Errorf("a chain that leads nowhere is taken: %v", err)
 	}
-	if gone := lines(magnum.NoTLS(*in, *h)); !strings.Contains(gone, "/etc/magnum/magnum.key GONE") {
+	if gone := lines(magnum.NoTLS(*in, *h, magnum.Found{Ours: true})); !strings.Contains(gone, "/etc/magnum/magnum.key GONE") {
 		t.Errorf("a key that we made stays after a removal: %s", gone)
 	}
+	if gone := magnum.NoTLS(*in, *h, magnum.Found{Ours: true, Theirs: true}); gone != nil {
+		t.Errorf("OpenStack's own Magnum is there as well, and loses its certificate: %s", lines(gone))
+	}
+	if err := magnum.Signable(*in); err != nil {
+		t.Errorf("there is an authority, and: %v", err)
+	}
+	nobody := *in
+	nobody.Magnum.Service.BackendTLS.Signer = ""
+	if err := magnum.Signable(nobody); err == nil || !strings.Contains(err.Error(), h.Name) {
+		t.Errorf("nobody can sign, and it is found out when the cluster has been changed: %v", err)
+	}
+	nobody.Magnum.Service.BackendSSL = false
+	if err := magnum.Signable(nobody); err != nil {
+		t.Errorf("without TLS: %v", err)
+	}
 	h.Certificate, h.Key = "-----BEGIN CERTIFICATE-----\n", intent.NewSecret(canary)
-	if gone := magnum.NoTLS(*in, *h); gone != nil {
+	if gone := magnum.NoTLS(*in, *h, magnum.Found{Ours: true}); gone != nil {
 		t.Errorf("the operator's own files are removed: %s", lines(gone))
 	}
 	items = magnum.Want(w, *h)
