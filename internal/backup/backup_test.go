@@ -2,7 +2,13 @@ package backup_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"encoding/pem"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,8 +18,10 @@ import (
 
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
+	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -332,6 +340,60 @@ func TestTakeCopies(t *testing.T) {
 	}
 	if mine := n.files(t, s.Directory); len(mine) != 2 {
 		t.Errorf("the node has %v", mine)
+	}
+}
+
+// A place that takes the connection and says nothing more keeps no other from its copy.
+func TestAPlaceThatHangs(t *testing.T) {
+	n, place := newNode(t), t.TempDir()
+	_, public := key(t)
+	s := n.member(t, public)
+	s.Copies = "/etc/jeroboam/backup-copies.json"
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts: the kernel does
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	hostKey, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := ssh.NewPublicKey(hostKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "sftp://backup@" + l.Addr().String() + "/srv"
+	text, err := json.Marshal([]offsite.Target{
+		{URL: url, PrivateKey: string(pem.EncodeToMemory(block)), HostKey: string(ssh.MarshalAuthorizedKey(known))}, {URL: "file://" + place},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.put(t, s.Copies, string(text))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := backup.Take(ctx, n.Machine, s)
+		ended <- err
+	}()
+	arrived := func() bool {
+		names, err := filepath.Glob(filepath.Join(place, "*.age"))
+		return err == nil && len(names) == 1
+	}
+	for until := time.Now().Add(20 * time.Second); !arrived() && time.Now().Before(until); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !arrived() {
+		t.Error("the other place has no copy")
+	}
+	cancel()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), url) {
+		t.Errorf("nothing is said of the place that hangs: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -267,8 +268,11 @@ func (t *taking) retire(context.Context) error {
 	return nil
 }
 
-// copy brings each place up to what is here, also with what it missed while it was away. One that fails keeps no other from its copy,
-// and the backup itself stands: it is here.
+// copyWithin is how long one place may take: less than the unit's TimeoutStartSec, so that the place is named and not the unit killed.
+const copyWithin = 50 * time.Minute
+
+// copy brings each place up to what is here, also with what it missed while it was away. One that fails, or hangs, keeps no other from
+// its copy: all are given theirs at the same time. The backup itself stands: it is here.
 func (t *taking) copy(ctx context.Context) error {
 	if t.s.Copies == "" {
 		return nil
@@ -286,14 +290,21 @@ func (t *taking) copy(ctx context.Context) error {
 		return fmt.Errorf("list backups: %w", err)
 	}
 	mine := func(names []string) []string { return ofNode(names, t.s.Node) }
-	var failed []error
-	for _, target := range targets {
-		done, err := offsite.Copy(ctx, target, at(t.m, t.s.Directory), mine(names), mine)
-		if err != nil {
-			failed = append(failed, fmt.Errorf("copy backups to %w", err))
-		}
-		t.taken.Copied = append(t.taken.Copied, done)
+	ctx, cancel := context.WithTimeout(ctx, copyWithin)
+	defer cancel()
+	failed := make([]error, len(targets))
+	t.taken.Copied = make([]offsite.Copied, len(targets))
+	var all sync.WaitGroup
+	for i, target := range targets {
+		all.Go(func() {
+			done, err := offsite.Copy(ctx, target, at(t.m, t.s.Directory), mine(names), mine)
+			if err != nil {
+				failed[i] = fmt.Errorf("copy backups to %w", err)
+			}
+			t.taken.Copied[i] = done
+		})
 	}
+	all.Wait()
 	return errors.Join(failed...)
 }
 

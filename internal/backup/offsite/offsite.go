@@ -39,6 +39,7 @@ type Target struct {
 
 // place is one kind of target, opened.
 type place interface {
+	// list are the names of all files, whole or not.
 	list(ctx context.Context) ([]string, error)
 	// put stores size bytes under a name, whole or not at all.
 	put(ctx context.Context, name string, from io.Reader, size int64) error
@@ -127,6 +128,9 @@ func Copy(ctx context.Context, t Target, dir string, names []string, ours func([
 	if err != nil {
 		return done, fmt.Errorf("%s: list: %w", done.Target, err)
 	}
+	if err := sweep(ctx, p, there, ours); err != nil {
+		return done, fmt.Errorf("%s: %w", done.Target, err)
+	}
 	there = ours(there)
 	if t.Keep > 0 {
 		names = names[max(0, len(names)-t.Keep):]
@@ -169,9 +173,21 @@ func store(ctx context.Context, p place, path, name string) error {
 // partial is what the name of a copy that is not whole begins with.
 const partial = ".new-"
 
-// whole are names without copies that somebody has not finished.
-func whole(names []string) []string {
-	return slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, partial) })
+// sweep removes copies that a killed run of this node has not finished: their backup may have gone here meanwhile, and nobody would write
+// over them.
+func sweep(ctx context.Context, p place, names []string, ours func([]string) []string) error {
+	var left []string
+	for _, name := range names {
+		if of, ok := strings.CutPrefix(name, partial); ok {
+			left = append(left, of)
+		}
+	}
+	for _, of := range ours(left) {
+		if err := p.remove(ctx, partial+of); err != nil {
+			return fmt.Errorf("remove %s, which is not whole: %w", partial+of, err)
+		}
+	}
+	return nil
 }
 
 // readerFunc is a function that reads.

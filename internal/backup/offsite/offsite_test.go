@@ -271,6 +271,7 @@ func TestCopy(t *testing.T) {
 			k.put("b-1", "another node's")
 			k.put("a-0", "an old one")
 			k.put(".new-a-9", "of a copy that was killed")
+			k.put(".new-b-9", "of one that another node is at")
 
 			done, err := Copy(t.Context(), k.target, dir, local, ours)
 			if err != nil {
@@ -280,7 +281,7 @@ func TestCopy(t *testing.T) {
 			if diff := cmp.Diff(want, done); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if diff := cmp.Diff([]string{".new-a-9", "a-2", "a-3", "b-1"}, k.names()); diff != "" {
+			if diff := cmp.Diff([]string{".new-b-9", "a-2", "a-3", "b-1"}, k.names()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if got := k.text("a-3"); got != "backup a-3" {

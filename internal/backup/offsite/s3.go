@@ -72,7 +72,7 @@ func (b bucket) list(ctx context.Context) ([]string, error) {
 			names = append(names, name)
 		}
 	}
-	return whole(names), nil
+	return names, nil
 }
 
 // put needs no other name meanwhile: an object is there when all of it is.

@@ -24,6 +24,9 @@ type server struct {
 	stop func() bool
 }
 
+// handshakeWithin is how long a server may take to be connected to, and to greet.
+const handshakeWithin = 30 * time.Second
+
 // checkKeys looks at both keys: the server's is not asked of the server.
 func checkKeys(t Target) []error {
 	var wrong []error
@@ -46,13 +49,17 @@ func openSFTP(ctx context.Context, t Target, u *url.URL) (place, error) {
 		return nil, err
 	}
 	address := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "22"))
-	conn, err := (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", address)
+	conn, err := (&net.Dialer{Timeout: handshakeWithin, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // neither ssh nor sftp know of contexts
+	if err := conn.SetDeadline(time.Now().Add(handshakeWithin)); err != nil { // ClientConfig's Timeout is of ssh.Dial alone
+		stop()
+		return nil, errors.Join(err, conn.Close())
+	}
 	c, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
-		User: u.User.Username(), Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, Timeout: 30 * time.Second,
+		User: u.User.Username(), Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
 		HostKeyCallback: ssh.FixedHostKey(key), HostKeyAlgorithms: algorithms(key),
 	})
 	if err != nil {
@@ -61,7 +68,11 @@ func openSFTP(ctx context.Context, t Target, u *url.URL) (place, error) {
 	}
 	client := ssh.NewClient(c, channels, requests)
 	files, err := sftp.NewClient(client)
+	if err == nil {
+		err = conn.SetDeadline(time.Time{}) // from here on a context ends it
+	}
 	if err != nil {
+		stop()
 		return nil, errors.Join(err, client.Close())
 	}
 	return server{client, files, path.Clean(u.Path), stop}, nil
@@ -86,7 +97,7 @@ func (s server) list(ctx context.Context) ([]string, error) {
 			names = append(names, e.Name())
 		}
 	}
-	return whole(names), nil
+	return names, nil
 }
 
 func (s server) put(ctx context.Context, name string, from io.Reader, size int64) error {
