@@ -53,7 +53,7 @@ func openSFTP(ctx context.Context, t Target, u *url.URL) (place, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // neither ssh nor sftp know of contexts
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })               // neither ssh nor sftp know of contexts
 	if err := conn.SetDeadline(time.Now().Add(handshakeWithin)); err != nil { // ClientConfig's Timeout is of ssh.Dial alone
 		stop()
 		return nil, errors.Join(err, conn.Close())
