@@ -117,8 +117,8 @@ func (s *server) meantWorkers(
 	}
 	switch another := slices.Contains(changed, "node_count"); {
 	case another && form:
-		return nil, magnum.Invalid("The cluster's %d nodes are of several node groups, and node_count %d is of which one? Resize the node group.",
-			k.NodeCount, nodes)
+		return nil, magnum.Invalid("The node_count %d is ambiguous, because the cluster's %d nodes are in several node groups. Resize one of the groups.",
+			nodes, k.NodeCount)
 	case !another && !form && alone && ng.NodeCount != nodes:
 		return append(changed, "node_count"), nil
 	}
