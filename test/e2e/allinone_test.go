@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,14 +171,17 @@ func (a *allinone) stop() error {
 	return errors.Join(a.wait(stopBound), a.panics())
 }
 
+// recovered is how controller-runtime 0.24 and Kubernetes tell of a panic, and how our API does.
+var recovered = regexp.MustCompile(`panic: [^\n]*\[recovered\]|Observed a panic|request panicked`)
+
 // panics finds what a controller or a handler recovered from: the next round forgives it, and so nothing else would show it.
 func (a *allinone) panics() error {
 	text, err := os.ReadFile(filepath.Join(a.dataDir, "allinone.log"))
 	if err != nil {
 		return err
 	}
-	if at := bytes.Index(text, []byte("panic")); at >= 0 {
-		return fmt.Errorf("it recovered from a panic:\n%s", text[at:min(at+4000, len(text))])
+	if at := recovered.FindIndex(text); at != nil {
+		return fmt.Errorf("it recovered from a panic:\n%s", text[at[0]:min(at[0]+4000, len(text))])
 	}
 	return nil
 }

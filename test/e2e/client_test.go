@@ -121,7 +121,7 @@ func jeroboam(t *testing.T, all *allinone, cloud string, args ...string) string 
 		t.Fatal(err)
 	}
 	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(all.stateDir, "clouds.yaml"), "OS_CLOUD=" + cloud}
-	out, problems, err := program(t, env, path, args...)
+	out, problems, err := programWithin(t, clusterBound, env, path, args...)
 	if err != nil {
 		t.Fatalf("jeroboam %s: %v\n%s%s", strings.Join(args, " "), err, out, problems)
 	}
