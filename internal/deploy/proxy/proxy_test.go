@@ -87,6 +87,19 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// A host may have no default route to take an address from. What the operator says stands.
+func TestAddress(t *testing.T) {
+	h := host1()
+	h.ManagementAddress, h.Environment = "172.29.236.31", nil
+	if got := proxy.Environment(h, false); !strings.Contains(got, `POD_IP="172.29.236.31"`) {
+		t.Errorf("nothing said: %q", got)
+	}
+	h.Environment, h.Bind, h.Advertise = map[string]string{"PROXY_BIND": "10.0.0.1"}, "10.0.0.1", "10.0.0.1"
+	if got := proxy.Environment(h, false); strings.Contains(got, "POD_IP") {
+		t.Errorf("another address to listen on: %q", got)
+	}
+}
+
 func TestRuns(t *testing.T) {
 	theirs, ours := proxy.Found{Theirs: true}, proxy.Found{Ours: true}
 	for _, tt := range []struct {

@@ -151,9 +151,14 @@ func Gone(programToo bool) []host.Item {
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
-// Environment is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it names none.
+// Environment is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it names none. Where it
+// names no address either, clients reach the proxy on the management network, where they are: the host may have no default route, and
+// one that leads elsewhere.
 func Environment(h intent.ProxyHost, old bool) string {
 	all := map[string]string{"PROXY_PORT": defaultPort}
+	if h.Advertise == "" && h.ManagementAddress != "" {
+		all["POD_IP"] = h.ManagementAddress
+	}
 	for name, value := range h.Environment {
 		if name != "PROXY_PORT" || value != "" && value != "0" {
 			all[name] = value

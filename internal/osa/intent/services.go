@@ -124,8 +124,8 @@ type ProxyHost struct {
 	// Bind and Port are where it listens: PROXY_BIND ("*") and PROXY_PORT (0 is a free one).
 	Bind string `json:"bind"`
 	Port int    `json:"port"`
-	// Advertise is the address that EndpointSlices name: POD_IP, or Bind where that is an address. "" leaves it to the host's
-	// default route, as the original does.
+	// Advertise is the address that EndpointSlices name: POD_IP, or Bind where that is an address. "" is the host's address
+	// on the management network; the original takes that of its default route.
 	Advertise string `json:"advertise"`
 	// Always is PROXY_ALWAYS: use the proxy even for clusters with a floating address.
 	Always bool `json:"always"`
