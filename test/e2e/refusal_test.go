@@ -129,7 +129,7 @@ func TestRefusedChanges(t *testing.T) {
 		status       int
 		words        string
 	}{
-		"a minor version is left out":  {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "steady-35"}, 400, "leave out minor versions"},
+		"a minor version is left out":  {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "steady-35"}, 400, "cannot skip minor versions"},
 		"back to an older version":     {"POST", "/clusters/steady-newer/actions/upgrade", object{"cluster_template": "steady-33"}, 400, "cannot be downgraded"},
 		"to no version":                {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "steady-none"}, 400, "kube_tag"},
 		"to an unknown template":       {"POST", "/clusters/steady/actions/upgrade", object{"cluster_template": "nonsense"}, 404, "nonsense"},
