@@ -27,7 +27,7 @@ func floors() [][]string {
 		},
 		2: {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
-			"internal/remote", "internal/workload", "internal/tenant", "internal/notify",
+			"internal/remote", "internal/workload", "internal/tenant", "internal/notify", "internal/sign/signtest",
 		},
 		3: {
 			"internal/store", "internal/capi", "internal/addon", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image",

@@ -329,7 +329,7 @@ func Catalogue(ctx context.Context, o Options) (*Index, error) {
 		}
 	}
 	if o.Key != nil {
-		if err := SignCatalogue(filepath.Join(work, "files", addonDir), *o.Key); err != nil {
+		if err := signCatalogueAlone(filepath.Join(work, "files", addonDir), *o.Key); err != nil {
 			return nil, fmt.Errorf("catalogue: %w", err)
 		}
 	}

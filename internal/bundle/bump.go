@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -74,11 +73,7 @@ func Bump(ctx context.Context, o BumpOptions) (*Bumped, error) {
 	if result.Diff == "" {
 		return result, nil
 	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(o.LockFile); err == nil {
-		mode = info.Mode().Perm()
-	}
-	return result, writeAtomically(o.LockFile, out, mode)
+	return result, writeLock(o.LockFile, out)
 }
 
 // source is a release of Kubernetes as the module proxy has it.
@@ -129,7 +124,7 @@ func findKubernetes(ctx context.Context, lock *Lock, wanted string) (source, err
 func newestOf(versions []string, minor string) string {
 	newest := ""
 	for _, v := range versions {
-		if minorOf(v) == minor && !strings.Contains(v, "-") && (newest == "" || version.Older(newest, v)) {
+		if version.MinorOf(v) == minor && !strings.Contains(v, "-") && (newest == "" || version.Older(newest, v)) {
 			newest = v
 		}
 	}
@@ -165,16 +160,16 @@ func published(kubernetes string) string { return "v0" + strings.TrimPrefix(kube
 // bumped is the text of a lock with another Kubernetes.
 func bumped(text []byte, lock *Lock, to source, add bool) ([]byte, error) {
 	own := lock.kubernetes().Version
-	has := slices.IndexFunc(lock.Releases, func(r Release) bool { return minorOf(r.Version) == minorOf(to.version) })
+	has := slices.IndexFunc(lock.Releases, func(r Release) bool { return version.MinorOf(r.Version) == version.MinorOf(to.version) })
 	switch {
-	case to.version == own, to.newest && minorOf(to.version) == minorOf(own) && version.Older(to.version, own):
+	case to.version == own, to.newest && version.MinorOf(to.version) == version.MinorOf(own) && version.Older(to.version, own):
 		return text, nil // not every module proxy knows all that there is
 	case add && has >= 0 && lock.Releases[has].Version == to.version:
 		return text, nil
 	case add && has >= 0:
 		return nil, fmt.Errorf("it carries %s: take that out of releases first, one of each minor version is enough", lock.Releases[has].Version)
-	case add && minorOf(to.version) == minorOf(own):
-		return nil, fmt.Errorf("its own Kubernetes is %s: there is no need to go through another release of %s; without --add it becomes %s", own, minorOf(own), to.version)
+	case add && version.MinorOf(to.version) == version.MinorOf(own):
+		return nil, fmt.Errorf("its own Kubernetes is %s: there is no need to go through another release of %s; without --add it becomes %s", own, version.MinorOf(own), to.version)
 	case add && version.Older(to.version, own):
 		return withRelease(text, lock, newRelease(to))
 	case version.Minor(to.version) < version.Minor(own) && len(lock.Releases) > 0:

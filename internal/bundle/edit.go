@@ -3,6 +3,7 @@ package bundle
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -34,6 +35,15 @@ func newEditor(text []byte) (*editor, error) {
 		return nil, fmt.Errorf("the lock is empty")
 	}
 	return &editor{root: root.Content[0], lines: strings.Split(string(text), "\n")}, nil
+}
+
+// writeLock replaces a lock, whose mode stays as somebody set it.
+func writeLock(file string, text []byte) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	return writeAtomically(file, text, info.Mode().Perm())
 }
 
 func (e *editor) fail(format string, args ...any) {

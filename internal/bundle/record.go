@@ -17,7 +17,7 @@ func (b *builder) record(context.Context) error {
 		return err
 	}
 	b.text = text
-	return writeAtomically(b.LockFile, text, 0o644)
+	return writeLock(b.LockFile, text)
 }
 
 // sections are the lists of a lock whose entries have a digest, and what that key is called.

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -25,13 +24,7 @@ type Release struct {
 }
 
 // group is the group of all artefacts of a release. It is made unless it is declined.
-func (r Release) group() string { return "kubernetes-" + minorOf(r.Version) }
-
-// minorOf is "1.35" of "v1.35.4".
-func minorOf(v string) string {
-	n := version.Numbers(v)
-	return fmt.Sprintf("%d.%d", n[0], n[1])
-}
+func (r Release) group() string { return "kubernetes-" + version.MinorOf(r.Version) }
 
 // kubernetes is the lock's own Kubernetes; nil if it has none.
 func (l *Lock) kubernetes() *Module {

@@ -13,8 +13,12 @@ import (
 )
 
 // Sign signs a complete bundle: its list, which has the digest of everything else, and the list of its catalogue, which servers
-// read without the rest. All of it is read first: who signs says that this is it.
+// read without the rest. All of it is read first: who signs says that this is it. A catalogue that was made without a bundle is
+// signed as well.
 func Sign(dir string, key sign.Key) error {
+	if exists(filepath.Join(dir, addon.CatalogueFile)) {
+		return signCatalogueAlone(dir, key)
+	}
 	b, err := Open(dir, sign.Trust{})
 	if err != nil {
 		return err
@@ -33,8 +37,7 @@ func signBundle(dir string, index []byte, lockDigest string, key sign.Key) error
 	return writeSignature(filepath.Join(dir, indexFile), index, comment, key)
 }
 
-// SignCatalogue signs a catalogue that was made without a bundle.
-func SignCatalogue(dir string, key sign.Key) error {
+func signCatalogueAlone(dir string, key sign.Key) error {
 	if _, err := addon.Load(os.DirFS(dir)); err != nil {
 		return fmt.Errorf("%s is not signed, because it is damaged: %w", dir, err)
 	}

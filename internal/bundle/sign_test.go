@@ -11,34 +11,13 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign/signtest"
 )
-
-// newKey makes a key, and the trust in it.
-func newKey(t *testing.T) (*sign.Key, sign.Trust) {
-	t.Helper()
-	key, _, err := sign.NewKey("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.Public()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "bundle.pub")
-	if err := os.WriteFile(file, []byte(public), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	trust, err := sign.ReadTrust(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &key, trust
-}
 
 // TestConsistentlyChangedBundle is somebody who knows how bundles work: file, digest and size in the list fit each other again.
 func TestConsistentlyChangedBundle(t *testing.T) {
 	s := newWorkshop(t, "")
-	key, trust := newKey(t)
+	key, trust := signtest.NewKey(t)
 	signed := func(o *bundle.Options) { o.Record, o.Key = true, key }
 	if _, err := s.build(t, "a", "cache", signed); err != nil {
 		t.Fatal(err)
@@ -102,7 +81,7 @@ func TestConsistentlyChangedBundle(t *testing.T) {
 // TestStrangersInABundle is what a server of files and images would hand out beside what was signed.
 func TestStrangersInABundle(t *testing.T) {
 	s := newWorkshop(t, "")
-	key, trust := newKey(t)
+	key, trust := signtest.NewKey(t)
 	if _, err := s.build(t, "a", "cache", func(o *bundle.Options) { o.Record, o.Key = true, key }); err != nil {
 		t.Fatal(err)
 	}

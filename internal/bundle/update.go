@@ -96,7 +96,7 @@ func Update(ctx context.Context, o UpdateOptions) (*Updated, error) {
 		if _, err := ParseLock(o.LockFile, after); err != nil {
 			return nil, fmt.Errorf("update: the lock would be wrong, and stays as it is: %w", err)
 		}
-		if err := writeAtomically(o.LockFile, after, 0o644); err != nil {
+		if err := writeLock(o.LockFile, after); err != nil {
 			return nil, fmt.Errorf("update: %w", err)
 		}
 	}

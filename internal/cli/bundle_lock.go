@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (c *bundleLockCommand) Run(ctx context.Context, streams Streams) error {
 	done, err := bundle.Update(ctx, bundle.UpdateOptions{LockFile: c.Lock, HTTP: publishers(), Changed: c.Changed})
 	if done != nil {
 		_, _ = fmt.Fprintf(streams.Out, "%s: %d digests are new, %d changed, %d as they were; published nowhere: %s\n",
-			c.Lock, done.New, done.Changed, done.Same, strings.Join(append(done.Nowhere, "nothing else"), ", ")) // the error is told next
+			c.Lock, done.New, done.Changed, done.Same, cmp.Or(strings.Join(done.Nowhere, ", "), "none")) // the error is told next
 	}
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
@@ -107,11 +106,7 @@ func (c *bundleSignCommand) Run(streams Streams) error {
 	if key == nil {
 		return errors.New("with which key? use --sign-key")
 	}
-	do := bundle.Sign
-	if _, err := os.Stat(filepath.Join(c.Bundle, "catalogue.yaml")); err == nil {
-		do = bundle.SignCatalogue
-	}
-	if err := do(c.Bundle, *key); err != nil {
+	if err := bundle.Sign(c.Bundle, *key); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(streams.Out, "%s is signed with the key %s\n", c.Bundle, key)

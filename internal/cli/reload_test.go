@@ -8,14 +8,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/sign"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign/signtest"
 )
 
 func catalogueFiles(text, digest string) fstest.MapFS {
@@ -79,22 +78,7 @@ func TestTheCatalogueIsReadAgain(t *testing.T) {
 
 // TestASignedCatalogue: where a key is named, neither the first catalogue nor a newer one is taken without its signature.
 func TestASignedCatalogue(t *testing.T) {
-	key, _, err := sign.NewKey("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.Public()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "bundle.pub")
-	if err := os.WriteFile(file, []byte(public), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	trust, err := sign.ReadTrust(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, trust := signtest.NewKey(t)
 	files := catalogueFiles("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}", "")
 	s := &serving{ServeOptions: ServeOptions{Addons: files, AddonTrust: trust, Log: slog.New(slog.DiscardHandler)}}
 	if err := s.readAddons(t.Context()); err == nil || !strings.Contains(err.Error(), "catalogue.yaml is not signed") {

@@ -48,7 +48,7 @@ func ChainOf(w Wanted, world World, until string) (Chain, error) {
 	slices.SortFunc(carried, func(a, b string) int { return version.Minor(a) - version.Minor(b) })
 	carried = slices.Compact(carried)
 	if until != "" {
-		last := slices.IndexFunc(carried, func(v string) bool { return minorVersion(v) == minorVersion(until) })
+		last := slices.IndexFunc(carried, func(v string) bool { return version.MinorOf(v) == version.MinorOf(until) })
 		if last < 0 {
 			return Chain{}, fmt.Errorf("the bundle carries no Kubernetes %s to stop at; it carries %s", until, strings.Join(carried, ", "))
 		}
@@ -96,11 +96,6 @@ func missing(from, to string) string {
 	return strings.Join(out, " and ")
 }
 
-func minorVersion(v string) string {
-	n := version.Numbers(v)
-	return fmt.Sprintf("%d.%d", n[0], n[1])
-}
-
 // oldestRunning is the oldest version of an API server, or of a kubelet that an upgrade has not come to yet, of the nodes that
 // belong to the cluster.
 func oldestRunning(w Wanted, world World) string {
@@ -136,7 +131,7 @@ func chained(w Wanted) plan.Judge {
 			return nil
 		}
 		text := fmt.Sprintf("Kubernetes goes %s, one minor version at a time: this is the plan of the first step, and apply continues with the next (--until %s stops after this one)",
-			w.Chain, minorVersion(w.Chain.Next()))
+			w.Chain, version.MinorOf(w.Chain.Next()))
 		return []plan.Finding{{Judge: "chain", Where: site.Cluster, Text: text}}
 	}
 }

@@ -66,4 +66,15 @@ func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []s
 	return w, nil
 }
 
+// Running are the places in containers that run.
+func (w Wanted) Running() []site.Place {
+	var out []site.Place
+	for _, p := range w.Places {
+		if p.Container != "" && w.Facts[p.Host].Containers[p.Container] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 func traitsOf(f host.Facts) traits { return traits{cgroupV1: f.Kernel != "" && !f.CgroupV2} }

@@ -35,6 +35,11 @@ import (
 // FieldOwner is the field manager of everything Jeroboam writes: one name, so that what we no longer want goes away.
 const FieldOwner = client.FieldOwner("jeroboam")
 
+// IfUnchanged makes a patch of what differs from an object as it was read, which the API server refuses when somebody else has changed it since.
+func IfUnchanged(was client.Object) client.Patch {
+	return client.MergeFromWithOptions(was, client.MergeFromWithOptimisticLock{})
+}
+
 // Soon is when to look again after a conflict: long enough for the watch to bring what was missed.
 const Soon = 50 * time.Millisecond
 

@@ -1,6 +1,7 @@
 package version
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,12 @@ func Numbers(v string) [3]int {
 
 // Minor is the second number.
 func Minor(v string) int { return Numbers(v)[1] }
+
+// MinorOf is major and minor version as people write them: "1.35" of "v1.35.4".
+func MinorOf(v string) string {
+	n := Numbers(v)
+	return fmt.Sprintf("%d.%d", n[0], n[1])
+}
 
 // Older says whether a is before b. What follows a hyphen does not count.
 func Older(a, b string) bool {

@@ -61,7 +61,7 @@ func (r *Reconciler) bounded(ctx context.Context, s *scope, what string, clean f
 		s.record.Status.LeftBehind = map[string]string{}
 	}
 	s.record.Status.LeftBehind[what] = text
-	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "LeftBehind", "LeftBehind", "the deletion continues without %s: %s", what, text)
+	r.warn(s, "LeftBehind", "the deletion continues without %s: %s", what, text)
 	s.log.WarnContext(ctx, "a deletion leaves something behind in the cloud", "what", what, "left", text)
 	return phase.Done(), nil
 }
@@ -216,7 +216,7 @@ func (r *Reconciler) dropRecord(ctx context.Context, s *scope) (phase.Outcome, e
 	if !controllerutil.RemoveFinalizer(s.record, v1alpha1.Finalizer) {
 		return phase.Done(), nil
 	}
-	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	patch := kube.IfUnchanged(base)
 	if err := r.Client.Patch(ctx, s.record, patch, kube.FieldOwner); client.IgnoreNotFound(err) != nil {
 		return phase.Done(), fmt.Errorf("release the record: %w", err)
 	}

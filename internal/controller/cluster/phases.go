@@ -299,7 +299,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 	}
 	next := live.DeepCopy()
 	capi.Apply(next, ch)
-	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
+	patch := kube.IfUnchanged(live)
 	if err := r.Client.Patch(ctx, next, patch, kube.FieldOwner); err != nil {
 		if apierrors.IsConflict(err) {
 			return phase.Done(), err
@@ -311,7 +311,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 		r.event(s, "Changed", "changed Cluster API cluster %s: %s", next.Name, what)
 	}
 	for _, w := range want.Warnings {
-		r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "Labels", "Labels", "%s; it has no effect", sentence(w))
+		r.warn(s, "Labels", "%s; it has no effect", sentence(w))
 	}
 	return phase.Done(), nil
 }
@@ -365,7 +365,7 @@ func (r *Reconciler) sizes(ctx context.Context, s *scope) (phase.Outcome, error)
 		next := md.DeepCopy()
 		next.Spec.Replicas = &size
 		metav1.SetMetaDataAnnotation(&next.ObjectMeta, capi.ResizeAnnotation, strconv.FormatInt(g.Resize, 10))
-		patch := client.MergeFromWithOptions(md, client.MergeFromWithOptimisticLock{})
+		patch := kube.IfUnchanged(md)
 		if err := r.Client.Patch(ctx, next, patch, kube.FieldOwner); err != nil {
 			if apierrors.IsConflict(err) {
 				return phase.Done(), err

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -131,14 +130,14 @@ func (r *Reconciler) beginAnew(ctx context.Context, s *scope, live capi.Observed
 func (r *Reconciler) forget(ctx context.Context, live capi.Observed) error {
 	marked := live.Cluster.DeepCopy()
 	metav1.SetMetaDataAnnotation(&marked.ObjectMeta, capi.LostAnnotation, r.Now().UTC().Format(time.RFC3339))
-	if err := r.Client.Patch(ctx, marked, locked(live.Cluster), kube.FieldOwner); err != nil {
+	if err := r.Client.Patch(ctx, marked, kube.IfUnchanged(live.Cluster), kube.FieldOwner); err != nil {
 		return fmt.Errorf("mark cluster %s: %w", marked.Name, err)
 	}
 	plane, cluster := capi.ForgetControlPlane(live.ControlPlane, marked)
-	if err := r.Client.Status().Patch(ctx, plane, locked(live.ControlPlane), kube.FieldOwner); err != nil {
+	if err := r.Client.Status().Patch(ctx, plane, kube.IfUnchanged(live.ControlPlane), kube.FieldOwner); err != nil {
 		return fmt.Errorf("forget that control plane %s was initialized: %w", plane.Name, err)
 	}
-	if err := r.Client.Status().Patch(ctx, cluster, locked(marked), kube.FieldOwner); err != nil {
+	if err := r.Client.Status().Patch(ctx, cluster, kube.IfUnchanged(marked), kube.FieldOwner); err != nil {
 		return fmt.Errorf("forget that the control plane of %s was initialized: %w", cluster.Name, err)
 	}
 	return nil
@@ -161,12 +160,4 @@ func (r *Reconciler) replace(ctx context.Context, s *scope, workers []*clusterv1
 		r.warn(s, "WorkerReplaced", "machine %s is replaced: its node is unknown since the control plane was initialized anew", m.Name)
 	}
 	return errors.Join(errs...)
-}
-
-func locked(o client.Object) client.Patch {
-	return client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})
-}
-
-func (r *Reconciler) warn(s *scope, reason, format string, args ...any) {
-	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, reason, reason, format, args...)
 }

@@ -221,6 +221,10 @@ func (r *Reconciler) event(s *scope, reason, format string, args ...any) {
 	r.Recorder.Eventf(s.record, nil, corev1.EventTypeNormal, reason, reason, format, args...)
 }
 
+func (r *Reconciler) warn(s *scope, reason, format string, args ...any) {
+	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, reason, reason, format, args...)
+}
+
 // sentence bounds an error's length: it is shown in tables.
 func sentence(err error) string {
 	text := err.Error()

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
@@ -123,7 +121,7 @@ func (r *Reconciler) troubles(ctx context.Context, s *scope) time.Duration {
 func (r *Reconciler) tell(s *scope, found []v1alpha1.Trouble) {
 	for _, t := range found {
 		if !slices.Contains(s.before.Status.Troubles, t) {
-			r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, "Cloud", "Cloud", "%s", t.Text)
+			r.warn(s, "Cloud", "%s", t.Text)
 		}
 	}
 }

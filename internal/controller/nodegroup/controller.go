@@ -248,7 +248,7 @@ func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if !controllerutil.RemoveFinalizer(s.record, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	patch := client.MergeFromWithOptions(s.before, client.MergeFromWithOptimisticLock{})
+	patch := kube.IfUnchanged(s.before)
 	err := r.Client.Patch(ctx, s.record, patch, kube.FieldOwner)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: kube.Soon}, nil // the cache was a moment old: look again

@@ -38,7 +38,7 @@ func registryItems(c intent.Containerd) []host.Item {
 			host.Item{File: &host.File{Path: dir(registry), Dir: true}},
 			host.Item{File: &host.File{
 				Path:    dir(registry) + "/hosts.toml",
-				Content: fmt.Sprintf("# Written by jeroboam deploy.\nserver = %[1]q\n\n[host.%[1]q]\n  capabilities = [\"pull\", \"resolve\"]\n", "http://"+registry),
+				Content: host.Mark + fmt.Sprintf("server = %[1]q\n\n[host.%[1]q]\n  capabilities = [\"pull\", \"resolve\"]\n", "http://"+registry),
 			}},
 		)
 	}
@@ -56,7 +56,7 @@ func hostsText(registry string, one intent.Registry) string {
 		urls = []string{server}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "# Written by jeroboam deploy.\nserver = %q\n", server)
+	fmt.Fprintf(&text, "%sserver = %q\n", host.Mark, server)
 	for _, u := range urls {
 		fmt.Fprintf(&text, "\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", u)
 		if parsed, err := url.Parse(u); err == nil && strings.Trim(parsed.Path, "/") != "" {

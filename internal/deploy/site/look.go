@@ -13,20 +13,12 @@ import (
 
 // Look gathers the facts of all hosts.
 func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
-	out := map[string]host.Facts{}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	var errs []error
-	for name := range h {
-		all.Go(func() {
-			f, err := LookAtHost(ctx, h, name)
-			mu.Lock()
-			defer mu.Unlock()
-			out[name], errs = f, append(errs, err)
-		})
+	facts, errs := LookAtAll(ctx, h, slices.Sorted(maps.Keys(h)))
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(errs)) {
+		failed = append(failed, errs[name])
 	}
-	all.Wait()
-	return out, errors.Join(errs...)
+	return facts, errors.Join(failed...)
 }
 
 // LookAtHost gathers the facts of one host, and how its clock differs from ours.

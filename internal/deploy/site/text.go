@@ -1,8 +1,6 @@
 package site
 
-import (
-	"strings"
-)
+import "strings"
 
 // FirstLine is the first line of an error or message: what fits into a plan.
 func FirstLine(s string) string {

@@ -3,7 +3,6 @@ package intent
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
@@ -33,39 +32,15 @@ func (s *scope) copies(path, name string) []BackupCopy {
 	return out
 }
 
-// copy reads one place. What is secret is so wherever it was written: the file of secrets, a vault, or in plain sight.
 func (s *scope) copy(path, name string, m *osa.Map) BackupCopy {
 	var c offsite.Target
-	text := func(to *string) func(osa.Value) bool {
-		return func(v osa.Value) bool {
-			got, ok := asText(v)
-			*to = strings.TrimSpace(got)
-			return ok
-		}
-	}
-	secret := func(to *string) func(osa.Value) bool {
-		return func(v osa.Value) (ok bool) {
-			s.r.rememberTexts(v)
-			*to, ok = asText(v)
-			return ok
-		}
-	}
-	fields := map[string]func(osa.Value) bool{
-		"url": text(&c.URL), "access_key": text(&c.AccessKey), "secret_key": secret(&c.SecretKey), "region": text(&c.Region), "ca": text(&c.CA),
-		"private_key": secret(&c.PrivateKey), "host_key": text(&c.HostKey),
+	const known = "url and keep; access_key, secret_key, region, ca and insecure for S3; private_key and host_key for SFTP"
+	s.settings(path, name, "backup-copy", known, m, map[string]setting{
+		"url": ofText(&c.URL), "access_key": ofText(&c.AccessKey), "secret_key": s.ofSecret(&c.SecretKey), "region": ofText(&c.Region),
+		"ca": ofText(&c.CA), "private_key": s.ofSecret(&c.PrivateKey), "host_key": ofText(&c.HostKey),
 		"insecure": func(v osa.Value) (ok bool) { c.Insecure, ok = asBool(v); return ok },
 		"keep":     func(v osa.Value) (ok bool) { c.Keep, ok = asInt(v); return ok },
-	}
-	for _, e := range m.Entries() {
-		key := fmt.Sprint(e.Key)
-		set, known := fields[key]
-		switch {
-		case !known:
-			s.r.fail("backup-copy", s.r.at(path), "remove it, or correct its name", "%s: a place has no %q", name, key)
-		case e.Value != nil && !set(e.Value):
-			s.r.fail("backup-copy", s.r.at(path), "write what docs/backup.md says", "%s: %s has another type", name, key)
-		}
-	}
+	})
 	return BackupCopy{URL: c.URL, Keep: c.Keep, Target: c}
 }
 

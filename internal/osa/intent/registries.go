@@ -26,8 +26,7 @@ type Registry struct {
 // isRegistry is a registry as images name it: host, with a port perhaps.
 var isRegistry = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]+)?$`) //nolint:gochecknoglobals // compiled once
 
-// registries reads containerd_registries, which is Jeroboam's own. What is in an entry and means nothing is a mistake of somebody
-// who counts on it.
+// registries reads containerd_registries, which is Jeroboam's own.
 func (s *scope) registries(path, name string) map[string]Registry {
 	out := map[string]Registry{}
 	for _, e := range s.mapping(path, name).Entries() {
@@ -37,29 +36,14 @@ func (s *scope) registries(path, name string) map[string]Registry {
 			s.wrong(name, nil, "a mapping of registries to mirrors, ca, username and password")
 			continue
 		}
-		one := Registry{Mirrors: []string{}}
-		for _, setting := range entry.Entries() {
-			text, isText := asText(setting.Value)
-			switch fmt.Sprint(setting.Key) {
-			case "mirrors":
-				if one.Mirrors, isText = asTexts(setting.Value); one.Mirrors == nil {
-					one.Mirrors = []string{}
-				}
-			case "ca":
-				one.CA = text
-			case "username":
-				one.Username = text
-			case "password":
-				one.Password = NewSecret(text)
-			default:
-				s.r.fail("registry-invalid", s.r.at(path), "it has mirrors, ca, username and password", "%s of %s has %s, which means nothing",
-					name, s.r.show(path, registry), s.r.show(path, fmt.Sprint(setting.Key)))
-				continue
-			}
-			if !isText {
-				s.wrong(name, nil, "text for each setting of a registry, and a list of URLs for its mirrors")
-			}
-		}
+		one, password := Registry{Mirrors: []string{}}, ""
+		s.settings(path, name+" of "+s.r.show(path, registry), "registry-invalid", "mirrors, ca, username and password", entry, map[string]setting{
+			"mirrors":  func(v osa.Value) (ok bool) { one.Mirrors, ok = asTexts(v); return ok },
+			"ca":       ofText(&one.CA),
+			"username": ofText(&one.Username),
+			"password": s.ofSecret(&password),
+		})
+		one.Password = NewSecret(password)
 		out[registry] = one
 	}
 	return out
