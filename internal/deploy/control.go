@@ -166,7 +166,7 @@ func (d *Deployment) joinOne(ctx context.Context, n intent.Node, s joinSecrets) 
 	if err := d.gate(ctx, step, n); err != nil {
 		return err
 	}
-	d.Report(site.Progress{Time: d.Now(), Step: step, Place: n.Name, Text: "joined", Took: d.Now().Sub(began)})
+	d.Ended(step, n.Name, "joined", began)
 	d.join(n)
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -45,7 +44,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err := d.balancers().Reach(ctx, rollStep, n); err != nil {
 			return err
 		}
-		d.Report(site.Progress{Time: d.Now(), Step: rollStep, Place: n.Name, Text: "changed", Took: d.Now().Sub(began)})
+		d.Ended(rollStep, n.Name, "changed", began)
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.Report(site.Progress{Time: d.Now(), Step: magnumStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
+		d.Ended(magnumStep, name, "changed", began)
 	}
 	return nil
 }

@@ -243,7 +243,7 @@ func (d *Deployment) changeProxy(ctx context.Context, s serviceRun, h intent.Pro
 	if err := s.BringItems(ctx, proxyStep, name, items); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	d.Report(site.Progress{Time: d.Now(), Step: proxyStep, Place: name, Text: "changed", Took: d.Now().Sub(began)})
+	d.Ended(proxyStep, name, "changed", began)
 	return nil
 }
 
