@@ -55,6 +55,8 @@ type town struct {
 	most   int           // hosts that were changed at the same time, at most
 	busy   int
 	slow   time.Duration
+	meet   int            // so many proxies' hosts are waited for before the first is changed,
+	until  time.Time      // but no longer than this
 	hangs  map[string]int // containers that do not answer any more after so many questions
 	broken string         // a place where nothing can be changed
 	nodes  bool           // the cluster is there
@@ -145,6 +147,11 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 	case host.OpEnsure:
 		w.busy++
 		w.most = max(w.most, w.busy)
+		for strings.HasPrefix(place, "net") && w.most < w.meet && time.Now().Before(w.until) {
+			w.mu.Unlock()
+			time.Sleep(time.Millisecond)
+			w.mu.Lock()
+		}
 		if w.slow > 0 { // others come to the door meanwhile
 			w.mu.Unlock()
 			time.Sleep(w.slow)
