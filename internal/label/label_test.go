@@ -272,11 +272,12 @@ func TestDocumentation(t *testing.T) {
 func markdown() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Labels\n\n<!-- Made from internal/label by go test ./internal/label -update. Change it there. -->\n\n" +
-		"Labels refine a cluster template, a cluster or a node group (`--labels name=value,…`). Magnum takes any label; these are the ones\n" +
-		"that have an effect. A wrong value is refused when the request is made, with all that is wrong at once.\n\n" +
-		"\"Changes\" is what of a cluster a label acts on, \"From\" the moment from which it, or a change of it, has its effect: \"creation\" of the\n" +
-		"cluster or node group fixes it for good, as in Magnum; an \"upgrade\" takes it from the template that it moves to.\n" +
-		"What changes \"at once\" is changed in the cluster: `openstack coe cluster update NAME add labels/api_server_allowed_cidrs=192.0.2.0/24`.\n\n" +
+		"Labels refine a cluster template, a cluster or a node group (`--labels name=value,…`). Magnum takes any label; these are\n" +
+		"the ones that have an effect. A wrong value is refused when the request is made, with all that is wrong at once.\n\n" +
+		"\"Changes\" is what of a cluster a label acts on, \"From\" the moment from which it, or a change of it, has its effect:\n" +
+		"\"creation\" of the cluster or node group fixes it for good, as in Magnum; an \"upgrade\" takes it from the template that it\n" +
+		"moves to. What changes \"at once\" is changed in the cluster, for example:\n\n" +
+		"    openstack coe cluster update NAME add labels/api_server_allowed_cidrs=192.0.2.0/24\n\n" +
 		"Booleans may be written true, t, 1, on, y, yes or false, f, 0, off, n, no. Lists are separated by commas. \"Since\" is the\n" +
 		"release of magnum-cluster-api that first knew the label.\n")
 	for _, e := range []struct {

@@ -1,0 +1,112 @@
+package main_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// widest is how long a line of prose may be: what fits beside something else on a screen, and what a review can quote.
+const widest = 120
+
+// TestProseIsNarrow reads every page of the project. Tables are as wide as what stands in them, and commands and their output are what they are.
+func TestProseIsNarrow(t *testing.T) {
+	pages := 0
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "generated" || d.Name() == "bin"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".md"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		pages++
+		for n, length := range wideProse(text) {
+			t.Errorf("%s:%d: %d characters, and prose has %d at most", path, n, length, widest)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pages < 50 {
+		t.Errorf("%d pages were read: where are the others?", pages)
+	}
+}
+
+// wideProse are lines of prose that are too long, by number.
+func wideProse(page []byte) map[int]int {
+	found, fenced, list := map[int]int{}, false, false
+	n := 0
+	for line := range bytes.Lines(page) {
+		n++
+		text := strings.TrimRight(string(line), "\n")
+		inner := strings.TrimLeft(text, " ")
+		indented := len(text) - len(inner)
+		switch {
+		case strings.HasPrefix(inner, "```"):
+			fenced = !fenced
+		case inner != "" && indented == 0:
+			list = strings.HasPrefix(inner, "* ") || strings.HasPrefix(inner, "- ") || inner[0] >= '0' && inner[0] <= '9'
+		}
+		// Four blanks are a command, unless an item of a list goes on there.
+		if fenced || strings.HasPrefix(inner, "|") || indented >= 4 && !list {
+			continue
+		}
+		if length := utf8.RuneCountInString(text); length > widest {
+			found[n] = length
+		}
+	}
+	return found
+}
+
+// TestWideProseIsFound: a test of pages that sees nothing would pass as well.
+func TestWideProseIsFound(t *testing.T) {
+	long := strings.Repeat("word ", 30)
+	for _, c := range []struct {
+		page, reason string
+		want         int
+	}{
+		{"a\n" + long + "\n", "a paragraph", 2},
+		{"* a\n    " + long + "\n", "an item goes on", 2},
+		{"| " + long + "|\n", "a table", 0},
+		{"```\n" + long + "\n```\nb\n", "commands", 0},
+		{"```\nx\n```\n" + long + "\n", "after commands", 4},
+		{"a\n\n    " + long + "\n", "a command that is indented", 0},
+		{strings.Repeat("é", widest) + "\n", "characters, not bytes", 0},
+	} {
+		found := wideProse([]byte(c.page))
+		if _, is := found[c.want]; is != (c.want > 0) || len(found) > 1 {
+			t.Errorf("%s: found %v, want line %d", c.reason, found, c.want)
+		}
+	}
+}
+
+// TestScriptsAreShell reads every script once, so that a mistake shows before somebody needs it.
+func TestScriptsAreShell(t *testing.T) {
+	scripts := []string{".ci/run"}
+	for _, pattern := range []string{"test/*.sh", "test/*/*.sh", "test/*/*/*.sh"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts = append(scripts, found...)
+	}
+	if len(scripts) < 3 {
+		t.Errorf("only %v are read: where are the others?", scripts)
+	}
+	for _, path := range scripts {
+		if out, err := exec.CommandContext(t.Context(), "bash", "-n", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+	}
+}
