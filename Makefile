@@ -47,11 +47,12 @@ e2e-rotation: allinone build ## authorities of clusters with one and three maste
 	@go test -count=1 -timeout 40m -v -run '^TestSlowRotation' ./internal/controller
 
 space := $(subst ,, )
-CLIENTS := TestClusterWithTheClient TestGophercloud TestGophercloudsOwnTests TestOpenStackSDK TestAnsible TestTerraform TestTempest TestHeat TestHorizon
+CLIENTS := TestClusterWithTheClient TestNewestMagnumClient TestGophercloud TestGophercloudsOwnTests TestOpenStackSDK TestAnsible TestTerraform TestTempest TestHeat TestHorizon
 .PHONY: e2e-clients
 e2e-clients: allinone build ## clients of the Magnum API against the all-in-one, each with its version (docs/clients.md)
 	@test -x bin/terraform-provider-openstack || GOBIN=$(CURDIR)/bin go install \
 		github.com/terraform-provider-openstack/terraform-provider-openstack/v3@v3.4.0 # about 3 minutes, once
+	@test/e2e/newest-clients.sh
 	@for p in python3-openstackclient python3-magnumclient python3-openstacksdk ansible magnum-tempest-plugin python3-heat python3-magnum-ui; do \
 		dpkg-query -W -f '$${Package} $${Version}\n' $$p 2>/dev/null || echo "$$p is not installed"; done
 	@go list -m github.com/gophercloud/gophercloud/v2

@@ -38,17 +38,18 @@ func programWithin(
 
 // client is the openstack command line of one cloud in clouds.yaml.
 type client struct {
-	all   *allinone
-	cloud string
+	all     *allinone
+	cloud   string
+	modules string // a directory of Python's that goes before Debian's; empty: Debian's alone
 }
 
-func (a *allinone) client(cloud string) client { return client{a, cloud} }
+func (a *allinone) client(cloud string) client { return client{all: a, cloud: cloud} }
 
 func (c client) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	env := []string{"OS_CLIENT_CONFIG_FILE=" + filepath.Join(c.all.stateDir, "clouds.yaml")}
-	if dir := os.Getenv("MAGNUMCLIENT"); dir != "" { // a python-magnumclient other than Debian's (docs/clients.md)
-		env = append(env, "PYTHONPATH="+dir)
+	if c.modules != "" {
+		env = append(env, "PYTHONPATH="+c.modules)
 	}
 	return program(t, env, "openstack", append([]string{"--os-cloud", c.cloud}, args...)...)
 }

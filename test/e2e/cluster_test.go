@@ -10,16 +10,23 @@ import (
 func TestClusterWithTheClient(t *testing.T) {
 	t.Parallel()
 	all := shared(t)
-	demo, user := all.client("demo"), all.as(t, "demo")
-	user.template(t, "day", "v1.34.2", nil)
-	newer := user.template(t, "day-newer", "v1.35.1", nil)
+	clusterDay(t, all.client("demo"), "day", "replace", "node_count=1")
+}
 
-	demo.says(t, "coe", "cluster", "create", "day", "--cluster-template", "day", "--keypair", "default",
+// clusterDay is the day of a cluster; one is how this client's "coe cluster update" asks for one node.
+func clusterDay(t *testing.T, demo client, name string, one ...string) {
+	t.Helper()
+	all := demo.all
+	user := all.as(t, "demo")
+	user.template(t, name, "v1.34.2", nil)
+	newer := user.template(t, name+"-newer", "v1.35.1", nil)
+
+	demo.says(t, "coe", "cluster", "create", name, "--cluster-template", name, "--keypair", "default",
 		"--master-count", "1", "--node-count", "2", "--timeout", "30")
-	user.deleteAfter(t, "day")
-	jeroboam(t, all, "demo", "cluster", "wait", "day", "--timeout", "5m")
-	made := user.reaches(t, "day", "CREATE_COMPLETE")
-	if said := jeroboam(t, all, "demo", "cluster", "events", "day"); !strings.Contains(said, "CREATE_COMPLETE") {
+	user.deleteAfter(t, name)
+	jeroboam(t, all, "demo", "cluster", "wait", name, "--timeout", "5m")
+	made := user.reaches(t, name, "CREATE_COMPLETE")
+	if said := jeroboam(t, all, "demo", "cluster", "events", name); !strings.Contains(said, "CREATE_COMPLETE") {
 		t.Errorf("jeroboam cluster events does not tell that the cluster is complete:\n%s", said)
 	}
 	said := jeroboam(t, all, "demo", "cluster", "describe", made.UUID)
@@ -32,7 +39,7 @@ func TestClusterWithTheClient(t *testing.T) {
 	var list []object
 	demo.shows(t, &list, "coe", "cluster", "list")
 	if !slices.ContainsFunc(list, func(c object) bool {
-		return c["uuid"] == made.UUID && c["name"] == "day" && c["status"] == "CREATE_COMPLETE" && c["node_count"] == 2.0 &&
+		return c["uuid"] == made.UUID && c["name"] == name && c["status"] == "CREATE_COMPLETE" && c["node_count"] == 2.0 &&
 			c["master_count"] == 1.0 && c["keypair"] == "default"
 	}) {
 		t.Errorf("coe cluster list does not show the cluster as it is: %v", list)
@@ -40,7 +47,7 @@ func TestClusterWithTheClient(t *testing.T) {
 	var shown object
 	demo.shows(t, &shown, "coe", "cluster", "show", made.UUID)
 	for k, want := range map[string]any{
-		"name": "day", "status": "CREATE_COMPLETE", "coe_version": "v1.34.2", "create_timeout": 30.0, "flavor_id": "m1.small",
+		"name": name, "status": "CREATE_COMPLETE", "coe_version": "v1.34.2", "create_timeout": 30.0, "flavor_id": "m1.small",
 		"master_lb_enabled": true, "faults": "", "api_address": made.APIAddress,
 	} {
 		if shown[k] != want {
@@ -48,12 +55,12 @@ func TestClusterWithTheClient(t *testing.T) {
 		}
 	}
 
-	config := demo.config(t, "day")
+	config := demo.config(t, name)
 	before := wantNodes(t, config, 1, 2, "v1.34.2")
 
 	t.Log("resize up")
-	demo.says(t, "coe", "cluster", "resize", "day", "3")
-	user.reaches(t, "day", "UPDATE_COMPLETE")
+	demo.says(t, "coe", "cluster", "resize", name, "3")
+	user.reaches(t, name, "UPDATE_COMPLETE")
 	grown := wantNodes(t, config, 1, 3, "v1.34.2")
 	for _, n := range names(before) {
 		if !slices.Contains(names(grown), n) {
@@ -69,8 +76,8 @@ func TestClusterWithTheClient(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("openstack server list does not know node %s: %v", leaves, servers)
 	}
-	demo.says(t, "coe", "cluster", "resize", "day", "2", "--nodes-to-remove", leaves)
-	if c := user.reaches(t, "day", "UPDATE_COMPLETE"); c.NodeCount != 2 {
+	demo.says(t, "coe", "cluster", "resize", name, "2", "--nodes-to-remove", leaves)
+	if c := user.reaches(t, name, "UPDATE_COMPLETE"); c.NodeCount != 2 {
 		t.Errorf("node_count is %d after a resize to 2", c.NodeCount)
 	}
 	want := slices.DeleteFunc(names(grown), func(n string) bool { return n == leaves })
@@ -79,13 +86,13 @@ func TestClusterWithTheClient(t *testing.T) {
 	}
 
 	t.Log("patch: coe cluster update means the default workers")
-	demo.says(t, "coe", "cluster", "update", "day", "replace", "node_count=1")
-	user.reaches(t, "day", "UPDATE_COMPLETE")
+	demo.says(t, append([]string{"coe", "cluster", "update", name}, one...)...)
+	user.reaches(t, name, "UPDATE_COMPLETE")
 	old := wantNodes(t, config, 1, 1, "v1.34.2")
 
 	t.Log("upgrade")
-	demo.says(t, "coe", "cluster", "upgrade", "day", "day-newer")
-	upgraded := user.reaches(t, "day", "UPDATE_COMPLETE")
+	demo.says(t, "coe", "cluster", "upgrade", name, name+"-newer")
+	upgraded := user.reaches(t, name, "UPDATE_COMPLETE")
 	if upgraded.COEVersion != "v1.35.1" || upgraded.Labels["kube_tag"] != "v1.35.1" || upgraded.ClusterTemplateID != newer {
 		t.Errorf("after the upgrade the cluster is %+v", upgraded)
 	}
@@ -96,10 +103,10 @@ func TestClusterWithTheClient(t *testing.T) {
 	}
 
 	t.Log("delete")
-	demo.says(t, "coe", "cluster", "delete", "day")
+	demo.says(t, "coe", "cluster", "delete", name)
 	jeroboam(t, all, "demo", "cluster", "wait", made.UUID, "--gone", "--timeout", "5m")
 	user.gone(t, made.UUID)
-	demo.refused(t, "could not be found", "coe", "cluster", "show", "day")
+	demo.refused(t, "could not be found", "coe", "cluster", "show", name)
 	if out, problems, err := kubectl(t, "--kubeconfig", config, "get", "nodes"); err == nil {
 		t.Errorf("the API server of a deleted cluster still answers: %s%s", out, problems)
 	}
