@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
@@ -28,7 +28,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 	}
 	defer hosts.Close()
 	o := site.LookOutside(ctx, hosts, lost) // one that cannot be looked at keeps nobody from the others
-	report := deploy.ReportOf(in, o.Facts, o.Lost)
+	report := preflight.ReportOf(in, o.Facts, o.Lost)
 	if c.Output == "json" {
 		err = writeJSON(streams.Out, report)
 	} else {
@@ -40,7 +40,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 	return err
 }
 
-func writeReport(out io.Writer, r deploy.Report) error {
+func writeReport(out io.Writer, r preflight.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	// Flush reports what went wrong.
 	_, _ = fmt.Fprintf(w, "OpenStack-Ansible %s, playbooks of the generation %s\n\n", r.Release, r.Generation)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
@@ -168,7 +169,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 		}
 	}
 	if s.facts, err = site.Look(ctx, s.hosts); err == nil {
-		err = deploy.Preflight(in, s.facts)
+		err = preflight.Check(in, s.facts)
 	}
 	if err == nil {
 		err = o.decide(bundle, s, streams)

@@ -2,13 +2,10 @@ package deploy_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +18,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -269,40 +267,6 @@ func TestApplyLeavesAnUnfinishedRestoreAlone(t *testing.T) {
 	}
 }
 
-// hand is an agent that answers what the test says, and notes what it was asked.
-type hand struct {
-	name   string
-	answer func(container, op string, in json.RawMessage) (any, error)
-	asked  []string
-}
-
-func (h *hand) Name() string { return h.name }
-func (h *hand) Close() error { return nil }
-func (h *hand) Upload(context.Context, string, io.Reader) error {
-	return fmt.Errorf("nothing is uploaded")
-}
-
-func (h *hand) Dial(context.Context, string, string) (net.Conn, error) {
-	return nil, fmt.Errorf("nothing is dialled")
-}
-
-func (h *hand) Call(_ context.Context, container, op string, in, out any, _ func(json.RawMessage)) error {
-	raw, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	h.asked = append(h.asked, container+" "+op)
-	answer, err := h.answer(container, op, raw)
-	if err != nil || out == nil {
-		return err
-	}
-	text, err := json.Marshal(answer)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, out)
-}
-
 func TestBackupNow(t *testing.T) {
 	in, f := backedUp(t)
 	content := strings.Repeat("sealed", 1<<20)
@@ -316,7 +280,7 @@ func TestBackupNow(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			agents := site.Hosts{}
 			for _, h := range in.Hosts {
-				agents[h.Name] = &hand{name: h.Name, answer: func(container, op string, raw json.RawMessage) (any, error) {
+				agents[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
 					switch op {
 					case host.OpNode:
 						state := host.Node{AdminConf: true, Etcd: "ok"}
@@ -351,7 +315,7 @@ func TestBackupNow(t *testing.T) {
 			if tt.want == "" && (err != nil || got.String() != content) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%d bytes, %v", got.Len(), err)
 			}
-			asked := agents[n.PhysicalHost].(*hand).asked
+			asked := agents[n.PhysicalHost].(*sitetest.Agent).Asked
 			if asked[len(asked)-1] != n.Name+" ensure" {
 				t.Errorf("the archive was left on the node: %q", asked)
 			}

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -292,54 +294,6 @@ func TestSilentClusterIsNotNew(t *testing.T) {
 	}
 }
 
-func TestPreflightTellsEverythingAtOnce(t *testing.T) {
-	in := seed(t)
-	if err := deploy.Preflight(in, facts(in)); err != nil {
-		t.Fatalf("good hosts: %v", err)
-	}
-	f := facts(in)
-	bad := f[in.Nodes[0].PhysicalHost]
-	bad.Swap, bad.Free, bad.Version, bad.Clock.Ahead, bad.Root = []string{"/dev/sda2"}, 1<<30, "10", time.Minute, false
-	bad.Programs = map[string]bool{}
-	bad.Interfaces = map[string][]string{}
-	f[in.Nodes[0].PhysicalHost] = bad
-	err := deploy.Preflight(in, f)
-	for _, part := range []string{"swap is on", "GiB are free in", "none of the releases", "clock is 1m0s ahead", "not root", "no lxc-start", "no bridge br-mgmt"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("nothing about %q in:\n%v", part, err)
-		}
-	}
-}
-
-// What a node is given are Debian's packages and the paths of its family: a host that is none fails before anything has changed.
-func TestReleasesOfHosts(t *testing.T) {
-	in := seed(t)
-	name := in.Nodes[0].PhysicalHost
-	for _, tt := range []struct{ id, version, says string }{
-		{"debian", "12", ""},
-		{"debian", "13", ""},
-		{"ubuntu", "22.04", ""},
-		{"ubuntu", "24.04", ""},
-		{"debian", "11", "is none of the releases"},
-		{"ubuntu", "24.10", "is none of the releases"},
-		{"ubuntu", "26.04", "is none of the releases"},
-		{"rocky", "9.4", "family of Red Hat"},
-		{"centos", "9", "family of Red Hat"},
-		{"almalinux", "10.0", "family of Red Hat"},
-		{"rhel", "9", "family of Red Hat"},
-		{"", "", "is none of the releases"},
-	} {
-		f := facts(in)
-		h := f[name]
-		h.ID, h.Version, h.Name = tt.id, tt.version, tt.id+" "+tt.version
-		f[name] = h
-		err := deploy.Preflight(in, f)
-		if ok := err == nil && tt.says == "" || err != nil && tt.says != "" && strings.Contains(err.Error(), "host "+name+": ") && strings.Contains(err.Error(), tt.says); !ok {
-			t.Errorf("%s %s: %v", tt.id, tt.version, err)
-		}
-	}
-}
-
 // A range that is used twice is no way to begin; a cluster that has lived with one is adopted.
 func TestOverlappingRanges(t *testing.T) {
 	const pool = "10.0.0.0/8"
@@ -480,5 +434,24 @@ func TestDestroyRemovesOnlyOurs(t *testing.T) {
 		if strings.Contains(line, in.Nodes[1].Name) {
 			t.Errorf("somebody else's container is removed: %s", line)
 		}
+	}
+}
+
+// TestFullDisk: what the kernel says of a full disk does not say what to do.
+func TestFullDisk(t *testing.T) {
+	in := seed(t)
+	w := want(t, in, facts(in))
+	world := empty(w)
+	hosts := site.Hosts{}
+	for _, h := range in.Hosts {
+		hosts[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) {
+			return nil, errors.New(h.Name + ": store sha256:1: write /var/lib/jeroboam/blobs/sha256/new-1: no space left on device")
+		}}
+	}
+	d := &deploy.Deployment{Wanted: w, World: world, Run: quiet(hosts)}
+	d.Plan = deploy.Diff(w, world, now)
+	err := d.Apply(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "make room there") || !strings.Contains(err.Error(), "infra") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
 // Objects are those that a deployment applies.
@@ -35,11 +34,6 @@ func Needs(w Wanted, world World) map[string][]string {
 // NotSeen is what a plan has of a cluster that cannot be looked at.
 func NotSeen(w Wanted, why string, there bool) (Cluster, error) {
 	return notSeen(Cluster{Why: why}, w, there)
-}
-
-// Divert keeps clients away from a node, until what it returns is called.
-func Divert(ctx context.Context, d *Deployment, n intent.Node) func() {
-	return d.balancers().Divert(ctx, rollStep, n, d.members())
 }
 
 // Versions are those that run, as a look at the objects of the bundle finds them.

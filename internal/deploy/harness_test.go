@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -19,65 +19,18 @@ import (
 
 var update = golden.Flag()
 
-var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+var now = sitetest.Now()
 
-// seed is the intent of the document Jeroboam started from, on three hosts.
 func seed(t *testing.T) intent.Intent {
 	t.Helper()
-	opts := intent.Options{
-		Config: "../osa/testdata/oracle/ha3/deploy", Environment: "../osa/testdata/base/30.1.5", System: "testdata/nowhere",
-		HostFacts: map[string]map[string]string{},
-	}
-	in, _, err := intent.Read(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range in.NeedFacts {
-		opts.HostFacts[name] = map[string]string{"hostname": name, "os_family": "Debian", "architecture": "x86_64"}
-	}
-	in, found, err := intent.Read(opts)
-	if err != nil || found.Err() != nil {
-		t.Fatal(err, found.Err())
-	}
-	in.Versions.Kubernetes = "1.36.4"
-	return in
+	return sitetest.Seed(t, "../osa")
 }
 
-func blob(s string) string { return "sha256:" + strings.Repeat(s, 64/len(s)) }
+func blob(s string) string { return sitetest.Blob(s) }
 
-func bundle() site.Bundle {
-	return site.Bundle{
-		Programs: []site.Program{
-			{Name: "containerd", Path: "/usr/bin/containerd", Digest: blob("a")},
-			{Name: "kubeadm", Path: "/usr/bin/kubeadm", Digest: blob("b")},
-			{Name: "kubelet", Path: "/usr/bin/kubelet", Digest: blob("c")},
-		},
-		Images: []host.Image{{Ref: "registry.k8s.io/pause:3.10.2", Manifest: blob("d"), Blobs: []string{blob("d"), blob("e")}}},
-		RootFS: blob("f"),
-		Components: []site.Component{{Name: "network", Manifest: []byte(`apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: net, namespace: kube-system}
----
-apiVersion: v1
-kind: Namespace
-metadata: {name: net}
-`)}},
-		Versions: map[string]string{"kubernetes": "1.36.4", "pause-image": "registry.k8s.io/pause:3.10.2", "etcd-tag": "3.6.16-0", "coredns-tag": "v1.14.0"},
-	}
-}
+func bundle() site.Bundle { return sitetest.Bundle() }
 
-func facts(in intent.Intent) map[string]host.Facts {
-	out := map[string]host.Facts{}
-	for _, h := range in.Hosts {
-		out[h.Name] = host.Facts{
-			ID: "debian", Version: "12", Kernel: "6.1.0", CgroupV2: true, Root: true, Now: now, Free: 100 << 30,
-			Programs:   map[string]bool{"lxc-start": true, "lxc-attach": true, "lxc-info": true, "tar": true, "systemctl": true, "haproxy": true},
-			Interfaces: map[string][]string{"br-mgmt": {h.ManagementAddress + "/22", in.VIPs.Internal.Address + "/32"}, "lxcbr0": {"10.0.3.1/24"}},
-			Containers: map[string]bool{},
-		}
-	}
-	return out
-}
+func facts(in intent.Intent) map[string]host.Facts { return sitetest.Facts(in) }
 
 func want(t *testing.T, in intent.Intent, f map[string]host.Facts, gone ...string) deploy.Wanted {
 	t.Helper()
@@ -139,19 +92,9 @@ func empty(w deploy.Wanted) deploy.World {
 	return world
 }
 
-// quiet is a run that nobody watches.
-func quiet(h site.Hosts) site.Run {
-	return site.Run{Hosts: h, Report: func(site.Progress) {}, Now: func() time.Time { return now }}
-}
+func quiet(h site.Hosts) site.Run { return sitetest.Quiet(h) }
 
-// only gives the changes as short lines.
-func only(p plan.Plan) []string {
-	var out []string
-	for _, c := range p.Changes {
-		out = append(out, fmt.Sprintf("%s: %s %s %s", c.Place, c.Action, c.Kind, c.Name))
-	}
-	return out
-}
+func only(p plan.Plan) []string { return sitetest.Only(p) }
 
 // remove takes a member out of everybody's list.
 func remove(world *deploy.World, name string) {

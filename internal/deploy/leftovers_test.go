@@ -12,6 +12,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -65,7 +66,7 @@ func TestDestroyTakesKubeconfigsAway(t *testing.T) {
 				if tt.unreached[name] != nil {
 					continue
 				}
-				hosts[name] = &hand{name: name, answer: func(container, op string, raw json.RawMessage) (any, error) {
+				hosts[name] = &sitetest.Agent{Host: name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
 					at := name
 					if container != "" {
 						at = container

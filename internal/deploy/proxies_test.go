@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -299,7 +300,7 @@ var errBroken = errors.New("its disk is full")
 
 // lookedAt is a host that is looked at by shell script, and on which nobody may do more.
 type lookedAt struct {
-	busy
+	sitetest.Agent
 
 	t     *testing.T
 	hangs int // from this look on; 0: never
@@ -307,14 +308,14 @@ type lookedAt struct {
 }
 
 func (l *lookedAt) Call(context.Context, string, string, any, any, func(json.RawMessage)) error {
-	l.t.Error("an agent was brought to " + l.name)
+	l.t.Error("an agent was brought to " + l.Host)
 	return errors.New("no agent")
 }
 
 func (l *lookedAt) Script(_ context.Context, script string) (string, error) {
 	l.asked++
 	if l.hangs > 0 && l.asked >= l.hangs {
-		return "", errors.New("host " + l.name + ": no answer")
+		return "", errors.New("host " + l.Host + ": no answer")
 	}
 	out := "T 1764000000.0 1000.0\n" // there is nothing of all that
 	for line := range strings.Lines(script) {
@@ -334,7 +335,7 @@ func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
 			if !deploy.OnlyProxy(w.in, h.Name) {
 				t.Errorf("%s is taken for more than a proxy's host", h.Name)
 			}
-			one := &lookedAt{busy: busy{name: h.Name}, t: t}
+			one := &lookedAt{Agent: sitetest.Agent{Host: h.Name}, t: t}
 			if h.Name == "net2" {
 				one.hangs = hangs
 			}

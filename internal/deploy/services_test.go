@@ -29,6 +29,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -96,7 +97,7 @@ func (w *town) note(format string, args ...any) { w.log = append(w.log, fmt.Spri
 
 // townHost is one host's agent.
 type townHost struct {
-	busy
+	sitetest.Agent
 	town *town
 	name string
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -109,7 +110,7 @@ func TestASnapshotIsTakenWithOurPrograms(t *testing.T) {
 	var did []string
 	hosts := site.Hosts{}
 	for _, h := range w.Intent.Hosts {
-		hosts[h.Name] = &hand{name: h.Name, answer: func(container, op string, raw json.RawMessage) (any, error) {
+		hosts[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
 			switch op {
 			case host.OpEnsure:
 				var items []host.Item

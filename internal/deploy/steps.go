@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -94,7 +95,7 @@ func (d *Deployment) Apply(ctx context.Context) error {
 // hint says what to do about errors whose text says only what happened.
 func hint(err error) error {
 	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
-		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam; make room there", err, minimumFree>>30)
+		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam; make room there", err, preflight.MinimumFree>>30)
 	}
 	return err
 }

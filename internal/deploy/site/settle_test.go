@@ -1,4 +1,4 @@
-package deploy_test
+package site_test
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
@@ -56,22 +55,5 @@ func TestSettleAsksEveryPlaceAndTellsWhatItWaitsFor(t *testing.T) {
 	}
 	if len(a.asked) != 2 || a.asked[0][len(a.asked[0])-len(host.OpSettle):] != host.OpSettle {
 		t.Errorf("asked %v", a.asked)
-	}
-}
-
-// TestFullDisk: what the kernel says of a full disk does not say what to do.
-func TestFullDisk(t *testing.T) {
-	in := seed(t)
-	w := want(t, in, facts(in))
-	world := empty(w)
-	hosts := site.Hosts{}
-	for _, h := range in.Hosts {
-		hosts[h.Name] = &busy{name: h.Name, err: errors.New(h.Name + ": store sha256:1: write /var/lib/jeroboam/blobs/sha256/new-1: no space left on device")}
-	}
-	d := &deploy.Deployment{Wanted: w, World: world, Run: quiet(hosts)}
-	d.Plan = deploy.Diff(w, world, now)
-	err := d.Apply(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "make room there") || !strings.Contains(err.Error(), "infra") {
-		t.Errorf("got %v", err)
 	}
 }

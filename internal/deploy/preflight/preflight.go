@@ -1,4 +1,6 @@
-package deploy
+// Package preflight looks at what hosts are, before anything on them has been changed: what would make a deployment fail, all of it
+// at once, and a report of the hosts that can be pasted into a bug report. It is a function of facts: nobody is asked.
+package preflight
 
 import (
 	"cmp"
@@ -13,15 +15,15 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// minimumFree is the free space in /var/lib/lxc and /var/lib/jeroboam that a host needs for a new node: its root file system, images twice, etcd.
-const minimumFree = 10 << 30
+// MinimumFree is the free space in /var/lib/lxc and /var/lib/jeroboam that a host needs for a new node: its root file system, images twice, etcd.
+const MinimumFree = 10 << 30
 
 // maxSkew is how far a host's clock may be from the deployer's: certificates that begin in the future are refused, and etcd
 // warns from a second on.
 const maxSkew = 5 * time.Second
 
-// Preflight tells everything that would make a deployment fail, before anything has been changed. Pure.
-func Preflight(in intent.Intent, facts map[string]host.Facts) error {
+// Check tells everything that would make a deployment fail, before anything has been changed. Pure.
+func Check(in intent.Intent, facts map[string]host.Facts) error {
 	var errs []error
 	for _, h := range in.Hosts {
 		f, ok := facts[h.Name]
@@ -86,8 +88,8 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 		if n.IsMetal {
 			problem("%s is a node on metal: this is not supported, the original collection does not test it either", n.Name)
 		}
-		if _, there := f.Containers[n.Name]; !there && f.Free < minimumFree {
-			problem("%d GiB are free in %s, a new node needs %d: make room there", f.Free>>30, cmp.Or(f.FreeAt, "/var/lib"), minimumFree>>30)
+		if _, there := f.Containers[n.Name]; !there && f.Free < MinimumFree {
+			problem("%d GiB are free in %s, a new node needs %d: make room there", f.Free>>30, cmp.Or(f.FreeAt, "/var/lib"), MinimumFree>>30)
 		}
 		for _, net := range n.Networks {
 			if _, ok := f.Interfaces[net.Bridge]; !ok && net.Type == "veth" {
@@ -163,24 +165,4 @@ func portTaken(in intent.Intent, h intent.HAProxyHost, f host.Facts, vip net.IP)
 		}
 	}
 	return nil
-}
-
-// Foreign tells of clusters that are not the one the configuration means.
-func Foreign(w Wanted, world World) error {
-	var errs []error
-	cas := map[string][]string{}
-	for _, n := range w.living() {
-		state := world.Nodes[n.Name]
-		want := "https://" + w.Intent.Endpoint()
-		if state.Server != "" && state.Server != want {
-			errs = append(errs, fmt.Errorf("%s: it belongs to a cluster at %s, and the configuration says %s (kubernetes_hostname): changing the address of a cluster is not supported", n.Name, state.Server, want))
-		}
-		if state.CA != "" && state.AdminConf {
-			cas[state.CA] = append(cas[state.CA], n.Name)
-		}
-	}
-	if len(cas) > 1 {
-		errs = append(errs, fmt.Errorf("the nodes belong to %d different clusters: %v", len(cas), cas))
-	}
-	return errors.Join(errs...)
 }

@@ -1,4 +1,4 @@
-package deploy_test
+package preflight_test
 
 import (
 	"encoding/json"
@@ -9,14 +9,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // TestKernelsThatLackSomething finds what a container could not give itself.
 func TestKernelsThatLackSomething(t *testing.T) {
-	in := seed(t)
+	in := sitetest.Seed(t, "../../osa")
 	name := in.Nodes[0].PhysicalHost
 	in.Cilium.TunnelProtocol = "geneve"
 	for _, tc := range []struct {
@@ -33,11 +34,11 @@ func TestKernelsThatLackSomething(t *testing.T) {
 		{"containerd's snapshots", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": false} }, "has no module overlay"},
 		{"kubelet's controllers", func(f *host.Facts) { f.Controllers = []string{"cpu", "memory", "pids"} }, "has no controller cpuset"},
 	} {
-		f := facts(in)
+		f := sitetest.Facts(in)
 		h := f[name]
 		tc.change(&h)
 		f[name] = h
-		err := deploy.Preflight(in, f)
+		err := preflight.Check(in, f)
 		if ok := err == nil && tc.says == "" || err != nil && tc.says != "" && strings.Contains(err.Error(), "host "+name+": ") && strings.Contains(err.Error(), tc.says); !ok {
 			t.Errorf("%s: %v", tc.reason, err)
 		}
@@ -46,16 +47,16 @@ func TestKernelsThatLackSomething(t *testing.T) {
 
 // TestReport shows what each host is, who was not reached, and no text of a host's files.
 func TestReport(t *testing.T) {
-	in := seed(t)
-	f := facts(in)
+	in := sitetest.Seed(t, "../../osa")
+	f := sitetest.Facts(in)
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
 	h := f[first]
 	h.Name, h.CPUs, h.MemoryTotal, h.Modules, h.AppArmor = "Debian GNU/Linux 12", 8, 64<<30, map[string]bool{"overlay": true, "geneve": false}, true
 	h.Swap, h.Fragments, h.LXCBase = []string{"/dev/sda2"}, map[string]string{"stats": "password s3cr3t"}, "s3cr3t"
 	f[first] = h
 	delete(f, second)
-	r := deploy.ReportOf(in, f, map[string]error{second: errors.New("host " + second + ": no route to host")})
-	want := deploy.HostReport{
+	r := preflight.ReportOf(in, f, map[string]error{second: errors.New("host " + second + ": no route to host")})
+	want := preflight.Host{
 		Name: first, System: "Debian GNU/Linux 12", Kernel: "6.1.0", Cgroups: "v2", AppArmor: true, Modules: []string{"-geneve", "overlay"},
 		CPUs: 8, Memory: 64 << 30, Free: 100 << 30, Clock: "0s", Nodes: []string{in.Nodes[0].Name},
 	}
@@ -79,21 +80,21 @@ func TestReport(t *testing.T) {
 
 // A host whose facts cannot be had is told of, and the others are shown; clocks are compared here too.
 func TestReportWithoutOneHost(t *testing.T) {
-	in := seed(t)
+	in := sitetest.Seed(t, "../../osa")
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
 	hosts := site.Hosts{}
 	for _, name := range []string{first, second} {
-		hosts[name] = &hand{name: name, answer: func(string, string, json.RawMessage) (any, error) {
+		hosts[name] = &sitetest.Agent{Host: name, Answer: func(string, string, json.RawMessage) (any, error) {
 			if name == second {
 				return nil, errors.New(second + ": its disk is full")
 			}
-			f := facts(in)[first]
+			f := sitetest.Facts(in)[first]
 			f.Now = time.Now().Add(-time.Hour)
 			return f, nil
 		}}
 	}
 	o := site.LookOutside(t.Context(), hosts, nil)
-	r := deploy.ReportOf(in, o.Facts, o.Lost)
+	r := preflight.ReportOf(in, o.Facts, o.Lost)
 	if len(r.Hosts) != 2 || r.Hosts[0].Lost != "" || r.Hosts[1].Lost != second+": its disk is full" {
 		t.Errorf("%+v", r.Hosts)
 	}

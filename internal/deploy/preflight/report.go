@@ -1,4 +1,4 @@
-package deploy
+package preflight
 
 import (
 	"cmp"
@@ -14,12 +14,12 @@ import (
 type Report struct {
 	Release    string            `json:"release"`
 	Generation intent.Generation `json:"generation"`
-	Hosts      []HostReport      `json:"hosts"`
+	Hosts      []Host            `json:"hosts"`
 	Problems   []string          `json:"problems"`
 }
 
-// HostReport is what a host is.
-type HostReport struct {
+// Host is what a host is.
+type Host struct {
 	Name   string `json:"name"`
 	Lost   string `json:"lost,omitempty"` // why it was not reached; then there is nothing else
 	System string `json:"system,omitempty"`
@@ -38,9 +38,9 @@ type HostReport struct {
 
 // ReportOf says what was seen, and all that would make a deployment fail. Lost are hosts that were not reached, with the reason. Pure.
 func ReportOf(in intent.Intent, facts map[string]host.Facts, lost map[string]error) Report {
-	r := Report{Release: in.Release, Generation: in.Generation, Hosts: []HostReport{}, Problems: []string{}}
+	r := Report{Release: in.Release, Generation: in.Generation, Hosts: []Host{}, Problems: []string{}}
 	for _, h := range in.Hosts {
-		one := HostReport{Name: h.Name, Nodes: []string{}}
+		one := Host{Name: h.Name, Nodes: []string{}}
 		for _, n := range in.Nodes {
 			if n.PhysicalHost == h.Name {
 				one.Nodes = append(one.Nodes, n.Name)
@@ -59,13 +59,13 @@ func ReportOf(in intent.Intent, facts map[string]host.Facts, lost map[string]err
 		}
 		r.Hosts = append(r.Hosts, one)
 	}
-	if err := Preflight(in, facts); err != nil {
+	if err := Check(in, facts); err != nil {
 		r.Problems = append(r.Problems, strings.Split(err.Error(), "\n")...)
 	}
 	return r
 }
 
-func (r *HostReport) fill(f host.Facts) {
+func (r *Host) fill(f host.Facts) {
 	r.System, r.Kernel, r.Cgroups, r.AppArmor = cmp.Or(f.Name, f.ID+" "+f.Version), f.Kernel, "v1", f.AppArmor
 	if f.CgroupV2 {
 		r.Cgroups = "v2"

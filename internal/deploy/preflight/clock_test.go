@@ -1,4 +1,4 @@
-package deploy_test
+package preflight_test
 
 import (
 	"context"
@@ -11,8 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -62,18 +63,18 @@ func TestClocksAreMeasuredHostByHost(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				in := seed(t)
+				in := sitetest.Seed(t, "../../osa")
 				hosts := site.Hosts{}
-				for name, f := range facts(in) {
+				for name, f := range sitetest.Facts(in) {
 					hosts[name] = clock{name: name, facts: f}
 				}
 				slow := in.Nodes[1].PhysicalHost
-				hosts[slow] = clock{name: slow, there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: facts(in)[slow]}
+				hosts[slow] = clock{name: slow, there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: sitetest.Facts(in)[slow]}
 				seen, err := site.Look(t.Context(), hosts)
 				if err != nil {
 					t.Fatal(err)
 				}
-				err = deploy.Preflight(in, seen)
+				err = preflight.Check(in, seen)
 				switch {
 				case tt.says == "" && err != nil:
 					t.Errorf("found wrong: %v", err)

@@ -1,4 +1,4 @@
-package deploy_test
+package balance_test
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // balancerHost is a host with a load balancer that reaches the addresses in up.
 type balancerHost struct {
-	busy
+	sitetest.Agent
 	up   []string
 	mu   sync.Mutex
 	told []string
@@ -43,8 +44,7 @@ func (b *balancerHost) Call(_ context.Context, _, op string, in, out any, _ func
 }
 
 func TestClientsAreSentToOtherNodes(t *testing.T) {
-	in := seed(t)
-	w := want(t, in, facts(in))
+	in := sitetest.Seed(t, "../../osa")
 	first, second := in.Nodes[0], in.Nodes[1]
 	backend := in.HAProxy.Hosts[0].Services[0].Name + "-back/"
 	for _, test := range []struct {
@@ -64,12 +64,12 @@ func TestClientsAreSentToOtherNodes(t *testing.T) {
 			hosts := site.Hosts{}
 			lb := &balancerHost{up: test.up}
 			for _, h := range in.Hosts {
-				hosts[h.Name] = &busy{name: h.Name, err: errors.New("not asked")}
+				hosts[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) { return nil, errors.New("not asked") }}
 			}
 			hosts[in.HAProxy.Hosts[0].PhysicalHost] = lb
-			d := &deploy.Deployment{Wanted: w, World: converged(w), Run: quiet(hosts)}
+			b := balance.Balancers{Run: sitetest.Quiet(hosts), Balancers: in.HAProxy.Hosts, Port: in.Kubernetes.BackendPort}
 			ctx, cancel := context.WithCancel(t.Context())
-			back := deploy.Divert(ctx, d, first)
+			back := b.Divert(ctx, "roll", first, in.Nodes)
 			cancel() // an interrupted run gives the node back as well
 			back()
 			if diff := cmp.Diff(test.told, lb.told); diff != "" {
