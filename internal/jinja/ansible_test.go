@@ -2,9 +2,12 @@ package jinja
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +99,31 @@ func TestCommunityGeneralIsAnsibles(t *testing.T) {
 		texts = append(texts, "{{ "+e+" }}")
 	}
 	compareTemplates(t, texts)
+}
+
+// TestCoreIsEnough: what is compared without asking for a collection must need none, or the comparison fails on a machine that has ansible-core
+// alone (issue "Right answers", row 35).
+func TestCoreIsEnough(t *testing.T) {
+	ofCollections := regexp.MustCompile(`\b(?:community|netcommon|ansible\.(?:utils|netcommon|posix))\.|\|\s*(?:` +
+		strings.Join(slices.Sorted(maps.Keys(addressFilters)), "|") + `|json_query|version_sort)\b`)
+	var lazy []string
+	for _, c := range lazyTemplates() {
+		lazy = append(lazy, c[0])
+	}
+	for name, texts := range map[string][]string{
+		"sameAsAnsible": sameAsAnsible, "wholeTemplates": wholeTemplates, "wordTemplates": wordTemplates(), "lazyTemplates": lazy,
+	} {
+		for _, text := range texts {
+			if found := ofCollections.FindString(text); found != "" {
+				t.Errorf("%s: %s needs a collection for %q: it belongs into a table whose test asks for it", name, text, found)
+			}
+		}
+	}
+	for _, text := range slices.Concat(addresses, general, queryTemplates([]string{"a"}), []string{"x | ipaddr", "x|version_sort"}) {
+		if !ofCollections.MatchString(text) {
+			t.Errorf("%s needs a collection, and this test does not see it", text)
+		}
+	}
 }
 
 // compareTemplates evaluates texts with Ansible and with ours: both have the same value, or both refuse.
