@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ func openBundle(b *bundle.Bundle, err error) (site.Bundle, error) {
 	if err := addImages(&out, b, files); err != nil {
 		return out, err
 	}
+	out.Digests = slices.Sorted(maps.Keys(files))
 	out.Open = func(digest string) (io.ReadCloser, error) {
 		path, ok := files[digest]
 		if !ok {

@@ -20,7 +20,27 @@ import (
 // Diff is what would change, in the order of the work. Pure.
 func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan
-	for _, group := range []string{node.GroupHost, node.GroupContainer, node.GroupInside, node.GroupKubelet, groupRecord, balance.Group} {
+	p.Changes = itemChanges(w, world, p, node.GroupHost, node.GroupContainer, node.GroupInside, node.GroupKubelet, groupRecord, balance.Group)
+	for _, n := range w.Intent.Nodes {
+		if world.Sleeping[n.Name] {
+			p.Changes = append(p.Changes, plan.Change{Place: n.Name, Group: groupControl, Kind: "node", Name: n.NodeName, Action: plan.Check, Summary: "its container does not run: looked at when it has been started"})
+		}
+	}
+	if len(world.Sleeping) > 0 {
+		return p // whatever is in them may be what the rest depends on
+	}
+	p.Changes = append(p.Changes, sharedChanges(w, world)...)
+	control := controlChanges(w, world, now)
+	p.Changes = append(p.Changes, snapshotChanges(w, world, control)...)
+	p.Changes = append(p.Changes, control...)
+	p.Changes = append(p.Changes, world.Cluster.Changes...)
+	p.Changes = itemChanges(w, world, p, groupSpare)
+	return p
+}
+
+// itemChanges are the plan's changes, and after them those of items of the groups, one group after the other.
+func itemChanges(w Wanted, world World, p plan.Plan, groups ...string) []plan.Change {
+	for _, group := range groups {
 		for i, item := range w.Items {
 			if item.Group != group || w.OutOfReach(world.Seen, item.Place) {
 				continue
@@ -37,20 +57,7 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 			}
 		}
 	}
-	for _, n := range w.Intent.Nodes {
-		if world.Sleeping[n.Name] {
-			p.Changes = append(p.Changes, plan.Change{Place: n.Name, Group: groupControl, Kind: "node", Name: n.NodeName, Action: plan.Check, Summary: "its container does not run: looked at when it has been started"})
-		}
-	}
-	if len(world.Sleeping) > 0 {
-		return p // whatever is in them may be what the rest depends on
-	}
-	p.Changes = append(p.Changes, sharedChanges(w, world)...)
-	control := controlChanges(w, world, now)
-	p.Changes = append(p.Changes, snapshotChanges(w, world, control)...)
-	p.Changes = append(p.Changes, control...)
-	p.Changes = append(p.Changes, world.Cluster.Changes...)
-	return p
+	return p.Changes
 }
 
 // follow is the restart of something that reads a file which changes, nil if none does.

@@ -70,3 +70,15 @@ func SnapshotScript(s EtcdSnapshot, pki string) string { return snapshotScript(s
 
 // Snapshot is the step before an upgrade.
 func Snapshot(ctx context.Context, d *Deployment) error { return d.snapshot(ctx) }
+
+// GiveBack is the last step.
+func GiveBack(ctx context.Context, d *Deployment) error { return d.giveBack(ctx) }
+
+// Steps are the names of a run's steps.
+func Steps() []string {
+	var out []string
+	for _, s := range steps() {
+		out = append(out, s.name)
+	}
+	return out
+}

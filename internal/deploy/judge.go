@@ -131,7 +131,7 @@ func quorumRisk(w Wanted, world World) plan.Judge {
 			}
 			text := fmt.Sprintf("does not serve (API server: %s; etcd: %s)", state.Ready, state.Etcd)
 			touches := slices.ContainsFunc(w.living(), func(o intent.Node) bool {
-				return o.Name != n.Name && world.member(o) && (p.Touches(o.Name, "") || containerTouched(p, o))
+				return o.Name != n.Name && world.member(o) && (touched(p, o.Name) || containerTouched(p, o))
 			})
 			out = append(out, plan.Finding{Judge: "quorum", Where: n.Name, Blocks: touches, Text: text})
 		}

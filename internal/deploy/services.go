@@ -164,6 +164,7 @@ func LookAtServices(ctx context.Context, o site.Outside, w Wanted, world World, 
 		return s, err
 	}
 	s.wantProxies(w, world, o, opts.Proxies, granted, opts.Program)
+	s.wantSpare(w)
 	s.revoked = revoked(w.Intent, granted, opts.Proxies.Runs)
 	s.reachable(o, opts.Skip)
 	err = s.observe(ctx, o.Hosts, func(name string, err error) plan.Finding { return unreachable(name, err.Error(), opts.Skip) })

@@ -95,5 +95,5 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 }
 
 func serviceGroups() []string {
-	return []string{node.GroupContainer, groupMagnum, balance.Group, groupAccess, groupProxy}
+	return []string{node.GroupContainer, groupMagnum, balance.Group, groupAccess, groupProxy, groupSpare}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -240,6 +241,7 @@ func (d *Deployment) changeProxy(ctx context.Context, s serviceRun, h intent.Pro
 	if among {
 		items = proxy.AmongOldHosts(items, h)
 	}
+	items = append(items, host.Item{Builds: &host.Builds{}}) // not looked for before: that would take an agent to every host
 	if err := s.BringItems(ctx, proxyStep, name, items); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

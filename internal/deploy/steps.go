@@ -74,6 +74,7 @@ func steps() []step {
 		{"balance Magnum", (*Deployment).balanceMagnum},
 		{"let proxies at kubeconfigs", (*Deployment).changeAccess},
 		{proxyStep, (*Deployment).changeProxies},
+		{spareStep, (*Deployment).giveBack},
 	}
 }
 

@@ -63,6 +63,7 @@ func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []s
 		w.Place(p)
 		w.Add(p.Name(), balance.Group, balance.Want(h, facts[h.PhysicalHost])...)
 	}
+	w.wantSpare()
 	return w, nil
 }
 

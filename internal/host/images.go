@@ -52,6 +52,39 @@ func (i *Images) thing(plan.Facts) plan.Thing {
 }
 
 func (i *Images) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
+	all, err := containerdImages(ctx, m)
+	if err != nil || all == nil {
+		return nil, err
+	}
+	have := plan.Facts{}
+	for ref, img := range all {
+		have[ref] = strings.TrimPrefix(img.digest, "sha256:")[:12]
+		switch {
+		case !img.pinned:
+			have[ref] += " not pinned"
+		case !img.brought:
+			have[ref] += " not known as ours"
+		}
+	}
+	return have, nil
+}
+
+// The labels of an image: kubelet's garbage collection leaves one that is pinned (containerd: internal/cri/labels), and one that a
+// deployment has brought is known again when it is not wanted any more.
+const (
+	pinnedKey   = "io.cri-containerd.pinned"
+	pinnedLabel = pinnedKey + "=pinned"
+	ourLabel    = "jeroboam/brought=yes"
+)
+
+// containerdImage is an image that containerd has.
+type containerdImage struct {
+	digest          string
+	pinned, brought bool
+}
+
+// containerdImages are those that containerd has, by reference; nil if it does not run.
+func containerdImages(ctx context.Context, m *Machine) (map[string]containerdImage, error) {
 	if !m.exists("/usr/bin/ctr") || !m.exists("/run/containerd/containerd.sock") {
 		return nil, nil
 	}
@@ -59,18 +92,16 @@ func (i *Images) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := plan.Facts{}
+	all := map[string]containerdImage{}
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		if len(f) < 3 || !isDigest.MatchString(f[2]) {
 			continue
 		}
-		have[f[0]] = strings.TrimPrefix(f[2], "sha256:")[:12]
-		if !strings.Contains(line, "io.cri-containerd.pinned=pinned") {
-			have[f[0]] += " not pinned"
-		}
+		labels := strings.Split(f[len(f)-1], ",")
+		all[f[0]] = containerdImage{digest: f[2], pinned: slices.Contains(labels, pinnedLabel), brought: slices.Contains(labels, ourLabel)}
 	}
-	return have, nil
+	return all, nil
 }
 
 // ensure hands containerd one archive with the images it lacks, made on the way from the store. An image is unpacked when the first
@@ -102,7 +133,7 @@ func (i *Images) ensure(ctx context.Context, m *Machine) error {
 		if have[img.Ref] == strings.TrimPrefix(img.Manifest, "sha256:")[:12] {
 			continue
 		}
-		if _, err := m.run(ctx, "ctr", "-n", containerdNamespace, "images", "label", img.Ref, "io.cri-containerd.pinned=pinned"); err != nil {
+		if _, err := m.run(ctx, "ctr", "-n", containerdNamespace, "images", "label", img.Ref, pinnedLabel, ourLabel); err != nil {
 			return err
 		}
 	}

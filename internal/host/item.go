@@ -30,6 +30,10 @@ type Item struct {
 	Relay      *Relay      `json:"relay,omitempty"`
 
 	Certificate *ServerCertificate `json:"certificate,omitempty"`
+
+	Kept   *Kept   `json:"kept,omitempty"`
+	Builds *Builds `json:"builds,omitempty"`
+	Pins   *Pins   `json:"pins,omitempty"`
 }
 
 // resource is what each kind can do.
@@ -72,6 +76,12 @@ func (i Item) resource() (resource, error) {
 		return i.Relay, nil
 	case i.Certificate != nil:
 		return i.Certificate, nil
+	case i.Kept != nil:
+		return i.Kept, nil
+	case i.Builds != nil:
+		return i.Builds, nil
+	case i.Pins != nil:
+		return i.Pins, nil
 	}
 	return nil, errors.New("an item without a kind: the agent is older than the deployer")
 }
@@ -94,7 +104,13 @@ func (i Item) Key() string {
 }
 
 // Diff is what would change, nil if nothing.
-func (i Item) Diff(have plan.Facts) *plan.Change { return plan.Compare(i.Thing(have), have) }
+func (i Item) Diff(have plan.Facts) *plan.Change {
+	c := plan.Compare(i.Thing(have), have)
+	if c != nil && (i.Kept != nil || i.Builds != nil || i.Pins != nil) {
+		givesBack(c, have)
+	}
+	return c
+}
 
 // Blobs are the digests that Ensure needs in the machine's store.
 func (i Item) Blobs() []string {

@@ -262,8 +262,8 @@ func install(client *ssh.Client, t Target, p Program) (string, error) {
 		return "", err
 	}
 	defer func() { _ = f.Close() }() // only read
-	script := fmt.Sprintf(`set -e; mkdir -p %[1]s; umask 077; cat > %[2]s.new-$$; echo "%[3]s  %[2]s.new-$$" | sha256sum -c - >/dev/null; chmod 755 %[2]s.new-$$; mv -f %[2]s.new-$$ %[2]s; find %[1]s -type f -mmin +60 ! -name "%[4]s" -delete`,
-		place, path, p.Digest, filepath.Base(path))
+	script := fmt.Sprintf(`set -e; mkdir -p %[1]s; umask 077; cat > %[2]s.new-$$; echo "%[3]s  %[2]s.new-$$" | sha256sum -c - >/dev/null; chmod 755 %[2]s.new-$$; mv -f %[2]s.new-$$ %[2]s`,
+		place, path, p.Digest)
 	if _, err := output(client, f, root+"sh -c '"+script+"'"); err != nil {
 		return "", fmt.Errorf("copy the agent: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
@@ -28,6 +27,8 @@ type Bundle struct {
 	Catalogue map[string]string
 	// Releases are older releases of Kubernetes that a cluster goes through.
 	Releases []Release
+	// Digests are all that it has, those of its older releases among them.
+	Digests []string
 	// Open opens a blob by digest.
 	Open func(digest string) (io.ReadCloser, error)
 }
@@ -56,7 +57,7 @@ func (b Bundle) With(release string) (Bundle, error) {
 		b.Programs[at].Digest = p.Digest
 	}
 	for _, img := range r.Images {
-		at := slices.IndexFunc(b.Images, func(own host.Image) bool { return repository(own.Ref) == repository(img.Ref) })
+		at := slices.IndexFunc(b.Images, func(own host.Image) bool { return host.Repository(own.Ref) == host.Repository(img.Ref) })
 		if at < 0 {
 			return b, fmt.Errorf("the bundle's Kubernetes %s has the image %s, and its own has none", release, img.Ref)
 		}
@@ -64,14 +65,6 @@ func (b Bundle) With(release string) (Bundle, error) {
 	}
 	b.Versions["kubernetes"] = release
 	return b, nil
-}
-
-// repository is an image's reference without its tag.
-func repository(ref string) string {
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		return ref[:i]
-	}
-	return ref
 }
 
 // Program is a file of a node.
