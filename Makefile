@@ -99,13 +99,14 @@ e2e-lab: ## the lab itself: a host is made, interrupted, made again, loses power
 e2e-deploy: build ## jeroboam deploy on the lab's hosts: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR); ARGS="-run TestDeploy" for a part
 	@go build -o bin/lab ./test/lab
 	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
-		go test -count=1 -timeout 60m -v -skip '^(TestBackupAndRestore|TestWhole)$$' ./test/e2e/deploy $(ARGS)
+		go test -count=1 -timeout 60m -v -skip '^(TestBackupAndRestore|TestWhole|TestBesideCloud)$$' ./test/e2e/deploy $(ARGS)
 
 .PHONY: e2e-whole
-e2e-whole: build ## one apply to a working Magnum, and all that can happen to it: make lab-up ARGS="--keystone" and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)
+e2e-whole: build ## one apply to a working Magnum, and all that can happen to it: make lab-up ARGS="--keystone" and a bundle first (BUNDLE=DIR, LAB_DIR=DIR); beside a real cloud with ARGS="--cloud DIR" there, and CLOUD_DIR=DIR and NODE_IMAGE=FILE, or NODE_IMAGE_NAME=NAME of one in Glance, here
 	@go build -o bin/lab ./test/lab
 	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
-		go test -count=1 -timeout 60m -v -run '^TestWhole$$' ./test/e2e/deploy
+		CLOUD_DIR=$${CLOUD_DIR:-} NODE_IMAGE_NAME=$${NODE_IMAGE_NAME:-} NODE_IMAGE=$${NODE_IMAGE:+$$(realpath $$NODE_IMAGE)} \
+		go test -count=1 -timeout 2h -v -run "^Test$$([ -n "$$CLOUD_DIR" ] && echo BesideCloud || echo Whole)$$" ./test/e2e/deploy
 
 .PHONY: e2e-backup
 e2e-backup: build ## a control plane is lost and made anew from a backup: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)

@@ -16,12 +16,13 @@ import (
 
 // deployVerify are the flags of apply that are about judging what it made.
 type deployVerify struct {
-	Verify          bool   `help:"Judge the cloud afterwards, as \"jeroboam verify\" does: with --verify-os-cloud, or else as the administrator of user_secrets.yml."`
-	OSCloud         string `name:"verify-os-cloud" placeholder:"NAME" help:"A cloud of clouds.yaml to do it with."`
-	Image           string `name:"verify-image" placeholder:"FILE" help:"An image of nodes to upload; FILE.json must be beside it."`
-	ImageName       string `name:"verify-image-name" placeholder:"NAME" help:"Or an image of nodes that is in Glance."`
-	ExternalNetwork string `name:"verify-external-network" placeholder:"NAME" help:"The only one of the cloud, if it is not given."`
-	Conformance     string `name:"verify-conformance" enum:"none,quick,certified" default:"quick" help:"Kubernetes' conformance tests: none, quick, certified."`
+	Verify          bool              `help:"Judge the cloud afterwards, as \"jeroboam verify\" does: with --verify-os-cloud, or else as the administrator of user_secrets.yml."`
+	OSCloud         string            `name:"verify-os-cloud" placeholder:"NAME" help:"A cloud of clouds.yaml to do it with."`
+	Image           string            `name:"verify-image" placeholder:"FILE" help:"An image of nodes to upload; FILE.json must be beside it."`
+	ImageName       string            `name:"verify-image-name" placeholder:"NAME" help:"Or an image of nodes that is in Glance."`
+	ExternalNetwork string            `name:"verify-external-network" placeholder:"NAME" help:"The only one of the cloud, if it is not given."`
+	Label           map[string]string `name:"verify-label" placeholder:"NAME=VALUE" help:"Of the cluster template; may be repeated."`
+	Conformance     string            `name:"verify-conformance" enum:"none,quick,certified" default:"quick" help:"Kubernetes' conformance tests: none, quick, certified."`
 }
 
 // possible says, before anything is changed, why nobody could judge afterwards.
@@ -59,10 +60,7 @@ func (f *deployVerify) judge(ctx context.Context, in intent.Intent, streams Stre
 	if !f.Verify {
 		return nil
 	}
-	v := verifyCommand{
-		Image: f.Image, ImageName: f.ImageName, ExternalNetwork: f.ExternalNetwork, Masters: 1, Nodes: 1, Conformance: f.Conformance,
-		Timeout: 30 * time.Minute, Output: output, OSCloud: f.OSCloud,
-	}
+	v := f.command(output)
 	if f.OSCloud != "" {
 		return v.Run(ctx, streams)
 	}
@@ -71,6 +69,14 @@ func (f *deployVerify) judge(ctx context.Context, in intent.Intent, streams Stre
 		return err
 	}
 	return v.judge(ctx, streams, provider, endpoint)
+}
+
+// command is "jeroboam verify" as these flags ask for it.
+func (f *deployVerify) command(output string) verifyCommand {
+	return verifyCommand{
+		Image: f.Image, ImageName: f.ImageName, ExternalNetwork: f.ExternalNetwork, Label: f.Label, Masters: 1, Nodes: 1, Conformance: f.Conformance,
+		Timeout: 30 * time.Minute, Output: output, OSCloud: f.OSCloud,
+	}
 }
 
 // administrator logs in as Keystone's administrator, whose password OpenStack-Ansible keeps, from where the deployer runs: it is to

@@ -9,9 +9,24 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
+
+// What apply is told of the cluster that it judges by reaches verify.
+func TestVerifyIsAskedAsApplyIs(t *testing.T) {
+	f := deployVerify{Verify: true, ImageName: "node", ExternalNetwork: "public", Label: map[string]string{"kube_tag": "v1.36.4"}, Conformance: "quick", OSCloud: "mine"}
+	want := verifyCommand{
+		ImageName: "node", ExternalNetwork: "public", Label: map[string]string{"kube_tag": "v1.36.4"}, Masters: 1, Nodes: 1, Conformance: "quick",
+		Timeout: 30 * time.Minute, Output: "json", OSCloud: "mine",
+	}
+	if diff := cmp.Diff(want, f.command("json")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
 
 // What apply has made is judged with the credentials of the operator's own files; without any, it says so before it changes something.
 func TestVerifyAfterApply(t *testing.T) {

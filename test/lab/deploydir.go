@@ -33,8 +33,11 @@ func (l *Lab) makeDeployDir(ctx context.Context) error {
 		files["user_lab.yml"] = "# This machine's kernel has no geneve, which Cilium's nodes reach each other through.\ncilium_helm_values:\n  tunnelProtocol: vxlan\n"
 	}
 	files["user_magnum.yml"] = "# There is no Keystone here, so nobody can serve Magnum.\nmagnum_implementation: magnum\n"
-	if l.hasKeystone() {
+	switch {
+	case l.hasKeystone():
 		maps.Copy(files, keystoneDeployFiles())
+	case l.Cloud != "":
+		maps.Copy(files, cloudDeployFiles())
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(deploy, name), []byte(text), 0o644); err != nil {
@@ -59,8 +62,11 @@ func (l *Lab) deployFiles() map[string]string {
 		}
 	}
 	beside := ""
-	if l.hasKeystone() { // then there can be Magnum, and proxies beside Neutron's agents
+	switch { // there can be Magnum, and proxies beside Neutron's agents
+	case l.hasKeystone():
 		beside = "magnum-infra_hosts:\n" + infra.String() + "network_hosts:\n" + infra.String()
+	case l.Cloud != "":
+		beside = "magnum-infra_hosts:\n" + infra.String() + "network_hosts:\n" + fmt.Sprintf("  %s:\n    ip: %s\n", cloudHost, cloudIP)
 	}
 	return map[string]string{
 		"openstack_user_config.yml": `---

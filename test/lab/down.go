@@ -29,6 +29,9 @@ func (l *Lab) Down(ctx context.Context) error {
 			_ = l.holder().Run(ctx, "lxc-stop", "-P", l.path("hosts"), "-n", h.Container, "-k") // it may not run
 		}
 	}
+	if err := l.leaveCloud(ctx); err != nil {
+		return err
+	}
 	if err := l.holder().Kill(); err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ func (l *Lab) marked() error {
 	if err != nil {
 		return err
 	}
-	known := []string{"ssh", "hosts", "log", "hosts.json", "hosts.txt", "holder", "openstack_deploy", "openstack-ansible", "sysctls.json", "authorities"}
+	known := []string{"ssh", "hosts", "log", "hosts.json", "hosts.txt", "holder", "openstack_deploy", "openstack-ansible", "sysctls.json", "authorities", "cloud"}
 	for _, e := range entries {
 		if !slices.Contains(known, e.Name()) && !strings.HasPrefix(e.Name(), "openstack_deploy") {
 			return fmt.Errorf("%s has %s in it, which is none of the lab's: choose another --dir, or move it away", l.Dir, e.Name())

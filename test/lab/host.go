@@ -33,7 +33,7 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 	if err != nil {
 		return err
 	}
-	files := hostFiles(h, l.Hosts)
+	files := l.hostFiles(h)
 	files["root/.ssh/authorized_keys"] = string(public)
 	if h.Balancer {
 		maps.Copy(files, balancerFiles())
@@ -74,7 +74,7 @@ func mac(h Host) string {
 	return fmt.Sprintf("00:16:3e:4c:41:%02x", n)
 }
 
-func hostFiles(h Host, all []Host) map[string]string {
+func (l *Lab) hostFiles(h Host) map[string]string {
 	addresses := "Address=" + h.Address + prefix + "\n"
 	if h.Balancer {
 		addresses += "Address=" + internalVIP + "/32\nAddress=" + externalVIP + "/32\n"
@@ -83,14 +83,14 @@ func hostFiles(h Host, all []Host) map[string]string {
 		"lxc.mount.auto = cgroup:rw:force\n"
 	files := map[string]string{
 		"etc/hostname":                          h.Name + "\n",
-		"etc/hosts":                             hostsFile(all),
+		"etc/hosts":                             l.hostsFile(),
 		"etc/resolv.conf":                       "# no name server: this host has no way out\n",
 		"etc/machine-id":                        "",
 		"etc/systemd/network/10-br.netdev":      "[NetDev]\nName=br-mgmt\nKind=bridge\nMACAddress=" + mac(h) + "\n",
 		"etc/systemd/network/20-eth0.network":   "[Match]\nName=eth0\n[Network]\nBridge=br-mgmt\n",
-		"etc/systemd/network/30-br.network":     "[Match]\nName=br-mgmt\n[Network]\n" + addresses + "LinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+		"etc/systemd/network/30-br.network":     "[Match]\nName=br-mgmt\n[Network]\n" + addresses + "LinkLocalAddressing=no\nIPv6AcceptRA=no\n" + l.cloudRoutes(),
 		"etc/systemd/network/40-lxcbr0.netdev":  "[NetDev]\nName=lxcbr0\nKind=bridge\n",
-		"etc/systemd/network/40-lxcbr0.network": "[Match]\nName=lxcbr0\n[Network]\nAddress=10.0.3.1/24\nConfigureWithoutCarrier=yes\nDHCPServer=yes\nLinkLocalAddressing=no\n[DHCPServer]\nEmitDNS=no\nEmitRouter=no\n",
+		"etc/systemd/network/40-lxcbr0.network": l.lxcbr0(),
 		// OpenStack-Ansible makes lxcbr0 itself; Debian's own script would wait half a minute for it.
 		"etc/default/lxc-net":        "USE_LXC_BRIDGE=\"false\"\n",
 		"etc/default/lxc":            "LXC_AUTO=\"true\"\nBOOTGROUPS=\"onboot,\"\nUSE_LXC_BRIDGE=\"false\"\nSHUTDOWNDELAY=20\n",
@@ -103,11 +103,24 @@ func hostFiles(h Host, all []Host) map[string]string {
 	return files
 }
 
+// lxcbr0 is the bridge of containers' first interface. Beside a cloud it is their way out, as it is on OpenStack-Ansible's hosts.
+func (l *Lab) lxcbr0() string {
+	router, masquerade := "no", ""
+	if l.Cloud != "" {
+		router, masquerade = "yes", "IPMasquerade=ipv4\n"
+	}
+	return "[Match]\nName=lxcbr0\n[Network]\nAddress=10.0.3.1/24\nConfigureWithoutCarrier=yes\nDHCPServer=yes\nLinkLocalAddressing=no\n" + masquerade +
+		"[DHCPServer]\nEmitDNS=no\nEmitRouter=" + router + "\n"
+}
+
 // hostsFile is the /etc/hosts of the hosts and of the deploy host: there is no name server.
-func hostsFile(all []Host) string {
+func (l *Lab) hostsFile() string {
 	names := "127.0.0.1 localhost\n" + internalVIP + " internal.example.com\n" + externalVIP + " " + external + "\n" + gateway + " deploy\n"
-	for _, o := range all {
+	for _, o := range l.Hosts {
 		names += o.Address + " " + o.Name + "\n"
+	}
+	if l.Cloud != "" {
+		names += cloudIP + " " + cloudHost + "\n"
 	}
 	return names
 }
@@ -163,7 +176,12 @@ func (l *Lab) hostKey(ctx context.Context, root string, h Host) error {
 	if err := machine.Command(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", h.Name, "-f", key); err != nil {
 		return err
 	}
-	public, err := os.ReadFile(key + ".pub")
+	return l.know(h.Name, h.Address, key+".pub")
+}
+
+// know lets ssh believe a host's key.
+func (l *Lab) know(name, address, file string) error {
+	public, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
@@ -171,7 +189,7 @@ func (l *Lab) hostKey(ctx context.Context, root string, h Host) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(known, "%s,%s %s", h.Name, h.Address, public)
+	_, err = fmt.Fprintf(known, "%s,%s %s", name, address, public)
 	if closed := known.Close(); err == nil {
 		err = closed
 	}

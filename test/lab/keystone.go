@@ -95,7 +95,7 @@ func certificateFile(balancer, address string) string {
 // address, and somebody else's, which signs for the external one. Clients find the second one at authorities/public.crt. Load balancers
 // trust the first one's root, as all hosts of OpenStack-Ansible do, and its intermediate one is there to sign for servers behind them.
 func (l *Lab) makeAuthorities(ctx context.Context) error {
-	if !l.hasKeystone() {
+	if !l.hasKeystone() && l.Cloud == "" {
 		return nil
 	}
 	const root = "openstack_deploy/pki/roots/ExampleCorpRoot/certs/ExampleCorpRoot.crt"

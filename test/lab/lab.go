@@ -38,6 +38,7 @@ type Host struct {
 type Lab struct {
 	Dir, Cache string
 	Source     string // Jeroboam's source tree
+	Cloud      string // the directory of the cloud it stands beside; "" if there is none
 	Out, Err   io.Writer
 	Hosts      []Host
 }
@@ -78,6 +79,9 @@ func plainLayout(hosts int) ([]Host, error) {
 // Up makes the lab.
 func (l *Lab) Up(ctx context.Context, hosts int, keystone bool) error {
 	var err error
+	if keystone && l.Cloud != "" {
+		return errors.New("--keystone and --cloud exclude each other: a cloud has a Keystone")
+	}
 	if l.Hosts, err = layout(hosts, keystone); err != nil {
 		return err
 	}
@@ -87,10 +91,12 @@ func (l *Lab) Up(ctx context.Context, hosts int, keystone bool) error {
 	return machine.Steps(ctx, l.Out, []machine.Step{
 		{Name: "needed programs", Do: l.checkPrograms},
 		{Name: "root file systems in the cache", Do: l.fillCache},
+		{Name: "the cloud beside it", Do: l.checkCloud},
 		{Name: "remove what an earlier run left", Do: func(ctx context.Context) error { return (&Lab{Dir: l.Dir, Out: l.Out, Err: l.Err}).Down(ctx) }},
 		{Name: "room for the hosts among inotify's instances", Do: l.checkInotify},
 		{Name: "directory, keys and list of hosts", Do: l.makeDir},
 		{Name: "namespaces and the bridge between hosts", Do: l.makeNamespaces},
+		{Name: "the cloud's container is a host", Do: l.joinCloud},
 		{Name: "hosts on disk", Do: l.eachHost(l.makeHost)},
 		{Name: "authorities and certificates", Do: l.makeAuthorities},
 		{Name: "hosts started", Do: l.eachHost(l.startHost)},
@@ -150,5 +156,6 @@ func (l *Lab) load() error {
 	if err != nil {
 		return err
 	}
+	l.joined()
 	return json.Unmarshal(text, &l.Hosts)
 }

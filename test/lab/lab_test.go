@@ -49,6 +49,38 @@ func TestLayout(t *testing.T) {
 	}
 }
 
+// Beside a cloud, hosts and their containers have a way to it; without one there is none at all.
+func TestBesideACloud(t *testing.T) {
+	hosts, err := layout(1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cloud := range []string{"", "/cloud"} {
+		l := &Lab{Dir: "/lab", Hosts: hosts, Cloud: cloud}
+		files, deploy := l.hostFiles(hosts[0]), l.deployFiles()["openstack_user_config.yml"]
+		for _, tt := range []struct{ reason, text, has string }{
+			{"the host has a way to OpenStack's services", files["etc/systemd/network/30-br.network"], "Destination=10.77.0.0/24\nGateway=172.29.236.21"},
+			{"and to floating addresses", files["etc/systemd/network/30-br.network"], "Destination=10.78.0.0/24\nGateway=172.29.236.21"},
+			{"containers have one by way of it", files["etc/systemd/network/40-lxcbr0.network"], "EmitRouter=yes"},
+			{"with its address", files["etc/systemd/network/40-lxcbr0.network"], "IPMasquerade=ipv4"},
+			{"its name is known", files["etc/hosts"], "172.29.236.21 cloud"},
+			{"Neutron is on the cloud's host", deploy, "network_hosts:\n  cloud:\n    ip: 172.29.236.21\n"},
+			{"Magnum is not", deploy, "magnum-infra_hosts:\n  infra1:\n    ip: 172.29.236.11\nnetwork_hosts"},
+		} {
+			if got := strings.Contains(tt.text, tt.has); got != (cloud != "") {
+				t.Errorf("%s: with the cloud %q: %v", tt.reason, cloud, got)
+			}
+		}
+	}
+	l := &Lab{Dir: t.TempDir(), Cloud: t.TempDir()}
+	if err := l.checkCloud(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no cloud in "+l.Cloud) {
+		t.Errorf("a cloud that is not there: %v", err)
+	}
+	if err := (&Lab{Dir: l.Dir, Cloud: l.Cloud}).Up(t.Context(), 1, true); err == nil || !strings.Contains(err.Error(), "exclude each other") {
+		t.Errorf("two Keystones: %v", err)
+	}
+}
+
 // TestLab makes a host, kills the lab in the middle of making it, makes it again, and takes it away.
 func TestLab(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -21,7 +21,7 @@ import (
 )
 
 const usage = `usage: lab COMMAND [--dir DIR] ...
-  up [--hosts 1|3] [--keystone] [--cache DIR]
+  up [--hosts 1|3] [--keystone | --cloud DIR] [--cache DIR]
                                   make the hosts; what a killed run left is removed first
   down                            remove the hosts and all traces of them
   exec -- COMMAND...              run a command on the deploy host: inside the lab's network, with its environment
@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	dir := flags.String("dir", "/var/tmp/jeroboam-lab", "where the lab lives")
 	hosts := flags.Int("hosts", 3, "physical hosts: 1 or 3")
 	keystone := flags.Bool("keystone", false, "one more host with Debian's Keystone, behind the load balancer, for Magnum and proxies")
+	cloud := flags.String("cloud", "", "a cloud of test/cloud that runs: the hosts reach it, and its container is a host of the network")
 	cache := flags.String("cache", cacheDir(), "root file systems")
 	source := flags.String("source", ".", "Jeroboam's source tree, for the configuration")
 	if len(args) == 0 {
@@ -71,7 +72,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	lab := &Lab{Dir: abs, Cache: *cache, Source: *source, Out: out, Err: errOut}
+	lab := &Lab{Dir: abs, Cache: *cache, Source: *source, Cloud: *cloud, Out: out, Err: errOut}
 	switch command {
 	case "up":
 		return lab.Up(ctx, *hosts, *keystone)

@@ -17,7 +17,7 @@ func (l *Lab) holder() machine.Holder {
 func (l *Lab) sysctls() machine.Sysctls { return machine.Sysctls{File: l.path("sysctls.json")} }
 
 func (l *Lab) makeNamespaces(ctx context.Context) error {
-	if err := os.WriteFile(l.path("hosts.txt"), []byte(hostsFile(l.Hosts)), 0o644); err != nil {
+	if err := os.WriteFile(l.path("hosts.txt"), []byte(l.hostsFile()), 0o644); err != nil {
 		return err
 	}
 	if err := l.holder().Start(ctx, scratch); err != nil {

@@ -14,7 +14,12 @@ import (
 )
 
 // lab is where the lab and the bundle are. "make e2e-deploy" sets these.
-type lab struct{ program, dir, bundle, jeroboam string }
+type lab struct {
+	program, dir, bundle, jeroboam string
+
+	keystone   string // of a cloud beside it; "" for the lab's own, behind the load balancer
+	regionName string // "" for RegionOne
+}
 
 func open(t *testing.T) lab {
 	t.Helper()

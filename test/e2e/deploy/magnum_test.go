@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -65,15 +66,20 @@ func (l lab) authority(internal bool) string {
 // openstack runs the client as Keystone's administrator, on the deploy host.
 func (l lab) openstack(t *testing.T, internal bool, args ...string) (string, int) {
 	t.Helper()
+	return l.run(t, append(append(append([]string{"env"}, l.client(internal, "admin", "lab", "admin")...), "openstack"), args...)...)
+}
+
+// client is the environment of a user's client.
+func (l lab) client(internal bool, user, password, project string) []string {
 	at, face := "https://openstack.example.com:5000/v3", "public"
 	if internal {
 		at, face = "https://"+vip+":5000/v3", "internal"
 	}
-	return l.run(t, append([]string{
-		"env", "OS_AUTH_URL=" + at, "OS_CACERT=" + l.authority(internal), "OS_INTERFACE=" + face, "OS_USERNAME=admin", "OS_PASSWORD=lab",
-		"OS_PROJECT_NAME=admin", "OS_USER_DOMAIN_NAME=Default", "OS_PROJECT_DOMAIN_NAME=Default", "OS_REGION_NAME=RegionOne", "OS_IDENTITY_API_VERSION=3",
-		"openstack",
-	}, args...)...)
+	return []string{
+		"OS_AUTH_URL=" + cmp.Or(l.keystone, at), "OS_CACERT=" + l.authority(internal), "OS_INTERFACE=" + face, "OS_USERNAME=" + user, "OS_PASSWORD=" + password,
+		"OS_PROJECT_NAME=" + project, "OS_USER_DOMAIN_NAME=Default", "OS_PROJECT_DOMAIN_NAME=Default",
+		"OS_REGION_NAME=" + cmp.Or(l.regionName, "RegionOne"), "OS_IDENTITY_API_VERSION=3",
+	}
 }
 
 // settings are the variables of this test; proxies have a test of their own.

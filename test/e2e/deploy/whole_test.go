@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bufio"
 	"os"
 	"os/exec"
 	"strconv"
@@ -85,8 +84,11 @@ func wholeSettings(cilium bool) []string {
 // worker is a client that asks all the time, each time with a new connection, and tries again what failed, up to five times a request. Each
 // line it writes is a request: when it began, how long it took, how often it was tried, whether it was answered in the end.
 const worker = `
-import ssl, sys, time, urllib.request
-url, token, ca, out = sys.argv[1:]
+import socket, ssl, sys, time, urllib.request
+url, token, ca, out, at = sys.argv[1:]
+if at: # whatever the name, there
+    real, there = socket.create_connection, (at.rpartition(":")[0], int(at.rpartition(":")[2]))
+    socket.create_connection = lambda address, *more, **named: real(there, *more, **named)
 context = ssl.create_default_context(cafile=ca) if ca else ssl._create_unverified_context()
 with open(out, "w", buffering=1) as lines:
     while True:
@@ -119,34 +121,48 @@ func (l lab) work(t *testing.T, url, token, ca string) func() []request {
 	if err := os.WriteFile(dir+"/worker.py", []byte(worker), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), l.program, "exec", "--dir", l.dir, "--", "python3", dir+"/worker.py", url, token, ca, dir+"/requests")
+	cmd := exec.CommandContext(t.Context(), l.program, "exec", "--dir", l.dir, "--", "python3", dir+"/worker.py", url, token, ca, dir+"/requests", "")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it ends what it runs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return func() (out []request) {
+	return func() []request {
 		_ = cmd.Cancel()
 		_ = cmd.Wait() // it was stopped
-		file, err := os.Open(dir + "/requests")
+		text, err := os.ReadFile(dir + "/requests")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer file.Close() //nolint:errcheck // it was only read
-		for lines := bufio.NewScanner(file); lines.Scan(); {
-			f := strings.SplitN(lines.Text(), " ", 4)
-			if len(f) < 4 {
-				continue // the last line, cut short
-			}
-			began, err := strconv.ParseFloat(f[0], 64)
-			took, err2 := strconv.ParseFloat(f[1], 64)
-			tries, err3 := strconv.Atoi(f[2])
-			if err != nil || err2 != nil || err3 != nil {
-				t.Fatalf("the worker wrote %q", lines.Text())
-			}
-			out = append(out, request{time.UnixMicro(int64(began * 1e6)), time.Duration(took * 1e9), tries, f[3] == "ok", f[3]})
-		}
-		return out
+		return requests(t, string(text))
 	}
+}
+
+// workIn is work in a node, at an address that the URL's name does not lead to; nobody's certificate is verified.
+func (l lab) workIn(t *testing.T, n node, url, at string) func() []request {
+	t.Helper()
+	l.inside(t, n, "cat > /tmp/worker.py <<'END'\n"+worker+"END\npython3 /tmp/worker.py "+url+" '' '' /tmp/requests "+at+" >/dev/null 2>&1 </dev/null & echo $! > /tmp/worker.pid")
+	return func() []request {
+		return requests(t, l.inside(t, n, "kill $(cat /tmp/worker.pid); cat /tmp/requests; rm /tmp/requests /tmp/worker.py /tmp/worker.pid"))
+	}
+}
+
+// requests reads what a worker wrote.
+func requests(t *testing.T, text string) (out []request) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		f := strings.SplitN(strings.TrimSpace(line), " ", 4)
+		if len(f) < 4 {
+			continue // the last line, cut short
+		}
+		began, err := strconv.ParseFloat(f[0], 64)
+		took, err2 := strconv.ParseFloat(f[1], 64)
+		tries, err3 := strconv.Atoi(f[2])
+		if err != nil || err2 != nil || err3 != nil {
+			t.Fatalf("the worker wrote %q", line)
+		}
+		out = append(out, request{time.UnixMicro(int64(began * 1e6)), time.Duration(took * 1e9), tries, f[3] == "ok", f[3]})
+	}
+	return out
 }
 
 // sum says how requests went; those that failed are told one by one.
