@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,12 +173,11 @@ func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	t = &wanted
-	if err := checkSkew(k.Labels[label.KubeTag], t.Labels[label.KubeTag]); err != nil {
+	if err := checkSkew(kubernetesOf(k), t.Labels[label.KubeTag]); err != nil {
 		return answer{}, err
 	}
-	after := maps.Clone(k.Labels)
-	after[label.KubeTag] = t.Labels[label.KubeTag]
-	if err := s.addonsFor(t.NetworkDriver, after, k.Labels[label.KubeTag]); err != nil {
+	after := chooseLabels(k.Labels, map[string]string{label.KubeTag: t.Labels[label.KubeTag]}, true)
+	if err := s.addonsFor(t.NetworkDriver, after, kubernetesOf(k)); err != nil {
 		return answer{}, err
 	}
 	if err := s.checkLaggards(ctx, g, k, t); err != nil {
@@ -214,8 +212,7 @@ func (s *server) upgrade(
 		if !now.Status.AllowsUpdate() { // somebody was faster
 			return magnum.Invalid("Upgrading a cluster when status is %q is not supported.", now.Status)
 		}
-		now.Labels = maps.Clone(now.Labels)
-		now.Labels[label.KubeTag] = tag
+		now.Labels = chooseLabels(now.Labels, map[string]string{label.KubeTag: tag}, true)
 		asked := now.Upgrade.Again(atOnce)
 		asked.FromImage, asked.FromImageID, asked.Note = now.Template.ImageID, now.Resolved.ImageID, note
 		now.Upgrade = asked
@@ -244,7 +241,7 @@ func (s *server) upgradeGroup(
 		now.Upgrade, now.ImageID = now.Upgrade.Again(atOnce), image
 		now.Upgrade.Note = note
 		if _, has := now.Labels[label.KubeTag]; has { // a copy of the cluster's
-			now.Labels[label.KubeTag] = k.Labels[label.KubeTag]
+			now.Labels[label.KubeTag] = kubernetesOf(k)
 		}
 		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
 		now.Resolved.HardwareDiskBus = found.HardwareDiskBus
@@ -256,7 +253,7 @@ func (s *server) upgradeGroup(
 // checkLaggards refuses to go on to the next minor version while a group with an image of its own is still at the one before: Cluster API
 // moves the control plane on only when every group has come to its version.
 func (s *server) checkLaggards(ctx context.Context, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate) error {
-	from, okFrom := parseTag(k.Labels[label.KubeTag])
+	from, okFrom := parseTag(kubernetesOf(k))
 	to, okTo := parseTag(t.Labels[label.KubeTag])
 	if !okFrom || !okTo || from[1] == to[1] {
 		return nil
@@ -266,7 +263,7 @@ func (s *server) checkLaggards(ctx context.Context, g policy.Grant, k *magnum.Cl
 		return err
 	}
 	for _, ng := range groups {
-		if tag := ng.Version; tag != "" && tag != k.Labels[label.KubeTag] && ng.Role != magnum.RoleMaster {
+		if tag := ng.Version; tag != "" && tag != kubernetesOf(k) && ng.Role != magnum.RoleMaster {
 			return magnum.Invalid("Node group %s is still at Kubernetes %s, because it has an image of its own. Upgrade it by name first, to the "+
 				"template that the cluster has now.", ng.Name, tag)
 		}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
@@ -189,7 +188,7 @@ func (s *server) checkFollowers(ctx context.Context, g policy.Grant, k *magnum.C
 		return err
 	}
 	for _, ng := range groups {
-		if ng.Version != "" && ng.Version != k.Labels[label.KubeTag] && ng.Role != magnum.RoleMaster {
+		if ng.Version != "" && ng.Version != kubernetesOf(k) && ng.Role != magnum.RoleMaster {
 			return magnum.Invalid("Node group %s is still at Kubernetes %s, so its machines cannot be replaced. Upgrade it by name first, to the "+
 				"template that the cluster has now.", ng.Name, ng.Version)
 		}

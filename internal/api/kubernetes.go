@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"regexp"
@@ -75,6 +76,9 @@ func (s *server) tagFromImage(ctx context.Context, c *call, labels map[string]st
 	return nil
 }
 
+// kubernetesOf is the version that a cluster was asked to have; of one that was adopted without the label, the version that it runs.
+func kubernetesOf(k *magnum.Cluster) string { return cmp.Or(k.Labels[label.KubeTag], k.COEVersion) }
+
 // checkSkew refuses what Kubernetes cannot do: going back, and leaving a minor version out (kubeadm's version skew policy). Magnum
 // does not check; Cluster API would refuse some of it later, where no client sees it.
 func checkSkew(from, to string) error {
@@ -86,7 +90,7 @@ func checkSkew(from, to string) error {
 	switch {
 	case !ok:
 		return magnum.Invalid("The label %s of the cluster template is %q, which is not of the form vX.Y.Z.", label.KubeTag, magnum.Shorten(to, 64))
-	case !okNow: // an adopted cluster may have none; nothing can be said about it
+	case !okNow: // nothing is known of it yet
 		return nil
 	case then[0] < now[0], then[0] == now[0] && (then[1] < now[1] || then[1] == now[1] && then[2] < now[2]):
 		return magnum.Invalid("Kubernetes cannot be downgraded from %s to %s.", from, to)

@@ -49,13 +49,13 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
-		labels: ng.Labels, kubeTag: k.Labels[label.KubeTag],
+		labels: ng.Labels, kubeTag: kubernetesOf(k),
 	})
 	if err != nil {
 		return answer{}, err
 	}
 	ng.Resolved.MasterFlavorName = ""
-	ng.Version = k.Labels[label.KubeTag]
+	ng.Version = kubernetesOf(k)
 	stored, err := s.NodeGroups.CreateNodeGroup(ctx, g, ng)
 	if err != nil {
 		return answer{}, err

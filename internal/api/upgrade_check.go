@@ -38,7 +38,7 @@ func (s *server) lookInto(ctx context.Context, g policy.Grant, k *magnum.Cluster
 			slog.String("cluster", k.UUID), slog.String("problem", err.Error()))
 		note = "Nobody could look into the cluster before its upgrade, because it did not answer."
 	}
-	found := slices.Concat(removedBy(to, k.Labels[label.KubeTag], apis), forbidding(budgets))
+	found := slices.Concat(removedBy(to, kubernetesOf(k), apis), forbidding(budgets))
 	if len(found) == 0 {
 		return note, nil
 	}

@@ -46,6 +46,7 @@ func TestAnUpgradeIsLookedInto(t *testing.T) {
 		status int
 		detail string
 		note   string
+		born   string // adopted without labels, and running this version
 	}{
 		"nothing":   {reason: "Nothing is in the way.", inside: inside{apis: []workload.DeprecatedAPI{later, past, undecided}}, to: "NEW", status: 202},
 		"an API":    {reason: "Whoever uses it would find it gone.", inside: inside{apis: []workload.DeprecatedAPI{undecided, gone}}, to: "NEW", status: 400, detail: removed},
@@ -58,6 +59,9 @@ func TestAnUpgradeIsLookedInto(t *testing.T) {
 		"new":       {reason: "Its numbers are of before.", inside: inside{budgets: []workload.Budget{{Namespace: "a", Name: "b", Expected: 3, Wanted: 3}}}, to: "NEW", status: 202},
 		"warn":      {reason: "The owner wants it all the same.", inside: inside{apis: []workload.DeprecatedAPI{gone}, budgets: []workload.Budget{strict}}, label: "warn", to: "NEW", status: 202, note: removed + " PodDisruptionBudgets allow no eviction"},
 		"silent":    {reason: "An upgrade may be what repairs it.", open: errors.New("no route to host"), to: "NEW", status: 202, note: "Nobody could look into the cluster before its upgrade, because it did not answer."},
+		"adopted":   {reason: "It has no label, but runs what it runs.", inside: inside{apis: []workload.DeprecatedAPI{gone}}, born: "v1.34.1", to: "NEW", status: 400, detail: removed},
+		"too far":   {reason: "So has an adopted one.", inside: inside{}, born: "v1.33.4", to: "NEW", status: 400, detail: "Kubernetes cannot skip minor versions. From v1.33.4 the next is v1.34."},
+		"taken":     {reason: "A record without labels gets one.", inside: inside{}, born: "v1.34.1", to: "NEW", status: 202},
 		"half mute": {reason: "What is known counts.", inside: inside{silent: errors.New("503"), budgets: []workload.Budget{strict}}, to: "NEW", status: 400, detail: "PodDisruptionBudgets"},
 	}
 	for name, tc := range cases {
@@ -78,6 +82,9 @@ func TestAnUpgradeIsLookedInto(t *testing.T) {
 			s.must(t, 201, "member", "POST", "/v1/clustertemplates", next)
 			s.become(id, func(c *magnum.Cluster) {
 				c.Labels = map[string]string{"kube_tag": "v1.34.1", "upgrade_checks": tc.label}
+				if tc.born != "" {
+					c.Labels, c.COEVersion = nil, tc.born
+				}
 			})
 			got := s.send(t, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"`+tc.to+`"}`, version("latest"))
 			if got.status != tc.status || !strings.HasPrefix(got.detail(), tc.detail) {

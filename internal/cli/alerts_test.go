@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/api"
+	"github.com/jeroboam-cloud/jeroboam/internal/notify"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
@@ -58,6 +59,7 @@ func allMetrics(t *testing.T) written {
 	}
 	api.New(api.Options{Metrics: known})
 	known.MustRegister((&store.View{}).Usage(time.Now))
+	known.MustRegister((&notify.Hook{}).Metrics()...)
 	for line := range strings.SplitSeq(textMetrics(t, everything()), "\n") {
 		if name, ok := strings.CutPrefix(line, "# TYPE "); ok {
 			known[strings.Fields(name)[0]] = true

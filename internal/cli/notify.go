@@ -42,5 +42,6 @@ func (s *serving) notifications(context.Context) error {
 		return nil
 	}
 	s.notifier.Hook = notify.NewHook(s.Config.NotifyURL, http.DefaultTransport, s.Log)
+	s.registry.MustRegister(s.notifier.Hook.Metrics()...)
 	return s.manager.Add(always(s.notifier.Hook.Start))
 }

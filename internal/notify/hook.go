@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -54,6 +56,18 @@ func (h *Hook) Offer(text []byte) bool {
 
 // Lost counts the notifications that nobody took.
 func (h *Hook) Lost() int64 { return h.lost.Load() }
+
+// Metrics shows Prometheus how many notifications were lost and how many wait.
+func (h *Hook) Metrics() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "jeroboam_notifications_lost_total", Help: "Notifications that webhook_url did not take.",
+		}, func() float64 { return float64(h.Lost()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "jeroboam_notifications_queued", Help: "Notifications that wait for webhook_url, of 1,000 at most.",
+		}, func() float64 { return float64(len(h.queue)) }),
+	}
+}
 
 // Start posts until ctx ends. It implements manager.Runnable.
 func (h *Hook) Start(ctx context.Context) error {

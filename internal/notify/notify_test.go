@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
@@ -121,6 +122,9 @@ func TestDelivery(t *testing.T) {
 			run(t, h, tc.tries, l.came)
 			if h.Lost() != tc.lost {
 				t.Errorf("%s: %d lost, want %d", tc.reason, h.Lost(), tc.lost)
+			}
+			if shown := testutil.ToFloat64(h.Metrics()[0]); int64(shown) != h.Lost() {
+				t.Errorf("Prometheus is shown %v lost, and there are %d", shown, h.Lost())
 			}
 			for _, b := range l.bodies {
 				if b != `{"a":1}` {
