@@ -146,7 +146,7 @@ func (b *builder) makeImage(ctx context.Context, img *Image) error {
 	var how, want string
 	var err error
 	host := len(img.Packages) > 0
-	if b.FromSource && len(img.Programs) > 0 {
+	if b.FromSource && img.buildable() {
 		want = img.Digest
 		for _, name := range img.Programs {
 			host = host || b.lock.program(name).native()

@@ -267,11 +267,11 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 		if img.User != "" {
 			p.match(reUser, img.User, "a user is a number, or user:group", "images", i, "user")
 		}
-		if len(img.Programs) == 0 && img.URL == "" {
-			p.problem(p.at("images", i), "%s has neither programs nor a url", img.Name)
+		if !img.buildable() && img.URL == "" {
+			p.problem(p.at("images", i), "%s has neither programs nor packages nor a url", img.Name)
 		}
-		if img.Unbuilt != "" && len(img.Programs) > 0 {
-			p.problem(p.at("images", i, "unbuilt"), "%s has programs that it is built from", img.Name)
+		if img.Unbuilt != "" && img.buildable() {
+			p.problem(p.at("images", i, "unbuilt"), "%s has programs or packages that it is built from", img.Name)
 		}
 	}
 }

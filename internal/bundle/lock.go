@@ -110,6 +110,9 @@ type Image struct {
 	Unbuilt string `yaml:"unbuilt"`
 }
 
+// buildable tells that an image can be made without its registry.
+func (i *Image) buildable() bool { return len(i.Programs)+len(i.Packages) > 0 }
+
 // Source is a file or a directory of a module that an image has as it is.
 type Source struct {
 	Module string   `yaml:"module"`
