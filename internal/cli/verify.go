@@ -47,6 +47,9 @@ type verifyCommand struct {
 	ConformanceImage string `placeholder:"IMAGE" help:"What runs them; registry.k8s.io/conformance of the cluster's version, or its name below container_infra_prefix, if it is not given."`
 	ConformanceSkip  string `placeholder:"REGEXP" help:"Tests that are left out, with the verdict telling so."`
 
+	ConformanceProcesses int           `default:"1" placeholder:"N" help:"Run tests side by side, without those that are marked [Serial]. A certification wants all, one after the other."`
+	ConformanceLimit     time.Duration `placeholder:"DURATION" help:"End the tests after this time; the verdict tells how many have run, and fails."`
+
 	Keep    bool          `help:"Remove nothing at the end."`
 	Cleanup bool          `help:"Remove what runs that were killed have left, and do nothing else; of all runs in the project, or of --run."`
 	RunID   string        `name:"run" placeholder:"ID" help:"Of which run."`
@@ -108,6 +111,7 @@ func (c *verifyCommand) options() verify.Options {
 		Keypair: c.Keypair, NetworkDriver: c.NetworkDriver, DNS: c.DNSNameserver, MasterLB: c.MasterLB, Labels: c.Label, Masters: c.Masters, Nodes: c.Nodes,
 		TestImage: c.TestImage, StorageClass: c.StorageClass, Only: c.Only, Without: c.Without,
 		Conformance: c.Conformance, ConformanceImage: c.ConformanceImage, ConformanceSkip: c.ConformanceSkip,
+		ConformanceProcesses: c.ConformanceProcesses, ConformanceLimit: c.ConformanceLimit,
 		Keep: c.Keep, Results: c.Results, Timeout: c.Timeout, Poll: 3 * time.Second, Now: time.Now,
 	}
 }

@@ -255,6 +255,41 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
+// TestTestsAreTold what to run, and how, in the words of the image that Kubernetes publishes.
+func TestTestsAreTold(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason          string
+		options         Options
+		skip, arguments string
+	}{
+		"all, one after the other": {"what a certification wants", Options{}, "", "-v"},
+		"some are left out":        {"their images are nowhere, for example", Options{ConformanceSkip: "DNS|HostPort"}, "DNS|HostPort", "-v"},
+		"side by side":             {"tests that bear no others are left out", Options{ConformanceProcesses: 4}, `\[Serial\]`, "-v --procs=4"},
+		"both":                     {"", Options{ConformanceProcesses: 4, ConformanceSkip: "DNS"}, `\[Serial\]|DNS`, "-v --procs=4"},
+		"for a while":              {"ginkgo ends them itself, and writes its report", Options{ConformanceLimit: 25 * time.Minute}, "", "-v --timeout=25m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := inside(t)
+			r.Conformance, r.ConformanceSkip, r.ConformanceProcesses, r.ConformanceLimit = Certified, is.options.ConformanceSkip, is.options.ConformanceProcesses, is.options.ConformanceLimit
+			told := map[string]string{}
+			for _, c := range r.testsPod("image").Spec.Containers {
+				for _, e := range c.Env {
+					told[e.Name] = e.Value
+				}
+			}
+			if told["E2E_FOCUS"] != `\[Conformance\]` || told["E2E_SKIP"] != is.skip || told["E2E_EXTRA_GINKGO_ARGS"] != is.arguments {
+				t.Errorf("%v: %s", told, is.reason)
+			}
+		})
+	}
+	for _, wrong := range []Options{{ConformanceProcesses: -1}, {ConformanceProcesses: 65}, {ConformanceSkip: "["}, {ConformanceLimit: time.Second}} {
+		wrong.Masters, wrong.Nodes = 1, 1
+		if got := wrong.problems(); len(got) != 1 || !strings.Contains(got[0].Error(), "--conformance-") {
+			t.Errorf("%+v: %v", wrong, got)
+		}
+	}
+}
+
 func TestEmptying(t *testing.T) {
 	namespace := func(name string) runtime.Object { return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}} }
 	volume := func(name, of string, policy corev1.PersistentVolumeReclaimPolicy) runtime.Object {

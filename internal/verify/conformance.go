@@ -26,6 +26,8 @@ const (
 	testerPod  = "e2e-conformance-test"
 	resultsDir = "/tmp/results"
 	testerWait = 5 * time.Minute
+	endWait    = 5 * time.Minute // what tests that are ended take away after them
+	serial     = `\[Serial\]`    // marks tests that bear no others beside them
 )
 
 // focus is the regular expression that chooses tests: Kubernetes marks those of the certification, and sonobuoy's quick mode is
@@ -35,6 +37,26 @@ func focus(mode string) string {
 		return "Pods should be submitted and removed"
 	}
 	return `\[Conformance\]`
+}
+
+// leftOut is the regular expression of tests that are left out.
+func (o Options) leftOut() string {
+	if o.ConformanceProcesses <= 1 {
+		return o.ConformanceSkip
+	}
+	return strings.Trim(serial+"|"+o.ConformanceSkip, "|")
+}
+
+// ginkgoArguments are for what runs the tests. The image passes them on, separated by spaces.
+func (o Options) ginkgoArguments() string {
+	args := "-v"
+	if o.ConformanceProcesses > 1 {
+		args += fmt.Sprintf(" --procs=%d", o.ConformanceProcesses)
+	}
+	if o.ConformanceLimit > 0 {
+		args += " --timeout=" + o.ConformanceLimit.String()
+	}
+	return args
 }
 
 // conformance runs the tests by the contract of hydrophone and of the image that Kubernetes publishes: a pod with rights over the
@@ -53,6 +75,9 @@ func (r *run) conformance(ctx context.Context) (string, error) {
 	limit := 30 * time.Minute
 	if r.Conformance == Certified {
 		limit = 6 * time.Hour
+	}
+	if r.ConformanceLimit > 0 {
+		limit = r.ConformanceLimit + testerWait + endWait
 	}
 	status, err := r.testsEnd(ctx, limit)
 	if err != nil {
@@ -75,7 +100,7 @@ func (r *run) conformance(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return t.judge(r.Conformance, r.ConformanceSkip, status)
+	return t.judge(r.Conformance, r.leftOut(), status)
 }
 
 // conformanceImage is the one of the cluster's version: tests of another one may ask for what it cannot have.
@@ -137,11 +162,11 @@ func (r *run) testsPod(image string) *corev1.Pod {
 		SecurityContext: p.Spec.Containers[0].SecurityContext,
 		Env: []corev1.EnvVar{
 			{Name: "E2E_FOCUS", Value: focus(r.Conformance)},
-			{Name: "E2E_SKIP", Value: r.ConformanceSkip},
+			{Name: "E2E_SKIP", Value: r.leftOut()},
 			{Name: "E2E_PROVIDER", Value: "skeleton"},
 			{Name: "E2E_VERBOSITY", Value: "4"},
 			{Name: "E2E_USE_GO_RUNNER", Value: "true"},
-			{Name: "E2E_EXTRA_GINKGO_ARGS", Value: "-v"},
+			{Name: "E2E_EXTRA_GINKGO_ARGS", Value: r.ginkgoArguments()},
 			{Name: "RESULTS_DIR", Value: resultsDir},
 			{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		},
@@ -262,6 +287,9 @@ func readTests(report []byte) (tests, error) {
 	return t, nil
 }
 
+// mostShown bounds the names of failed tests in the verdict.
+const mostShown = 30
+
 // judge says whether the tests passed. Nothing that failed is not enough: something must have run, and the program must have ended
 // well, which sonobuoy's users are not told.
 func (t tests) judge(mode, skip string, status int) (string, error) {
@@ -271,7 +299,11 @@ func (t tests) judge(mode, skip string, status int) (string, error) {
 	}
 	switch {
 	case len(t.failed) > 0:
-		return "", fmt.Errorf("%s, %d failed:\n%s", seen, len(t.failed), strings.Join(t.failed, "\n"))
+		shown := t.failed[:min(len(t.failed), mostShown)]
+		if rest := len(t.failed) - len(shown); rest > 0 {
+			shown = append(slices.Clone(shown), fmt.Sprintf("and %d more, which junit_01.xml has", rest))
+		}
+		return "", fmt.Errorf("%s, %d failed:\n%s", seen, len(t.failed), strings.Join(shown, "\n"))
 	case t.passed == 0:
 		return "", fmt.Errorf("%s: no test ran, the program ended with status %d", mode, status)
 	case status != 0:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ type Options struct {
 	Conformance      string // None, Quick, Certified
 	ConformanceImage string
 	ConformanceSkip  string // regular expression of tests that are left out
+	// ConformanceProcesses run tests side by side, without those that bear no others beside them; 0 and 1 run all, one after the other.
+	ConformanceProcesses int
+	ConformanceLimit     time.Duration // when the tests are ended; 0: when all have run
 
 	Keep    bool          // what was made stays
 	Results string        // a directory for files
@@ -109,6 +113,15 @@ func (o Options) problems() []error {
 	}
 	if o.Masters > 1 && !o.MasterLB && o.Cluster == "" && o.ClusterTemplate == "" {
 		out = append(out, errors.New("--masters of more than one need --master-lb"))
+	}
+	if o.ConformanceProcesses < 0 || o.ConformanceProcesses > 64 {
+		out = append(out, fmt.Errorf("--conformance-processes %d: 1 to 64 can run side by side", o.ConformanceProcesses))
+	}
+	if _, err := regexp.Compile(o.ConformanceSkip); err != nil {
+		out = append(out, fmt.Errorf("--conformance-skip: %w", err))
+	}
+	if o.ConformanceLimit < 0 || o.ConformanceLimit > 0 && o.ConformanceLimit < time.Minute {
+		out = append(out, fmt.Errorf("--conformance-limit %s: tests need a minute at least", o.ConformanceLimit))
 	}
 	for _, names := range [][]string{o.Only, o.Without} {
 		for _, n := range names {

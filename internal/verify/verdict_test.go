@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,10 @@ func TestConformanceIsJudged(t *testing.T) {
 		if got != c.want || (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 			t.Errorf("%s: %q, %v", c.reason, got, err)
 		}
+	}
+	many := tests{passed: 1, failed: slices.Repeat([]string{"[It] x"}, 200)}
+	if _, err := many.judge(Certified, "", 1); err == nil || strings.Count(err.Error(), "[It] x") != 30 || !strings.Contains(err.Error(), "200 failed") || !strings.Contains(err.Error(), "and 170 more, which junit_01.xml has") {
+		t.Errorf("two hundred names are no verdict: %v", err)
 	}
 	if got, err := (tests{passed: 400}).judge(Certified, "Serial", 0); err != nil || got != `certified: 400 tests passed, those that match "Serial" were left out` {
 		t.Errorf("what is left out is told: %q %v", got, err)
