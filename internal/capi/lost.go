@@ -1,6 +1,9 @@
 package capi
 
 import (
+	"cmp"
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,11 +25,20 @@ const LostAnnotation = "magnum.jeroboam.cloud/control-plane-lost"
 // comesBack tells whether a control plane that is lost is made anew. Of several masters some may come back, with the data; and whoever
 // turned healing off decides himself.
 func (o Observed) comesBack() bool {
-	if o.Cluster == nil || o.ControlPlane == nil || o.Cluster.DeletionTimestamp != nil || o.ControlPlane.DeletionTimestamp != nil {
+	if o.ControlPlane == nil || o.ControlPlane.DeletionTimestamp != nil {
 		return false
 	}
-	healing, paused, masters := o.Cluster.Spec.Topology.ControlPlane.HealthCheck.Enabled, o.Cluster.Spec.Paused, o.ControlPlane.Spec.Replicas
-	return healing != nil && *healing && (paused == nil || !*paused) && masters != nil && *masters == 1
+	masters := o.ControlPlane.Spec.Replicas
+	return o.heals() && masters != nil && *masters == 1
+}
+
+// heals tells that machines may be replaced without being asked for: the owner has not turned that off, and nobody works on the cluster.
+func (o Observed) heals() bool {
+	if o.Cluster == nil || o.Cluster.DeletionTimestamp != nil {
+		return false
+	}
+	healing, paused := o.Cluster.Spec.Topology.ControlPlane.HealthCheck.Enabled, o.Cluster.Spec.Paused
+	return healing != nil && *healing && (paused == nil || !*paused)
 }
 
 // silent tells that Cluster API has not reached the API server for longer than it forgives.
@@ -95,6 +107,38 @@ func (o Observed) Strangers() []*clusterv1.Machine {
 	return out
 }
 
+// SilentWorkers are workers whose nodes are not what they should be, the one that has been so for longest first. Cluster API's health checks
+// replace them after five minutes, unless it is more than four of five of a group, as the only one of a group is: the cause may be
+// elsewhere then. A server that is gone is cause enough, and only the cloud knows.
+func (o Observed) SilentWorkers() []*clusterv1.Machine {
+	if !o.heals() {
+		return nil
+	}
+	var out []*clusterv1.Machine
+	for _, m := range o.Machines {
+		healthy := condition(m.Status.Conditions, clusterv1.MachineNodeHealthyCondition)
+		if groupOf(m) != magnum.DefaultMaster && m.DeletionTimestamp == nil && m.Status.NodeRef.IsDefined() && isNotTrue(healthy) {
+			out = append(out, m)
+		}
+	}
+	since := func(m *clusterv1.Machine) time.Time {
+		return condition(m.Status.Conditions, clusterv1.MachineNodeHealthyCondition).LastTransitionTime.Time
+	}
+	slices.SortFunc(out, func(a, b *clusterv1.Machine) int {
+		return cmp.Or(since(a).Compare(since(b)), strings.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// ServerID is Nova's ID of a machine's server; "" when there is none, or it is no server of Nova's.
+func ServerID(m *clusterv1.Machine) string {
+	path, real := strings.CutPrefix(m.Spec.ProviderID, "openstack://")
+	if !real {
+		return ""
+	}
+	return path[strings.LastIndex(path, "/")+1:]
+}
+
 // ForgetControlPlane makes objects whose control plane is to be initialized anew. They have to be written in this order: Cluster API
 // copies what the first says to the second.
 func ForgetControlPlane(k *controlplanev1.KubeadmControlPlane, c *clusterv1.Cluster) (*controlplanev1.KubeadmControlPlane, *clusterv1.Cluster) {
@@ -133,6 +177,8 @@ func (o Observed) lostControlPlane() string {
 		gone = gone && !m.Status.NodeRef.IsDefined() && m.CreationTimestamp.After(initialized.LastTransitionTime.Time)
 	}
 	switch {
+	case !gone && len(masters) > 1:
+		return o.lostHalfWay(masters)
 	case !gone:
 		return ""
 	case o.comesBack():
@@ -141,4 +187,19 @@ func (o Observed) lostControlPlane() string {
 	}
 	return shorten("every machine that was part of the control plane is gone, and the cluster's data with them. Machine " + masters[0].Name +
 		" waits for ever, because Cluster API lets it only join. Delete the cluster and create it again")
+}
+
+// lostHalfWay says what to do when the only master is lost while another one takes its place, as in an upgrade: etcd has one member or
+// two then, and needs each of them. Nothing is given up here, for the data may be on either.
+func (o Observed) lostHalfWay(masters []*clusterv1.Machine) string {
+	wanted := o.ControlPlane.Spec.Replicas
+	if wanted == nil || *wanted != 1 || o.Cluster == nil || !o.silent() {
+		return ""
+	}
+	var names []string
+	for _, m := range masters {
+		names = append(names, m.Name)
+	}
+	return shorten("the API server does not answer, since the only machine of the control plane was being replaced by another one (" + strings.Join(names, ", ") +
+		"), and etcd needs each of them that has joined it. Start the server that is down. If it is deleted, what etcd held is lost: delete the cluster and create it again")
 }

@@ -45,6 +45,16 @@ func (o Observed) Unfinished() bool {
 	return false
 }
 
+// Replacing tells that a machine is on its way to be a node.
+func (o Observed) Replacing() bool {
+	for _, m := range o.Machines {
+		if m.DeletionTimestamp == nil && !m.Status.NodeRef.IsDefined() {
+			return true
+		}
+	}
+	return false
+}
+
 // InfrastructureReady tells that network and load balancer have been made.
 func (o Observed) InfrastructureReady() bool {
 	if o.Cluster == nil {

@@ -221,6 +221,17 @@ func TestALostControlPlane(t *testing.T) {
 			bare(second, time.Hour)
 			o.Machines = append(o.Machines, second)
 		}, ""},
+		"lost while it is replaced": {"etcd has one member or two, and nobody outside knows which of them has the data", func(o *capi.Observed) {
+			second := aMachine("cp-2", magnum.DefaultMaster)
+			bare(second, time.Hour)
+			o.Machines = append(o.Machines, second)
+			o.Cluster.Status.Conditions = append(o.Cluster.Status.Conditions, cond("RemoteConnectionProbe", "False", "ProbeFailed", ""))
+		}, "the API server does not answer, since the only machine of the control plane was being replaced by another one (cp-1, cp-2)"},
+		"silent, of three": {"an owner may have two members left, and a snapshot", func(o *capi.Observed) {
+			o.ControlPlane.Spec.Replicas = new(int32(3))
+			o.Machines = append(o.Machines, aMachine("cp-2", magnum.DefaultMaster), aMachine("cp-3", magnum.DefaultMaster))
+			o.Cluster.Status.Conditions = append(o.Cluster.Status.Conditions, cond("RemoteConnectionProbe", "False", "ProbeFailed", ""))
+		}, ""},
 		"on its way": {"it has initialized the control plane, and its node is not known yet", func(o *capi.Observed) { bare(o.Machines[0], -time.Minute) }, ""},
 		"never there": {"nothing was initialized", func(o *capi.Observed) {
 			o.ControlPlane.Status.Conditions = nil

@@ -131,7 +131,8 @@ func basics() []Label {
 		},
 		{
 			Name: AutoHealingEnabled, Changes: "machine health checks", Type: Bool, Default: "true", Since: "0.1",
-			Doc: "Replace machines whose node is not ready for five minutes, as long as at most 80 % of the group are so.",
+			Doc: "Replace machines whose node is not ready for five minutes, as long as at most 80 % of the group are so; and those that Nova " +
+				"refuses a server, or has none of any more.",
 		},
 		{
 			Name: AutoScalingEnabled, Changes: "sizes of node groups, the addon cluster-autoscaler", Type: Bool, Default: "false", Since: "0.2",

@@ -94,7 +94,7 @@ type Reconciler struct {
 	Addons bool
 
 	looks   looks
-	masters looks // when each cluster's silent master was last looked for
+	masters looks // when each cluster's silent machines were last looked for
 }
 
 // Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
@@ -139,7 +139,7 @@ type scope struct {
 	rotation       *capi.Rotation // the step that machines are to be of; nil: none is on its way
 	rotating       string         // what a rotation waits for
 	rotationLeft   int            // how much of it is left
-	again          time.Duration  // when to look for a lost master again; 0: none is lost
+	again          time.Duration  // when to look for lost machines again; 0: none is silent
 	log            *slog.Logger
 }
 

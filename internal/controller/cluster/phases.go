@@ -42,7 +42,7 @@ func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 		{Name: "cluster class", Run: r.clusterClass},        // one for each release, never changed
 		{Name: "authorities", Run: r.rotate},                // the step of a rotation that is due
 		{Name: "cluster", Run: r.cluster},                   // what Cluster API works from
-		{Name: "lost control plane", Run: r.revive},         // the only machine of it is gone for good
+		{Name: "lost machines", Run: r.revive},              // the only master, or workers, gone for good
 		{Name: "sizes", Run: r.sizes},                       // of groups that the autoscaler sizes
 		{Name: "rotation", Run: r.awaitRotation},            // machines are of that step
 	}

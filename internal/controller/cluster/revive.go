@@ -18,7 +18,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// A cluster whose only control plane machine is gone for good comes back empty, at its address, with its authorities. That gives up for lost
+// A worker that Nova has no server of any more is made anew at once. A cluster whose only control plane machine is gone for good comes back empty, at its address, with its authorities. That gives up for lost
 // what etcd held, so it is done on proof only: what package capi sees, read from the API server itself, and Nova's word. Each step is found
 // undone or done by whoever comes after a kill: its control plane is forgotten, the machine is deleted, workers of before are
 // replaced. In this order, because Cluster API prepares the next machine for joining at once. Decision 0032 weighs it.
@@ -33,11 +33,14 @@ type Servers interface {
 }
 
 func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error) {
+	every := lookEvery
 	if s.observed.SilentMaster() == nil && !s.observed.Orphaned() && len(s.observed.Strangers()) == 0 {
-		r.masters.forget(s.record.Name)
-		return phase.Done(), nil
+		if every = lookSeldom; len(s.observed.SilentWorkers()) == 0 {
+			r.masters.forget(s.record.Name)
+			return phase.Done(), nil
+		}
 	}
-	due, again := r.masters.due(s.record.Name, r.Now(), lookEvery)
+	due, again := r.masters.due(s.record.Name, r.Now(), every)
 	if s.again = again; !due {
 		return phase.Done(), nil
 	}
@@ -46,17 +49,19 @@ func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error
 		return phase.Done(), err
 	}
 	live := capi.Observed{Cluster: stack.Cluster, ControlPlane: stack.ControlPlane, Machines: stack.Machines}
-	master, strangers := live.SilentMaster(), live.Strangers()
+	master, strangers, workers := live.SilentMaster(), live.Strangers(), live.SilentWorkers()
 	switch {
 	case master != nil:
 		err = r.giveUp(ctx, s, live, master)
 	case live.Orphaned():
 		err = r.beginAnew(ctx, s, live)
 	case len(strangers) > 0:
-		err = r.replace(ctx, s, strangers)
+		err = r.replace(ctx, s, strangers, "WorkerReplaced", unknown)
+	case len(workers) > 0:
+		err = r.replaceGone(ctx, s, workers)
 	}
 	if err != nil { // a cloud that does not answer is no reason to stop everything else
-		s.log.WarnContext(ctx, "cannot bring a lost control plane back", "error", err)
+		s.log.WarnContext(ctx, "cannot bring lost machines back", "error", err)
 	}
 	return phase.Done(), nil
 }
@@ -81,8 +86,8 @@ func (r *Reconciler) nova(ctx context.Context, s *scope) (Cloud, error) {
 // giveUp lets the control plane be initialized anew by the machine after the only one, which does not answer and whose server Nova does not
 // have any more.
 func (r *Reconciler) giveUp(ctx context.Context, s *scope, live capi.Observed, m *clusterv1.Machine) error {
-	id, real := strings.CutPrefix(m.Spec.ProviderID, "openstack://")
-	if id = id[strings.LastIndex(id, "/")+1:]; !real || id == "" {
+	id := capi.ServerID(m)
+	if id == "" {
 		return nil
 	}
 	cloud, err := r.nova(ctx, s)
@@ -148,16 +153,47 @@ func (r *Reconciler) tellAnew(s *scope) {
 		"held is lost; load balancers and volumes that it had made are still in the project")
 }
 
-// replace deletes workers that the control plane of now does not know; their sets make others.
-func (r *Reconciler) replace(ctx context.Context, s *scope, workers []*clusterv1.Machine) error {
+// replaceGone makes workers anew that Nova has no server of any more. It is asked for a few of them at a time: where there are many, it
+// will be asked again.
+func (r *Reconciler) replaceGone(ctx context.Context, s *scope, workers []*clusterv1.Machine) error {
+	cloud, err := r.nova(ctx, s)
+	if err != nil || cloud == nil {
+		return err
+	}
+	var gone []*clusterv1.Machine
+	for _, m := range workers[:min(len(workers), maxFaults)] {
+		id := capi.ServerID(m)
+		if id == "" {
+			continue
+		}
+		is, err := cloud.ServerGone(ctx, id)
+		if err != nil {
+			return err
+		}
+		if is {
+			gone = append(gone, m)
+		}
+	}
+	return r.replace(ctx, s, gone, "WorkerReplaced", func(m *clusterv1.Machine) string {
+		return "Nova has no server " + capi.ServerID(m) + " any more"
+	})
+}
+
+// replace deletes machines as they were judged; their owners make others.
+func (r *Reconciler) replace(ctx context.Context, s *scope, machines []*clusterv1.Machine, event string, why func(*clusterv1.Machine) string) error {
 	var errs []error
-	for _, m := range workers {
+	for _, m := range machines {
 		err := r.Client.Delete(ctx, m, client.Preconditions{UID: &m.UID, ResourceVersion: &m.ResourceVersion}) // as it was read
 		if client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("delete machine %s: %w", m.Name, err))
 			continue
 		}
-		r.warn(s, "WorkerReplaced", "machine %s is replaced: its node is unknown since the control plane was initialized anew", m.Name)
+		r.warn(s, event, "machine %s is replaced: %s", m.Name, why(m))
 	}
 	return errors.Join(errs...)
+}
+
+// unknown is why workers of before are replaced.
+func unknown(*clusterv1.Machine) string {
+	return "its node is unknown since the control plane was initialized anew"
 }

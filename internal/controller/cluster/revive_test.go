@@ -268,6 +268,74 @@ func TestSomebodyDeletedTheMachine(t *testing.T) {
 	}
 }
 
+// TestALostWorkerIsMadeAnew on Nova's word, also when it is the only one of its group, which Cluster API leaves as it is.
+func TestALostWorkerIsMadeAnew(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason string
+		cloud  compute
+		change func(*bereaved, *clusterv1.Machine)
+		gone   bool
+		again  time.Duration
+	}{
+		"its server is gone":     {"Nova says 404", compute{project: "p1", gone: true}, nil, true, lookSeldom},
+		"its server is there":    {"it may come back", compute{project: "p1"}, nil, false, lookSeldom},
+		"Nova does not answer":   {"nothing is known", compute{project: "p1", gone: true, err: errors.New("HTTP 503")}, nil, false, lookSeldom},
+		"Nova is another one":    {"no region has another one's servers", compute{project: "p1", gone: true, abroad: true}, nil, false, lookSeldom},
+		"its node is healthy":    {"then nobody is asked", compute{project: "p1", gone: true}, func(_ *bereaved, m *clusterv1.Machine) { m.Status.Conditions[0].Status = metav1.ConditionTrue }, false, 0},
+		"it was never a node":    {"its server is only being made", compute{project: "p1", gone: true}, func(_ *bereaved, m *clusterv1.Machine) { m.Status.NodeRef.Name = "" }, false, 0},
+		"it is no server at all": {"the simulation's machines are none of Nova's", compute{project: "p1", gone: true}, func(_ *bereaved, m *clusterv1.Machine) { m.Spec.ProviderID = "in-memory:///x" }, false, lookSeldom},
+		"healing is off":         {"the owner decides himself", compute{project: "p1", gone: true}, func(b *bereaved, _ *clusterv1.Machine) { b.heals(false) }, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bereave(t)
+			b.initialize() // the API server answers
+			b.cloud = is.cloud
+			var worker *clusterv1.Machine
+			for _, m := range b.stack().Machines {
+				if m.Name == "kube-abcde-default-worker-qqqqq-bbbbb" {
+					worker = m.DeepCopy()
+				}
+			}
+			worker.Spec.ProviderID = "openstack:///5e1f"
+			worker.Status.Conditions[0].Reason = clusterv1.MachineNodeNotHealthyReason
+			if is.change != nil {
+				is.change(b, worker)
+			}
+			b.write(worker)
+			said, again := b.round()
+			if left := b.machines(); slices.Contains(left, worker.Name) == is.gone || again != is.again {
+				t.Errorf("%v are left, and looked at again in %s: %s", left, again, is.reason)
+			}
+			if told := len(said) == 1 && strings.Contains(said[0], "WorkerReplaced") && strings.Contains(said[0], "5e1f"); told != is.gone {
+				t.Errorf("it is told %q", said)
+			}
+		})
+	}
+}
+
+// write brings a machine's spec and status to the API server.
+func (b *bereaved) write(m *clusterv1.Machine) {
+	b.t.Helper()
+	status := m.Status
+	if err := b.client.Update(b.t.Context(), m); err != nil {
+		b.t.Fatal(err)
+	}
+	m.Status = status
+	if err := b.client.Status().Update(b.t.Context(), m); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// heals turns healing on or off.
+func (b *bereaved) heals(on bool) {
+	b.t.Helper()
+	c := b.stack().Cluster.DeepCopy()
+	c.Spec.Topology.ControlPlane.HealthCheck.Enabled = new(on)
+	if err := b.client.Update(b.t.Context(), c); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // initialize does what Cluster API does then: the control plane is there, and does not know the worker.
 func (b *bereaved) initialize() {
 	b.t.Helper()

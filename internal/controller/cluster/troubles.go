@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
@@ -90,24 +92,26 @@ func (l *looks) fault(cluster, server string, ask func() (string, error)) (strin
 func (r *Reconciler) troubles(ctx context.Context, s *scope) time.Duration {
 	st := &s.record.Status
 	resting := magnum.Status(st.Status).Complete() && st.ObservedGeneration == s.record.Generation
+	replacing := resting && s.observed.Replacing() // nobody has asked for it: a health check, or an autoscaler, makes a machine
 	onOpenStack := s.stack.Cluster != nil && s.stack.Cluster.Spec.InfrastructureRef.Kind == "OpenStackCluster"
-	if !onOpenStack || resting && s.record.DeletionTimestamp == nil || !s.observed.Unfinished() {
+	if !onOpenStack || resting && !replacing && s.record.DeletionTimestamp == nil || !s.observed.Unfinished() {
 		r.looks.forget(s.record.Name)
 		st.Troubles = nil
 		return 0
 	}
 	every := lookEvery
-	if magnum.Status(st.Status).Failed() { // it is tried on, and may have another reason some day
+	if magnum.Status(st.Status).Failed() || replacing { // it is tried on, and may have another reason some day
 		every = lookSeldom
 	}
 	due, again := r.looks.due(s.record.Name, r.Now(), every)
 	if due {
-		found, err := r.examine(ctx, s)
+		found, refused, err := r.examine(ctx, s)
 		if err != nil { // what was known stays; the round does not hang on it
 			s.log.WarnContext(ctx, "cannot find out what ails a cluster", "error", err)
 		} else {
 			r.tell(s, found)
 			st.Troubles = found
+			r.replaceRefused(ctx, s, refused)
 		}
 	}
 	s.observed.Troubles = nil
@@ -126,21 +130,42 @@ func (r *Reconciler) tell(s *scope, found []v1alpha1.Trouble) {
 	}
 }
 
-// examine asks the provider's objects first, and the cloud itself where they do not say.
-func (r *Reconciler) examine(ctx context.Context, s *scope) ([]v1alpha1.Trouble, error) {
+// examine asks the provider's objects first, and the cloud itself where they do not say. It names machines whose servers Nova refused as well,
+// if they are due to be replaced.
+func (r *Reconciler) examine(ctx context.Context, s *scope) ([]v1alpha1.Trouble, []*clusterv1.Machine, error) {
 	p, err := kube.ReadProvider(ctx, r.Reader, r.Client.RESTMapper(), s.stack.Cluster, r.Now())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found := r.cloudTroubles(ctx, s, p)
-	if len(found) == 0 {
+	var refused []*clusterv1.Machine
+	if len(found) == 0 { // a cloud that cannot be asked makes no other server either
 		found = s.observed.ProviderTroubles(p, capi.ServerReports{Fault: r.faults(ctx, s, p), Console: r.consoles(ctx, s, p)}, r.Now())
+		refused = s.observed.Refused(p, r.Now())
 	}
 	out := make([]v1alpha1.Trouble, len(found))
 	for i, t := range found {
 		out[i] = v1alpha1.Trouble(t)
 	}
-	return out, nil
+	return out, refused, nil
+}
+
+// replaceRefused makes machines anew whose servers Nova has refused.
+func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*clusterv1.Machine) {
+	if s.record.DeletionTimestamp != nil {
+		return
+	}
+	err := r.replace(ctx, s, machines, "MachineReplaced", func(m *clusterv1.Machine) string {
+		for _, t := range s.record.Status.Troubles {
+			if t.Machine == m.Spec.InfrastructureRef.Name {
+				return t.Text
+			}
+		}
+		return "Nova has refused its server"
+	})
+	if err != nil { // the next look finds them again
+		s.log.WarnContext(ctx, "cannot replace machines whose servers Nova has refused", "error", err)
+	}
 }
 
 // cloudTroubles are those for which the provider has no words: a credential that is dead, an Octavia that is.

@@ -218,3 +218,56 @@ func TestTheCloudIsNotAskedTooOften(t *testing.T) {
 		t.Errorf("of a cluster at rest something is left: %v, %v, again in %s", s.record.Status.Troubles, r.looks.at, again)
 	}
 }
+
+// A machine whose server Nova refuses is made anew after a while, with the cause told, also in a cluster at rest, and not in one that goes.
+func TestARefusedServerIsAskedForAgain(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason string
+		change func(*scope)
+		said   string // "" is nothing
+		again  time.Duration
+	}{
+		"a cluster that is made": {
+			"the provider of Cluster API never asks again", func(*scope) {},
+			"MachineReplaced machine w-1 is replaced: Nova could not start its server i-1: No valid host was found.", lookEvery,
+		},
+		"a cluster at rest": {
+			"a health check has replaced a node, or the autoscaler wants one more",
+			func(s *scope) { s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1 },
+			"MachineReplaced machine w-1 is replaced: Nova could not start its server i-1: No valid host was found.", lookSeldom,
+		},
+		"a cluster that goes": {
+			"its machines go with it", func(s *scope) { s.record.DeletionTimestamp = new(metav1.Now()) }, "", lookEvery,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := nodeless(time.Time{})
+			m.Namespace, m.Name, m.Status.Conditions = v1alpha1.Namespace, "w-1", nil
+			m.Labels = map[string]string{clusterv1.ClusterNameLabel: "kube-abcde", clusterv1.ClusterTopologyMachineDeploymentNameLabel: "default-worker"}
+			m.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 2, 3, 9, 0, 0, time.UTC))
+			r, s := sick(t, &ailing{fault: "No valid host was found."}, serverInError("i-1"), m)
+			s.record.Spec.MasterLBEnabled = false
+			s.stack.Cluster.Spec.Topology.ControlPlane.HealthCheck.Enabled = new(true)
+			if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(m), m); err != nil {
+				t.Fatal(err)
+			}
+			s.observed.Machines = []*clusterv1.Machine{m}
+			is.change(s)
+			if again := r.troubles(t.Context(), s); again != is.again {
+				t.Errorf("the next look is in %s, want %s", again, is.again)
+			}
+			said := ""
+			for len(r.Recorder.(*events.FakeRecorder).Events) > 0 {
+				if e := <-r.Recorder.(*events.FakeRecorder).Events; strings.Contains(e, "MachineReplaced") {
+					said += e
+				}
+			}
+			if (said == "") != (is.said == "") || !strings.Contains(said, is.said) {
+				t.Errorf("told was %q, want %q: %s", said, is.said, is.reason)
+			}
+			if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(m), m); (err != nil) != (is.said != "") {
+				t.Errorf("its machine: %v: %s", err, is.reason)
+			}
+		})
+	}
+}
