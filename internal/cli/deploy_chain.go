@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
@@ -30,7 +31,7 @@ func (o *deployOptions) inspect(ctx context.Context, s *session, b site.Bundle, 
 			return nil
 		}
 		if chain.Steps == nil {
-			if s.wanted.Chain, err = deploy.ChainOf(s.wanted, s.world, o.until); err != nil {
+			if s.wanted.Chain, err = kubeadm.ChainOf(s.wanted.Wanted, s.world.World, o.until); err != nil {
 				return err
 			}
 		}
@@ -39,7 +40,7 @@ func (o *deployOptions) inspect(ctx context.Context, s *session, b site.Bundle, 
 			s.intent = in
 			return nil
 		}
-		if in, b, err = deploy.Step(s.intent, own, next); err != nil {
+		if in, b, err = kubeadm.Step(s.intent, own, next); err != nil {
 			return err
 		}
 	}
@@ -47,7 +48,7 @@ func (o *deployOptions) inspect(ctx context.Context, s *session, b site.Bundle, 
 
 // goesOn says between two steps of an old cluster's way that there is another one. Here a run can be stopped: all of the cluster has
 // one version, and the next run sees what it is.
-func goesOn(ctx context.Context, c deploy.Chain, streams Streams) (bool, error) {
+func goesOn(ctx context.Context, c kubeadm.Chain, streams Streams) (bool, error) {
 	rest := c.Rest()
 	if len(rest) == 0 {
 		return false, nil

@@ -80,7 +80,7 @@ func stillAlive(w Wanted, world World, all []intent.Node) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for _, name := range w.Gone {
-			if i := slices.IndexFunc(all, func(n intent.Node) bool { return n.Name == name }); i >= 0 && !world.known(all[i]) {
+			if i := slices.IndexFunc(all, func(n intent.Node) bool { return n.Name == name }); i >= 0 && !world.Known(all[i]) {
 				continue // it has been taken out
 			}
 			switch what := world.Alive.Answers[name]; {

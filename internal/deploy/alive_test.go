@@ -8,8 +8,8 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -39,7 +39,7 @@ func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 				if tt.lost && h.Name != dead.PhysicalHost {
 					continue
 				}
-				hosts[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(_, op string, raw json.RawMessage) (any, error) {
+				hosts[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(_, op string, raw json.RawMessage) (any, error) {
 					if op != host.OpAlive || !strings.Contains(string(raw), dead.NodeIP+":") || h.Name == dead.PhysicalHost {
 						t.Errorf("%s was asked for %s of %s", h.Name, op, raw)
 					}

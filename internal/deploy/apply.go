@@ -3,25 +3,14 @@ package deploy
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
-
-// living are the nodes that the operator has not declared gone.
-func (w Wanted) living() []intent.Node {
-	var out []intent.Node
-	for _, n := range w.Intent.Nodes {
-		if !slices.Contains(w.Gone, n.Name) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
 
 func (d *Deployment) prepareHosts(ctx context.Context) error {
 	var places []string
@@ -31,17 +20,6 @@ func (d *Deployment) prepareHosts(ctx context.Context) error {
 	return d.work().Each(places, []string{node.GroupHost}, func(place string) error {
 		return d.work().Bring(ctx, "prepare hosts", place, node.GroupHost)
 	})
-}
-
-// strangers are nodes that are not part of the control plane yet: nobody minds what is done to them.
-func (d *Deployment) strangers() []intent.Node {
-	var out []intent.Node
-	for _, n := range d.living() {
-		if !d.World.member(n) {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // containerOf are the items of a node's container on its host.
@@ -59,7 +37,7 @@ func (d *Deployment) makeContainers(ctx context.Context) error {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
-	for _, n := range d.strangers() {
+	for _, n := range d.Wanted.Strangers(d.World.World) {
 		if !d.work().Changes(n.PhysicalHost, node.GroupContainer) {
 			continue
 		}
@@ -81,10 +59,34 @@ func (d *Deployment) makeContainer(ctx context.Context, step string, n intent.No
 // installNodes does everything inside new containers, up to kubeadm.
 func (d *Deployment) installNodes(ctx context.Context) error {
 	var places []string
-	for _, n := range d.strangers() {
+	for _, n := range d.Wanted.Strangers(d.World.World) {
 		places = append(places, n.Name)
 	}
-	return d.work().Each(places, []string{node.GroupInside, node.GroupKubelet, groupRecord}, func(place string) error {
-		return d.work().Install(ctx, "install nodes", place, node.GroupInside, node.GroupKubelet, groupRecord)
+	return d.work().Each(places, []string{node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord}, func(place string) error {
+		return d.work().Install(ctx, "install nodes", place, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord)
 	})
+}
+
+// giveImages brings new images to all members before anything of the old version stops: a pod of the new version may be placed on
+// any of them, and kubeadm itself tries one before it begins.
+func (d *Deployment) giveImages(ctx context.Context) error {
+	const step = "give members new images"
+	if !kubeadm.Upgrading(d.Plan) && !kubeadm.Shares(d.Plan, kubeadm.SharedAddons) {
+		return nil
+	}
+	for _, n := range d.control().Members() {
+		for _, i := range d.Wanted.At(n.Name, node.GroupInside) {
+			if i.Images == nil || !d.planned(n.Name, "images", "") {
+				continue
+			}
+			if err := d.work().Lend(ctx, d.place(n)); err != nil {
+				return err
+			}
+			d.Say(step, n.Name, "import images")
+			if _, err := site.Ask[struct{}](ctx, d.Hosts, d.place(n), host.OpEnsure, []host.Item{i}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -280,7 +280,7 @@ func TestBackupNow(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			agents := site.Hosts{}
 			for _, h := range in.Hosts {
-				agents[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
+				agents[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
 					switch op {
 					case host.OpNode:
 						state := host.Node{AdminConf: true, Etcd: "ok"}
@@ -315,7 +315,7 @@ func TestBackupNow(t *testing.T) {
 			if tt.want == "" && (err != nil || got.String() != content) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%d bytes, %v", got.Len(), err)
 			}
-			asked := agents[n.PhysicalHost].(*sitetest.Agent).Asked
+			asked := agents[n.PhysicalHost].(*deploytest.Agent).Asked
 			if asked[len(asked)-1] != n.Name+" ensure" {
 				t.Errorf("the archive was left on the node: %q", asked)
 			}

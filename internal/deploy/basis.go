@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -43,7 +44,7 @@ func Basis(w Wanted, world World, c Copies, s Services) ([]byte, error) {
 		Containers              map[string][2]map[string]bool
 		Nodes                   map[string]host.Node
 		Objects                 map[string]object
-		Shared                  Shared
+		Shared                  kubeadm.Shared
 		Running                 []components.Running
 		Reachable, Initialised  bool
 		Alive                   Alive
@@ -52,7 +53,7 @@ func Basis(w Wanted, world World, c Copies, s Services) ([]byte, error) {
 		Proxy, Serves, ProxyRun string
 	}{
 		w.Items, s.List.Items, world.Items, s.Seen.Items, sums(w), w.Bundle.Versions, w.Gone, world.Unseen, s.Seen.Unseen, containers, nodes, objects,
-		world.Cluster.Shared, world.Cluster.Running, world.Cluster.Reachable, world.Cluster.Initialised, world.Alive, c.Have, c.Sums, c.Proxy, w.Serves, w.Proxies,
+		world.Cluster.Shared, world.Running, world.Cluster.Reachable, world.Cluster.Initialised, world.Alive, c.Have, c.Sums, c.Proxy, w.Serves, w.Proxies,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write down what a plan follows from: %w", err)

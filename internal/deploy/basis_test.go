@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // What a reviewed plan follows from is the same in a second look, and not when anything that apply goes by has changed.
 func TestBasis(t *testing.T) {
 	of := func(change func(w *deploy.Wanted, world *deploy.World, s *deploy.Services)) string {
-		w, world := upgrading(t, 0)
+		w, world := deploytest.Upgrading(t, "../osa", 0)
 		var s deploy.Services
 		if change != nil {
 			change(&w, &world, &s)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -91,7 +92,7 @@ func lines(prefix string, value any) []string {
 
 func customised(t *testing.T, in intent.Intent) []string {
 	t.Helper()
-	objects, err := deploy.Objects(deploy.Wanted{Intent: in, Bundle: withCilium(ciliumChart)})
+	objects, err := deploy.Objects(deploy.Wanted{Wanted: kubeadm.Wanted{Intent: in, Bundle: withCilium(ciliumChart)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +198,7 @@ func TestCiliumOfAnotherChart(t *testing.T) {
 		{"the operator has another name", strings.Replace(ciliumChart, "name: cilium-operator, ", "name: boss, ", 1), "no Deployment cilium-operator"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			_, err := deploy.Objects(deploy.Wanted{Intent: seed(t), Bundle: withCilium(c.manifest)})
+			_, err := deploy.Objects(deploy.Wanted{Wanted: kubeadm.Wanted{Intent: seed(t), Bundle: withCilium(c.manifest)}})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("want %q, have %v", c.want, err)
 			}
@@ -296,7 +297,7 @@ func TestCiliumStepsByMinor(t *testing.T) {
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			world := converged(w)
-			world.Cluster.Running = []components.Running{{Component: "cilium", Have: c.have, Want: "1.20.2"}}
+			world.Running = []components.Running{{Component: "cilium", Have: c.have, Want: "1.20.2"}}
 			got := ""
 			for _, f := range plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...).Findings {
 				got += f.Text

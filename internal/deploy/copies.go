@@ -17,6 +17,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -98,7 +99,7 @@ type Copies struct {
 // LookAtCopies looks at all copies. What cannot be looked at is noted: a deployment does not depend on Magnum's hosts.
 func LookAtCopies(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted, world World, dial site.Dialer) Copies {
 	c := Copies{Hosts: h, Sums: map[string]string{}}
-	for _, n := range w.living() {
+	for _, n := range w.Living() {
 		if !world.Nodes[n.Name].AdminConf {
 			continue
 		}
@@ -199,7 +200,7 @@ func (c Copy) file(text string) *host.File {
 func (c Copies) Plan(p plan.Plan) plan.Plan {
 	fresh := map[string]bool{} // nodes that get another admin.conf
 	for _, change := range p.Changes {
-		if change.Kind == kubeadmKind {
+		if change.Kind == kubeadm.Kind {
 			fresh[change.Place] = true
 		}
 	}
@@ -275,7 +276,7 @@ func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
 	if !one.Admin {
 		return proxyKubeconfig(ctx, d.Hosts, d.Wanted, d.World, d.Dial)
 	}
-	text, err := site.Ask[string](ctx, d.Hosts, d.place(d.firstServing(ctx)), host.OpRead, host.AdminConf)
+	text, err := site.Ask[string](ctx, d.Hosts, d.place(d.control().FirstServing(ctx)), host.OpRead, host.AdminConf)
 	if err != nil {
 		return "", fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}
@@ -285,7 +286,7 @@ func (d *Deployment) original(ctx context.Context, one Copy) (string, error) {
 // proxyKubeconfig is the kubeconfig of the proxy's account: the cluster's address and authority as an administrator knows them, and
 // the account's own token.
 func proxyKubeconfig(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (string, error) {
-	n := world.bootstrap(w.living())
+	n := world.Bootstrap(w.Living())
 	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
 	if err != nil {
 		return "", err

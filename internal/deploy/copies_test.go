@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -35,7 +35,7 @@ type places struct {
 func (p *places) hosts() site.Hosts {
 	out := site.Hosts{}
 	for _, h := range p.in.Hosts {
-		out[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
+		out[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
 			name := container
 			if name == "" {
 				name = h.Name

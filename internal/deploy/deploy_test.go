@@ -12,8 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -114,7 +116,7 @@ func TestDiff(t *testing.T) {
 		{
 			reason: "a kubeadm init that was killed goes on",
 			spoil: func(_ deploy.Wanted, world *deploy.World) {
-				world.Cluster = deploy.Cluster{}
+				world.Cluster = kubeadm.Cluster{}
 				world.Nodes = map[string]host.Node{a.Name: {AdminConf: true, StaticPods: map[string]string{"etcd": "3.6.16-0"}}}
 			},
 			want: []string{
@@ -125,7 +127,7 @@ func TestDiff(t *testing.T) {
 		{
 			reason: "a cluster whose API server is down everywhere is not made anew",
 			spoil: func(_ deploy.Wanted, world *deploy.World) {
-				world.Cluster = deploy.Cluster{}
+				world.Cluster = kubeadm.Cluster{}
 				for name, n := range world.Nodes {
 					n.Ready, n.Etcd, n.Members = "no", "no", nil
 					world.Nodes[name] = n
@@ -283,11 +285,11 @@ func TestSilentClusterIsNotNew(t *testing.T) {
 		want  plan.Action
 		says  string
 	}{{false, plan.Create, ""}, {true, plan.Update, "not compared: nobody answers"}} {
-		c, err := deploy.NotSeen(w, "nobody answers", tt.there)
-		if err != nil || len(c.Changes) < 2 {
-			t.Fatalf("%d changes, %v", len(c.Changes), err)
+		changes, err := components.NotCompared(w.Intent, w.Bundle, tt.there, "nobody answers")
+		if err != nil || len(changes) < 2 {
+			t.Fatalf("%d changes, %v", len(changes), err)
 		}
-		last := c.Changes[len(c.Changes)-1] // the first is CoreDNS, which kubeadm makes
+		last := changes[len(changes)-1] // the first is CoreDNS, which kubeadm makes
 		if last.Action != tt.want || last.Summary != tt.says {
 			t.Errorf("there %v: %s %q, want %s %q", tt.there, last.Action, last.Summary, tt.want, tt.says)
 		}
@@ -318,7 +320,7 @@ func TestOverlappingRanges(t *testing.T) {
 		{"Cilium says so, because the collection tells kubeadm nothing", func(world *deploy.World) {
 			world.Cluster.Shared.Cluster, world.Cluster.Shared.Pool = "networking: {serviceSubnet: 10.96.0.0/12}", pool
 		}, false},
-		{"one that does not answer is there", func(world *deploy.World) { world.Cluster = deploy.Cluster{} }, false},
+		{"one that does not answer is there", func(world *deploy.World) { world.Cluster = kubeadm.Cluster{} }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.reason, func(t *testing.T) {
@@ -426,7 +428,7 @@ func TestDestroyRemovesOnlyOurs(t *testing.T) {
 	theirs.Containers = map[string]bool{in.Nodes[1].Name: true}
 	f[in.Nodes[1].PhysicalHost] = theirs
 	w := deploy.Nothing(in, f)
-	p := deploy.DestroyPlan(w, deploy.World{Seen: site.NotLooked(len(w.Items))}, deploy.Services{}, deploy.Leftovers{})
+	p := deploy.DestroyPlan(w, deploy.World{World: kubeadm.World{Seen: site.NotLooked(len(w.Items))}}, deploy.Services{}, deploy.Leftovers{})
 	if diff := cmp.Diff([]string{in.Nodes[0].PhysicalHost + ": delete container " + in.Nodes[0].Name}, only(p)[len(only(p))-1:]); diff != "" {
 		t.Error(diff)
 	}
@@ -444,7 +446,7 @@ func TestFullDisk(t *testing.T) {
 	world := empty(w)
 	hosts := site.Hosts{}
 	for _, h := range in.Hosts {
-		hosts[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) {
+		hosts[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) {
 			return nil, errors.New(h.Name + ": store sha256:1: write /var/lib/jeroboam/blobs/sha256/new-1: no space left on device")
 		}}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -18,7 +19,7 @@ import (
 // Nothing is Want for a deployment that should not be: what we made is to be gone, what others made is not looked at.
 // Containers that OpenStack-Ansible made stay, with everything in them; so do haproxy's fragments that it wrote.
 func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
-	w := Wanted{Intent: in, Facts: facts, List: site.List{Places: map[string]site.Place{}}}
+	w := Wanted{Wanted: kubeadm.Wanted{Intent: in, Facts: facts, List: site.List{Places: map[string]site.Place{}}}}
 	for _, h := range in.HAProxy.Hosts {
 		p := site.At(h.Where())
 		w.Place(p)
@@ -78,7 +79,7 @@ func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
 			p.Changes = append(p.Changes, *c)
 		}
 	}
-	return plan.Judged(p, deletions(), others(w, world), others(Wanted{List: s.List}, World{Seen: s.Seen}))
+	return plan.Judged(p, deletions(), others(w, world), others(Wanted{Wanted: kubeadm.Wanted{List: s.List}}, World{World: kubeadm.World{Seen: s.Seen}}))
 }
 
 // Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.

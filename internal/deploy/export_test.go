@@ -21,19 +21,9 @@ func Objects(w Wanted) ([]*unstructured.Unstructured, error) {
 	return out, err
 }
 
-// Evict is for the test of drains.
-func Evict(ctx context.Context, c client.Client, node string) (bool, string) {
-	return evict(ctx, c, node)
-}
-
 // Needs are the digests of files that a run would bring to each host.
 func Needs(w Wanted, world World) map[string][]string {
 	return (&Deployment{Wanted: w, World: world}).work().Needs()
-}
-
-// NotSeen is what a plan has of a cluster that cannot be looked at.
-func NotSeen(w Wanted, why string, there bool) (Cluster, error) {
-	return notSeen(Cluster{Why: why}, w, there)
 }
 
 // Versions are those that run, as a look at the objects of the bundle finds them.
@@ -62,11 +52,6 @@ func ApplyServices(ctx context.Context, d *Deployment) error {
 func RemoveServices(ctx context.Context, d *Deployment) error {
 	return errors.Join(d.removeServices(ctx), d.removeBoxes(ctx))
 }
-
-// TidyScript clears kubeadm's directory, SnapshotScript takes a snapshot.
-func TidyScript(dir string) string { return tidyScript(dir) }
-
-func SnapshotScript(s EtcdSnapshot, pki string) string { return snapshotScript(s, pki) }
 
 // Snapshot is the step before an upgrade.
 func Snapshot(ctx context.Context, d *Deployment) error { return d.snapshot(ctx) }

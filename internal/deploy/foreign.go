@@ -9,7 +9,7 @@ import (
 func Foreign(w Wanted, world World) error {
 	var errs []error
 	cas := map[string][]string{}
-	for _, n := range w.living() {
+	for _, n := range w.Living() {
 		state := world.Nodes[n.Name]
 		want := "https://" + w.Intent.Endpoint()
 		if state.Server != "" && state.Server != want {

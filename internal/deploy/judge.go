@@ -5,16 +5,16 @@ import (
 	"slices"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
-	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
-		restarts(w, world), deletions(), downgrades(w, world), quorumRisk(w, world), lostNodes(w, world), authorities(w, world),
-		unfinished(w, world), components.Back(slices.Concat(world.Cluster.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), noSnapshot(w), others(w, world), stillAlive(w, world, w.Intent.Nodes), chained(w),
+		restarts(w, world), deletions(), kubeadm.Downgrades(w.Wanted, world.World), quorumRisk(w, world), kubeadm.Lost(w.Wanted, world.World), kubeadm.Authorities(w.Wanted, world.World),
+		unfinished(w, world), components.Back(slices.Concat(world.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), kubeadm.NoSnapshot(w.Wanted), others(w, world), stillAlive(w, world, w.Intent.Nodes), w.Chain.Judge(),
 	}
 }
 
@@ -23,17 +23,17 @@ func restarts(w Wanted, world World) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for _, n := range w.Intent.Nodes {
-			if !world.member(n) {
+			if !world.Member(n) {
 				continue
 			}
 			for _, c := range p.Changes {
 				switch what := c.What.(type) {
-				case KubeadmUpgrade, CertificatesRenewal, KubeadmSettings:
+				case kubeadm.Upgrade, kubeadm.Renewal, kubeadm.Settings:
 					if c.Place == n.Name {
 						out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Blocks: true, Text: "etcd and the API server are restarted"})
 					}
 					continue
-				case KubeletSettings:
+				case kubeadm.KubeletSettings:
 					if what.Node == n.Name {
 						out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: "kubelet is restarted; pods keep running"})
 					}
@@ -98,40 +98,18 @@ func deletions() plan.Judge {
 	}
 }
 
-// downgrades: etcd's data and the API server's objects do not go back. Minor versions are stepped one by one (Kubernetes'
-// version skew policy), which kubeadm refuses as well, but only after the first node has been drained.
-func downgrades(w Wanted, world World) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		want := w.Intent.Versions.Kubernetes
-		for _, n := range w.Intent.Nodes {
-			have := version.Trim(world.Nodes[n.Name].StaticPods["kube-apiserver"])
-			if have == "" || have == want || !world.member(n) {
-				continue
-			}
-			switch {
-			case version.Older(want, have):
-				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s is a downgrade", have, want)})
-			case version.Minor(want) > version.Minor(have)+1:
-				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s skips a minor version: go through %d.%d first", have, want, version.Numbers(want)[0], version.Minor(have)+1)})
-			}
-		}
-		return out
-	}
-}
-
 // quorumRisk: members that do not serve now, while the plan takes another one away.
 func quorumRisk(w Wanted, world World) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
-		for _, n := range w.living() {
+		for _, n := range w.Living() {
 			state := world.Nodes[n.Name]
-			if !world.member(n) || state.Healthy() {
+			if !world.Member(n) || state.Healthy() {
 				continue
 			}
 			text := fmt.Sprintf("does not serve (API server: %s; etcd: %s)", state.Ready, state.Etcd)
-			touches := slices.ContainsFunc(w.living(), func(o intent.Node) bool {
-				return o.Name != n.Name && world.member(o) && (touched(p, o.Name) || containerTouched(p, o))
+			touches := slices.ContainsFunc(w.Living(), func(o intent.Node) bool {
+				return o.Name != n.Name && world.Member(o) && (touched(p, o.Name) || containerTouched(p, o))
 			})
 			out = append(out, plan.Finding{Judge: "quorum", Where: n.Name, Blocks: touches, Text: text})
 		}
@@ -141,20 +119,4 @@ func quorumRisk(w Wanted, world World) plan.Judge {
 
 func containerTouched(p plan.Plan, n intent.Node) bool {
 	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" && c.Name == n.Name })
-}
-
-// lostNodes: etcd counts on a member that is no longer there. Only the operator knows whether it comes back.
-func lostNodes(w Wanted, world World) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		for _, n := range w.living() {
-			if world.lost(n) {
-				out = append(out, plan.Finding{
-					Judge: "lost", Where: n.Name, Blocks: true,
-					Text: "etcd has a member of it, and there is nothing of it on " + n.PhysicalHost + ": if it is gone for good, --replace " + n.Name,
-				})
-			}
-		}
-		return out
-	}
 }

@@ -31,7 +31,7 @@ type Leftovers struct {
 // cluster stays. As long as a node stays, because OpenStack-Ansible made its container, its cluster's kubeconfigs do too.
 func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted) Leftovers {
 	l := Leftovers{Hosts: h}
-	stays := slices.ContainsFunc(w.living(), func(n intent.Node) bool {
+	stays := slices.ContainsFunc(w.Living(), func(n intent.Node) bool {
 		_, there := w.Facts[n.PhysicalHost].Containers[n.Name]
 		return there && !w.Facts[n.PhysicalHost].Made[n.Name]
 	})

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -66,7 +66,7 @@ func TestDestroyTakesKubeconfigsAway(t *testing.T) {
 				if tt.unreached[name] != nil {
 					continue
 				}
-				hosts[name] = &sitetest.Agent{Host: name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
+				hosts[name] = &deploytest.Agent{Host: name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
 					at := name
 					if container != "" {
 						at = container

@@ -14,7 +14,7 @@ func kubeadmsOwn(w Wanted, world World) []components.Running {
 		}
 	}
 	for _, n := range w.Intent.Nodes {
-		if world.member(n) {
+		if world.Member(n) {
 			add("etcd", world.Nodes[n.Name].StaticPods["etcd"], w.Bundle.Versions["etcd-tag"])
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -300,7 +300,7 @@ var errBroken = errors.New("its disk is full")
 
 // lookedAt is a host that is looked at by shell script, and on which nobody may do more.
 type lookedAt struct {
-	sitetest.Agent
+	deploytest.Agent
 
 	t     *testing.T
 	hangs int // from this look on; 0: never
@@ -335,7 +335,7 @@ func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
 			if !deploy.OnlyProxy(w.in, h.Name) {
 				t.Errorf("%s is taken for more than a proxy's host", h.Name)
 			}
-			one := &lookedAt{Agent: sitetest.Agent{Host: h.Name}, t: t}
+			one := &lookedAt{Agent: deploytest.Agent{Host: h.Name}, t: t}
 			if h.Name == "net2" {
 				one.hangs = hangs
 			}

@@ -42,23 +42,6 @@ func overlaps(w Wanted, world World) plan.Judge {
 // anyRange stands for the ranges of a cluster that is there and cannot be asked.
 const anyRange = "any"
 
-// livingRanges are those of the cluster that is there.
-func livingRanges(w Wanted, world World) []string {
-	if s := world.Cluster.Shared; s.Cluster != "" {
-		doc := document(s.Cluster)
-		out := []string{s.Pool}
-		for _, key := range []string{"podSubnet", "serviceSubnet"} {
-			text, _ := at(doc, "networking", key).(string) // none is no range
-			out = append(out, strings.Split(text, ",")...)
-		}
-		return out
-	}
-	if slices.ContainsFunc(w.Intent.Nodes, world.member) {
-		return []string{anyRange}
-	}
-	return nil
-}
-
 type other struct{ where, what string }
 
 // takenBy are what overlaps a range: routes and addresses of hosts, and networks of the configuration.
@@ -99,4 +82,15 @@ func podInterface(name string) bool {
 	return slices.ContainsFunc([]string{"cilium", "lxc", "cni", "vxlan", "geneve"}, func(p string) bool {
 		return strings.HasPrefix(name, p) && name != "lxcbr0"
 	})
+}
+
+// livingRanges are those of the cluster that is there.
+func livingRanges(w Wanted, world World) []string {
+	if s := world.Cluster.Shared; s.Cluster != "" {
+		return s.Ranges()
+	}
+	if slices.ContainsFunc(w.Intent.Nodes, world.Member) {
+		return []string{anyRange}
+	}
+	return nil
 }

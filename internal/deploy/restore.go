@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -22,7 +24,7 @@ const (
 // Restoring is the deployment that a restore makes: nodes that were declared gone are not part of it, for nothing that is restored
 // counts on them.
 func Restoring(w Wanted) Wanted {
-	w.Intent.Nodes = w.living()
+	w.Intent.Nodes = w.Living()
 	return w
 }
 
@@ -33,25 +35,26 @@ func RestorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p pla
 		return Diff(w, world, now), world // whatever is in them has to be seen first
 	}
 	fresh = world
-	fresh.Nodes, fresh.Cluster = map[string]host.Node{}, Cluster{Why: "it is restored"}
-	if c, err := notSeen(fresh.Cluster, w, false); err == nil { // Inspect has read the same manifests
-		fresh.Cluster = c
+	fresh.Nodes, fresh.Cluster, fresh.Running = map[string]host.Node{}, kubeadm.Cluster{Why: "it is restored"}, nil
+	fresh.Objects = nil
+	if objects, err := components.NotCompared(w.Intent, w.Bundle, false, fresh.Cluster.Why); err == nil { // Inspect has read the same manifests
+		fresh.Objects = objects
 	}
 	first := w.Intent.Nodes[0]
 	for _, n := range w.Intent.Nodes {
 		if world.Nodes[n.Name].Touched() && !r.Begun(world.Nodes[n.Name]) {
-			p.Changes = append(p.Changes, KubeadmReset{Node: n.Name}.change())
+			p.Changes = append(p.Changes, kubeadm.Reset{Node: n.Name}.Change())
 		}
 	}
 	for _, c := range Diff(w, fresh, now).Changes {
-		_, makes := c.What.(KubeadmInit)
+		_, makes := c.What.(kubeadm.Init)
 		switch {
 		case makes && c.Place == first.Name:
 			p.Changes = append(p.Changes, plan.Change{
-				Place: first.Name, Group: groupControl, Kind: "backup", Name: r.Name, Action: plan.Run,
+				Place: first.Name, Group: kubeadm.Group, Kind: "backup", Name: r.Name, Action: plan.Run,
 				Summary: "restore authorities and etcd's data, " + r.Manifest.String(),
 			}, plan.Change{
-				Place: site.Cluster, Group: groupControl, Kind: "Node", Name: "others than " + first.NodeName, Action: plan.Delete, Summary: "what the backup has of nodes that join again, and of pods that no longer run",
+				Place: site.Cluster, Group: kubeadm.Group, Kind: "Node", Name: "others than " + first.NodeName, Action: plan.Delete, Summary: "what the backup has of nodes that join again, and of pods that no longer run",
 			})
 		case c.Place == site.Cluster:
 			c.Action, c.Summary = plan.Check, "the backup has one"
@@ -94,7 +97,7 @@ func short(digest string) string {
 // deletionsBeside are those that are no part of restoring.
 func deletionsBeside() plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
-		p.Changes = slices.DeleteFunc(slices.Clone(p.Changes), func(c plan.Change) bool { return c.Group == groupControl })
+		p.Changes = slices.DeleteFunc(slices.Clone(p.Changes), func(c plan.Change) bool { return c.Group == kubeadm.Group })
 		return deletions()(p)
 	}
 }
@@ -131,7 +134,7 @@ func otherCluster(w Wanted, r backups.Restore) plan.Judge {
 func unfinished(w Wanted, world World) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
-		for _, n := range w.living() {
+		for _, n := range w.Living() {
 			if d := world.Nodes[n.Name].Restoring; d != "" {
 				out = append(out, plan.Finding{Judge: "restore", Where: n.Name, Blocks: true, Text: "the restore of the backup " + short(d) + " has begun here and has not ended: run deploy restore again"})
 			}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -24,7 +25,7 @@ import (
 // clearOld takes the cluster away that a restore replaces. Until the last node is clear, nothing of the new one is there: a run that is killed
 // here is begun again, with the operator's word again.
 func (d *Deployment) clearOld(ctx context.Context) error {
-	for _, c := range plan.Of[KubeadmReset](d.Plan) {
+	for _, c := range plan.Of[kubeadm.Reset](d.Plan) {
 		d.Say(restoreStep, c.Node, "kubeadm reset")
 		p := d.Wanted.Places[c.Node]
 		if _, err := d.Command(ctx, p, 10*time.Minute, "kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", "--cri-socket", d.Wanted.Intent.Kubernetes.CRISocket); err != nil {
@@ -43,7 +44,7 @@ func (d *Deployment) restore(ctx context.Context) error {
 	if d.Restore == nil {
 		return nil
 	}
-	n := d.living()[0]
+	n := d.Wanted.Living()[0]
 	return d.Restore.PutAt(ctx, d.Run, restoreStep, n, d.place(n), d.Wanted.Facts[n.PhysicalHost])
 }
 
@@ -53,8 +54,8 @@ func (d *Deployment) forgetOld(ctx context.Context) error {
 	if d.Restore == nil {
 		return nil
 	}
-	n := d.living()[0]
-	c, err := d.api(ctx, n)
+	n := d.Wanted.Living()[0]
+	c, err := d.control().API(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (d *Deployment) revived(ctx context.Context) error {
 	if d.Restore == nil {
 		return nil
 	}
-	c, err := d.api(ctx, d.firstServing(ctx))
+	c, err := d.control().API(ctx, d.control().FirstServing(ctx))
 	if err != nil {
 		return err
 	}

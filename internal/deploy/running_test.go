@@ -112,7 +112,7 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 			}
 			c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(there...).Build()
 			world := converged(w)
-			if world.Cluster.Running, err = deploy.Versions(t.Context(), c, w); err != nil {
+			if world.Running, err = deploy.Versions(t.Context(), c, w); err != nil {
 				t.Fatal(err)
 			}
 			if tt.spoil != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/manifests"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
@@ -181,7 +182,7 @@ func LookAtServices(ctx context.Context, o site.Outside, w Wanted, world World, 
 func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program string) {
 	in := w.Intent
 	wish := magnum.Wish{
-		Intent: in, Program: program, Catalogue: w.Bundle.Catalogue, Server: "https://" + in.Endpoint(), Authority: authorityOf(world), Renew: renewBefore,
+		Intent: in, Program: program, Catalogue: w.Bundle.Catalogue, Server: "https://" + in.Endpoint(), Authority: authorityOf(world), Renew: kubeadm.RenewBefore,
 	}
 	for _, h := range in.Magnum.Hosts {
 		p := site.At(h.Where())

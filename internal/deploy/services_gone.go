@@ -46,7 +46,7 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 			s.Notes = append(s.Notes, stays(h.Name, err))
 		}
 	}
-	for _, n := range w.living() { // a container that we made goes with all that is in it
+	for _, n := range w.Living() { // a container that we made goes with all that is in it
 		f := o.Facts[n.PhysicalHost]
 		if f.Containers[n.Name] && !f.Made[n.Name] {
 			s.List.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})

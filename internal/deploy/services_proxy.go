@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -82,7 +83,7 @@ func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial
 	if !world.Cluster.Reachable || dial == nil {
 		return g, nil
 	}
-	n := world.bootstrap(w.living())
+	n := world.Bootstrap(w.Living())
 	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
 	if err != nil {
 		return g, err
@@ -97,7 +98,7 @@ func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial
 func (s *Services) wantProxies(w Wanted, world World, o site.Outside, found ProxyFound, g grants, program string) {
 	in := w.Intent
 	wish := proxy.Wish{
-		Program: program, Server: "https://" + in.Endpoint(), Authority: authorityOf(world), Bound: g.fleet, Renew: renewBefore, OldHosts: stillOld(in, o, found),
+		Program: program, Server: "https://" + in.Endpoint(), Authority: authorityOf(world), Bound: g.fleet, Renew: kubeadm.RenewBefore, OldHosts: stillOld(in, o, found),
 	}
 	for _, h := range in.Proxy.Hosts {
 		p := site.At(h.Where())
@@ -111,7 +112,7 @@ func (s *Services) wantProxies(w Wanted, world World, o site.Outside, found Prox
 		}
 	}
 	wish.Bound = g.nodes
-	for _, n := range w.living() {
+	for _, n := range w.Living() {
 		p := site.Place{Host: n.PhysicalHost, Container: n.Name}
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
@@ -181,7 +182,7 @@ func (s *Services) revocations() []plan.Change {
 // changeAccess changes "jeroboam proxy access" on the nodes.
 func (d *Deployment) changeAccess(ctx context.Context) error {
 	s := d.services()
-	for _, n := range d.members() {
+	for _, n := range d.control().Members() {
 		if _, ours := s.List.Places[n.Name]; !ours || !s.Changes(n.Name, groupAccess) {
 			continue
 		}
@@ -258,7 +259,7 @@ func (d *Deployment) revoke(ctx context.Context) error {
 		}
 		if c == nil {
 			var err error
-			if c, err = d.api(ctx, d.firstServing(ctx)); err != nil {
+			if c, err = d.control().API(ctx, d.control().FirstServing(ctx)); err != nil {
 				return err
 			}
 		}

@@ -27,9 +27,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -97,7 +97,7 @@ func (w *town) note(format string, args ...any) { w.log = append(w.log, fmt.Spri
 
 // townHost is one host's agent.
 type townHost struct {
-	sitetest.Agent
+	deploytest.Agent
 	town *town
 	name string
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -68,7 +70,7 @@ func TestDiskIsGivenBack(t *testing.T) {
 func TestImagesOfAStepAreWanted(t *testing.T) {
 	in, b := seed(t), bundle()
 	b.Releases = []site.Release{{Version: "1.35.4", Images: []host.Image{{Ref: "registry.k8s.io/pause:3.10.1", Manifest: blob("7"), Blobs: []string{blob("7")}}}}}
-	in, b, err := deploy.Step(in, b, "1.35.4")
+	in, b, err := kubeadm.Step(in, b, "1.35.4")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func TestImagesOfAStepAreWanted(t *testing.T) {
 
 // keeper is an agent that notes what it is to bring about.
 type keeper struct {
-	busy
+	deploytest.Agent
 	mu   *sync.Mutex
 	told *[]string
 }
@@ -95,7 +97,7 @@ type keeper struct {
 func (k *keeper) Call(_ context.Context, container, op string, in, _ any, _ func(json.RawMessage)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	line := k.name + "/" + container + " " + op
+	line := k.Host + "/" + container + " " + op
 	if items, ok := in.([]host.Item); ok {
 		for _, i := range items {
 			line += fmt.Sprintf(" %s;", i.Key())
@@ -121,7 +123,7 @@ func TestWhereDiskIsGivenBack(t *testing.T) {
 	var told []string
 	hosts := site.Hosts{}
 	for _, h := range in.HostsWith(intent.RoleNode) {
-		hosts[h.Name] = &keeper{busy: busy{name: h.Name}, mu: &mu, told: &told}
+		hosts[h.Name] = &keeper{Agent: deploytest.Agent{Host: h.Name}, mu: &mu, told: &told}
 	}
 	d := &deploy.Deployment{Run: quiet(hosts), Wanted: w, World: world, Plan: deploy.Diff(w, world, now), Outside: hosts}
 	if err := deploy.GiveBack(t.Context(), d); err != nil {

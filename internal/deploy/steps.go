@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -32,8 +33,28 @@ type Deployment struct {
 	// Services are Magnum and the proxies; Outside are the agents of all hosts that were reached, theirs among them.
 	Services Services
 	Outside  site.Hosts
-	mu       sync.Mutex
-	joined   map[string]bool // nodes that became members in this run
+
+	once  sync.Once
+	plane *kubeadm.Run // see control
+}
+
+// control is kubeadm's part of the run.
+func (d *Deployment) control() *kubeadm.Run {
+	d.once.Do(func() {
+		d.plane = &kubeadm.Run{
+			Run: d.Run, Wanted: d.Wanted.Wanted, World: d.World.World, Plan: d.Plan, Dial: d.Dial, Nudge: d.balancers().Nudge,
+		}
+	})
+	return d.plane
+}
+
+// plane is a step that is kubeadm's alone.
+func plane(do func(*kubeadm.Run, context.Context) error) func(*Deployment, context.Context) error {
+	return func(d *Deployment, ctx context.Context) error { return do(d.control(), ctx) }
+}
+
+func (d *Deployment) initialise(ctx context.Context) error {
+	return d.control().Init(ctx, d.Restore != nil)
 }
 
 type step struct {
@@ -46,7 +67,7 @@ type step struct {
 func steps() []step {
 	return []step{
 		{"bring files to the hosts", (*Deployment).bringFiles},
-		{"take out nodes that are gone", (*Deployment).removeGone},
+		{"take out nodes that are gone", plane((*kubeadm.Run).RemoveGone)},
 		{"clear what a restore replaces", (*Deployment).clearOld},
 		{"prepare hosts", (*Deployment).prepareHosts},
 		{"make containers", (*Deployment).makeContainers},
@@ -56,13 +77,13 @@ func steps() []step {
 		{restoreStep, (*Deployment).restore},
 		{"make the cluster", (*Deployment).initialise},
 		{"forget old nodes and pods", (*Deployment).forgetOld},
-		{snapshotStep, (*Deployment).snapshot},
+		{kubeadm.SnapshotStep, (*Deployment).snapshot},
 		{"give members new images", (*Deployment).giveImages},
-		{"share settings", (*Deployment).shareSettings},
+		{"share settings", plane((*kubeadm.Run).Share)},
 		{"change nodes of the cluster", (*Deployment).rollNodes}, // one at a time, with gates
-		{"change addons", (*Deployment).changeAddons},
-		{"join nodes", (*Deployment).joinNodes}, // one at a time, with gates
-		{"label nodes", (*Deployment).labelNodes},
+		{"change addons", plane((*kubeadm.Run).ChangeAddons)},
+		{"join nodes", plane((*kubeadm.Run).Join)}, // one at a time, with gates
+		{"label nodes", plane((*kubeadm.Run).Label)},
 		{"apply components", (*Deployment).applyComponents},
 		{"wait until everything is available", (*Deployment).converge},
 		{"wait until restored pods run", (*Deployment).revived},
@@ -80,7 +101,6 @@ func steps() []step {
 
 // Apply carries the plan out. It stops at the first step that fails; running again goes on from there.
 func (d *Deployment) Apply(ctx context.Context) error {
-	d.joined = map[string]bool{}
 	for _, s := range steps() {
 		began := d.Now()
 		if err := s.run(d, ctx); err != nil {
@@ -110,22 +130,6 @@ func (d *Deployment) lookAgain(context.Context) error {
 	}
 	return nil
 }
-
-// members are the nodes that are part of the control plane, in order: those that were, and those that joined in this run.
-func (d *Deployment) members() []intent.Node {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var out []intent.Node
-	for _, n := range d.living() {
-		if d.joined[n.Name] || d.World.member(n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// living are the nodes that the operator has not declared gone.
-func (d *Deployment) living() []intent.Node { return d.Wanted.living() }
 
 // work is the run with the cluster's own items.
 func (d *Deployment) work() site.Work {

@@ -11,14 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // balancerHost is a host with a load balancer that reaches the addresses in up.
 type balancerHost struct {
-	sitetest.Agent
+	deploytest.Agent
 	up   []string
 	mu   sync.Mutex
 	told []string
@@ -44,7 +44,7 @@ func (b *balancerHost) Call(_ context.Context, _, op string, in, out any, _ func
 }
 
 func TestClientsAreSentToOtherNodes(t *testing.T) {
-	in := sitetest.Seed(t, "../../osa")
+	in := deploytest.Seed(t, "../../osa")
 	first, second := in.Nodes[0], in.Nodes[1]
 	backend := in.HAProxy.Hosts[0].Services[0].Name + "-back/"
 	for _, test := range []struct {
@@ -64,10 +64,10 @@ func TestClientsAreSentToOtherNodes(t *testing.T) {
 			hosts := site.Hosts{}
 			lb := &balancerHost{up: test.up}
 			for _, h := range in.Hosts {
-				hosts[h.Name] = &sitetest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) { return nil, errors.New("not asked") }}
+				hosts[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) { return nil, errors.New("not asked") }}
 			}
 			hosts[in.HAProxy.Hosts[0].PhysicalHost] = lb
-			b := balance.Balancers{Run: sitetest.Quiet(hosts), Balancers: in.HAProxy.Hosts, Port: in.Kubernetes.BackendPort}
+			b := balance.Balancers{Run: deploytest.Quiet(hosts), Balancers: in.HAProxy.Hosts, Port: in.Kubernetes.BackendPort}
 			ctx, cancel := context.WithCancel(t.Context())
 			back := b.Divert(ctx, "roll", first, in.Nodes)
 			cancel() // an interrupted run gives the node back as well

@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -63,13 +63,13 @@ func TestClocksAreMeasuredHostByHost(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				in := sitetest.Seed(t, "../../osa")
+				in := deploytest.Seed(t, "../../osa")
 				hosts := site.Hosts{}
-				for name, f := range sitetest.Facts(in) {
+				for name, f := range deploytest.Facts(in) {
 					hosts[name] = clock{name: name, facts: f}
 				}
 				slow := in.Nodes[1].PhysicalHost
-				hosts[slow] = clock{name: slow, there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: sitetest.Facts(in)[slow]}
+				hosts[slow] = clock{name: slow, there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: deploytest.Facts(in)[slow]}
 				seen, err := site.Look(t.Context(), hosts)
 				if err != nil {
 					t.Fatal(err)

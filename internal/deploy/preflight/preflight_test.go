@@ -5,16 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 )
 
 func TestPreflightTellsEverythingAtOnce(t *testing.T) {
-	in := sitetest.Seed(t, "../../osa")
-	if err := preflight.Check(in, sitetest.Facts(in)); err != nil {
+	in := deploytest.Seed(t, "../../osa")
+	if err := preflight.Check(in, deploytest.Facts(in)); err != nil {
 		t.Fatalf("good hosts: %v", err)
 	}
-	f := sitetest.Facts(in)
+	f := deploytest.Facts(in)
 	bad := f[in.Nodes[0].PhysicalHost]
 	bad.Swap, bad.Free, bad.Version, bad.Clock.Ahead, bad.Root = []string{"/dev/sda2"}, 1<<30, "10", time.Minute, false
 	bad.Programs = map[string]bool{}
@@ -30,7 +30,7 @@ func TestPreflightTellsEverythingAtOnce(t *testing.T) {
 
 // What a node is given are Debian's packages and the paths of its family: a host that is none fails before anything has changed.
 func TestReleasesOfHosts(t *testing.T) {
-	in := sitetest.Seed(t, "../../osa")
+	in := deploytest.Seed(t, "../../osa")
 	name := in.Nodes[0].PhysicalHost
 	for _, tt := range []struct{ id, version, says string }{
 		{"debian", "12", ""},
@@ -46,7 +46,7 @@ func TestReleasesOfHosts(t *testing.T) {
 		{"rhel", "9", "family of Red Hat"},
 		{"", "", "is none of the releases"},
 	} {
-		f := sitetest.Facts(in)
+		f := deploytest.Facts(in)
 		h := f[name]
 		h.ID, h.Version, h.Name = tt.id, tt.version, tt.id+" "+tt.version
 		f[name] = h

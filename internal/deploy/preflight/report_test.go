@@ -9,15 +9,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // TestKernelsThatLackSomething finds what a container could not give itself.
 func TestKernelsThatLackSomething(t *testing.T) {
-	in := sitetest.Seed(t, "../../osa")
+	in := deploytest.Seed(t, "../../osa")
 	name := in.Nodes[0].PhysicalHost
 	in.Cilium.TunnelProtocol = "geneve"
 	for _, tc := range []struct {
@@ -34,7 +34,7 @@ func TestKernelsThatLackSomething(t *testing.T) {
 		{"containerd's snapshots", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": false} }, "has no module overlay"},
 		{"kubelet's controllers", func(f *host.Facts) { f.Controllers = []string{"cpu", "memory", "pids"} }, "has no controller cpuset"},
 	} {
-		f := sitetest.Facts(in)
+		f := deploytest.Facts(in)
 		h := f[name]
 		tc.change(&h)
 		f[name] = h
@@ -47,8 +47,8 @@ func TestKernelsThatLackSomething(t *testing.T) {
 
 // TestReport shows what each host is, who was not reached, and no text of a host's files.
 func TestReport(t *testing.T) {
-	in := sitetest.Seed(t, "../../osa")
-	f := sitetest.Facts(in)
+	in := deploytest.Seed(t, "../../osa")
+	f := deploytest.Facts(in)
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
 	h := f[first]
 	h.Name, h.CPUs, h.MemoryTotal, h.Modules, h.AppArmor = "Debian GNU/Linux 12", 8, 64<<30, map[string]bool{"overlay": true, "geneve": false}, true
@@ -80,15 +80,15 @@ func TestReport(t *testing.T) {
 
 // A host whose facts cannot be had is told of, and the others are shown; clocks are compared here too.
 func TestReportWithoutOneHost(t *testing.T) {
-	in := sitetest.Seed(t, "../../osa")
+	in := deploytest.Seed(t, "../../osa")
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
 	hosts := site.Hosts{}
 	for _, name := range []string{first, second} {
-		hosts[name] = &sitetest.Agent{Host: name, Answer: func(string, string, json.RawMessage) (any, error) {
+		hosts[name] = &deploytest.Agent{Host: name, Answer: func(string, string, json.RawMessage) (any, error) {
 			if name == second {
 				return nil, errors.New(second + ": its disk is full")
 			}
-			f := sitetest.Facts(in)[first]
+			f := deploytest.Facts(in)[first]
 			f.Now = time.Now().Add(-time.Hour)
 			return f, nil
 		}}

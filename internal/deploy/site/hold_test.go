@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/sitetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
@@ -19,7 +19,7 @@ func TestARunTakesAllHosts(t *testing.T) {
 	var taken []string
 	hosts := site.Hosts{}
 	for _, name := range []string{"infra3", "infra1", "infra2"} {
-		hosts[name] = &sitetest.Agent{Host: name, Answer: func(_, op string, raw json.RawMessage) (any, error) {
+		hosts[name] = &deploytest.Agent{Host: name, Answer: func(_, op string, raw json.RawMessage) (any, error) {
 			var h host.Hold
 			if err := json.Unmarshal(raw, &h); err != nil || op != host.OpHold || h.ID != "aaaa" {
 				t.Errorf("%s was asked for %s of %s", name, op, raw)

@@ -1,4 +1,4 @@
-package deploy_test
+package kubeadm_test
 
 import (
 	"context"
@@ -15,9 +15,12 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
+
+// osa is the way to the package that has the operator's files.
+const osa = "../../osa"
 
 // TestEvict asks a server that keeps pods of a node; the client is the one that deployments use.
 func TestEvict(t *testing.T) {
@@ -67,10 +70,10 @@ func TestEvict(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	if done, why := deploy.Evict(ctx, c, "a"); done || why != "pods are still there: web" {
+	if done, why := kubeadm.Evict(ctx, c, "a"); done || why != "pods are still there: web" {
 		t.Errorf("first: %v, %s", done, why)
 	}
-	if done, why := deploy.Evict(ctx, c, "a"); !done {
+	if done, why := kubeadm.Evict(ctx, c, "a"); !done {
 		t.Errorf("second: %s", why)
 	}
 	if diff := cmp.Diff([]string{"policy/v1 Eviction"}, evicted); diff != "" {

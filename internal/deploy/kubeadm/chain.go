@@ -1,4 +1,4 @@
-package deploy
+package kubeadm
 
 import (
 	"fmt"
@@ -100,8 +100,8 @@ func missing(from, to string) string {
 // belong to the cluster.
 func oldestRunning(w Wanted, world World) string {
 	oldest := ""
-	for _, n := range w.living() {
-		if !world.member(n) {
+	for _, n := range w.Living() {
+		if !world.Member(n) {
 			continue
 		}
 		for _, v := range []string{world.Nodes[n.Name].StaticPods["kube-apiserver"], world.Cluster.Nodes[n.NodeName].Status.NodeInfo.KubeletVersion} {
@@ -124,14 +124,14 @@ func Step(in intent.Intent, b site.Bundle, to string) (intent.Intent, site.Bundl
 	return in, b, err
 }
 
-// chained tells of the way, so that nobody takes one step of it for the whole.
-func chained(w Wanted) plan.Judge {
+// Judge tells of the way, so that nobody takes one step of it for the whole.
+func (c Chain) Judge() plan.Judge {
 	return func(plan.Plan) []plan.Finding {
-		if len(w.Chain.Rest()) == 0 {
+		if len(c.Rest()) == 0 {
 			return nil
 		}
 		text := fmt.Sprintf("Kubernetes goes %s, one minor version at a time: this is the plan of the first step, and apply continues with the next (--until %s stops after this one)",
-			w.Chain, version.MinorOf(w.Chain.Next()))
+			c, version.MinorOf(c.Next()))
 		return []plan.Finding{{Judge: "chain", Where: site.Cluster, Text: text}}
 	}
 }

@@ -1,4 +1,4 @@
-package deploy_test
+package kubeadm_test
 
 import (
 	"strings"
@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -23,7 +25,7 @@ func pod(name string, args ...string) string {
 
 // settled is a converged world whose nodes and cluster have the settings that Wanted has.
 func settled(w deploy.Wanted) deploy.World {
-	world := converged(w)
+	world := deploytest.Converged(w)
 	for _, n := range w.Intent.Nodes {
 		record := ""
 		for _, i := range w.Items {
@@ -42,7 +44,7 @@ func settled(w deploy.Wanted) deploy.World {
 			host.Manifests + "/kube-scheduler.yaml":          pod("kube-scheduler", "bind-address=0.0.0.0", "tls-min-version=VersionTLS13"),
 		}
 		world.Nodes[n.Name] = state
-		world.Cluster.Shared = deploy.Shared{
+		world.Cluster.Shared = kubeadm.Shared{
 			Cluster: document(record, "kind: ClusterConfiguration"), Kubelet: document(record, "kind: KubeletConfiguration"),
 			Proxy: document(record, "kind: KubeProxyConfiguration"), CoreDNS: "v1.14.0", ProxyTag: "v1.36.4",
 		}
@@ -69,7 +71,7 @@ func summaries(p plan.Plan) []string {
 }
 
 func TestSettings(t *testing.T) {
-	in := seed(t)
+	in := deploytest.Seed(t, osa)
 	a := in.Nodes[0]
 	change := func(world *deploy.World, path, from, to string) {
 		n := world.Nodes[a.Name]
@@ -178,11 +180,11 @@ func TestSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.reason, func(t *testing.T) {
-			w := want(t, in, facts(in))
+			w := deploytest.Want(t, in, deploytest.Facts(in))
 			world := settled(w)
 			tt.spoil(&world)
 			// The record itself, a file, is not what is looked at here.
-			if diff := cmp.Diff(tt.want, summaries(deploy.Diff(w, world, now))); diff != "" {
+			if diff := cmp.Diff(tt.want, summaries(deploy.Diff(w, world, deploytest.Now()))); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -1,4 +1,4 @@
-package deploy_test
+package kubeadm_test
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -16,15 +18,15 @@ import (
 
 // carrying is the bundle with older releases of Kubernetes.
 func carrying(releases ...string) site.Bundle {
-	b := bundle()
+	b := deploytest.Bundle()
 	image := func(v string) host.Image {
-		return host.Image{Ref: "registry.k8s.io/kube-apiserver:v" + v, Manifest: blob(fmt.Sprintf("%02x", v[3]))}
+		return host.Image{Ref: "registry.k8s.io/kube-apiserver:v" + v, Manifest: deploytest.Blob(fmt.Sprintf("%02x", v[3]))}
 	}
 	b.Images = append(b.Images, image("1.36.4"))
 	for i, v := range releases {
 		b.Releases = append(b.Releases, site.Release{
 			Version: v, Images: []host.Image{image(v)},
-			Programs: []site.Program{{Name: "kubeadm", Digest: blob(fmt.Sprint(i + 1))}, {Name: "kubelet", Digest: blob(fmt.Sprint(i + 4))}},
+			Programs: []site.Program{{Name: "kubeadm", Digest: deploytest.Blob(fmt.Sprint(i + 1))}, {Name: "kubelet", Digest: deploytest.Blob(fmt.Sprint(i + 4))}},
 		})
 	}
 	return b
@@ -32,7 +34,7 @@ func carrying(releases ...string) site.Bundle {
 
 // runs is the converged world with another Kubernetes on its nodes, the first being at the first version and so on.
 func runs(w deploy.Wanted, versions ...string) deploy.World {
-	world := converged(w)
+	world := deploytest.Converged(w)
 	for i, n := range w.Intent.Nodes {
 		v := "v" + versions[min(i, len(versions)-1)]
 		state := world.Nodes[n.Name]
@@ -73,12 +75,12 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 		{reason: "a stop that the bundle does not carry", carried: []string{"1.35.4"}, have: []string{"1.34.4"}, until: "1.34", refused: "carries no Kubernetes 1.34 to stop at; it carries 1.35.4, 1.36.4"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			in := seed(t)
-			w, err := deploy.Want(in, carrying(c.carried...), facts(in), nil)
+			in := deploytest.Seed(t, osa)
+			w, err := deploy.Want(in, carrying(c.carried...), deploytest.Facts(in), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			world := empty(w)
+			world := deploytest.Empty(w)
 			if c.have != nil {
 				world = runs(w, c.have...)
 			}
@@ -87,7 +89,7 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 				node.Status.NodeInfo.KubeletVersion = c.kubeletOfFirst
 				world.Cluster.Nodes[w.Intent.Nodes[0].NodeName] = node
 			}
-			got, err := deploy.ChainOf(w, world, c.until)
+			got, err := kubeadm.ChainOf(w.Wanted, world.World, c.until)
 			if c.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), c.refused) {
 					t.Fatalf("want %q, have %v", c.refused, err)
@@ -103,35 +105,35 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 
 // TestTheChainIsWalked: each run plans one step with that step's own programs and images, names the rest, and the last one ends it.
 func TestTheChainIsWalked(t *testing.T) {
-	in := seed(t)
+	in := deploytest.Seed(t, osa)
 	own := carrying("1.34.4", "1.35.4")
 	have := "1.33.1"
 	for _, c := range []struct {
-		version, kubeadm string
+		version, program string
 		rest             []string
 	}{
-		{"1.34.4", blob("1"), []string{"1.35.4", "1.36.4"}},
-		{"1.35.4", blob("2"), []string{"1.36.4"}},
-		{"1.36.4", blob("b"), nil},
+		{"1.34.4", deploytest.Blob("1"), []string{"1.35.4", "1.36.4"}},
+		{"1.35.4", deploytest.Blob("2"), []string{"1.36.4"}},
+		{"1.36.4", deploytest.Blob("b"), nil},
 	} {
-		first, err := deploy.Want(in, own, facts(in), nil)
+		first, err := deploy.Want(in, own, deploytest.Facts(in), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		chain, err := deploy.ChainOf(first, runs(first, have), "")
+		chain, err := kubeadm.ChainOf(first.Wanted, runs(first, have).World, "")
 		if err != nil || chain.Next() != c.version || !slices.Equal(chain.Rest(), c.rest) {
 			t.Fatalf("from %s: %v, %v", have, chain, err)
 		}
-		at, b, err := deploy.Step(in, own, chain.Next())
+		at, b, err := kubeadm.Step(in, own, chain.Next())
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := deploy.Want(at, b, facts(at), nil)
+		w, err := deploy.Want(at, b, deploytest.Facts(at), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.Chain = chain
-		p := plan.Judged(deploy.Diff(w, runs(w, have), now), deploy.Judges(w, runs(w, have))...)
+		p := plan.Judged(deploy.Diff(w, runs(w, have), deploytest.Now()), deploy.Judges(w, runs(w, have))...)
 		var upgrades []string
 		for _, change := range p.Changes {
 			if change.Kind == "kubeadm" && change.Name == "upgrade" {
@@ -153,7 +155,7 @@ func TestTheChainIsWalked(t *testing.T) {
 		if (len(told) == 1) != (c.rest != nil) || c.rest != nil && !strings.Contains(told[0], have+" -> "+c.version+" -> "+strings.Join(c.rest, " -> ")) {
 			t.Errorf("the plan says of the way: %q", told)
 		}
-		if i := slices.IndexFunc(w.Bundle.Programs, func(p site.Program) bool { return p.Name == "kubeadm" }); w.Bundle.Programs[i].Digest != c.kubeadm || w.Bundle.Programs[i].Path != "/usr/bin/kubeadm" {
+		if i := slices.IndexFunc(w.Bundle.Programs, func(p site.Program) bool { return p.Name == "kubeadm" }); w.Bundle.Programs[i].Digest != c.program || w.Bundle.Programs[i].Path != "/usr/bin/kubeadm" {
 			t.Errorf("%s is made with the kubeadm %+v", c.version, w.Bundle.Programs[i])
 		}
 		var images []string
@@ -165,7 +167,7 @@ func TestTheChainIsWalked(t *testing.T) {
 		}
 		have = c.version
 	}
-	if _, b, err := deploy.Step(in, own, "1.34.4"); err != nil || own.Versions["kubernetes"] != "1.36.4" || own.Programs[1].Digest != blob("b") || b.Versions["etcd-tag"] != "3.6.16-0" {
+	if _, b, err := kubeadm.Step(in, own, "1.34.4"); err != nil || own.Versions["kubernetes"] != "1.36.4" || own.Programs[1].Digest != deploytest.Blob("b") || b.Versions["etcd-tag"] != "3.6.16-0" {
 		t.Errorf("a step changed the bundle it was taken from: %v", err)
 	}
 }

@@ -1,9 +1,8 @@
-package deploy
+package kubeadm
 
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,10 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
@@ -33,10 +30,6 @@ type Cluster struct {
 	Nodes map[string]corev1.Node
 	// Shared is what it keeps for all nodes.
 	Shared Shared
-	// Running are versions of components.
-	Running []components.Running
-	// Changes are what server-side apply of the components would change.
-	Changes []plan.Change
 }
 
 const (
@@ -44,8 +37,9 @@ const (
 	masterTaint       = "node-role.kubernetes.io/master"
 )
 
-// inspectCluster asks the API server of a healthy node, directly: the load balancer may be what is broken.
-func inspectCluster(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (Cluster, error) {
+// LookAtCluster asks the API server of a healthy node, directly: the load balancer may be what is broken. The client is nil if its
+// objects cannot be asked for: nobody answers, or kubeadm init was stopped before it made the administrator one.
+func LookAtCluster(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (Cluster, client.Client, error) {
 	var c Cluster
 	i := slices.IndexFunc(w.Intent.Nodes, func(n intent.Node) bool {
 		s := world.Nodes[n.Name]
@@ -53,41 +47,31 @@ func inspectCluster(ctx context.Context, h site.Hosts, w Wanted, world World, di
 	})
 	if i < 0 {
 		c.Why = "no node has an API server that is ready"
-		return notSeen(c, w, slices.ContainsFunc(w.Intent.Nodes, world.member))
+		return c, nil, nil
 	}
 	n := w.Intent.Nodes[i]
-	cl, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
+	cl, err := dial(ctx, h, w.Places[n.Name], w.Server(n))
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	c.Reachable = true
 	var nodes corev1.NodeList
 	err = cl.List(ctx, &nodes)
 	if apierrors.IsForbidden(err) {
-		return notSeen(c, w, false) // kubeadm init was stopped before it made the administrator one
+		return c, nil, nil
 	}
 	if err != nil {
-		return c, fmt.Errorf("list nodes: %w", err)
+		return c, nil, fmt.Errorf("list nodes: %w", err)
 	}
 	c.Nodes = map[string]corev1.Node{}
 	for _, n := range nodes.Items {
 		c.Nodes[n.Name] = n
 	}
 	if c.Version, c.Initialised, err = initialised(ctx, cl, w.Intent); err != nil {
-		return c, err
+		return c, nil, err
 	}
-	if c.Shared, err = readShared(ctx, cl); err != nil {
-		return c, err
-	}
-	c.Changes, c.Running, err = components.Compare(ctx, cl, w.Intent, w.Bundle)
-	return c, err
-}
-
-// notSeen is a cluster whose objects cannot be compared.
-func notSeen(c Cluster, w Wanted, there bool) (Cluster, error) {
-	var err error
-	c.Changes, err = components.NotCompared(w.Intent, w.Bundle, there, c.Why)
-	return c, err
+	c.Shared, err = readShared(ctx, cl)
+	return c, cl, err
 }
 
 // initialised looks for what kubeadm makes last.

@@ -1,4 +1,4 @@
-package deploy
+package kubeadm
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -17,25 +16,24 @@ import (
 )
 
 const (
-	snapshotStep = "take a snapshot of etcd"
 	// snapshots is where a node keeps them, in clear beside etcd's own data and as closed as that.
 	snapshots = host.Directory + "/before-upgrades"
 	// copiesKept is how many of a node's snapshots, and of kubeadm's own copies, stay: those of this upgrade and of the one before.
 	copiesKept = 2
 )
 
-// snapshotChanges are the snapshot before an upgrade: of the version that the cluster leaves, on the first node that serves. Without
+// SnapshotChanges are the snapshot before an upgrade: of the version that the cluster leaves, on the first node that serves. Without
 // etcd's own programs, which only a bundle of somebody's own making lacks, there is none, and a judge says so.
-func snapshotChanges(w Wanted, world World, control []plan.Change) []plan.Change {
-	upgrades := plan.Of[KubeadmUpgrade](plan.Plan{Changes: control})
-	at := slices.IndexFunc(w.living(), func(n intent.Node) bool { return world.member(n) && world.Nodes[n.Name].Healthy() })
+func SnapshotChanges(w Wanted, world World, control []plan.Change) []plan.Change {
+	upgrades := plan.Of[Upgrade](plan.Plan{Changes: control})
+	at := slices.IndexFunc(w.Living(), func(n intent.Node) bool { return world.Member(n) && world.Nodes[n.Name].Healthy() })
 	if len(upgrades) == 0 || at < 0 || !snapshotPossible(w) {
 		return nil
 	}
-	begun := slices.ContainsFunc(w.living(), func(n intent.Node) bool { return world.member(n) && begun(w, world, n) })
+	begun := slices.ContainsFunc(w.Living(), func(n intent.Node) bool { return world.Member(n) && begun(w, world, n) })
 	u := upgrades[0]
-	return []plan.Change{EtcdSnapshot{
-		Node: w.living()[at].Name, File: path.Join(snapshots, "etcd-"+u.From+"-to-"+u.To+".db"), Fresh: !begun,
+	return []plan.Change{Snapshot{
+		Node: w.Living()[at].Name, File: path.Join(snapshots, "etcd-"+u.From+"-to-"+u.To+".db"), Fresh: !begun,
 	}.change()}
 }
 
@@ -63,10 +61,10 @@ func snapshotPossible(w Wanted) bool {
 	return true
 }
 
-// noSnapshot: an upgrade without a way back.
-func noSnapshot(w Wanted) plan.Judge {
+// NoSnapshot judges an upgrade without a way back.
+func NoSnapshot(w Wanted) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
-		if len(plan.Of[KubeadmUpgrade](p)) == 0 || len(plan.Of[EtcdSnapshot](p)) > 0 {
+		if len(plan.Of[Upgrade](p)) == 0 || len(plan.Of[Snapshot](p)) > 0 {
 			return nil
 		}
 		text := "no snapshot of etcd is taken before the upgrade, because no member is healthy"
@@ -77,26 +75,22 @@ func noSnapshot(w Wanted) plan.Judge {
 	}
 }
 
-// snapshot takes it. The programs come first: a cluster that somebody else made has none of them on its nodes.
-func (d *Deployment) snapshot(ctx context.Context) error {
-	for _, s := range plan.Of[EtcdSnapshot](d.Plan) {
-		programs := slices.DeleteFunc(d.Wanted.At(s.Node, node.GroupInside), func(i host.Item) bool {
-			return i.File == nil || !slices.Contains(etcdPrograms(), path.Base(i.File.Path))
-		})
-		if err := d.work().BringItems(ctx, snapshotStep, s.Node, programs); err != nil {
-			return err
-		}
-		d.Say(snapshotStep, s.Node, "%s", s.File)
-		if _, err := d.Command(ctx, d.Wanted.Places[s.Node], 30*time.Minute, "sh", "-ec", snapshotScript(s, "/etc/kubernetes/pki/etcd")); err != nil {
-			return err
-		}
-	}
-	return nil
+// TakesSnapshots says of an item of a node that it is one of the programs that a snapshot needs. They are brought before: a cluster that
+// somebody else made has none of them on its nodes.
+func TakesSnapshots(i host.Item) bool {
+	return i.File != nil && slices.Contains(etcdPrograms(), path.Base(i.File.Path))
+}
+
+// TakeSnapshot takes one.
+func (r *Run) TakeSnapshot(ctx context.Context, s Snapshot) error {
+	r.Say(SnapshotStep, s.Node, "%s", s.File)
+	_, err := r.Command(ctx, r.Wanted.Places[s.Node], 30*time.Minute, "sh", "-ec", snapshotScript(s, "/etc/kubernetes/pki/etcd"))
+	return err
 }
 
 // snapshotScript takes a snapshot, checks it, and gives it its name then. One that an earlier run of the same upgrade has taken stays:
 // it is of before the first member changed. etcdutl reads the whole file and compares its digest.
-func snapshotScript(s EtcdSnapshot, pki string) string {
+func snapshotScript(s Snapshot, pki string) string {
 	script := "umask 077\nmkdir -p " + path.Dir(s.File) + "\ncd " + path.Dir(s.File) + "\nfile=" + path.Base(s.File) + "\nrm -f ./*.new\n"
 	if !s.Fresh {
 		script += "if [ -s \"$file\" ] && etcdutl snapshot status \"$file\" >/dev/null; then exit 0; fi\n"
@@ -114,8 +108,8 @@ func oldest(order, pattern string) string {
 
 // tidy removes what kubeadm left for its own use. Its copies of etcd's data and of the manifests, which it makes in case it has to go
 // back, stay for the last upgrades: they are the way back when what is wrong shows later.
-func (d *Deployment) tidy(ctx context.Context, n intent.Node) error {
-	_, err := d.Command(ctx, d.place(n), 2*time.Minute, "sh", "-ec", tidyScript("/etc/kubernetes/tmp"))
+func (r *Run) tidy(ctx context.Context, n intent.Node) error {
+	_, err := r.Command(ctx, r.place(n), 2*time.Minute, "sh", "-ec", tidyScript("/etc/kubernetes/tmp"))
 	return err
 }
 

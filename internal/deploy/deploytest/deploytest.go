@@ -1,6 +1,6 @@
-// Package sitetest is what tests of the rooms of a deployment share: the intent of the document Jeroboam started from, a small bundle,
-// hosts as they should be, agents that say what a test wants them to. For tests only.
-package sitetest
+// Package deploytest is what tests of a deployment and of its rooms share: the intent of the document Jeroboam started from, a small bundle,
+// hosts and clusters as they should be, agents that say what a test wants them to. For tests only.
+package deploytest
 
 import (
 	"context"
@@ -14,6 +14,11 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -83,6 +88,111 @@ func Facts(in intent.Intent) map[string]host.Facts {
 		}
 	}
 	return out
+}
+
+// Want is what the small bundle makes of an intent.
+func Want(t *testing.T, in intent.Intent, f map[string]host.Facts, gone ...string) deploy.Wanted {
+	t.Helper()
+	w, err := deploy.Want(in, Bundle(), f, gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// Converged is the world as Wanted has it.
+func Converged(w deploy.Wanted) deploy.World {
+	world := deploy.World{World: kubeadm.World{Seen: site.NotLooked(0), Nodes: map[string]host.Node{}}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
+	for _, i := range w.Items {
+		if i.Thing(nil).Want == nil { // it is not to be there
+			world.Items = append(world.Items, nil)
+			continue
+		}
+		have := plan.Facts{}
+		for k, v := range i.Thing(nil).Want {
+			have[k] = v
+		}
+		for k, v := range i.Thing(have).Want {
+			have[k] = v
+		}
+		if len(have) == 0 {
+			have = nil // there is nothing, and there should be nothing
+		}
+		world.Items = append(world.Items, have)
+	}
+	var members []host.EtcdMember
+	for n, node := range w.Intent.Nodes {
+		members = append(members, host.EtcdMember{ID: fmt.Sprint(n), Name: node.NodeName, PeerURLs: []string{"https://" + node.NodeIP + ":2380"}})
+	}
+	world.Cluster = kubeadm.Cluster{Reachable: true, Initialised: true, Version: w.Intent.Versions.Kubernetes, Nodes: map[string]corev1.Node{}}
+	for _, node := range w.Intent.Nodes {
+		v := "v" + w.Intent.Versions.Kubernetes
+		world.Nodes[node.Name] = host.Node{
+			AdminConf: true, KubeletConf: true, EtcdData: true, Ready: "ok", Etcd: "ok", Members: members, CA: "sha256:x",
+			Server:       "https://" + w.Intent.Kubernetes.ControlPlaneHost + ":6443",
+			StaticPods:   map[string]string{"etcd": "3.6.16-0", "kube-apiserver": v, "kube-controller-manager": v, "kube-scheduler": v},
+			Certificates: []host.Certificate{{Path: "/etc/kubernetes/pki/apiserver.crt", Until: Now().Add(300 * 24 * time.Hour)}},
+		}
+		labels := map[string]string{"node-role.kubernetes.io/control-plane": ""}
+		for k, v := range node.Labels {
+			labels[k] = v
+		}
+		world.Cluster.Nodes[node.NodeName] = corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.NodeName, Labels: labels}}
+	}
+	return world
+}
+
+// Empty is a world with nothing in it.
+func Empty(w deploy.Wanted) deploy.World {
+	world := deploy.World{World: kubeadm.World{Seen: site.NotLooked(len(w.Items)), Nodes: map[string]host.Node{}}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
+	for _, n := range w.Intent.Nodes {
+		world.Closed[n.Name] = true
+	}
+	return world
+}
+
+// Remove takes a member out of everybody's list.
+func Remove(world *deploy.World, name string) {
+	for at, n := range world.Nodes {
+		var left []host.EtcdMember
+		for _, m := range n.Members {
+			if m.Name != name {
+				left = append(left, m)
+			}
+		}
+		n.Members = left
+		world.Nodes[at] = n
+	}
+	delete(world.Cluster.Nodes, name)
+}
+
+// Upgrading is a cluster of 1.35.4 whose first nodes have had their upgrade already, with etcd's programs in the bundle.
+func Upgrading(t *testing.T, osa string, done int) (deploy.Wanted, deploy.World) {
+	t.Helper()
+	in := Seed(t, osa)
+	b := Bundle()
+	b.Programs = append(
+		b.Programs, site.Program{Name: "etcdctl", Path: "/usr/bin/etcdctl", Digest: Blob("1")},
+		site.Program{Name: "etcdutl", Path: "/usr/bin/etcdutl", Digest: Blob("2")},
+	)
+	f := Facts(in)
+	for _, n := range in.Nodes {
+		f[n.PhysicalHost].Containers[n.Name] = true
+	}
+	w, err := deploy.Want(in, b, f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	world := Converged(w)
+	for i, n := range in.Nodes {
+		if i < done {
+			continue
+		}
+		state := world.Nodes[n.Name]
+		state.StaticPods = map[string]string{"etcd": "3.6.16-0", "kube-apiserver": "v1.35.4", "kube-controller-manager": "v1.35.4", "kube-scheduler": "v1.35.4"}
+		world.Nodes[n.Name] = state
+	}
+	return w, world
 }
 
 // Quiet is a run that nobody watches.

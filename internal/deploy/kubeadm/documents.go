@@ -1,4 +1,4 @@
-package deploy
+package kubeadm
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -208,3 +209,20 @@ func documents(docs ...m) (string, error) {
 	}
 	return out.String(), nil
 }
+
+// The parts of a deployment that are kubeadm's.
+const (
+	// GroupRecord are the settings a node has, written when they are in force.
+	GroupRecord = "record"
+	// Group is what kubeadm does, and what is done to Node objects.
+	Group = "control plane"
+)
+
+// Record is the file of a node that says which settings it has.
+func Record(in intent.Intent, b site.Bundle, n intent.Node, f host.Facts) (host.Item, error) {
+	text, err := initDocuments(in, b, n, traitsOf(f))
+	// Not shown: the one of a node that the original collection made has what let it join.
+	return host.Item{File: &host.File{Path: host.KubeadmConfig, Content: host.Mark + text, Mode: 0o640, Secret: true}}, err
+}
+
+func traitsOf(f host.Facts) traits { return traits{cgroupV1: f.Kernel != "" && !f.CgroupV2} }

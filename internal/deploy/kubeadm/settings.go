@@ -1,4 +1,4 @@
-package deploy
+package kubeadm
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -180,7 +179,7 @@ func kubeletArguments(env string) map[string]string {
 
 // record is what a node's kubeadm.yaml should say.
 func (w Wanted) record(n intent.Node) map[string]m {
-	for _, i := range w.At(n.Name, groupRecord) {
+	for _, i := range w.At(n.Name, GroupRecord) {
 		return documentsByKind(i.File.Content)
 	}
 	return nil
@@ -239,13 +238,24 @@ type Shared struct {
 	Pool string
 }
 
-// sharedChanges compare what the cluster keeps with the configuration: what joining and upgraded nodes will get.
-func sharedChanges(w Wanted, world World) []plan.Change {
+// Ranges are those of pods and services, as the cluster has them.
+func (s Shared) Ranges() []string {
+	doc := document(s.Cluster)
+	out := []string{s.Pool}
+	for _, key := range []string{"podSubnet", "serviceSubnet"} {
+		text, _ := at(doc, "networking", key).(string) // none is no range
+		out = append(out, strings.Split(text, ",")...)
+	}
+	return out
+}
+
+// SharedChanges compare what the cluster keeps with the configuration: what joining and upgraded nodes will get.
+func SharedChanges(w Wanted, world World) []plan.Change {
 	s := world.Cluster.Shared
 	if s.Cluster == "" || !world.Cluster.Initialised {
 		return nil
 	}
-	n := world.bootstrap(w.Intent.Nodes)
+	n := world.Bootstrap(w.Intent.Nodes)
 	want, before := w.record(n), recorded(world.Nodes[n.Name])
 	have, kubelet, proxy := document(s.Cluster), document(s.Kubelet), document(s.Proxy)
 	var out []plan.Change
@@ -260,7 +270,7 @@ func sharedChanges(w Wanted, world World) []plan.Change {
 	if s.Proxy != "" && !w.Intent.Kubernetes.RemoveKubeProxy {
 		add(sharedProxy, fieldsDiffer(proxyWant, before["KubeProxyConfiguration"], proxy))
 	}
-	add(sharedAddons, addonsDiffer(w, s))
+	add(SharedAddons, addonsDiffer(w, s))
 	return out
 }
 
@@ -311,83 +321,6 @@ func addonsDiffer(w Wanted, s Shared) []string {
 	}
 	if want := "v" + w.Intent.Versions.Kubernetes; s.ProxyTag != "" && s.ProxyTag != want && !w.Intent.Kubernetes.RemoveKubeProxy {
 		out = append(out, fmt.Sprintf("kube-proxy %s -> %s", s.ProxyTag, want))
-	}
-	return out
-}
-
-// liveDocuments is kubeadm's configuration for a cluster that lives: what the cluster keeps, with what the configuration names
-// put over it, and without what the configuration named before.
-func liveDocuments(w Wanted, n intent.Node, s Shared, state host.Node) (string, error) {
-	want, before := w.record(n), recorded(state)
-	docs := []m{want["InitConfiguration"], overlaidCluster(want["ClusterConfiguration"], before["ClusterConfiguration"], document(s.Cluster))}
-	docs = append(docs, overlaid(want["KubeletConfiguration"], before["KubeletConfiguration"], document(s.Kubelet)))
-	if proxy, ok := want["KubeProxyConfiguration"]; ok {
-		have := document(s.Proxy)
-		docs = append(docs, overlaid(livingProxy(proxy, have), before["KubeProxyConfiguration"], have))
-	}
-	return documents(docs...)
-}
-
-func overlaid(want, before, have m) m {
-	out := maps.Clone(have)
-	if out == nil {
-		out = m{}
-	}
-	for k := range before {
-		if !has(want, k) {
-			delete(out, k)
-		}
-	}
-	for k, v := range want {
-		inner, isMap := v.(m)
-		if old, ok := out[k].(m); ok && isMap {
-			v = overlaid(inner, nil, old)
-		}
-		out[k] = v
-	}
-	return out
-}
-
-// overlaidCluster keeps what the cluster was made with, such as its networks and names in certificates.
-func overlaidCluster(want, before, have m) m {
-	if have == nil {
-		return want
-	}
-	out := runtime.DeepCopyJSON(have)
-	out["apiVersion"] = kubeadmAPI
-	for _, k := range []string{"kubernetesVersion", "imageRepository"} {
-		if v, ok := want[k]; ok {
-			out[k] = v
-		}
-	}
-	set := func(value any, keys ...string) {
-		inner := out
-		for _, k := range keys[:len(keys)-1] {
-			next, ok := inner[k].(m)
-			if !ok {
-				next = m{}
-				inner[k] = next
-			}
-			inner = next
-		}
-		inner[keys[len(keys)-1]] = value
-	}
-	for _, keys := range [][]string{{"etcd", "local", "imageTag"}, {"dns", "imageTag"}, {"dns", "imageRepository"}} {
-		if v := at(want, keys...); v != nil {
-			set(v, keys...)
-		}
-	}
-	for _, name := range host.StaticPods() {
-		keys := append(argumentsAt()[name], "extraArgs")
-		args := arguments(at(have, keys...))
-		for k := range arguments(at(before, keys...)) {
-			delete(args, k)
-		}
-		maps.Copy(args, arguments(at(want, keys...)))
-		set(extraArgs(args), keys...)
-	}
-	if server, ok := out["apiServer"].(m); ok {
-		delete(server, "timeoutForControlPlane") // of v1beta3
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package deploy_test
+package kubeadm_test
 
 import (
 	"crypto/ecdsa"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -22,7 +23,7 @@ func selfSigned(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: deploytest.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -31,13 +32,13 @@ func selfSigned(t *testing.T) string {
 }
 
 func TestAuthorities(t *testing.T) {
-	in := seed(t)
+	in := deploytest.Seed(t, osa)
 	in.CustomCA.Allow, in.CustomCA.Cert = true, selfSigned(t)
 	a := in.Nodes[0]
-	w := want(t, in, facts(in))
-	world := converged(w)
+	w := deploytest.Want(t, in, deploytest.Facts(in))
+	world := deploytest.Converged(w)
 	n := world.Nodes[a.Name]
-	n.Certificates = append(n.Certificates, host.Certificate{Path: "/etc/kubernetes/pki/etcd/ca.crt", Until: now.Add(90 * 24 * time.Hour), CA: true})
+	n.Certificates = append(n.Certificates, host.Certificate{Path: "/etc/kubernetes/pki/etcd/ca.crt", Until: deploytest.Now().Add(90 * 24 * time.Hour), CA: true})
 	world.Nodes[a.Name] = n
 	p := plan.Judged(plan.Plan{}, deploy.Judges(w, world)...)
 	var got []string
