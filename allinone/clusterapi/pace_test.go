@@ -10,6 +10,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/controlplane/kubeadm/reconcilers/kubeadmcontrolplane"
+	"sigs.k8s.io/cluster-api/core/reconcilers/machine"
 	capicontrollerutil "sigs.k8s.io/cluster-api/util/controller"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -51,6 +53,38 @@ func TestClusterAPILayout(t *testing.T) {
 	if len(rec.added) != 1 || !unlimit(rec.added[0]) {
 		t.Errorf("the interval between reconciles was not found in %T", rec.added)
 	}
+	for _, r := range []any{&machine.Reconciler{}, &kubeadmcontrolplane.Reconciler{}} {
+		if !newPace(true).hurry(r) {
+			t.Errorf("where %T puts off reconciles was not found", r)
+		}
+	}
+}
+
+// putOff notes until when a controller of Cluster API is told to wait.
+type putOff struct {
+	capicontrollerutil.Controller
+	until time.Time
+}
+
+func (p *putOff) DeferNextReconcile(_ reconcile.Request, until time.Time) { p.until = until }
+
+func TestHurried(t *testing.T) {
+	begin := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		reason    string
+		simulated bool
+		want      time.Duration
+	}{
+		{"pods of a simulated node are gone in a moment", true, simulatedPatience},
+		{"those of a real one are not", false, 20 * time.Second},
+	} {
+		p, inner := newPace(tc.simulated), &putOff{}
+		p.now = func() time.Time { return begin }
+		hurried{inner, p}.DeferNextReconcileForObject(&clusterv1.Machine{}, begin.Add(20*time.Second))
+		if got := inner.until.Sub(begin); got != tc.want {
+			t.Errorf("%s: again after %s, want %s", tc.reason, got, tc.want)
+		}
+	}
 }
 
 func TestPace(t *testing.T) {
@@ -88,8 +122,28 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestPatience: what simulated machines do is over in a moment, and the intervals of what is at rest are nobody's patience.
+func TestPatience(t *testing.T) {
+	for _, tc := range []struct {
+		reason    string
+		simulated bool
+		after     time.Duration
+		want      time.Duration
+	}{
+		{"a drain of a simulated node", true, 20 * time.Second, simulatedPatience},
+		{"the end of a simulated machine", true, realPatience, simulatedPatience},
+		{"what is looked at sooner anyway", true, time.Millisecond, time.Millisecond},
+		{"a bootstrap token is renewed", true, 5 * time.Minute, 5 * time.Minute},
+		{"real machines are not hurried", false, 20 * time.Second, 20 * time.Second},
+	} {
+		if got := newPace(tc.simulated).again(tc.after); got != tc.want {
+			t.Errorf("%s: again after %s, want %s", tc.reason, got, tc.want)
+		}
+	}
+}
+
 func TestQueueDelays(t *testing.T) {
-	p := newPace()
+	p := newPace(true)
 	q := p.newQueue("q", workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer q.ShutDown()
 	item := reconcile.Request{NamespacedName: types.NamespacedName{Name: "a"}}

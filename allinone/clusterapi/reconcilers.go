@@ -61,7 +61,7 @@ type reconcilers struct {
 }
 
 func newReconcilers(ctx context.Context, mgr, gate ctrl.Manager, o Options) (*reconcilers, error) {
-	r := &reconcilers{mgr: mgr, gate: gate, concurrency: o.Concurrency, external: o.External, pace: newPace()}
+	r := &reconcilers{mgr: mgr, gate: gate, concurrency: o.Concurrency, external: o.External, pace: newPace(!o.External)}
 	if err := index.AddDefaultIndexes(ctx, mgr); err != nil {
 		return nil, fmt.Errorf("index the cache: %w", err)
 	}
@@ -178,10 +178,12 @@ func (r *reconcilers) steps() []step {
 			return (&cluster.Reconciler{Client: c, APIReader: api, ClusterCache: r.clusters, RemoteConnectionGracePeriod: 50 * time.Second}).SetupWithManager(ctx, r.gate, o)
 		}},
 		{"machine", func(ctx context.Context) error {
-			return (&machine.Reconciler{
+			m := &machine.Reconciler{
 				Client: c, APIReader: api, ClusterCache: r.clusters, RemoteConditionsGracePeriod: remoteGrace,
 				AdditionalSyncMachineLabels: []*regexp.Regexp{}, AdditionalSyncMachineAnnotations: []*regexp.Regexp{},
-			}).SetupWithManager(ctx, r.gate, o)
+			}
+			defer r.pace.hurry(m)
+			return m.SetupWithManager(ctx, r.gate, o)
 		}},
 		{"machineset", func(ctx context.Context) error {
 			return (&machineset.Reconciler{
@@ -210,11 +212,13 @@ func (r *reconcilers) steps() []step {
 		{"kubeadmcontrolplane", func(ctx context.Context) error {
 			o := o
 			o.ReconciliationTimeout = 3 * time.Minute
-			return (&kubeadmcontrolplane.Reconciler{
+			k := &kubeadmcontrolplane.Reconciler{
 				Client: c, APIReader: api, SecretCachingClient: r.secrets, ClusterCache: r.clusters,
 				EtcdDialTimeout: 10 * time.Second, EtcdCallTimeout: 15 * time.Second, EtcdLogger: zap.NewNop(),
 				RemoteConditionsGracePeriod: remoteGrace,
-			}).SetupWithManager(ctx, r.gate, o)
+			}
+			defer r.pace.hurry(k)
+			return k.SetupWithManager(ctx, r.gate, o)
 		}},
 	}
 }

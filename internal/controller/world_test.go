@@ -260,11 +260,15 @@ func (w *world) create(name string, masters, nodes int, edit func(*magnum.Cluste
 // await waits until ok says so of the cluster, and returns it. It fails with what the cluster says of itself.
 func (w *world) await(uuid, what string, ok func(c *magnum.Cluster) bool) *magnum.Cluster {
 	w.t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
+	deadline, said := time.Now().Add(3*time.Minute), ""
 	for {
 		c, err := w.store.Cluster(w.t.Context(), system, uuid)
 		if err == nil && ok(c) {
 			return c
+		}
+		if err == nil && c.StatusReason != said {
+			said = c.StatusReason
+			w.t.Logf("%s: %s", c.Status, said)
 		}
 		if time.Now().After(deadline) {
 			w.t.Fatalf("%s: not within bounds; cluster %+v, error %v", what, c, err)
