@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
@@ -29,8 +28,9 @@ const (
 	// RequestTimeout bounds one request that is not a watch.
 	RequestTimeout = 15 * time.Second
 	dialTimeout    = 5 * time.Second
-	// maxAnswer bounds the answer to one request, maxError one that is an error: its text is shown to people.
-	maxAnswer, maxError = 16 << 20, 64 << 10
+	// maxAnswer bounds the answer to one request, maxError one that is an error: its text is shown to people. etcd takes 1.5 MiB of one
+	// object; what is made of an answer in memory is up to thirty times its size.
+	maxAnswer, maxError = 4 << 20, 64 << 10
 )
 
 // Dial opens a connection to an API server. Private clusters need one that knows the way.
@@ -43,16 +43,16 @@ func Direct(ctx context.Context, network, address string) (net.Conn, error) {
 
 // Cluster is a connection to one workload cluster.
 type Cluster struct {
-	dynamic  dynamic.Interface
-	metadata metadata.Interface
-	mapper   *restmapper.DeferredDiscoveryRESTMapper
-	client   *http.Client
-	base     string // URL of the API server
+	dynamic dynamic.Interface
+	mapper  *restmapper.DeferredDiscoveryRESTMapper
+	client  *http.Client
+	streams *http.Client // for answers that are read piece by piece, by who bounds them himself
+	base    string       // URL of the API server
 }
 
 // Open makes a connection from a kubeconfig; nothing is sent yet. Close it.
 func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
-	cfg, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	cfg, err := read(kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster's kubeconfig: %w", err)
 	}
@@ -62,18 +62,18 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	if dial == nil {
 		cfg.Dial = Direct
 	}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next} })
 	c := &Cluster{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster's kubeconfig: %w", err)
 	}
 	c.base = strings.TrimSuffix(base.String(), "/")
-	if c.client, err = rest.HTTPClientFor(cfg); err != nil {
+	if c.streams, err = rest.HTTPClientFor(cfg); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
 	// A tenant's machine answers. Where it would send us, only we can go.
-	c.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.streams.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.client = &http.Client{Transport: bounded{c.streams.Transport}, CheckRedirect: c.streams.CheckRedirect}
 	// What kinds there are is asked without a context: its time limit is the client's.
 	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{
 		Transport: c.client.Transport, Timeout: RequestTimeout, CheckRedirect: c.client.CheckRedirect,
@@ -85,14 +85,36 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	if c.dynamic, err = dynamic.NewForConfigAndClient(cfg, c.client); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
-	if c.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(cfg), c.client); err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w", err)
-	}
 	return c, nil
 }
 
+// read refuses kubeconfigs that make this process run a program, or read a file of its host. Cluster API makes none of that kind; who put
+// one in its place would be the server.
+func read(kubeconfig []byte) (*rest.Config, error) {
+	all, err := clientcmd.Load(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	for name, user := range all.AuthInfos {
+		switch {
+		case user.Exec != nil:
+			return nil, fmt.Errorf("user %s logs in by a program (%s), and none is run here: put a client certificate into it", name, user.Exec.Command)
+		case user.AuthProvider != nil:
+			return nil, fmt.Errorf("user %s logs in by %s, which is not known here: put a client certificate into it", name, user.AuthProvider.Name)
+		case user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "":
+			return nil, fmt.Errorf("user %s has files, and none is read here: put what they contain into it", name)
+		}
+	}
+	for name, cluster := range all.Clusters {
+		if cluster.CertificateAuthority != "" {
+			return nil, fmt.Errorf("cluster %s has a file for its authority, and none is read here: put what it contains into it", name)
+		}
+	}
+	return clientcmd.NewDefaultClientConfig(*all, nil).ClientConfig()
+}
+
 // Close gives the connection back.
-func (c *Cluster) Close() { c.client.CloseIdleConnections() }
+func (c *Cluster) Close() { c.streams.CloseIdleConnections() }
 
 // Apply brings one object to the cluster by server-side apply, and returns it as it is then. Fields that others own and we
 // name become ours; all others stay as they are.
@@ -213,14 +235,14 @@ func (c *Cluster) resource(kind schema.GroupVersionKind, namespace string) (dyna
 	return c.dynamic.Resource(m.Resource).Namespace(namespace), nil
 }
 
-// bounded limits the size of answers. A watch is one answer without an end, of parts that are limited where they are read.
+// bounded limits the size of answers.
 type bounded struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := b.next.RoundTrip(req)
-	if err != nil || req.URL.Query().Get("watch") == "true" && resp.StatusCode == http.StatusOK {
-		return resp, err
+	if err != nil {
+		return nil, err
 	}
 	limit := int64(maxAnswer)
 	if resp.StatusCode >= http.StatusBadRequest {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"regexp"
@@ -34,7 +35,8 @@ func (a DeprecatedAPI) String() string {
 const (
 	mostAPIs    = 1000 // Kubernetes has some dozens of kinds that are deprecated
 	mostBudgets = 5000
-	longestName = 253 // of whatever Kubernetes gives a name to (k8s.io/apimachinery 1.36, util/validation)
+	mostMetrics = 64 << 20 // bytes
+	longestName = 253      // of whatever Kubernetes gives a name to (k8s.io/apimachinery 1.36, util/validation)
 )
 
 // deprecatedMetric is written by the API server (k8s.io/apiserver 1.36, endpoints/metrics: a gauge that is 1 from the first request on).
@@ -51,7 +53,7 @@ func (c *Cluster) DeprecatedAPIs(ctx context.Context) ([]DeprecatedAPI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for metrics: %w", err)
 	}
-	resp, err := c.client.Do(req)
+	resp, err := c.streams.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask for metrics: %w", err)
 	}
@@ -63,8 +65,8 @@ func (c *Cluster) DeprecatedAPIs(ctx context.Context) ([]DeprecatedAPI, error) {
 	default:
 		return nil, fmt.Errorf("ask for metrics: the API server says %s", resp.Status)
 	}
-	found := map[DeprecatedAPI]bool{} // one line for each subresource
-	lines := bufio.NewScanner(resp.Body)
+	found := map[DeprecatedAPI]bool{}                                 // one line for each subresource
+	lines := bufio.NewScanner(io.LimitReader(resp.Body, mostMetrics)) // line by line
 	lines.Buffer(nil, 1<<20)
 	for len(found) < mostAPIs && lines.Scan() {
 		if a, ok := deprecated(lines.Text()); ok {

@@ -2,13 +2,12 @@ package workload
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/metadata"
 )
 
 // Seen is what a watch tells of an object: enough to know whether it is still the one that was applied.
@@ -59,46 +58,45 @@ func (c *Cluster) follow(ctx context.Context, kind schema.GroupVersionKind, labe
 	if err != nil {
 		return err
 	}
-	r := c.metadata.Resource(m.Resource)
-	version, err := tellAll(ctx, r, kind, label, told)
+	query := url.Values{"labelSelector": {label}}
+	version, err := c.tellAll(ctx, m.Resource, query, kind, told)
 	if err != nil {
+		return fmt.Errorf("list %s: %w", m.Resource.Resource, err)
+	}
+	query.Set("watch", "true")
+	query.Set("allowWatchBookmarks", "true")
+	query.Set("resourceVersion", version)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	begun := time.AfterFunc(RequestTimeout, cancel) // a watch has no end, but it begins at once
+	body, err := c.stream(ctx, m.Resource, query)
+	begun.Stop()
+	if err != nil || body == nil {
 		return err
 	}
-	w, err := r.Watch(ctx, metav1.ListOptions{LabelSelector: label, ResourceVersion: version, AllowWatchBookmarks: true})
-	if err != nil {
-		return err
-	}
-	defer w.Stop()
-	for event := range w.ResultChan() {
-		o, ok := event.Object.(*metav1.PartialObjectMetadata)
-		switch {
-		case event.Type == watch.Bookmark:
-		case !ok: // an error: 410 when the version is too old to go on from
-			return nil
-		default:
-			told.Changed(seen(kind, o, event.Type == watch.Deleted))
-		}
+	defer func() { _ = body.Close() }()
+	if err := readEvents(body, kind, told); err != nil {
+		return fmt.Errorf("watch %s: %w", m.Resource.Resource, err)
 	}
 	return nil
 }
 
-func tellAll(ctx context.Context, r metadata.Getter, kind schema.GroupVersionKind, label string, told Watcher) (string, error) {
+// tellAll lists, and returns the version from which on there is something to watch.
+func (c *Cluster) tellAll(ctx context.Context, r schema.GroupVersionResource, query url.Values, kind schema.GroupVersionKind, told Watcher) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
-	list, err := r.List(ctx, metav1.ListOptions{LabelSelector: label})
+	body, err := c.stream(ctx, r, query)
 	if err != nil {
 		return "", err
 	}
-	all := make([]Seen, len(list.Items))
-	for i := range list.Items {
-		all[i] = seen(kind, &list.Items[i], false)
+	if body == nil {
+		return "", errNoList
+	}
+	defer func() { _ = body.Close() }()
+	version, all, err := readList(body, kind)
+	if err != nil {
+		return "", err
 	}
 	told.All(kind, all)
-	return list.ResourceVersion, nil
-}
-
-func seen(kind schema.GroupVersionKind, o *metav1.PartialObjectMetadata, gone bool) Seen {
-	return Seen{
-		Kind: kind, Namespace: o.Namespace, Name: o.Name, Generation: o.Generation, ResourceVersion: o.ResourceVersion, Gone: gone,
-	}
+	return version, nil
 }
