@@ -60,9 +60,12 @@ func (r *Reconciler) applyOne(ctx context.Context, s *scope, u *unstructured.Uns
 }
 
 // watch follows each kind that was applied.
-func (r *Reconciler) watch(_ context.Context, s *scope) (phase.Outcome, error) {
+func (r *Reconciler) watch(ctx context.Context, s *scope) (phase.Outcome, error) {
 	s.session.mu.Lock()
 	defer s.session.mu.Unlock()
+	if s.session.lost != nil {
+		s.log.InfoContext(ctx, "A workload cluster's objects are not watched for the moment", "error", oneLine(s.session.lost.Error()))
+	}
 	for key := range s.session.applied {
 		if !s.session.watched[key.kind] {
 			s.session.watched[key.kind] = true

@@ -7,6 +7,7 @@
 package addon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
@@ -44,6 +46,10 @@ const (
 	againFirst = time.Second
 	againLast  = 2 * time.Minute
 )
+
+// roundLimit bounds one round. An API server that takes nearly the whole of each request's time would hold a worker for an hour; what was
+// applied is known, so the next round goes on from there, in its turn.
+const roundLimit = time.Minute
 
 // Cloud is what addons have to know of the owner's cloud, asked with the cluster's own credential.
 type Cloud interface {
@@ -74,6 +80,7 @@ type Reconciler struct {
 	Now                  func() time.Time
 	Log                  *slog.Logger
 	Concurrency          int
+	RoundLimit           time.Duration // 0: a minute
 
 	pods     bool // the management cluster runs pods
 	sessions *sessions
@@ -104,7 +111,10 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		})
 	if r.pods { // and so there may be autoscalers
 		machines := handler.EnqueueRequestsFromMapFunc(r.ofScaled())
-		b = b.Owns(&appsv1.Deployment{}, builder.MatchEveryOwner).
+		for _, o := range []client.Object{&appsv1.Deployment{}, &rbacv1.Role{}, &rbacv1.RoleBinding{}, &corev1.ServiceAccount{}} {
+			b = b.Owns(o, builder.MatchEveryOwner, builder.OnlyMetadata)
+		}
+		b = b.
 			Watches(&clusterv1.Machine{}, machines, builder.WithPredicates(comesOrGoes())).
 			Watches(&clusterv1.MachineDeployment{}, machines, builder.WithPredicates(comesOrGoes()))
 	}
@@ -170,7 +180,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	s.before = s.record.DeepCopy()
-	out, err := phase.Run(ctx, r.phases(), s)
+	round, cancel := context.WithTimeout(ctx, cmp.Or(r.RoundLimit, roundLimit))
+	defer cancel()
+	out, err := phase.Run(round, r.phases(), s)
 	if statusErr := r.report(ctx, s, out, err); err == nil {
 		err = statusErr
 	}

@@ -116,12 +116,10 @@ func (r *Reconciler) bringOneHome(ctx context.Context, s *scope, u *unstructured
 	key, wanted := refOf(u), sha256.Sum256(text)
 	was, known := s.session.atHome[key]
 	if known && was.wanted == wanted {
-		if u.GetKind() != "Deployment" {
-			return nil
-		}
-		have := &appsv1.Deployment{} // it is watched: somebody may have changed it
+		have := &metav1.PartialObjectMetadata{} // it is watched: somebody may have changed it
+		have.SetGroupVersionKind(u.GroupVersionKind())
 		err := r.Client.Get(ctx, client.ObjectKeyFromObject(u), have)
-		if err != nil && !apierrors.IsNotFound(err) || err == nil && have.Generation == was.generation {
+		if err != nil && !apierrors.IsNotFound(err) || err == nil && was.stillIs(have) {
 			return err
 		}
 	}
@@ -138,8 +136,16 @@ func (r *Reconciler) bringOneHome(ctx context.Context, s *scope, u *unstructured
 	if err != nil {
 		return fmt.Errorf("apply %s %s in the management cluster: %w", u.GetKind(), u.GetName(), err)
 	}
-	s.session.atHome[key] = applied{wanted: wanted, generation: u.GetGeneration()}
+	s.session.atHome[key] = applied{wanted: wanted, generation: u.GetGeneration(), version: u.GetResourceVersion()}
 	return nil
+}
+
+// stillIs tells whether nobody has changed what is wanted of an object since. Roles and the like have no generation.
+func (a applied) stillIs(have *metav1.PartialObjectMetadata) bool {
+	if a.generation == 0 {
+		return have.ResourceVersion == a.version
+	}
+	return have.Generation == a.generation
 }
 
 // scaledBy is what a cluster's autoscaler works on: its workers. Masters are nobody's to scale.

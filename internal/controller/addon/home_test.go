@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -118,6 +119,35 @@ func TestAutoscaler(t *testing.T) {
 	w.round()
 	if s := w.state(catalogue.Autoscaler); s.State != v1alpha1.AddonAvailable {
 		t.Errorf("it runs: %+v", s)
+	}
+
+	// Somebody gives it more rights, takes its account away, or lets somebody else be it.
+	role, account, binding := &rbacv1.Role{}, &corev1.ServiceAccount{}, &rbacv1.RoleBinding{}
+	w.at(role)
+	right := slices.Clone(role.Rules)
+	role.Rules = append(role.Rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}})
+	w.at(binding)
+	binding.Subjects[0].Name = "default"
+	w.at(account)
+	for _, err := range []error{w.management.Update(t.Context(), role), w.management.Update(t.Context(), binding), w.management.Delete(t.Context(), account)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.round()
+	if w.at(role); !equality.Semantic.DeepEqual(role.Rules, right) {
+		t.Errorf("it keeps rights that somebody gave it: %v", role.Rules)
+	}
+	if w.at(binding); binding.Subjects[0].Name != autoscaler {
+		t.Errorf("its rights are somebody else's: %v", binding.Subjects)
+	}
+	if !w.at(account) {
+		t.Error("it has no account")
+	}
+	was := role.ResourceVersion
+	w.round()
+	if w.at(role); role.ResourceVersion != was {
+		t.Error("a round in which nothing has changed writes the role")
 	}
 
 	// The catalogue has none any more; then it has one again, and the cluster is deleted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -95,12 +96,45 @@ func (p *sessions) open(name, life string, kubeconfig []byte, dial workload.Dial
 		return nil, err
 	}
 	s := &session{
-		cluster: cluster, digest: digest, wake: func() { p.wake(name) },
+		cluster: cluster, digest: digest, wake: calm(func() { p.wake(name) }),
 		applied: map[ref]applied{}, atHome: map[ref]applied{}, watched: map[schema.GroupVersionKind]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancel(p.ctx)
 	p.all[name] = s
 	return s, nil
+}
+
+// betweenRounds is the least time between two rounds that one cluster's events ask for. Its owner can make events without an end, and a
+// round costs a worker, requests, and perhaps a write of the record.
+const betweenRounds = 2 * time.Second
+
+// calm makes of any number of calls one at once and then one for each betweenRounds.
+func calm(wake func()) func() {
+	var (
+		mu      sync.Mutex
+		last    time.Time
+		pending bool
+	)
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if pending {
+			return
+		}
+		rest := time.Until(last.Add(betweenRounds))
+		if rest <= 0 {
+			last = time.Now()
+			wake()
+			return
+		}
+		pending = true
+		time.AfterFunc(rest, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			pending, last = false, time.Now()
+			wake()
+		})
+	}
 }
 
 func (p *sessions) drop(name string) {
