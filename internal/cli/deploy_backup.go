@@ -17,6 +17,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -197,7 +198,7 @@ func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archiv
 	defer s.close()
 	w := deploy.Restoring(s.wanted)
 	p, fresh := deploy.RestorePlan(w, s.world, archive, time.Now())
-	p = plan.Judged(s.copies.Plan(p), deploy.RestoreJudges(w, s.world, archive)...)
+	p = plan.Judged(s.copies.Plan(p, kubeadm.Fresh(p)), deploy.RestoreJudges(w, s.world, archive)...)
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return false, err
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -43,7 +44,7 @@ func (o *deployOptions) around(ctx context.Context, s *session) error {
 
 // lookAround looks at what is beside the cluster: kubeconfigs for others, and services.
 func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
-	s.copies = deploy.LookAtCopies(ctx, s.outside.Hosts, s.outside.Lost, s.wanted, s.world, site.Connect)
+	s.copies = kubeconfigs.Look(ctx, s.outside.Hosts, s.outside.Lost, deploy.CopiesFrom(s.outside.Hosts, s.wanted, s.world, site.Connect))
 	program, err := remote.This()
 	if err != nil {
 		return err

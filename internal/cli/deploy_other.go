@@ -151,7 +151,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	left := deploy.LookAtLeftovers(ctx, all, unreached, wanted).Except(services)
+	left := services.Except(deploy.LookAtLeftovers(ctx, all, unreached, wanted))
 	p := deploy.DestroyPlan(wanted, world, services, left)
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -89,7 +91,7 @@ type session struct {
 	facts  map[string]host.Facts
 	wanted deploy.Wanted
 	world  deploy.World
-	copies deploy.Copies
+	copies kubeconfigs.Copies
 	more   site.Hosts // hosts that are no part of the cluster
 
 	outside  site.Outside // all hosts that were reached
@@ -225,7 +227,8 @@ func (o *deployOptions) decide(b site.Bundle, s *session, streams Streams) error
 
 // plan compares and judges.
 func (s *session) plan() plan.Plan {
-	p := s.services.Plan(s.copies.Plan(deploy.Diff(s.wanted, s.world, time.Now())))
+	p := deploy.Diff(s.wanted, s.world, time.Now())
+	p = s.services.Plan(s.copies.Plan(p, kubeadm.Fresh(p)))
 	return plan.Judged(p, deploy.Judges(s.wanted, s.world)...)
 }
 

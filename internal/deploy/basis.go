@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
@@ -8,13 +9,14 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 // Basis is everything that a plan follows from and apply goes by, as text: what is wanted, and what was seen. What moves by itself, such
 // as clocks, heartbeats and the names of backups, is not in it. It has secrets.
-func Basis(w Wanted, world World, c Copies, s Services) ([]byte, error) {
+func Basis(w Wanted, world World, c kubeconfigs.Copies, s Services) ([]byte, error) {
 	type object struct {
 		Labels  map[string]string
 		Taints  []corev1.Taint
@@ -67,7 +69,7 @@ type componentSum struct{ Name, Sum string }
 func sums(w Wanted) []componentSum {
 	var out []componentSum
 	for _, c := range w.Bundle.Components {
-		out = append(out, componentSum{c.Name, sum(string(c.Manifest))})
+		out = append(out, componentSum{c.Name, fmt.Sprintf("%x", sha256.Sum256(c.Manifest))})
 	}
 	return out
 }

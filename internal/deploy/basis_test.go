@@ -7,6 +7,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -18,7 +19,7 @@ func TestBasis(t *testing.T) {
 		if change != nil {
 			change(&w, &world, &s)
 		}
-		text, err := deploy.Basis(w, world, deploy.Copies{}, s)
+		text, err := deploy.Basis(w, world, kubeconfigs.Copies{}, s)
 		if err != nil {
 			t.Fatal(err)
 		}

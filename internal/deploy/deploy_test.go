@@ -15,6 +15,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -428,7 +429,7 @@ func TestDestroyRemovesOnlyOurs(t *testing.T) {
 	theirs.Containers = map[string]bool{in.Nodes[1].Name: true}
 	f[in.Nodes[1].PhysicalHost] = theirs
 	w := deploy.Nothing(in, f)
-	p := deploy.DestroyPlan(w, deploy.World{World: kubeadm.World{Seen: site.NotLooked(len(w.Items))}}, deploy.Services{}, deploy.Leftovers{})
+	p := deploy.DestroyPlan(w, deploy.World{World: kubeadm.World{Seen: site.NotLooked(len(w.Items))}}, deploy.Services{}, kubeconfigs.Leftovers{})
 	if diff := cmp.Diff([]string{in.Nodes[0].PhysicalHost + ": delete container " + in.Nodes[0].Name}, only(p)[len(only(p))-1:]); diff != "" {
 		t.Error(diff)
 	}

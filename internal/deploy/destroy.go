@@ -9,6 +9,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -52,9 +53,9 @@ func (w Wanted) made() map[string][]string {
 }
 
 // DestroyPlan is what Destroy removes.
-func DestroyPlan(w Wanted, world World, s Services, l Leftovers) plan.Plan {
+func DestroyPlan(w Wanted, world World, s Services, l kubeconfigs.Leftovers) plan.Plan {
 	p := s.Plan(plan.Plan{})
-	p.Changes, p.Findings = append(p.Changes, l.changes()...), append(p.Findings, l.Notes...)
+	p.Changes, p.Findings = append(p.Changes, l.Changes()...), append(p.Findings, l.Notes...)
 	for i, item := range w.Items {
 		if item.Group != balance.Group {
 			continue
@@ -87,7 +88,7 @@ func (d *Deployment) Destroy(ctx context.Context) error {
 	if err := d.removeServices(ctx); err != nil {
 		return err
 	}
-	if err := d.removeCopies(ctx); err != nil {
+	if err := d.Leftovers.Remove(ctx, d.Run); err != nil {
 		return err
 	}
 	if err := d.balance(ctx); err != nil {

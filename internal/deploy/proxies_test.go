@@ -18,6 +18,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -349,13 +350,13 @@ func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
 		wanted := want(t, w.in, facts(w.in))
 		wanted.Proxies = proxies.Runs
 		world := converged(wanted)
-		copies := deploy.LookAtCopies(t.Context(), o.Hosts, o.Lost, wanted, world, w.dial)
+		copies := kubeconfigs.Look(t.Context(), o.Hosts, o.Lost, deploy.CopiesFrom(o.Hosts, wanted, world, w.dial))
 		for _, skip := range []bool{false, true} {
 			s, err := deploy.LookAtServices(t.Context(), o, wanted, world, deploy.MagnumFound{}, deploy.ServiceOptions{Program: blob("8"), Skip: skip, Proxies: proxies, Dial: w.dial})
 			if err != nil {
 				t.Fatalf("a host that hangs from look %d on: %v", hangs, err)
 			}
-			p := s.Plan(copies.Plan(deploy.Diff(wanted, world, now)))
+			p := s.Plan(copies.Plan(deploy.Diff(wanted, world, now), nil))
 			for _, name := range []string{"net1", "net2", "net3"} {
 				planned := slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == name && c.Kind == "service" && c.Action == plan.Create })
 				if planned != (name != "net2") {
@@ -407,7 +408,7 @@ func TestServicesAreRemoved(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return s, deploy.DestroyPlan(deploy.Wanted{}, deploy.World{}, s, deploy.Leftovers{})
+			return s, deploy.DestroyPlan(deploy.Wanted{}, deploy.World{}, s, kubeconfigs.Leftovers{})
 		}
 		s, p := look()
 		if len(p.Blocked(nil)) == 0 || !slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return f.Where == "keystone" }) {
@@ -479,7 +480,7 @@ func TestMagnumsContainersAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := site.Place{Host: made.PhysicalHost, Container: made.Name}
-	l := deploy.Leftovers{Entered: []site.Place{at, {Host: shared.PhysicalHost, Container: shared.Name}}, Copies: []deploy.Copy{{Place: at}}}.Except(s)
+	l := s.Except(kubeconfigs.Leftovers{Entered: []site.Place{at, {Host: shared.PhysicalHost, Container: shared.Name}}, Copies: []kubeconfigs.Copy{{Place: at}}})
 	if !slices.Contains(l.Entered, site.Place{Host: shared.PhysicalHost, Container: shared.Name}) || slices.Contains(l.Entered, at) || len(l.Copies) != 0 {
 		t.Errorf("what goes with the container is removed before it as well: %+v", l)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -114,17 +115,14 @@ func (d *Deployment) removeBoxes(ctx context.Context) error {
 }
 
 // Except leaves out what goes with a container of the services, and adds the containers that services were looked at in.
-func (l Leftovers) Except(s Services) Leftovers {
-	goes := func(p site.Place) bool { return slices.Contains(s.boxes, p) }
-	l.Copies = slices.DeleteFunc(slices.Clone(l.Copies), func(c Copy) bool { return goes(c.Place) })
-	l.Entered = slices.Clone(l.Entered)
+func (s Services) Except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
+	var entered []site.Place
 	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) { // nodes that stay, load balancers in containers: agents were there, too
-		if p := s.List.Places[name]; p.Container != "" && !s.Seen.Unseen[name] && !s.Seen.Closed[name] && !slices.Contains(l.Entered, p) {
-			l.Entered = append(l.Entered, p)
+		if p := s.List.Places[name]; p.Container != "" && !s.Seen.Unseen[name] && !s.Seen.Closed[name] {
+			entered = append(entered, p)
 		}
 	}
-	l.Entered = slices.DeleteFunc(l.Entered, goes)
-	return l
+	return l.Except(s.boxes, entered)
 }
 
 // ServiceStatus is how one service stands at one place.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -27,9 +28,9 @@ type Deployment struct {
 	// Restore is the backup that the cluster is made of; nil in any other run.
 	Restore *backups.Restore
 	// Copies are kubeconfigs at other places.
-	Copies Copies
+	Copies kubeconfigs.Copies
 	// Leftovers are what Destroy finds at other places.
-	Leftovers Leftovers
+	Leftovers kubeconfigs.Leftovers
 	// Services are Magnum and the proxies; Outside are the agents of all hosts that were reached, theirs among them.
 	Services Services
 	Outside  site.Hosts
@@ -87,7 +88,7 @@ func steps() []step {
 		{"apply components", (*Deployment).applyComponents},
 		{"wait until everything is available", (*Deployment).converge},
 		{"wait until restored pods run", (*Deployment).revived},
-		{copyStep, (*Deployment).copyKubeconfigs},
+		{kubeconfigs.Step, (*Deployment).copyKubeconfigs},
 		{"bring files to services' hosts", (*Deployment).bringServiceFiles},
 		{"register Magnum in Keystone", (*Deployment).register},
 		{"make Magnum's containers", (*Deployment).makeServiceContainers},

@@ -133,3 +133,14 @@ func renewalOf(p plan.Plan, node string) bool {
 func Shares(p plan.Plan, name string) bool {
 	return plan.Has(p, func(s SharedSettings) bool { return s.Name == name })
 }
+
+// Fresh are the nodes on which kubeadm changes something, their admin.conf perhaps.
+func Fresh(p plan.Plan) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range p.Changes {
+		if c.Kind == Kind {
+			out[c.Place] = true
+		}
+	}
+	return out
+}

@@ -1,7 +1,8 @@
-package deploy_test
+package kubeconfigs_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -77,11 +80,11 @@ func (p *places) dial(context.Context, site.Hosts, site.Place, string) (client.C
 }
 
 func file(owner, content string) plan.Facts {
-	return plan.Facts{"mode": "0600", "owner": owner, "sha256": strings.TrimPrefix(blobOf(content), "sha256:")}
+	return plan.Facts{"mode": "0600", "owner": owner, "sha256": fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}
 }
 
 func TestCopiesOfKubeconfigs(t *testing.T) {
-	in := seed(t)
+	in := deploytest.Seed(t, "../../osa")
 	h := in.Nodes[1].PhysicalHost
 	in.Magnum.Hosts = []intent.MagnumHost{{Container: intent.Container{Name: "infra1-magnum-container-1", PhysicalHost: in.Nodes[0].PhysicalHost, Tech: "lxc"}}}
 	in.Proxy.Hosts = []intent.ProxyHost{{
@@ -119,7 +122,7 @@ func TestCopiesOfKubeconfigs(t *testing.T) {
 			reason: "the certificate in one is about to be renewed",
 			spoil: func(_ *places, world *deploy.World) {
 				n := world.Nodes[first]
-				n.Certificates = []host.Certificate{{Path: "/etc/kubernetes/admin.conf", Until: now}}
+				n.Certificates = []host.Certificate{{Path: "/etc/kubernetes/admin.conf", Until: deploytest.Now()}}
 				world.Nodes[first] = n
 			},
 			want: []string{first + ": run kubeadm certs renew", m + ": update file " + magnum},
@@ -152,14 +155,15 @@ func TestCopiesOfKubeconfigs(t *testing.T) {
 		},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			w := want(t, in, facts(in))
-			world := converged(w)
+			w := deploytest.Want(t, in, deploytest.Facts(in))
+			world := deploytest.Converged(w)
 			p := &places{in: in}
 			good(p)
 			tt.spoil(p, &world)
-			c := deploy.LookAtCopies(t.Context(), p.hosts(), tt.unreached, w, world, p.dial)
-			got := c.Plan(deploy.Diff(w, world, now))
-			if diff := cmp.Diff(tt.want, only(got)); diff != "" {
+			c := kubeconfigs.Look(t.Context(), p.hosts(), tt.unreached, deploy.CopiesFrom(p.hosts(), w, world, p.dial))
+			plain := deploy.Diff(w, world, deploytest.Now())
+			got := c.Plan(plain, kubeadm.Fresh(plain))
+			if diff := cmp.Diff(tt.want, deploytest.Only(got)); diff != "" {
 				t.Error(diff)
 			}
 			var notes []string

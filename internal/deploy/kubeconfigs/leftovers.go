@@ -1,17 +1,15 @@
-package deploy
+package kubeconfigs
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -28,20 +26,12 @@ type Leftovers struct {
 }
 
 // LookAtLeftovers finds kubeconfigs that are of no use when the cluster has gone. They are told by the address in them: one of another
-// cluster stays. As long as a node stays, because OpenStack-Ansible made its container, its cluster's kubeconfigs do too.
-func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted) Leftovers {
-	l := Leftovers{Hosts: h}
-	stays := slices.ContainsFunc(w.Living(), func(n intent.Node) bool {
-		_, there := w.Facts[n.PhysicalHost].Containers[n.Name]
-		return there && !w.Facts[n.PhysicalHost].Made[n.Name]
-	})
-	for _, name := range slices.Sorted(maps.Keys(w.Places)) { // a load balancer's container
-		if p := w.Places[name]; p.Container != "" && w.Facts[p.Host].Containers[p.Container] {
-			l.Entered = append(l.Entered, p)
-		}
-	}
-	facts, errs := site.LookAtAll(ctx, h, CopyHosts(w.Intent))
-	for _, one := range copiesOf(w.Intent, "", "") {
+// cluster stays. As long as a node stays, because OpenStack-Ansible made its container, its cluster's kubeconfigs do too. Entered are
+// containers that were looked into anyway.
+func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, all []Copy, server string, stays bool, entered []site.Place) Leftovers {
+	l := Leftovers{Hosts: h, Entered: entered}
+	facts, errs := site.LookAtAll(ctx, h, Hosts(all))
+	for _, one := range all {
 		p := one.Place
 		running, there := facts[p.Host].Containers[p.Container]
 		switch err := errors.Join(unreached[p.Host], errs[p.Host]); {
@@ -51,7 +41,7 @@ func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]err
 		case p.Container != "" && !running:
 			l.note(p, "what is left there stays: the container does not run: start it, and run destroy again")
 		default:
-			l.lookAtOne(ctx, one, stays, "https://"+w.Intent.Endpoint())
+			l.lookAtOne(ctx, one, stays, server)
 		}
 	}
 	return l
@@ -91,32 +81,19 @@ func (l *Leftovers) lookAtOne(ctx context.Context, one Copy, stays bool, server 
 }
 
 func (l *Leftovers) note(p site.Place, text string) {
-	f := plan.Finding{Judge: groupCopies, Where: p.Name(), Text: text}
+	f := plan.Finding{Judge: Group, Where: p.Name(), Text: text}
 	if !slices.Contains(l.Notes, f) {
 		l.Notes = append(l.Notes, f)
 	}
 }
 
-// changes are what is removed.
-func (l Leftovers) changes() []plan.Change {
+// Changes are what is removed.
+func (l Leftovers) Changes() []plan.Change {
 	var out []plan.Change
 	for _, one := range l.Copies {
-		out = append(out, plan.Change{Place: one.Place.Name(), Group: groupCopies, Kind: "file", Name: one.Path, Action: plan.Delete, Summary: "a kubeconfig of the cluster that goes"})
+		out = append(out, plan.Change{Place: one.Place.Name(), Group: Group, Kind: "file", Name: one.Path, Action: plan.Delete, Summary: "a kubeconfig of the cluster that goes"})
 	}
 	return out
-}
-
-// removeCopies takes kubeconfigs away before their cluster, so that a run that was killed still knows them.
-func (d *Deployment) removeCopies(ctx context.Context) error {
-	var errs []error
-	for _, one := range d.Leftovers.Copies {
-		d.Say("remove kubeconfigs", one.Place.Name(), "remove %s", one.Path)
-		_, err := site.Ask[struct{}](ctx, d.Leftovers.Hosts, one.Place, host.OpEnsure, []host.Item{{File: &host.File{Path: one.Path, Gone: true}}})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("remove %s: %w", one.Path, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Leave removes the agents, in containers before those on their hosts, which are the way there.
@@ -127,4 +104,31 @@ func (l Leftovers) Leave(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, l.Hosts.Leave(ctx))...)
+}
+
+// Remove takes kubeconfigs away, before their cluster, so that a run that was killed still knows them.
+func (l Leftovers) Remove(ctx context.Context, r site.Run) error {
+	var errs []error
+	for _, one := range l.Copies {
+		r.Say("remove kubeconfigs", one.Place.Name(), "remove %s", one.Path)
+		_, err := site.Ask[struct{}](ctx, l.Hosts, one.Place, host.OpEnsure, []host.Item{{File: &host.File{Path: one.Path, Gone: true}}})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("remove %s: %w", one.Path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Except leaves out what goes with containers that go as a whole, and adds containers that were looked into.
+func (l Leftovers) Except(goes, entered []site.Place) Leftovers {
+	gone := func(p site.Place) bool { return slices.Contains(goes, p) }
+	l.Copies = slices.DeleteFunc(slices.Clone(l.Copies), func(c Copy) bool { return gone(c.Place) })
+	l.Entered = slices.Clone(l.Entered)
+	for _, p := range entered {
+		if !slices.Contains(l.Entered, p) {
+			l.Entered = append(l.Entered, p)
+		}
+	}
+	l.Entered = slices.DeleteFunc(l.Entered, gone)
+	return l
 }
