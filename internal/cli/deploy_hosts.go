@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -34,7 +35,7 @@ func (o *deployOptions) around(ctx context.Context, s *session) error {
 	}
 	all := maps.Clone(s.hosts)
 	maps.Copy(all, s.more)
-	s.outside = site.LookOutside(ctx, all, errs)
+	s.outside = site.LookOutside(ctx, all, errs, balance.Inside(s.intent)...)
 	if s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent); err != nil {
 		return err
 	}

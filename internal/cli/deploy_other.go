@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -130,7 +131,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	facts, err := site.Look(ctx, hosts)
+	facts, err := site.Look(ctx, hosts, balance.Inside(in)...)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -146,7 +147,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	defer more.Close()
 	all := maps.Clone(hosts)
 	maps.Copy(all, more)
-	outside := site.LookOutside(ctx, all, unreached)
+	outside := site.LookOutside(ctx, all, unreached, balance.Inside(in)...)
 	services, err := noServices(ctx, outside, wanted)
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)

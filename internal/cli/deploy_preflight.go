@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
@@ -27,7 +28,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 		return err
 	}
 	defer hosts.Close()
-	o := site.LookOutside(ctx, hosts, lost) // one that cannot be looked at keeps nobody from the others
+	o := site.LookOutside(ctx, hosts, lost, balance.Inside(in)...) // one that cannot be looked at keeps nobody from the others
 	report := preflight.ReportOf(in, o.Facts, o.Lost)
 	if c.Output == "json" {
 		err = writeJSON(streams.Out, report)
@@ -56,6 +57,11 @@ func writeReport(out io.Writer, r preflight.Report) error {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d GiB\t%d GiB\t%s\t%d\t%s\n", h.Name, h.System, h.Kernel, h.Cgroups, armor,
 			cmp.Or(strings.Join(h.Modules, ","), "unknown"), h.CPUs, h.Memory>>30, h.Free>>30, h.Clock, h.Containers, cmp.Or(strings.Join(h.Nodes, ","), "none"))
+	}
+	for _, h := range r.Hosts {
+		for _, s := range h.Stores {
+			_, _ = fmt.Fprintf(w, "\n%s: root file system of %s\n", h.Name, s)
+		}
 	}
 	if len(r.Problems) == 0 {
 		_, _ = fmt.Fprintln(w, "\nNothing that would make a deployment fail.")

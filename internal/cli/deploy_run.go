@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
@@ -170,7 +171,7 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 			return nil, fmt.Errorf("nothing was changed: %w", err)
 		}
 	}
-	if s.facts, err = site.Look(ctx, s.hosts); err == nil {
+	if s.facts, err = site.Look(ctx, s.hosts, balance.Inside(in)...); err == nil {
 		err = preflight.Check(in, s.facts)
 	}
 	if err == nil {

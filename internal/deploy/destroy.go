@@ -26,7 +26,7 @@ func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 		w.Place(p)
 		var ours []string
 		for _, s := range h.Services {
-			if strings.HasPrefix(facts[h.PhysicalHost].Fragments[s.Name], host.Mark) {
+			if strings.HasPrefix(facts[p.Name()].Fragments[s.Name], host.Mark) {
 				ours = append(ours, s.Name)
 			}
 		}

@@ -206,7 +206,7 @@ func (s *Services) wantMagnum(w Wanted, world World, found MagnumFound, program 
 	for _, h := range in.HAProxy.Hosts {
 		p := site.At(h.Where())
 		s.List.Place(p)
-		s.List.Add(p.Name(), balance.Group, balance.Fragments(h.Magnum, h.Settings, s.Facts[h.PhysicalHost])...)
+		s.List.Add(p.Name(), balance.Group, balance.Fragments(h.Magnum, h.Settings, s.Facts[p.Name()])...)
 	}
 }
 

@@ -117,7 +117,7 @@ func (d *Deployment) Apply(ctx context.Context) error {
 // hint says what to do about errors whose text says only what happened.
 func hint(err error) error {
 	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
-		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam; make room there", err, preflight.MinimumFree>>30)
+		return fmt.Errorf("%w\nthe disk of that host is full: a node needs %d GiB in /var/lib/lxc and /var/lib/jeroboam, or in its container where that has a volume of its own; make room there", err, preflight.MinimumFree>>30)
 	}
 	return err
 }

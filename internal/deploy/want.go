@@ -51,7 +51,7 @@ func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []s
 	for _, h := range in.HAProxy.Hosts {
 		p := site.At(h.Where())
 		w.Place(p)
-		w.Add(p.Name(), balance.Group, balance.Want(h, facts[h.PhysicalHost])...)
+		w.Add(p.Name(), balance.Group, balance.Want(h, facts[p.Name()])...)
 	}
 	w.wantSpare()
 	return w, nil

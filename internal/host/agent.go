@@ -152,7 +152,7 @@ func (a *agent) change(ctx context.Context, r Request) (any, error) {
 		return call(r, func(c Command) (any, error) { return RunWithFiles(ctx, a.m, c) })
 	case OpLend:
 		return call(r, func(l Loan) (any, error) {
-			return nothing{}, Lend(a.m, "/var/lib/lxc/"+filepath.Base(l.Container)+"/rootfs", l.Digests)
+			return nothing{}, Lend(ctx, a.m, filepath.Base(l.Container), l.Digests)
 		})
 	case OpRemove:
 		return call(r, func(name string) (any, error) { return nothing{}, RemoveContainer(ctx, a.m, name) })

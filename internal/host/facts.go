@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"net"
 	"os"
@@ -61,6 +62,8 @@ type Facts struct {
 	// Made are those of them that jeroboam made, also when their removal was not finished.
 	Made map[string]bool `json:"made"`
 	Root bool            `json:"root"`
+	// Stores are what containers that run have for a root file system, by container.
+	Stores map[string]RootFS `json:"stores"`
 	// LXCBase is the text of OpenStack-Ansible's /etc/lxc/lxc-openstack.conf, "" if there is none.
 	LXCBase string `json:"lxcBase"`
 	// LXCArchive is the root file system that OpenStack-Ansible keeps for new containers of this host's own release, where
@@ -68,6 +71,29 @@ type Facts struct {
 	LXCArchive string `json:"lxcArchive"`
 	// Fragments are haproxy's fragments by file name.
 	Fragments map[string]string `json:"fragments"`
+}
+
+// RootFS is a container's root file system: Kind is LXC's word for its store (dir, overlay, lvm, zfs), Free the free space in bytes.
+type RootFS struct {
+	Kind string `json:"kind"`
+	Free uint64 `json:"free"`
+}
+
+// rootFS looks at the one of a container that runs.
+func rootFS(m *Machine, name string, pid int) RootFS {
+	out := RootFS{Kind: "dir"}
+	for line := range strings.Lines(m.read((&Container{Name: name}).dir() + "/config")) {
+		if key, value, _ := strings.Cut(normal(line), " = "); key == "lxc.rootfs.path" || key == "lxc.rootfs" {
+			if kind, _, ok := strings.Cut(value, ":"); ok {
+				out.Kind = strings.Replace(kind, "overlayfs", "overlay", 1) // one store with two names (lxc.container.conf(5))
+			}
+		}
+	}
+	var st syscall.Statfs_t
+	if syscall.Statfs(m.path(fmt.Sprintf("/proc/%d/root", pid)), &st) == nil {
+		out.Free = st.Bavail * uint64(st.Bsize)
+	}
+	return out
 }
 
 // Clock is how far a machine's clock is ahead of another's (behind it, if negative), give or take Within.
@@ -86,7 +112,7 @@ func Look(ctx context.Context, m *Machine) (Facts, error) {
 func look(ctx context.Context, m *Machine) (Facts, error) {
 	f := Facts{
 		Now: m.Now(), Root: os.Geteuid() == 0, Interfaces: map[string][]string{}, Programs: map[string]bool{}, Containers: map[string]bool{},
-		Fragments: map[string]string{}, Made: map[string]bool{},
+		Fragments: map[string]string{}, Made: map[string]bool{}, Stores: map[string]RootFS{},
 	}
 	f.Agent, f.Run = AgentName(), holder(m)
 	f.Hostname = strings.TrimSpace(m.read("/proc/sys/kernel/hostname"))
@@ -150,6 +176,9 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 					return f, err
 				}
 				f.Containers[e.Name()] = pid != 0
+				if pid != 0 {
+					f.Stores[e.Name()] = rootFS(m, e.Name(), pid)
+				}
 			}
 		}
 	}

@@ -272,27 +272,6 @@ func TestNothingUnfinishedIsAmongFragments(t *testing.T) {
 	}
 }
 
-func TestLendDoesNotLeaveTheContainer(t *testing.T) {
-	m, _ := machine(t, nil)
-	if err := host.Store(m, digest("x"), strings.NewReader("x")); err != nil {
-		t.Fatal(err)
-	}
-	outside := t.TempDir()
-	put(t, m, "/c/rootfs/etc/hostname", "c")
-	if err := os.MkdirAll(filepath.Join(m.Root, "c/rootfs/var/lib"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(outside, filepath.Join(m.Root, "c/rootfs/var/lib/jeroboam")); err != nil {
-		t.Fatal(err)
-	}
-	if err := host.Lend(m, "/c/rootfs", []string{digest("x")}); err == nil {
-		t.Error("a link inside a container led outside")
-	}
-	if found, _ := os.ReadDir(outside); len(found) > 0 {
-		t.Errorf("written outside: %v", found)
-	}
-}
-
 func TestHAProxyChecksBeforeItReplaces(t *testing.T) {
 	owner(t)
 	answers := map[string]string{

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/haproxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -19,6 +20,17 @@ func Want(h intent.HAProxyHost, f host.Facts) []host.Item {
 		services[i].Binds = binds(s, f.Fragments[s.Name])
 	}
 	return Fragments(services, h.Settings, f)
+}
+
+// Inside are the load balancers that are containers: what they have is there, and not on their hosts.
+func Inside(in intent.Intent) []site.Place {
+	var out []site.Place
+	for _, h := range in.HAProxy.Hosts {
+		if p := site.At(h.Where()); p.Container != "" {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // Fragments are the fragments of services on a load balancer, and haproxy reading them.

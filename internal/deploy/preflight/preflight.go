@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -91,6 +92,9 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 		if _, there := f.Containers[n.Name]; !there && f.Free < MinimumFree {
 			problem("%d GiB are free in %s, a new node needs %d: make room there", f.Free>>30, cmp.Or(f.FreeAt, "/var/lib"), MinimumFree>>30)
 		}
+		if f.Stores[n.Name].Kind == "overlay" && in.StacksOverlay(n) {
+			problem("the root file system of %s is an overlay, on which containerd's overlayfs does not work: set containerd_snapshotter: native, or give it a bind mount at containerd's storage_dir", n.Name)
+		}
 		for _, net := range n.Networks {
 			if _, ok := f.Interfaces[net.Bridge]; !ok && net.Type == "veth" {
 				problem("there is no bridge %s for %s of %s", net.Bridge, net.Interface, n.Name)
@@ -129,9 +133,14 @@ func balancers(in intent.Intent, facts map[string]host.Facts) []error {
 	var errs []error
 	held := vip == nil || len(in.HAProxy.Hosts) == 0 // a name: nodes resolve it
 	for _, h := range in.HAProxy.Hosts {
-		f, ok := facts[h.PhysicalHost]
-		if !ok || !h.IsMetal {
-			held = true // its addresses are inside a container
+		f, ok := facts[site.At(h.Where()).Name()]
+		if on, seen := facts[h.PhysicalHost]; !h.IsMetal && seen {
+			if running, there := on.Containers[h.Name]; !running {
+				errs = append(errs, fmt.Errorf("host %s: %s", h.PhysicalHost, absent(h.Name, there)))
+			}
+		}
+		if !ok {
+			held = true // nobody can tell
 			continue
 		}
 		if !f.Programs["haproxy"] {
@@ -149,6 +158,14 @@ func balancers(in intent.Intent, facts map[string]host.Facts) []error {
 		errs = append(errs, fmt.Errorf("no load balancer holds the internal VIP %s: is keepalived running", vip))
 	}
 	return errs
+}
+
+// absent says what to do about a load balancer's container that does not run.
+func absent(name string, there bool) string {
+	if there {
+		return "the load balancer's container " + name + " does not run: lxc-start -n " + name
+	}
+	return "there is no container " + name + " for the load balancer: run OpenStack-Ansible's setup-hosts and haproxy-install first"
 }
 
 func portTaken(in intent.Intent, h intent.HAProxyHost, f host.Facts, vip net.IP) []error {

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -25,14 +26,16 @@ type Host struct {
 	System string `json:"system,omitempty"`
 	Kernel string `json:"kernel,omitempty"`
 	// Cgroups is "v1" or "v2"; Modules are those that nodes need, with "-" before those that the kernel has not.
-	Cgroups    string   `json:"cgroups,omitempty"`
-	AppArmor   bool     `json:"appArmor"`
-	Modules    []string `json:"modules,omitempty"`
-	CPUs       int      `json:"cpus,omitempty"`
-	Memory     uint64   `json:"memory,omitempty"` // bytes
-	Free       uint64   `json:"free,omitempty"`   // bytes, where containers are kept
-	Clock      string   `json:"clock,omitempty"`  // how far it is ahead of the deployer's
-	Nodes      []string `json:"nodes"`
+	Cgroups  string   `json:"cgroups,omitempty"`
+	AppArmor bool     `json:"appArmor"`
+	Modules  []string `json:"modules,omitempty"`
+	CPUs     int      `json:"cpus,omitempty"`
+	Memory   uint64   `json:"memory,omitempty"` // bytes
+	Free     uint64   `json:"free,omitempty"`   // bytes, where containers are kept
+	Clock    string   `json:"clock,omitempty"`  // how far it is ahead of the deployer's
+	Nodes    []string `json:"nodes"`
+	// Stores are the root file systems of nodes that run and are no directories of the host, with what is free in them.
+	Stores     []string `json:"stores,omitempty"`
 	Containers int      `json:"containers"`
 }
 
@@ -44,6 +47,9 @@ func ReportOf(in intent.Intent, facts map[string]host.Facts, lost map[string]err
 		for _, n := range in.Nodes {
 			if n.PhysicalHost == h.Name {
 				one.Nodes = append(one.Nodes, n.Name)
+				if st := facts[h.Name].Stores[n.Name]; st.Kind != "" && st.Kind != "dir" {
+					one.Stores = append(one.Stores, fmt.Sprintf("%s: %s, %d GiB free", n.Name, st.Kind, st.Free>>30))
+				}
 			}
 		}
 		f, seen := facts[h.Name]

@@ -11,9 +11,11 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// Look gathers the facts of all hosts.
-func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
+// Look gathers the facts of all hosts, and of containers on them that have some of their own, under their names: what runs in a container
+// has its files, addresses and programs there.
+func Look(ctx context.Context, h Hosts, inside ...Place) (map[string]host.Facts, error) {
 	facts, errs := LookAtAll(ctx, h, slices.Sorted(maps.Keys(h)))
+	lookInside(ctx, h, facts, errs, inside)
 	var failed []error
 	for _, name := range slices.Sorted(maps.Keys(errs)) {
 		failed = append(failed, errs[name])
@@ -21,10 +23,25 @@ func Look(ctx context.Context, h Hosts) (map[string]host.Facts, error) {
 	return facts, errors.Join(failed...)
 }
 
-// LookAtHost gathers the facts of one host, and how its clock differs from ours.
-func LookAtHost(ctx context.Context, h Hosts, name string) (host.Facts, error) {
+// lookInside adds the facts of containers that run. One that cannot be looked into counts as its host.
+func lookInside(ctx context.Context, h Hosts, facts map[string]host.Facts, errs map[string]error, inside []Place) {
+	for _, p := range inside {
+		if p.Container == "" || errs[p.Host] != nil || !facts[p.Host].Containers[p.Container] {
+			continue
+		}
+		f, err := LookAt(ctx, h, p)
+		if err != nil {
+			errs[p.Host] = err
+			continue
+		}
+		facts[p.Container] = f
+	}
+}
+
+// LookAt gathers the facts of one place, and how its clock differs from ours.
+func LookAt(ctx context.Context, h Hosts, p Place) (host.Facts, error) {
 	asked := time.Now()
-	f, err := Ask[host.Facts](ctx, h, Place{Host: name}, host.OpFacts, nil)
+	f, err := Ask[host.Facts](ctx, h, p, host.OpFacts, nil)
 	f.Clock = clockOf(f, asked, time.Now())
 	return f, err
 }
@@ -46,7 +63,7 @@ func LookAtAll(ctx context.Context, h Hosts, names []string) (map[string]host.Fa
 			continue // of a host that is looked at without an agent nothing but its items is asked
 		}
 		all.Go(func() {
-			f, err := LookAtHost(ctx, h, name)
+			f, err := LookAt(ctx, h, Place{Host: name})
 			mu.Lock()
 			defer mu.Unlock()
 			facts[name], errs[name] = f, err
@@ -63,13 +80,14 @@ type Outside struct {
 	Lost  map[string]error
 }
 
-// LookOutside gathers the facts of hosts; unreached are those that nobody could log in to.
-func LookOutside(ctx context.Context, h Hosts, unreached map[string]error) Outside {
+// LookOutside gathers the facts of hosts, and of containers as Look does; unreached are hosts that nobody could log in to.
+func LookOutside(ctx context.Context, h Hosts, unreached map[string]error, inside ...Place) Outside {
 	o := Outside{Hosts: h, Lost: maps.Clone(unreached)}
 	if o.Lost == nil {
 		o.Lost = map[string]error{}
 	}
 	facts, errs := LookAtAll(ctx, h, slices.Sorted(maps.Keys(h)))
+	lookInside(ctx, h, facts, errs, inside)
 	o.Facts = map[string]host.Facts{}
 	for name, f := range facts { // hosts that are looked at without an agent have none
 		if errs[name] != nil {

@@ -120,7 +120,10 @@ func (r *reader) checkLXC() {
 		r.checkBridges(i, n)
 		switch n.LXC.BackingStore {
 		case "overlayfs", "zfs":
-			r.warn("backing-store", r.at(path+"backingStore"), "use dir on ext4 or xfs, or lvm", "containerd's overlayfs does not work on a container whose store is %s", n.LXC.BackingStore)
+			if r.in.StacksOverlay(n) {
+				r.warn("backing-store", r.at(path+"backingStore"), "use dir on ext4 or xfs, or lvm; or let containerd work elsewhere: containerd_snapshotter: native, or a bind mount at its storage_dir",
+					"containerd's overlayfs does not work on a container whose store is %s (on ZFS it does from OpenZFS 2.2 on)", n.LXC.BackingStore)
+			}
 		case "lvm":
 			if gigabytes(n.LXC.FSSize) < 20 {
 				r.warn("fs-size", r.at(path+"fsSize"), "set lxc_container_fs_size for k8s_all to 20G or more", "%s for a node: images and etcd do not fit", n.LXC.FSSize)

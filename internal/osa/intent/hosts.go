@@ -1,6 +1,10 @@
 package intent
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // VIPs are the two virtual addresses of OpenStack-Ansible's load balancers.
 type VIPs struct {
@@ -90,6 +94,14 @@ type Node struct {
 	LXC LXC `json:"lxc"`
 	// Labels are put on the Kubernetes Node: k8s_node_labels.
 	Labels map[string]string `json:"labels"`
+}
+
+// StacksOverlay says whether containerd on a node mounts overlays on what the container has for a root file system. The kernel refuses
+// that where the root is an overlay itself (Documentation/filesystems/overlayfs.rst: upperdir).
+func (in Intent) StacksOverlay(n Node) bool {
+	dir := strings.Trim(cmp.Or(in.Containerd.StorageDir, "/var/lib/containerd"), "/") + "/"
+	elsewhere := slices.ContainsFunc(n.LXC.BindMounts, func(m BindMount) bool { return strings.HasPrefix(dir, strings.Trim(m.Container, "/")+"/") })
+	return cmp.Or(in.Containerd.Snapshotter, "overlayfs") == "overlayfs" && !elsewhere
 }
 
 // ContainerNetwork is an interface of a container.
