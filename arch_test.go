@@ -23,7 +23,7 @@ func floors() [][]string {
 			"internal/magnum", "internal/label", "internal/crd/v1alpha1", "internal/crd/manifests", "internal/policy",
 			"internal/oslo", "internal/pki", "internal/phase", "internal/version", "internal/jinja",
 			"internal/osa/haproxy", "internal/sni", "internal/proxy/manifests", "internal/plan", "internal/golden",
-			"internal/sign", "internal/backup/offsite",
+			"internal/sign", "internal/backup/offsite", "internal/whole",
 		},
 		2: {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",

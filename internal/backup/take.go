@@ -24,6 +24,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Settings are what a node is told about its backups. They are not secret.
@@ -176,19 +177,16 @@ func (t *taking) archive(ctx context.Context) error {
 	if err == nil {
 		t.taken.Manifest, err = t.fill(ctx, w)
 	}
-	if err == nil {
-		err = f.Sync()
-	}
 	info, e := f.Stat()
 	if err = errors.Join(err, e, f.Close()); err != nil {
 		return fmt.Errorf("make the archive: %w", err)
 	}
 	name := t.s.Node + "-" + t.began.Format(stamp) + suffix
-	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
+	if err := whole.Name(f.Name(), filepath.Join(dir, name)); err != nil {
 		return fmt.Errorf("make the archive: %w", err)
 	}
 	t.taken.Path, t.taken.Size, t.taken.Digest = filepath.Join(t.s.Directory, name), info.Size(), "sha256:"+hex.EncodeToString(h.Sum(nil))
-	return syncDir(dir)
+	return nil
 }
 
 func (t *taking) fill(ctx context.Context, w *Writer) (Manifest, error) {
@@ -238,15 +236,6 @@ func addFile(w *Writer, name, path string) error {
 		return err
 	}
 	return w.Add(name, info.Size(), f)
-}
-
-// syncDir makes a rename last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // retire removes this node's oldest archives. Files with other names are nobody's business.

@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Order is what a node is told to restore. It holds a secret, and goes through standard input.
@@ -170,26 +171,17 @@ func (u *unpacking) data(ctx context.Context) error {
 	if err := os.Rename(at(u.m, part+"/member"), at(u.m, etcdDir+"/member")); err != nil {
 		return fmt.Errorf("restore etcd's data: %w", err)
 	}
-	return syncDir(at(u.m, etcdDir))
+	return whole.SyncDir(at(u.m, etcdDir))
 }
 
 func (u *unpacking) end(context.Context) error {
 	return errors.Join(os.RemoveAll(at(u.m, etcdDir+"/restore.new")), os.RemoveAll(at(u.m, workDirectory)))
 }
 
-// replace writes a file in one step.
+// replace writes a file in one step, and takes away what a killed run has left of it: whoever unpacks is alone there.
 func replace(path string, text []byte, mode fs.FileMode) error {
-	tmp := path + ".jeroboam-new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := whole.Sweep(path); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return whole.Write(path, text, mode)
 }

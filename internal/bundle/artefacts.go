@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 func (b *builder) makeFiles(ctx context.Context) error {
@@ -80,7 +81,7 @@ func copyFile(from, to string, mode fs.FileMode) (err error) {
 		return err
 	}
 	defer func() { _ = in.Close() }() // only read
-	out, err := os.CreateTemp(filepath.Dir(to), ".new-*")
+	out, err := whole.Create(to)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func copyFile(from, to string, mode fs.FileMode) (err error) {
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}
-	return keep(out.Name(), to)
+	return whole.Name(out.Name(), to)
 }
 
 func fileDigest(file string) (digest string, size int64, err error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // needed says whether a Debian package is used by what is being made.
@@ -87,7 +88,7 @@ func (b *builder) downloadTogether(ctx context.Context) error {
 		if err := os.MkdirAll(b.debDir(p), 0o755); err != nil {
 			return err
 		}
-		if err := keep(found[0], filepath.Join(b.debDir(p), "package.deb")); err != nil {
+		if err := whole.Name(found[0], filepath.Join(b.debDir(p), "package.deb")); err != nil {
 			return err
 		}
 	}
@@ -123,7 +124,7 @@ func (b *builder) deb(ctx context.Context, p *Package) (file, how string, err er
 	if err != nil || len(found) == 0 {
 		return "", "", errors.Join(errors.New("apt-get has downloaded nothing"), err)
 	}
-	return file, "downloaded", keep(found[0], file)
+	return file, "downloaded", whole.Name(found[0], file)
 }
 
 func exists(path string) bool {

@@ -37,25 +37,6 @@ func (b *builder) download(ctx context.Context, a Artefact, member string) (file
 	return part, how, extract(whole, member, part)
 }
 
-// keep gives a file its name when its content is on the disk: a cache believes names after a loss of power too.
-func keep(file, to string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file, to); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // extract writes one member of a tar, compressed with gzip or not, to a file.
 func extract(archive, member, to string) (err error) {
 	in, err := os.Open(archive)

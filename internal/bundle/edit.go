@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // editor changes values of a lock in their lines: comments, order and everything else stay as somebody wrote them.
@@ -43,7 +45,7 @@ func writeLock(file string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	return writeAtomically(file, text, info.Mode().Perm())
+	return whole.Write(file, text, info.Mode().Perm())
 }
 
 func (e *editor) fail(format string, args ...any) {

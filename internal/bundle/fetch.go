@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 const (
@@ -70,7 +72,7 @@ func (b *builder) complete(a Artefact, part, to string) error {
 	}
 	if got == a.URLDigest {
 		_ = os.Remove(part + "ed") // says that there were several parts
-		return keep(part, to)
+		return whole.Name(part, to)
 	}
 	err = fmt.Errorf("what is at %s is not what the lock says: it must have digest %s and has %s (%d bytes)", a.URL, a.URLDigest, got, n)
 	if exists(part + "ed") {
@@ -107,7 +109,7 @@ func (b *builder) fetchPart(ctx context.Context, url, part string) (again bool, 
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && have > 0 && strings.HasPrefix(resp.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(have, 10)+"-"):
 		flags = os.O_CREATE | os.O_WRONLY | os.O_APPEND
-		if err := writeAtomically(part+"ed", nil, 0o644); err != nil {
+		if err := whole.Write(part+"ed", nil, 0o644); err != nil {
 			return false, err
 		}
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && have > 0: // all of it is there, or it is another file by now

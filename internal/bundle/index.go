@@ -13,6 +13,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 const (
@@ -71,7 +72,7 @@ func (b *builder) writeIndex(context.Context) error {
 		}
 	}
 	b.index.Version, b.index.Platform = 1, b.lock.Platform
-	if err := writeAtomically(filepath.Join(b.Dir, lockFile), b.text, 0o644); err != nil {
+	if err := whole.Write(filepath.Join(b.Dir, lockFile), b.text, 0o644); err != nil {
 		return err
 	}
 	if b.index.LockDigest, _, err = fileDigest(filepath.Join(b.Dir, lockFile)); err != nil {
@@ -87,7 +88,7 @@ func (b *builder) writeIndex(context.Context) error {
 			return err
 		}
 	}
-	return writeAtomically(filepath.Join(b.Dir, indexFile), text, 0o644)
+	return whole.Write(filepath.Join(b.Dir, indexFile), text, 0o644)
 }
 
 // Bundle is a complete bundle on disk.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Sign signs a complete bundle: its list, which has the digest of everything else, and the list of its catalogue, which servers
@@ -61,7 +62,7 @@ func writeSignature(file string, text []byte, comment string, key sign.Key) erro
 	if err != nil {
 		return fmt.Errorf("sign %s: %w", file, err)
 	}
-	return writeAtomically(file+sign.Suffix, signature, 0o644)
+	return whole.Write(file+sign.Suffix, signature, 0o644)
 }
 
 // unsign removes signatures of what is about to change.

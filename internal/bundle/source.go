@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // checkHost compares the packages that C code is compiled with.
@@ -128,14 +129,14 @@ func (b *builder) moduleDir(m *Module) (string, error) {
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 			return "", err
 		}
-		if err := writeAtomically(at, []byte(files[name]), 0o644); err != nil {
+		if err := whole.Write(at, []byte(files[name]), 0o644); err != nil {
 			return "", err
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, writeAtomically(filepath.Join(dir, "go.mod"), []byte(b.goMod(m)), 0o644)
+	return dir, whole.Write(filepath.Join(dir, "go.mod"), []byte(b.goMod(m)), 0o644)
 }
 
 func hash(parts ...string) string {
@@ -226,7 +227,7 @@ func (b *builder) make(ctx context.Context, name string) (file, how string, err 
 	if err != nil {
 		return "", "", fmt.Errorf("program %s: %w", prog.Name, err)
 	}
-	return file, "built", keep(out, file)
+	return file, "built", whole.Name(out, file)
 }
 
 // facts are what a program is found by in the cache. A kind of program that came later must not make all others be built anew.
@@ -284,24 +285,4 @@ func (b *builder) compileC(ctx context.Context, src, out string) error {
 		return fmt.Errorf("gcc: %w: %s", err, text)
 	}
 	return nil
-}
-
-// writeAtomically puts a file in its place in one step.
-func writeAtomically(name string, text []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // renamed if all went well
-	_, err = tmp.Write(text)
-	if err == nil {
-		err = tmp.Chmod(mode)
-	}
-	if closed := tmp.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return keep(tmp.Name(), name)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Aside keeps what somebody else wrote at a path where we write, so that it can come back. Ours is told by its first line.
@@ -83,5 +84,5 @@ func copyFile(from, to string) error {
 			return err
 		}
 	}
-	return move(tmp, to)
+	return whole.Name(tmp.Name(), to)
 }

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // File is a file, a directory or a symbolic link, or the absence of one.
@@ -278,7 +279,7 @@ func (f *File) write(m *Machine, p string, uid, gid int) error {
 	if err != nil {
 		return err
 	}
-	return move(tmp, p)
+	return whole.Name(tmp.Name(), p)
 }
 
 // temporary makes the file to write first, and removes those that killed runs have left: whoever changes a machine is alone there.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Directory is where everything of ours on a machine is: the store of blobs, and marks of what we made.
@@ -57,21 +59,6 @@ func Missing(m *Machine, digests []string) []string {
 	return out
 }
 
-// move puts a file in its place, in one step that a loss of power does not divide: its content is on the disk before its name is.
-func move(f *os.File, to string) error {
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), to); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // Store takes a blob from r into the store. It is there only when all of it came and it is what it should be.
 func Store(m *Machine, digest string, r io.Reader) error {
 	if !isDigest.MatchString(digest) {
@@ -98,5 +85,5 @@ func Store(m *Machine, digest string, r io.Reader) error {
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != digest {
 		return fmt.Errorf("store %s: what came is %s", digest, got)
 	}
-	return move(tmp, m.path(BlobPath(digest)))
+	return whole.Name(tmp.Name(), m.path(BlobPath(digest)))
 }

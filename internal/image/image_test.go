@@ -42,7 +42,7 @@ func (s shelf) Images() []ContainerImage                   { return s.images }
 func (s shelf) WriteImages(w io.Writer, _ ...string) error { _, err := w.Write(nil); return err }
 func (s shelf) Digest() string                             { return "sha256:lock" }
 
-func whole() shelf {
+func fullShelf() shelf {
 	return shelf{files: programs(), images: []ContainerImage{
 		{Name: "pause", Reference: "registry.k8s.io/pause:3.10.2", Aliases: []string{"registry.k8s.io/pause:3.9"}},
 		{Name: "coredns", Reference: "registry.k8s.io/coredns/coredns:v1.14.2"},
@@ -52,7 +52,7 @@ func whole() shelf {
 func options(t *testing.T, kind string) Options {
 	t.Helper()
 	return Options{
-		Bundle: whole(), Kind: kind, Format: Raw, Output: filepath.Join(t.TempDir(), "node.raw"), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Bundle: fullShelf(), Kind: kind, Format: Raw, Output: filepath.Join(t.TempDir(), "node.raw"), Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Properties are what is known of an image. They are in a file beside it, named FILE.json; the first four are properties of the
@@ -65,11 +67,7 @@ func (p Properties) write(image string) error {
 	if err != nil {
 		return err
 	}
-	tmp := propertiesFile(image) + ".new"
-	if err := os.WriteFile(tmp, append(text, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, propertiesFile(image))
+	return whole.Write(propertiesFile(image), append(text, '\n'), 0o644)
 }
 
 // ReadProperties reads the file beside an image and checks that it is of this image.

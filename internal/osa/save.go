@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 const (
@@ -162,39 +164,17 @@ func readArchive(path string) ([]member, error) {
 }
 
 // replace writes a file beside the old one and moves it into its place, with the mode and owner the old one had.
-func replace(path string, text []byte, old fs.FileInfo) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+func replace(path string, text []byte, old fs.FileInfo) error {
+	f, err := whole.Create(path)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error is the one to tell
-		}
-	}()
+	defer func() { _ = os.Remove(f.Name()) }() // has another name when all went well
 	if _, err = f.Write(text); err == nil {
 		err = likeOld(f, old)
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
+	return whole.Name(f.Name(), path)
 }

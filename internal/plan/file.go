@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/scrypt"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // File is a plan that is kept to be reviewed, and carried out as it was reviewed. What is carried out is a plan that is made again: the
@@ -65,19 +66,7 @@ func (f File) Write(path string) error {
 	if err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
-	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write the plan: %w", err)
-	}
-	defer func() { _ = os.Remove(t.Name()) }() // has another name when all went well
-	_, err = t.Write(append(text, '\n'))
-	if err == nil {
-		err = t.Sync()
-	}
-	if err = errors.Join(err, t.Close()); err == nil {
-		err = os.Rename(t.Name(), path)
-	}
-	if err != nil {
+	if err := whole.Write(path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	return nil
