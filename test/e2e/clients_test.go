@@ -105,7 +105,7 @@ func sdkDay(t *testing.T, all *allinone, modules, cluster string) {
 	}
 }
 
-// TestAnsible lives a day with the modules of openstack.cloud 2.x: a template and a cluster are made, found to be as they were asked for,
+// TestAnsible lives a day with the modules of the newest openstack.cloud: a template and a cluster are made, found to be as they were asked for,
 // and removed. The 1.x of Debian 12 refuses the openstacksdk of Debian 12 before it asks anything.
 func TestAnsible(t *testing.T) {
 	t.Parallel()
@@ -202,6 +202,6 @@ func TestNewestMagnumClient(t *testing.T) {
 			t.Errorf("coe credential rotate: %q", said)
 		}
 		user.reaches(t, made.UUID, "UPDATE_COMPLETE")
-		demo.refused(t, "keypair", "coe", "cluster", "template", "update", "newest", "--keypair", "nobody-has-it")
+		demo.refused(t, "is referenced by one or multiple clusters", "coe", "cluster", "template", "update", "newest", "--keypair", "default")
 	})
 }

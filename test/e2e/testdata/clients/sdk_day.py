@@ -1,5 +1,5 @@
 # A day of a cluster as a program sees it that uses openstacksdk's cloud layer. Prints what it has seen as JSON.
-import importlib.metadata, json, sys, time
+import importlib.metadata, inspect, json, sys, time
 import openstack
 name = sys.argv[1]
 conn = openstack.connect(cloud="demo")
@@ -21,7 +21,8 @@ def await_state(*states):
     sys.exit("cluster %s stays %s: %s" % (name, found["status"], found["status_reason"]))
 seen["created"] = await_state("CREATE_COMPLETE")["status"]
 seen["listed"] = [c["name"] for c in conn.list_coe_clusters() if c["name"] == name]
-conn.update_coe_cluster(name, "replace", node_count=2)
+operation = ["replace"] if "operation" in inspect.signature(conn.update_coe_cluster).parameters else [] # until openstacksdk 4
+conn.update_coe_cluster(name, *operation, node_count=2)
 updated = await_state("UPDATE_COMPLETE")
 seen["updated"] = [updated["status"], updated["node_count"]]
 seen["authority"] = conn.get_coe_cluster_certificate(updated["uuid"])["pem"].splitlines()[0]
