@@ -14,6 +14,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // keep writes a plan for a later apply. The file is no stream behind the curtain, and is masked as those are; that two passwords which
@@ -27,7 +28,14 @@ func (s *session) keep(p plan.Plan, path string) error {
 	if err != nil {
 		return err
 	}
-	return f.Write(path)
+	text, err := f.Text()
+	if err != nil {
+		return err
+	}
+	if err := whole.Write(path, text, 0o600); err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	return nil
 }
 
 // holds refuses a plan that is not the reviewed one, if one was.

@@ -58,8 +58,14 @@ func TestAPlanInAFileIsMasked(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "reviewed")
 	s, p := with("hunter2-of-magnum")
+	if err := os.WriteFile(file, []byte("an older plan"), 0o644); err != nil { //nolint:gosec // what somebody has left there
+		t.Fatal(err)
+	}
 	if err := s.keep(p, file); err != nil {
 		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v (%v)", info.Mode(), err)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil || bytes.Contains(text, []byte("hunter2")) || !bytes.Contains(text, []byte("PASSWORD=")) {

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/scrypt"
-
-	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // File is a plan that is kept to be reviewed, and carried out as it was reviewed. What is carried out is a plan that is made again: the
@@ -60,19 +58,16 @@ func (f File) digest(p Plan, basis []byte) ([]byte, error) {
 	return sum, nil
 }
 
-// Write writes the file for its owner alone; it has its name when it is whole.
-func (f File) Write(path string) error {
+// Text is what stands in the file. It is for its owner alone.
+func (f File) Text() ([]byte, error) {
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
-		return fmt.Errorf("write the plan: %w", err)
+		return nil, fmt.Errorf("write the plan: %w", err)
 	}
-	if err := whole.Write(path, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the plan: %w", err)
-	}
-	return nil
+	return append(text, '\n'), nil
 }
 
-// ReadFile reads a file of Write's.
+// ReadFile reads a file that has Text in it.
 func ReadFile(path string) (File, error) {
 	var f File
 	r, err := os.Open(path)
