@@ -1,28 +1,29 @@
 package cloud
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// TestVerify is jeroboam's own judgement of the cloud, as a tenant asks for it. VERIFY_CONFORMANCE=quick runs the conformance test of
-// sonobuoy's quick mode as well, for which nodes need its image (docs/verify.md).
+// TestVerify is jeroboam's own judgement of the cloud, as a tenant asks for it. VERIFY_CONFORMANCE=quick or certified runs conformance tests
+// as well, for which nodes need their images (docs/verify.md); VERIFY_ARGS has further arguments, VERIFY_RESULTS a directory that stays.
 func TestVerify(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	results := t.TempDir()
-	conformance := os.Getenv("VERIFY_CONFORMANCE")
-	if conformance == "" {
-		conformance = "none"
-	}
-	out, err := w.exec(t, time.Hour, w.tenant, place(t, "JEROBOAM"), "verify", "--image-name", w.image, "--network-driver", "cilium",
+	results := cmp.Or(os.Getenv("VERIFY_RESULTS"), t.TempDir())
+	conformance := cmp.Or(os.Getenv("VERIFY_CONFORMANCE"), "none")
+	out, err := w.exec(t, 3*time.Hour, w.tenant, append([]string{
+		place(t, "JEROBOAM"), "verify", "--image-name", w.image, "--network-driver", "cilium",
 		"--label", "kube_tag=v1.36.4", "--label", "cinder_csi_enabled=false", "--label", "addons_excluded=metrics-server",
-		"--conformance", conformance, "--results", results)
+		"--conformance", conformance, "--results", results,
+	}, strings.Fields(os.Getenv("VERIFY_ARGS"))...)...)
 	t.Log(out)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func TestVerify(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("not looked at: %v", want)
 	}
-	if diff := cmp.Diff(before, w.inventory(t)); diff != "" {
+	if diff := gocmp.Diff(before, w.inventory(t)); diff != "" {
 		t.Errorf("the project has something else than before (-before +after):\n%s", diff)
 	}
 }
