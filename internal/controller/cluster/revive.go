@@ -156,17 +156,17 @@ func (r *Reconciler) tellAnew(s *scope) {
 // replaceGone makes workers anew that Nova has no server of any more. It is asked for a few of them at a time: where there are many, it
 // will be asked again.
 func (r *Reconciler) replaceGone(ctx context.Context, s *scope, workers []*clusterv1.Machine) error {
+	workers = slices.DeleteFunc(slices.Clone(workers), func(m *clusterv1.Machine) bool { return capi.ServerID(m) == "" })
+	if len(workers) == 0 {
+		return nil
+	}
 	cloud, err := r.nova(ctx, s)
 	if err != nil || cloud == nil {
 		return err
 	}
 	var gone []*clusterv1.Machine
 	for _, m := range workers[:min(len(workers), maxFaults)] {
-		id := capi.ServerID(m)
-		if id == "" {
-			continue
-		}
-		is, err := cloud.ServerGone(ctx, id)
+		is, err := cloud.ServerGone(ctx, capi.ServerID(m))
 		if err != nil {
 			return err
 		}
