@@ -153,8 +153,10 @@ func (r *Reconciler) tellAnew(s *scope) {
 		"held is lost; load balancers and volumes that it had made are still in the project")
 }
 
-// replaceGone makes workers anew that Nova has no server of any more. It is asked for a few of them at a time: where there are many, it
-// will be asked again.
+// maxSilent bounds for how many silent workers Nova is asked in one look: where there are more, the cause is elsewhere.
+const maxSilent = 20
+
+// replaceGone makes workers anew that Nova has no server of any more.
 func (r *Reconciler) replaceGone(ctx context.Context, s *scope, workers []*clusterv1.Machine) error {
 	workers = slices.DeleteFunc(slices.Clone(workers), func(m *clusterv1.Machine) bool { return capi.ServerID(m) == "" })
 	if len(workers) == 0 {
@@ -165,7 +167,7 @@ func (r *Reconciler) replaceGone(ctx context.Context, s *scope, workers []*clust
 		return err
 	}
 	var gone []*clusterv1.Machine
-	for _, m := range workers[:min(len(workers), maxFaults)] {
+	for _, m := range workers[:min(len(workers), maxSilent)] {
 		is, err := cloud.ServerGone(ctx, capi.ServerID(m))
 		if err != nil {
 			return err
