@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/addon"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
@@ -50,14 +51,14 @@ func applyObject(ctx context.Context, r site.Run, step string, c client.Client, 
 func Late(ctx context.Context, c client.Client, noProxy bool, objects []Object) []string {
 	var out []string
 	check := func(kind, namespace, name string) {
-		ok, err := available(ctx, c, kind, client.ObjectKey{Namespace: namespace, Name: name})
+		why, err := late(ctx, c, kind, client.ObjectKey{Namespace: namespace, Name: name})
 		switch {
 		case err != nil && !apierrors.IsNotFound(err):
 			out = append(out, name+": "+site.FirstLine(err.Error()))
 		case err != nil:
 			out = append(out, name+" is not there")
-		case !ok:
-			out = append(out, name)
+		case why != "":
+			out = append(out, why)
 		}
 	}
 	check("Deployment", "kube-system", "coredns")
@@ -72,33 +73,15 @@ func Late(ctx context.Context, c client.Client, noProxy bool, objects []Object) 
 	return out
 }
 
-func available(ctx context.Context, c client.Client, kind string, key client.ObjectKey) (bool, error) {
+// late says what keeps a workload from being complete; nothing, if it is.
+func late(ctx context.Context, c client.Client, kind string, key client.ObjectKey) (string, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
 	if err := c.Get(ctx, key, u); err != nil {
-		return false, err
+		return "", err
 	}
-	get := func(fields ...string) int64 {
-		n, _, err := unstructured.NestedInt64(u.Object, fields...)
-		return errOr(n, err)
-	}
-	if get("status", "observedGeneration") < u.GetGeneration() {
-		return false, nil
-	}
-	if kind == "DaemonSet" {
-		want := get("status", "desiredNumberScheduled")
-		return get("status", "updatedNumberScheduled") == want && get("status", "numberReady") == want, nil
-	}
-	want := get("spec", "replicas")
-	return get("status", "updatedReplicas") >= want && get("status", "availableReplicas") >= want, nil
-}
-
-// errOr makes a field of the wrong type a number that is never enough.
-func errOr(n int64, err error) int64 {
-	if err != nil {
-		return -1
-	}
-	return n
+	_, why := addon.Available(u) // the rule for workload clusters: there and here a workload is the same thing
+	return why, nil
 }
 
 // Apply applies those of the objects that are chosen, a component after the other: the later ones call webhooks of the earlier ones.
