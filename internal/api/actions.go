@@ -59,13 +59,13 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 	return c.accepted(k.UUID), nil
 }
 
-// checkRemoval holds nodes_to_remove to the nodes there are, and returns them by names that Cluster API knows. Magnum takes anything, and
-// removes another node when a name means nothing.
+// checkRemoval holds nodes_to_remove to the nodes there are, and returns the machines that they name, however often and in whatever way
+// each was named. Magnum takes anything, and removes another node when a name means nothing.
 func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) ([]string, error) {
 	if len(remove) == 0 {
 		return nil, nil
 	}
-	unknown, err := s.NodeGroups.UnknownNodes(ctx, g, ng.ClusterID, ng.UUID, remove)
+	machines, unknown, err := s.NodeGroups.FindNodes(ctx, g, ng.ClusterID, ng.UUID, remove)
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +80,19 @@ func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *
 				remove[i] = name
 			}
 		}
-		if unknown, err = s.NodeGroups.UnknownNodes(ctx, g, ng.ClusterID, ng.UUID, remove); err != nil {
+		if machines, unknown, err = s.NodeGroups.FindNodes(ctx, g, ng.ClusterID, ng.UUID, remove); err != nil {
 			return nil, err
 		}
 	}
 	switch {
 	case len(unknown) > 0:
+		slices.Sort(unknown)
 		return nil, magnum.Invalid("Node group %s has no node %s. Name nodes by server id, server name or node name.",
-			ng.Name, magnum.Shorten(strings.Join(unknown, ", "), 300))
-	case nodes > ng.NodeCount-len(remove):
-		return nil, magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(remove), nodes)
+			ng.Name, magnum.Shorten(strings.Join(slices.Compact(unknown), ", "), 300))
+	case nodes > ng.NodeCount-len(machines):
+		return nil, magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(machines), nodes)
 	}
-	return remove, nil
+	return machines, nil
 }
 
 func optionalText(f *fields, name string) string {

@@ -269,6 +269,9 @@ func TestResizeAndUpgrade(t *testing.T) {
 		"server id":     {reason: "What Nova shows, whatever Cluster API calls the machine.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["11112222-0000-4000-8000-000000000001"]}`, status: 202},
 		"wrong node":    {reason: "Magnum removes another one.", action: "resize", body: `{"node_count":0,"nodes_to_remove":["node-1","lost"]}`, status: 400, detail: "Node group default-worker has no node lost."},
 		"node, growing": {reason: "Nothing would go, now or ever.", action: "resize", body: `{"node_count":4,"nodes_to_remove":["node-1"]}`, status: 400, detail: "Node group default-worker has 2 nodes: without the 1 named ones it cannot have 4."},
+		"node, twice":   {reason: "It is one node.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1","node-1"]}`, status: 202},
+		"both names":    {reason: "It is one node, too.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1","server-of-node-1"]}`, status: 202},
+		"wrong, twice":  {reason: "Told once.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["lost","lost"]}`, status: 400, detail: "Node group default-worker has no node lost. Name"},
 		"same size":     {reason: "Clients wait for UPDATE_COMPLETE.", action: "resize", body: `{"node_count":2}`, status: 202},
 		"repair":        {reason: "A failed update is repaired by another.", action: "upgrade", body: `{"cluster_template":"NEW"}`, world: state(magnum.UpdateFailed), status: 202},
 		"laggard": {reason: "Cluster API moves on only when every group has come.", action: "upgrade", body: `{"cluster_template":"NEW"}`, world: func(w *world, c *magnum.Cluster) {
@@ -284,6 +287,7 @@ func TestResizeAndUpgrade(t *testing.T) {
 		"below":         {reason: "The group has bounds.", action: "resize", body: `{"node_count":0}`, world: func(w *world, c *magnum.Cluster) { w.bound(c, 1, 0) }, status: 400, detail: "Resizing default-worker outside the allowed range: min_node_count = 1, max_node_count = None"},
 		"masters":       {reason: "Odd numbers.", action: "resize", body: `{"node_count":3,"nodegroup":"default-master"}`, status: 202},
 		"even masters":  {reason: "etcd must be able to decide.", action: "resize", body: `{"node_count":2,"nodegroup":"default-master"}`, status: 400},
+		"many masters":  {reason: "etcd waits for more than half of them.", action: "resize", body: `{"node_count":11,"nodegroup":"default-master"}`, status: 400, detail: "master nodegroup size of 11 is invalid, size cannot be more than 9."},
 		"busy":          {reason: "While an update runs, another resize is fine (Magnum 1.14).", action: "resize", body: `{"node_count":3}`, world: state(magnum.UpdateInProgress), status: 202},
 		"not yet":       {reason: "Magnum answers 202 and only logs the refusal.", action: "resize", body: `{"node_count":3}`, world: state(magnum.CreateInProgress), status: 409, detail: `Resizing a cluster when status is "CREATE_IN_PROGRESS" is not supported.`},
 		"upgrade":       {reason: "max_batch_size may be missing (500 in Magnum).", action: "upgrade", body: `{"cluster_template":"NEW"}`, status: 202},
@@ -327,6 +331,9 @@ func TestResizeAndUpgrade(t *testing.T) {
 			}
 			if w := s.groups[id][1]; name == "resize" && (w.NodeCount != 1 || w.NodesToRemove[0] != "node-1" || w.Resize != 1) {
 				t.Errorf("the default workers are resized: %+v", w)
+			}
+			if w := s.groups[id][1]; strings.HasPrefix(tc.reason, "It is one") && (len(w.NodesToRemove) != 1 || w.NodesToRemove[0] != "node-1") {
+				t.Errorf("one machine goes: %+v", w)
 			}
 			if w := s.groups[id][1]; name == "server id" && w.NodesToRemove[0] != "node-by-id" {
 				t.Errorf("the server's machine goes: %+v", w)

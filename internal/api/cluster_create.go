@@ -69,7 +69,7 @@ func (k *creation) decode(ctx context.Context) error {
 		return err
 	}
 	ident, _ := f.name("cluster_template_id")
-	if _, given := f.values["cluster_template_id"]; !given {
+	if _, there := f.take("cluster_template_id"); !there {
 		f.mandatory("cluster_template_id")
 	}
 	c := &k.cluster
@@ -179,10 +179,17 @@ func (k *creation) checkMasters(context.Context) error {
 	return checkMasterCount(k.cluster.MasterCount)
 }
 
+// mostMasters is how many members of etcd still make sense: each write waits for more than half of them (etcd's own advice: at most 7).
+const mostMasters = 9
+
 // checkMasterCount keeps etcd able to decide.
 func checkMasterCount(n int) error {
-	if n%2 == 0 {
+	switch {
+	case n%2 == 0:
 		return magnum.Invalid("master nodegroup size of %d is invalid, size cannot be an even number.", n)
+	case n > mostMasters:
+		return magnum.Invalid("master nodegroup size of %d is invalid, size cannot be more than %d. Each master is a member of etcd, "+
+			"and etcd becomes slower with each.", n, mostMasters)
 	}
 	return nil
 }

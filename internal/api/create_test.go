@@ -90,6 +90,8 @@ func TestCreateCluster(t *testing.T) {
 		"image gone":      {reason: "11", body: `{"cluster_template_id":"T"}`, world: func(w *world) { w.templates[0].ImageID = "lost" }, status: 400, detail: "Image lost could not be found."},
 		"image forbidden": {reason: "11", body: `{"cluster_template_id":"T"}`, world: func(w *world) { w.templates[0].ImageID = "forbidden" }, status: 403},
 		"image changed":   {reason: "11", body: `{"cluster_template_id":"T"}`, world: func(w *world) { w.templates[0].ImageID = "bare" }, status: 400, detail: "Image bare doesn't contain os_distro field."},
+		"many masters":    {reason: "5, etcd waits for more than half of them", body: `{"cluster_template_id":"T","master_count":9999}`, status: 400, detail: "master nodegroup size of 9999 is invalid, size cannot be more than 9."},
+		"null template":   {reason: "null is like absent", body: `{"cluster_template_id":null}`, status: 400, detail: "Invalid input for field/attribute cluster_template_id. Value: 'None'. Mandatory field missing."},
 		"key pair":        {reason: "12, before the load balancer", body: `{"cluster_template_id":"T","keypair":"lost","master_count":3,"master_lb_enabled":false}`, status: 404, detail: "Unable to find keypair lost."},
 		"no balancer":     {reason: "13", body: `{"cluster_template_id":"T","master_count":3,"master_lb_enabled":false}`, status: 400, detail: "master_count must be 1 when master_lb_enabled is False"},
 		"no flavor":       {reason: "A cluster without one could never come up.", body: `{"cluster_template_id":"T"}`, world: func(w *world) { w.templates[0].FlavorID = "" }, status: 400, detail: "A flavor is missing."},

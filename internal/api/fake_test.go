@@ -180,8 +180,17 @@ func (w *world) CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.N
 	return &ng, nil
 }
 
-func (w *world) UnknownNodes(_ context.Context, _ policy.Grant, _, _ string, nodes []string) ([]string, error) {
-	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return strings.HasPrefix(n, "node-") }), nil
+// FindNodes knows every name that begins with "node-"; "server-of-node-1" is another name of node-1.
+func (w *world) FindNodes(_ context.Context, _ policy.Grant, _, _ string, nodes []string) (machines, unknown []string, err error) {
+	for _, n := range nodes {
+		switch n = strings.TrimPrefix(n, "server-of-"); {
+		case !strings.HasPrefix(n, "node-"):
+			unknown = append(unknown, n)
+		case !slices.Contains(machines, n):
+			machines = append(machines, n)
+		}
+	}
+	return machines, unknown, nil
 }
 
 func (w *world) UpdateNodeGroup(

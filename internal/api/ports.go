@@ -35,8 +35,9 @@ type ClusterStore interface {
 type NodeFinder interface {
 	// NodeGroup finds one by UUID or name.
 	NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error)
-	// UnknownNodes returns those of nodes that are no node of the group: neither the id nor the name of a server, nor the name of a node.
-	UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) ([]string, error)
+	// FindNodes returns the machines of the group that nodes name, each once: by the id or the name of a server, or the name of a node;
+	// and those of nodes that name none.
+	FindNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) (machines, unknown []string, err error)
 }
 
 // NodeGroupStore keeps node groups.

@@ -55,9 +55,16 @@ func CheckNodeGroup(g *NodeGroup) []GroupFault {
 			fault("node_labels", "%s", why)
 		}
 	}
+	known := map[Taint]bool{}
 	for _, t := range g.NodeTaints {
 		if why := taintProblem(t); why != "" {
 			fault("node_taints", "%s", why)
+		}
+		// Kubernetes (ValidateNodeTaints): a node with both would be refused, and so never join.
+		if id := (Taint{Key: t.Key, Effect: t.Effect}); known[id] {
+			fault("node_taints", "there are two taints %s with the effect %s, and a node can have one", Shorten(t.Key, maxShown), t.Effect)
+		} else {
+			known[id] = true
 		}
 	}
 	return out
@@ -192,10 +199,24 @@ func qualified(key string) bool {
 	return len(domain) <= 253 && deploymentName.MatchString(domain) && labelName.MatchString(name)
 }
 
+// takenAway are the taints that say how a node is: its kubelet, the node lifecycle controller (k8s.io/api, core/v1/well_known_taints.go),
+// the cloud controller manager (k8s.io/cloud-provider/api) and Cluster API remove them as soon as that is over, so that asking for one
+// has no lasting effect, or keeps a node from ever being used.
+func takenAway() []string {
+	return []string{
+		"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/unschedulable",
+		"node.kubernetes.io/memory-pressure", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/pid-pressure",
+		"node.kubernetes.io/network-unavailable", "node.cloudprovider.kubernetes.io/uninitialized", "node.cloudprovider.kubernetes.io/shutdown",
+		managedDomain + "/uninitialized", managedDomain + "/outdated-revision",
+	}
+}
+
 func taintProblem(t Taint) string {
 	switch {
 	case !qualified(t.Key):
 		return fmt.Sprintf("%q is not the key of a taint", Shorten(t.Key, maxShown))
+	case slices.Contains(takenAway(), t.Key):
+		return fmt.Sprintf("the taint %s is added and removed by Kubernetes itself", t.Key)
 	case t.Value != "" && !labelName.MatchString(t.Value):
 		return fmt.Sprintf("%q is not the value of a taint", Shorten(t.Value, maxShown))
 	case !slices.Contains([]string{"NoSchedule", "PreferNoSchedule", "NoExecute"}, t.Effect):

@@ -42,6 +42,21 @@ func TestWhatANodeGroupCanBe(t *testing.T) {
 		}, "", ""},
 		"a taint without effect":     {"", func(g *magnum.NodeGroup) { g.NodeTaints = []magnum.Taint{{Key: "a", Effect: "Never"}} }, "node_taints", "NoSchedule"},
 		"a taint with no good key":   {"", func(g *magnum.NodeGroup) { g.NodeTaints = []magnum.Taint{{Key: "a/", Effect: "NoExecute"}} }, "node_taints", "key"},
+		"a taint twice": {"a node with both never joins", func(g *magnum.NodeGroup) {
+			g.NodeTaints = []magnum.Taint{{Key: "a", Effect: "NoExecute"}, {Key: "a", Value: "b", Effect: "NoExecute"}}
+		}, "node_taints", "two taints a with the effect NoExecute"},
+		"a taint with two effects": {"", func(g *magnum.NodeGroup) {
+			g.NodeTaints = []magnum.Taint{{Key: "a", Effect: "NoExecute"}, {Key: "a", Effect: "NoSchedule"}}
+		}, "", ""},
+		"a taint that Kubernetes removes": {"it would not stay", func(g *magnum.NodeGroup) {
+			g.NodeTaints = []magnum.Taint{{Key: "node.kubernetes.io/unreachable", Effect: "NoSchedule"}}
+		}, "node_taints", "by Kubernetes itself"},
+		"a taint that Cluster API removes": {"it would not stay", func(g *magnum.NodeGroup) {
+			g.NodeTaints = []magnum.Taint{{Key: "node.cluster.x-k8s.io/uninitialized", Effect: "NoSchedule"}}
+		}, "node_taints", "by Kubernetes itself"},
+		"a taint for operators": {"nobody else sets or removes it", func(g *magnum.NodeGroup) {
+			g.NodeTaints = []magnum.Taint{{Key: "node.kubernetes.io/out-of-service", Value: "nodeshutdown", Effect: "NoExecute"}}
+		}, "", ""},
 		"labels on masters":          {"", func(g *magnum.NodeGroup) { g.Role, g.NodeLabels = "master", map[string]string{"a": "b"} }, "node_labels or node_taints", "masters"},
 		"a label with too long name": {"", func(g *magnum.NodeGroup) { g.NodeLabels = map[string]string{strings.Repeat("a", 64): ""} }, "node_labels", "not a Kubernetes label"},
 	} {

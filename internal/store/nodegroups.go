@@ -112,11 +112,14 @@ func (s *Store) UpdateNodeGroup(
 	return NodeGroupOf(r), nil
 }
 
-// UnknownNodes returns those of nodes that are no node of the group. It asks the API server: a node may have come a moment ago.
-func (s *Store) UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, id string, nodes []string) ([]string, error) {
+// FindNodes returns the machines of the group that nodes name, each once, and those of nodes that name none. It asks the API server: a
+// node may have come a moment ago.
+func (s *Store) FindNodes(
+	ctx context.Context, g policy.Grant, clusterUUID, id string, nodes []string,
+) (found, unknown []string, err error) {
 	ng, err := s.NodeGroup(ctx, g, clusterUUID, id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	of := client.MatchingLabels{clusterv1.ClusterNameLabel: ng.StackID, clusterv1.ClusterTopologyMachineDeploymentNameLabel: ng.DeploymentName()}
 	if ng.Role == magnum.RoleMaster {
@@ -124,11 +127,18 @@ func (s *Store) UnknownNodes(ctx context.Context, g policy.Grant, clusterUUID, i
 	}
 	machines := &clusterv1.MachineList{}
 	if err := s.client.List(ctx, machines, client.InNamespace(v1alpha1.Namespace), of); err != nil {
-		return nil, refusal(err, "read")
+		return nil, nil, refusal(err, "read")
 	}
-	return slices.DeleteFunc(slices.Clone(nodes), func(node string) bool {
-		return slices.ContainsFunc(machines.Items, func(m clusterv1.Machine) bool { return kube.NamesMachine(&m, node) })
-	}), nil
+	for _, node := range nodes {
+		at := slices.IndexFunc(machines.Items, func(m clusterv1.Machine) bool { return kube.NamesMachine(&m, node) })
+		switch {
+		case at < 0:
+			unknown = append(unknown, node)
+		case !slices.Contains(found, machines.Items[at].Name):
+			found = append(found, machines.Items[at].Name)
+		}
+	}
+	return found, unknown, nil
 }
 
 // DeleteNodeGroup asks for the end of a group.
