@@ -115,6 +115,9 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 			return phase.Done(), fmt.Errorf("delete %s: %w", c.Name, err)
 		}
 	}
+	if _, err := kube.FreeMachineSets(ctx, r.Reader, r.Client, client.MatchingLabels{clusterv1.ClusterNameLabel: c.Name}); err != nil {
+		return phase.Done(), err
+	}
 	return phase.WaitFor(credentialAgain, "waiting until Cluster API has deleted %s", magnum.Count(len(s.stack.Machines), "machine")), nil
 }
 

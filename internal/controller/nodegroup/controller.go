@@ -240,6 +240,9 @@ func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 		st.StatusReason = "still to be deleted: " + magnum.Count(len(machines), "machine")
 		return ctrl.Result{}, r.write(ctx, s)
 	}
+	if left, err := r.machineSets(ctx, s, group); err != nil || left > 0 {
+		return ctrl.Result{RequeueAfter: setsAgain}, err
+	}
 	if s.record.Spec.Role != magnum.RoleMaster {
 		if err := r.dropServerGroup(ctx, s); err != nil {
 			return ctrl.Result{}, err
@@ -258,6 +261,19 @@ func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 	}
 	s.log.InfoContext(ctx, "node group is gone")
 	return ctrl.Result{}, nil
+}
+
+// setsAgain is how often a group that is going looks whether its machine sets are gone: nobody watches them.
+const setsAgain = time.Second
+
+// machineSets counts those of a group that are left, and lets those go that nobody else would. Of a cluster that is gone there are none.
+func (r *Reconciler) machineSets(ctx context.Context, s *scope, group *magnum.NodeGroup) (left int, err error) {
+	if s.observed.Cluster == nil || group.Role == magnum.RoleMaster {
+		return 0, nil
+	}
+	return kube.FreeMachineSets(ctx, r.Reader, r.Client, client.MatchingLabels{
+		clusterv1.ClusterNameLabel: s.record.Spec.StackID, clusterv1.ClusterTopologyMachineDeploymentNameLabel: group.DeploymentName(),
+	})
 }
 
 func (r *Reconciler) dropServerGroup(ctx context.Context, s *scope) error {
