@@ -40,8 +40,8 @@ func TestWhatANodeGroupCanBe(t *testing.T) {
 		"a taint": {"", func(g *magnum.NodeGroup) {
 			g.NodeTaints = []magnum.Taint{{Key: "a/b", Value: "c", Effect: "NoExecute"}}
 		}, "", ""},
-		"a taint without effect":     {"", func(g *magnum.NodeGroup) { g.NodeTaints = []magnum.Taint{{Key: "a", Effect: "Never"}} }, "node_taints", "NoSchedule"},
-		"a taint with no good key":   {"", func(g *magnum.NodeGroup) { g.NodeTaints = []magnum.Taint{{Key: "a/", Effect: "NoExecute"}} }, "node_taints", "key"},
+		"a taint without effect":   {"", func(g *magnum.NodeGroup) { g.NodeTaints = []magnum.Taint{{Key: "a", Effect: "Never"}} }, "node_taints", "NoSchedule"},
+		"a taint with no good key": {"", func(g *magnum.NodeGroup) { g.NodeTaints = []magnum.Taint{{Key: "a/", Effect: "NoExecute"}} }, "node_taints", "key"},
 		"a taint twice": {"a node with both never joins", func(g *magnum.NodeGroup) {
 			g.NodeTaints = []magnum.Taint{{Key: "a", Effect: "NoExecute"}, {Key: "a", Value: "b", Effect: "NoExecute"}}
 		}, "node_taints", "two taints a with the effect NoExecute"},
