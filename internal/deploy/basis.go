@@ -3,64 +3,77 @@ package deploy
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Basis is everything that a plan follows from and apply goes by, as text: what is wanted, and what was seen. What moves by itself, such
+// Basis is everything that a plan follows from and apply goes by, in parts: what is wanted, and what was seen. What moves by itself, such
 // as clocks, heartbeats and the names of backups, is not in it. It has secrets.
-func Basis(w Wanted, world World, c kubeconfigs.Copies, s Services) ([]byte, error) {
+func Basis(w Wanted, world World, c kubeconfigs.Copies, s Services) ([]plan.Part, error) {
+	var out []plan.Part
+	var errs []error
+	add := func(name string, what any) {
+		text, err := json.Marshal(what)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("write down what a plan follows from, %s: %w", name, err))
+		}
+		out = append(out, plan.Part{Name: name, Text: text})
+	}
+	add("the bundle", []any{sums(w), w.Bundle.Versions})
+	add("the nodes that are declared gone (--replace)", w.Gone)
+	containers := map[string][2]map[string]bool{}
+	for name, f := range w.Facts {
+		containers[name] = [2]map[string]bool{f.Containers, f.Made}
+	}
+	add("which hosts and containers are there, and answer", []any{world.Unseen, s.Seen.Unseen, containers})
+	for _, n := range w.Intent.Nodes {
+		state := world.Nodes[n.Name]
+		state.Files = nil
+		add("the node "+n.Name, state)
+	}
+	add("the cluster", clusterBasis(world))
+	add("what load balancers say of nodes that are gone", world.Alive)
+	add("kubeconfigs at other places", []any{c.Have, c.Sums, c.Proxy})
+	add("who serves Magnum, and which proxy its hosts have", []string{w.Serves, w.Proxies})
+	for _, l := range []struct {
+		list site.List
+		seen site.Seen
+		what string
+	}{{w.List, world.Seen, ""}, {s.List, s.Seen, " of Magnum and the proxies"}} {
+		wanted, seen := map[string][]host.Item{}, map[string][]plan.Facts{}
+		for i, item := range l.list.Items {
+			wanted[item.Place], seen[item.Place] = append(wanted[item.Place], item), append(seen[item.Place], l.seen.Items[i])
+		}
+		for _, place := range slices.Sorted(maps.Keys(wanted)) {
+			add("what configuration, bundle or flags want on "+place+l.what, wanted[place])
+			add("what is on "+place+l.what, seen[place])
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// clusterBasis is what the API server says, without what moves by itself.
+func clusterBasis(world World) any {
 	type object struct {
 		Labels  map[string]string
 		Taints  []corev1.Taint
 		Kubelet string
 		Off     bool
 	}
-	nodes := map[string]host.Node{}
-	for name, n := range world.Nodes {
-		n.Files = nil
-		nodes[name] = n
-	}
 	objects := map[string]object{}
 	for name, n := range world.Cluster.Nodes {
 		objects[name] = object{n.Labels, n.Spec.Taints, n.Status.NodeInfo.KubeletVersion, n.Spec.Unschedulable}
 	}
-	containers := map[string][2]map[string]bool{}
-	for name, f := range w.Facts {
-		containers[name] = [2]map[string]bool{f.Containers, f.Made}
-	}
-	text, err := json.Marshal(struct {
-		Items, Services         []host.Item
-		Seen, ServicesSeen      []plan.Facts
-		Components              []componentSum
-		Versions                map[string]string
-		Gone                    []string
-		Unseen, ServicesUnseen  map[string]bool
-		Containers              map[string][2]map[string]bool
-		Nodes                   map[string]host.Node
-		Objects                 map[string]object
-		Shared                  kubeadm.Shared
-		Running                 []components.Running
-		Reachable, Initialised  bool
-		Alive                   Alive
-		Copies                  []plan.Facts
-		Originals               map[string]string
-		Proxy, Serves, ProxyRun string
-	}{
-		w.Items, s.List.Items, world.Items, s.Seen.Items, sums(w), w.Bundle.Versions, w.Gone, world.Unseen, s.Seen.Unseen, containers, nodes, objects,
-		world.Cluster.Shared, world.Running, world.Cluster.Reachable, world.Cluster.Initialised, world.Alive, c.Have, c.Sums, c.Proxy, w.Serves, w.Proxies,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write down what a plan follows from: %w", err)
-	}
-	return text, nil
+	return []any{objects, world.Cluster.Shared, world.Running, world.Cluster.Reachable, world.Cluster.Initialised}
 }
 
 // componentSum is a component by its content.

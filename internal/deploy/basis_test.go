@@ -1,9 +1,13 @@
 package deploy_test
 
 import (
+	"bytes"
 	"maps"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
@@ -13,26 +17,36 @@ import (
 
 // What a reviewed plan follows from is the same in a second look, and not when anything that apply goes by has changed.
 func TestBasis(t *testing.T) {
-	of := func(change func(w *deploy.Wanted, world *deploy.World, s *deploy.Services)) string {
+	of := func(change func(w *deploy.Wanted, world *deploy.World, s *deploy.Services)) []plan.Part {
 		w, world := deploytest.Upgrading(t, "../osa", 0)
 		var s deploy.Services
 		if change != nil {
 			change(&w, &world, &s)
 		}
-		text, err := deploy.Basis(w, world, kubeconfigs.Copies{}, s)
+		parts, err := deploy.Basis(w, world, kubeconfigs.Copies{}, s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(text)
+		return parts
 	}
 	first := of(nil)
+	secrets := func(w deploy.Wanted) []string {
+		var out []string
+		for _, item := range w.Items {
+			if name := "what configuration, bundle or flags want on " + item.Place; item.File != nil && item.File.Secret && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
 	for _, tt := range []struct {
 		reason string
-		same   bool
+		moved  func(w deploy.Wanted) []string // what is said of it; nil for nothing
 		change func(w *deploy.Wanted, world *deploy.World, s *deploy.Services)
 	}{
-		{"looked at again", true, func(*deploy.Wanted, *deploy.World, *deploy.Services) {}},
-		{"a later time, less disk, another backup", true, func(w *deploy.Wanted, world *deploy.World, _ *deploy.Services) {
+		{"looked at again", nil, func(*deploy.Wanted, *deploy.World, *deploy.Services) {}},
+		{"a later time, less disk, another backup", nil, func(w *deploy.Wanted, world *deploy.World, _ *deploy.Services) {
 			for name, f := range w.Facts {
 				f.Now, f.Free = f.Now.Add(time.Hour), f.Free-1
 				w.Facts[name] = f
@@ -42,10 +56,10 @@ func TestBasis(t *testing.T) {
 				world.Nodes[name] = n
 			}
 		}},
-		{"a file on a node", false, func(_ *deploy.Wanted, world *deploy.World, _ *deploy.Services) {
+		{"a file on a node", func(w deploy.Wanted) []string { return []string{"what is on " + w.Items[0].Place} }, func(_ *deploy.Wanted, world *deploy.World, _ *deploy.Services) {
 			world.Items[0] = plan.Facts{"content": "by hand"}
 		}},
-		{"a secret of the configuration", false, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) {
+		{"a secret of the configuration", secrets, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) {
 			for i, item := range w.Items {
 				if item.File != nil && item.File.Secret {
 					file := *item.File
@@ -54,28 +68,38 @@ func TestBasis(t *testing.T) {
 				}
 			}
 		}},
-		{"a member that does not serve", false, func(w *deploy.Wanted, world *deploy.World, _ *deploy.Services) {
+		{"a member that does not serve", func(w deploy.Wanted) []string { return []string{"the node " + w.Intent.Nodes[2].Name} }, func(w *deploy.Wanted, world *deploy.World, _ *deploy.Services) {
 			n := world.Nodes[w.Intent.Nodes[2].Name]
 			n.Etcd = "timeout"
 			world.Nodes[w.Intent.Nodes[2].Name] = n
 		}},
-		{"another bundle", false, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) {
+		{"another bundle", func(deploy.Wanted) []string { return []string{"the bundle"} }, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) {
 			w.Bundle.Components[0].Manifest = []byte("kind: Other")
 		}},
-		{"a container that was stopped", false, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) {
+		{"a container that was stopped", func(deploy.Wanted) []string { return []string{"which hosts and containers are there, and answer"} }, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) {
 			f := w.Facts[w.Intent.Nodes[0].PhysicalHost]
 			f.Containers = maps.Clone(f.Containers)
 			f.Containers[w.Intent.Nodes[0].Name] = false
 			w.Facts[w.Intent.Nodes[0].PhysicalHost] = f
 		}},
-		{"a node that is declared gone", false, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) { w.Gone = []string{"infra1"} }},
-		{"a proxy's host that was lost", false, func(_ *deploy.Wanted, _ *deploy.World, s *deploy.Services) {
+		{"a node that is declared gone", func(deploy.Wanted) []string { return []string{"the nodes that are declared gone (--replace)"} }, func(w *deploy.Wanted, _ *deploy.World, _ *deploy.Services) { w.Gone = []string{"infra1"} }},
+		{"a proxy's host that was lost", func(deploy.Wanted) []string { return []string{"which hosts and containers are there, and answer"} }, func(_ *deploy.Wanted, _ *deploy.World, s *deploy.Services) {
 			s.Seen.Unseen = map[string]bool{"compute1": true}
 		}},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			if same := of(tt.change) == first; same != tt.same {
-				t.Errorf("same: %v", same)
+			w, _ := deploytest.Upgrading(t, "../osa", 0)
+			var want, moved []string
+			if tt.moved != nil {
+				want = tt.moved(w)
+			}
+			for i, part := range of(tt.change) {
+				if part.Name != first[i].Name || !bytes.Equal(part.Text, first[i].Text) {
+					moved = append(moved, part.Name)
+				}
+			}
+			if diff := cmp.Diff(want, moved); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

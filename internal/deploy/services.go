@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -158,6 +159,10 @@ func LookAtServices(ctx context.Context, o site.Outside, w Wanted, world World, 
 		if why.Text != "" {
 			s.Notes = append(s.Notes, why)
 		}
+	}
+	if found.Serves == intent.ImplementationJeroboam {
+		now := func(h intent.MagnumHost) time.Time { return o.Facts[h.PhysicalHost].Now }
+		s.Notes = append(s.Notes, magnum.Ends(w.Intent, now, kubeadm.RenewBefore)...)
 	}
 	s.wantMagnum(w, world, found, opts.Program)
 	granted, err := lookAtGrants(ctx, o.Hosts, w, world, opts.Dial)

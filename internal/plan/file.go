@@ -27,31 +27,84 @@ type File struct {
 	// too much to guess them by.
 	Salt   []byte `json:"salt"`
 	Digest []byte `json:"digest"`
-	Plan   Plan   `json:"plan"`
+	// Basis are the digests of the basis' parts, to say what has moved.
+	Basis []PartSum `json:"basis"`
+	Plan  Plan      `json:"plan"`
 }
 
-const fileFormat = 1
+// Part is one thing of many that a plan follows from, as text that is the same only if that is.
+type Part struct {
+	Name string // for people, such as "what is on infra1"
+	Text []byte
+}
+
+// PartSum is the digest of a part, which costs as much to guess from as the whole one.
+type PartSum struct {
+	Name   string `json:"name"`
+	Digest []byte `json:"digest"`
+}
+
+const fileFormat = 2
+
+// sumsAtMost bounds the digests of parts: each takes a twentieth of a second. Of further parts is only said that one of them has moved.
+const sumsAtMost = 32
 
 // maxFile bounds what is read: a plan for hundreds of hosts with all differences has a few megabytes.
 const maxFile = 256 << 20
 
-// NewFile is the file of a plan. The basis is everything that it follows from, as text that is the same only if that is.
-func NewFile(p Plan, basis []byte, by string, now time.Time, random io.Reader) (File, error) {
+// NewFile is the file of a plan. The basis is everything that it follows from.
+func NewFile(p Plan, basis []Part, by string, now time.Time, random io.Reader) (File, error) {
 	f := File{Format: fileFormat, Made: now.UTC(), By: by, Salt: make([]byte, 16), Plan: p}
 	if _, err := io.ReadFull(random, f.Salt); err != nil {
 		return f, fmt.Errorf("make a salt: %w", err)
 	}
 	var err error
-	f.Digest, err = f.digest(p, basis)
+	if f.Digest, err = f.digest(p, basis); err != nil {
+		return f, err
+	}
+	f.Basis, err = f.sums(basis)
 	return f, err
 }
 
-func (f File) digest(p Plan, basis []byte) ([]byte, error) {
+func (f File) digest(p Plan, basis []Part) ([]byte, error) {
 	text, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("write the plan: %w", err)
 	}
-	sum, err := scrypt.Key(slices.Concat(text, []byte{0}, basis), f.Salt, 1<<14, 8, 1, 32)
+	for _, part := range basis {
+		text = slices.Concat(text, []byte{0}, []byte(part.Name), []byte{0}, part.Text)
+	}
+	return f.sum(text)
+}
+
+// sums are the parts' own digests.
+func (f File) sums(basis []Part) ([]PartSum, error) {
+	var out []PartSum
+	for _, part := range folded(basis) {
+		sum, err := f.sum(slices.Concat([]byte(part.Name), []byte{0}, part.Text))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, PartSum{part.Name, sum})
+	}
+	return out, nil
+}
+
+// folded are parts, the last of too many taken together.
+func folded(basis []Part) []Part {
+	if len(basis) <= sumsAtMost {
+		return basis
+	}
+	out := slices.Clone(basis[:sumsAtMost-1])
+	rest := Part{Name: fmt.Sprintf("one of %d more, from %s to %s", len(basis)-len(out), basis[len(out)].Name, basis[len(basis)-1].Name)}
+	for _, part := range basis[len(out):] {
+		rest.Text = slices.Concat(rest.Text, []byte{0}, []byte(part.Name), []byte{0}, part.Text)
+	}
+	return append(out, rest)
+}
+
+func (f File) sum(text []byte) ([]byte, error) {
+	sum, err := scrypt.Key(text, f.Salt, 1<<14, 8, 1, 32)
 	if err != nil {
 		return nil, fmt.Errorf("sum up the plan: %w", err)
 	}
@@ -91,7 +144,7 @@ func ReadFile(path string) (File, error) {
 }
 
 // Holds says whether a plan that was made now is the file's and follows from the same. The error says what has changed.
-func (f File) Holds(now Plan, basis []byte) error {
+func (f File) Holds(now Plan, basis []Part) error {
 	sum, err := f.digest(now, basis)
 	if err != nil {
 		return err
@@ -115,10 +168,32 @@ func (f File) Holds(now Plan, basis []byte) error {
 		out = append(out, "new: "+c)
 	}
 	if len(out) == 0 {
-		out = append(out, "the same would change, on another basis: a host, the configuration, the bundle or a flag is not as it was")
+		moved, err := f.moved(basis)
+		if err != nil {
+			return err
+		}
+		out = append([]string{"the same would change, on another basis; since then has moved:"}, moved...)
 	}
 	return fmt.Errorf("the plan of %s does not hold any more:\n  %s\nplan again with the same flags, and look at it",
 		f.Made.Format(time.RFC3339), strings.Join(out, "\n  "))
+}
+
+// moved are the parts that are not as they were, and those that are new or gone.
+func (f File) moved(basis []Part) ([]string, error) {
+	now, err := f.sums(basis)
+	if err != nil {
+		return nil, err
+	}
+	differs := func(p PartSum, from []PartSum) bool {
+		return !slices.ContainsFunc(from, func(o PartSum) bool { return o.Name == p.Name && bytes.Equal(o.Digest, p.Digest) })
+	}
+	var out []string
+	for _, p := range slices.Concat(now, f.Basis) {
+		if (differs(p, f.Basis) || differs(p, now)) && !slices.Contains(out, "  "+p.Name) {
+			out = append(out, "  "+p.Name)
+		}
+	}
+	return out, nil
 }
 
 // without are the changes and findings of a plan that another has not, or not so.

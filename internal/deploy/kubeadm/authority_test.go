@@ -13,17 +13,18 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-func selfSigned(t *testing.T) string {
+func selfSigned(t *testing.T, until time.Time) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: deploytest.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: until, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func selfSigned(t *testing.T) string {
 
 func TestAuthorities(t *testing.T) {
 	in := deploytest.Seed(t, osa)
-	in.CustomCA.Allow, in.CustomCA.Cert = true, selfSigned(t)
+	in.CustomCA.Allow, in.CustomCA.Cert = true, selfSigned(t, deploytest.Now().AddDate(10, 0, 0))
 	a := in.Nodes[0]
 	w := deploytest.Want(t, in, deploytest.Facts(in))
 	world := deploytest.Converged(w)
@@ -51,5 +52,27 @@ func TestAuthorities(t *testing.T) {
 	text := strings.Join(got, "\n")
 	if strings.Count(text, "another authority than kubernetes_custom_ca_cert") != 3 || !strings.Contains(text, a.Name+": /etc/kubernetes/pki/etcd/ca.crt ends on 2027-02-22") {
 		t.Error(text)
+	}
+}
+
+// An authority that has ended is nothing to begin a cluster with.
+func TestACustomAuthorityThatHasEnded(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		until  time.Time
+		blocks int
+	}{
+		{"it is good", deploytest.Now().AddDate(10, 0, 0), 0},
+		{"it ended yesterday", deploytest.Now().AddDate(0, 0, -1), 1},
+	} {
+		in := deploytest.Seed(t, osa)
+		in.CustomCA.Allow, in.CustomCA.EtcdCert = true, selfSigned(t, tt.until)
+		w := deploytest.Want(t, in, deploytest.Facts(in))
+		world := deploytest.Empty(w)
+		p := plan.Judged(deploy.Diff(w, world, deploytest.Now()), kubeadm.Authorities(w.Wanted, world.World))
+		found := p.Blocked(nil)
+		if len(found) != tt.blocks || tt.blocks > 0 && !strings.Contains(found[0].Text, "kubernetes_custom_etcd_ca_cert has ended on 2026-11-23") {
+			t.Errorf("%s: %v", tt.reason, found)
+		}
 	}
 }

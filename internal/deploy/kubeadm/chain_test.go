@@ -171,3 +171,28 @@ func TestTheChainIsWalked(t *testing.T) {
 		t.Errorf("a step changed the bundle it was taken from: %v", err)
 	}
 }
+
+// API servers do not go back to the version of kubelets that lag behind them: the plan says that this is why, and what to do.
+func TestKubeletsThatLag(t *testing.T) {
+	in := deploytest.Seed(t, osa)
+	in.Versions.Kubernetes = "1.34.4"
+	w := deploytest.Want(t, in, deploytest.Facts(in))
+	for _, tt := range []struct{ reason, kubelet, says string }{
+		{"an older kubelet is why", "v1.33.1", "because kubelets are older than the API servers (" + in.Nodes[1].NodeName + " 1.33.1): do not allow it, but bring these kubelets to 1.35.9 first"},
+		{"a plain downgrade", "v1.35.9", "Kubernetes 1.35.9 -> 1.34.4 is a downgrade"},
+	} {
+		world := runs(w, "1.35.9")
+		node := world.Cluster.Nodes[in.Nodes[1].NodeName]
+		node.Status.NodeInfo.KubeletVersion = tt.kubelet
+		world.Cluster.Nodes[in.Nodes[1].NodeName] = node
+		found := plan.Judged(plan.Plan{}, kubeadm.Downgrades(w.Wanted, world.World)).Blocked(nil)
+		if len(found) != len(in.Nodes) {
+			t.Fatalf("%s: %v", tt.reason, found)
+		}
+		for _, f := range found {
+			if !strings.Contains(f.Text, tt.says) || strings.Contains(f.Text, "kubelets") != strings.Contains(tt.says, "kubelets") {
+				t.Errorf("%s: %s", tt.reason, f.Text)
+			}
+		}
+	}
+}

@@ -2,8 +2,11 @@ package kubeadm
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
@@ -16,8 +19,11 @@ const warnAuthority = 365 * 24 * time.Hour
 // Authorities says what nothing here can change: Authorities that end, and one that is not the configuration's. The time is the
 // host's, which is what its clients go by.
 func Authorities(w Wanted, world World) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
+	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
+		for _, i := range plan.Of[Init](p) {
+			out = append(out, ended(w, i.Node)...)
+		}
 		for _, n := range w.Living() {
 			if !world.Member(n) {
 				continue
@@ -55,7 +61,7 @@ func Downgrades(w Wanted, world World) plan.Judge {
 			}
 			switch {
 			case version.Older(want, have):
-				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s is a downgrade", have, want)})
+				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s is a downgrade", have, want) + lagging(w, world, have)})
 			case version.Minor(want) > version.Minor(have)+1:
 				out = append(out, plan.Finding{Judge: "downgrade", Where: n.Name, Blocks: true, Text: fmt.Sprintf("Kubernetes %s -> %s skips a minor version: go through %d.%d first", have, want, version.Numbers(want)[0], version.Minor(have)+1)})
 			}
@@ -78,4 +84,43 @@ func Lost(w Wanted, world World) plan.Judge {
 		}
 		return out
 	}
+}
+
+// lagging says of a downgrade that it comes from kubelets which are older than the API servers: the way of an old cluster begins with the
+// oldest, and API servers do not go back to it. kubelet may be up to three minor versions behind (Kubernetes' version skew policy), and
+// goes over them at once.
+func lagging(w Wanted, world World, have string) string {
+	var late []string
+	for _, n := range w.Living() {
+		if v := version.Trim(world.Cluster.Nodes[n.NodeName].Status.NodeInfo.KubeletVersion); v != "" && version.Older(v, have) && world.Member(n) {
+			late = append(late, n.NodeName+" "+v)
+		}
+	}
+	if len(late) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and is planned because kubelets are older than the API servers (%s): do not allow it, but bring these kubelets to %s first, "+
+		"with what made the cluster (drain the node, install that kubelet, restart it), and run this again", strings.Join(late, ", "), have)
+}
+
+// ended are authorities of the operator's own that a new cluster would begin with, and that have ended: nothing they sign is believed.
+func ended(w Wanted, node string) []plan.Finding {
+	c := w.Intent.CustomCA
+	i := slices.IndexFunc(w.Intent.Nodes, func(n intent.Node) bool { return n.Name == node })
+	if !c.Allow || i < 0 {
+		return nil
+	}
+	now := w.Facts[w.Intent.Nodes[i].PhysicalHost].Now
+	var out []plan.Finding
+	for _, a := range []struct{ name, cert string }{
+		{"kubernetes_custom_ca_cert", c.Cert}, {"kubernetes_custom_etcd_ca_cert", c.EtcdCert}, {"kubernetes_custom_front_proxy_ca_cert", c.FrontProxyCert},
+	} {
+		if end, err := pki.End([]byte(a.cert)); err == nil && !now.Before(end) {
+			out = append(out, plan.Finding{
+				Judge: "authority", Where: node, Blocks: true,
+				Text: fmt.Sprintf("%s has ended on %s: nothing that a cluster signs with it would be believed; give another authority", a.name, end.Format(time.DateOnly)),
+			})
+		}
+	}
+	return out
 }
