@@ -195,10 +195,10 @@ func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archiv
 	if err != nil {
 		return false, err
 	}
-	defer s.close()
-	w := deploy.Restoring(s.wanted)
-	p, fresh := deploy.RestorePlan(w, s.world, archive, time.Now())
-	p = plan.Judged(s.copies.Plan(p, kubeadm.Fresh(p)), deploy.RestoreJudges(w, s.world, archive)...)
+	defer s.Close()
+	w := deploy.Restoring(s.Wanted)
+	p, fresh := deploy.RestorePlan(w, s.World, archive, time.Now())
+	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), deploy.RestoreJudges(w, s.World, archive)...)
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return false, err
 	}
@@ -208,7 +208,7 @@ func (c *deployRestoreCommand) once(ctx context.Context, streams Streams, archiv
 	if err := allowed(p, c.Allow); err != nil {
 		return false, err
 	}
-	d := newDeployment(w, fresh, p, s.hosts, streams, c.Output)
-	d.Restore, d.Copies = &archive, s.copies
-	return carryOut(ctx, d)
+	d := newDeployment(w, fresh, p, s.Hosts, streams, c.Output)
+	d.Restore, d.Copies = &archive, s.Copies
+	return d.CarryOut(ctx)
 }

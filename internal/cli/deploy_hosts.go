@@ -12,8 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -23,37 +21,6 @@ import (
 func (o *deployOptions) connect(ctx context.Context, in intent.Intent) (site.Hosts, error) {
 	hosts, errs, err := o.dial(ctx, o.targets(in), bringAgent)
 	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
-}
-
-// around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not reached is no reason
-// to fail: the plan says so.
-func (o *deployOptions) around(ctx context.Context, s *session) error {
-	var errs map[string]error
-	var err error
-	if s.more, errs, err = o.copyHosts(ctx, s.intent, s.hosts); err != nil {
-		return err
-	}
-	all := maps.Clone(s.hosts)
-	maps.Copy(all, s.more)
-	s.outside = site.LookOutside(ctx, all, errs, balance.Inside(s.intent)...)
-	if s.magnum, err = deploy.FindMagnum(ctx, s.outside, s.intent); err != nil {
-		return err
-	}
-	s.proxies = deploy.FindProxies(ctx, s.outside, s.intent, s.magnum.Serves)
-	return nil
-}
-
-// lookAround looks at what is beside the cluster: kubeconfigs for others, and services.
-func (o *deployOptions) lookAround(ctx context.Context, s *session) error {
-	s.copies = kubeconfigs.Look(ctx, s.outside.Hosts, s.outside.Lost, deploy.CopiesFrom(s.outside.Hosts, s.wanted, s.world, site.Connect))
-	program, err := remote.This()
-	if err != nil {
-		return err
-	}
-	s.services, err = deploy.LookAtServices(ctx, s.outside, s.wanted, s.world, s.magnum, deploy.ServiceOptions{
-		Program: "sha256:" + program.Digest, Skip: o.SkipUnreachable, Proxies: s.proxies, Dial: site.Connect,
-	})
-	return err
 }
 
 // copyHosts logs in to hosts that only have copies of kubeconfigs, and says of each that fails why.

@@ -35,10 +35,10 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	now := time.Now()
-	status := deploy.StatusOf(ctx, s.hosts, s.wanted, s.world, now).With(s.services)
-	p := s.plan() // with what StatusOf does not look at
+	status := deploy.StatusOf(ctx, s.Hosts, s.Wanted, s.World, now).With(s.Services)
+	p := s.Plan(now) // with what StatusOf does not look at
 	status.Drift, status.Changes = plan.Summary(p), p.Changes
 	switch c.Output {
 	case "prometheus":

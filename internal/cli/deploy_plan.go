@@ -11,47 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
-	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
-
-// keep writes a plan for a later apply. The file is no stream behind the curtain, and is masked as those are; that two passwords which
-// look alike then are not the same is for the basis to tell.
-func (s *session) keep(p plan.Plan, path string) error {
-	basis, err := deploy.Basis(s.wanted, s.world, s.copies, s.services)
-	if err != nil {
-		return err
-	}
-	f, err := plan.NewFile(p.Masked(s.intent.Masker()), basis, version.Get().String(), time.Now(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	text, err := f.Text()
-	if err != nil {
-		return err
-	}
-	if err := whole.Write(path, text, 0o600); err != nil {
-		return fmt.Errorf("write the plan: %w", err)
-	}
-	return nil
-}
-
-// holds refuses a plan that is not the reviewed one, if one was.
-func (s *session) holds(p plan.Plan, reviewed *plan.File) error {
-	if reviewed == nil {
-		return nil
-	}
-	basis, err := deploy.Basis(s.wanted, s.world, s.copies, s.services)
-	if err == nil {
-		err = reviewed.Holds(p.Masked(s.intent.Masker()), basis)
-	}
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	return nil
-}
 
 // agreed asks at a terminal whether the plan is meant. A plan that was reviewed in a file is.
 func (c *deployApplyCommand) agreed(streams Streams, p plan.Plan, reviewed bool) error {
@@ -91,13 +53,13 @@ func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	p := s.plan()
+	defer s.Close()
+	p := s.Plan(time.Now())
 	if err := writePlan(streams.Out, p, c.Output, !c.NoDiff); err != nil {
 		return err
 	}
 	if c.Out != "" {
-		if err := s.keep(p, c.Out); err != nil {
+		if err := s.Keep(p, c.Out, version.Get().String(), time.Now(), rand.Reader); err != nil {
 			return err
 		}
 	}

@@ -17,16 +17,12 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // errChanges makes the exit status 2: there are changes, and nobody has made them.
@@ -85,28 +81,6 @@ func (o *deployOptions) read(facts map[string]map[string]string) (intent.Intent,
 	return intent.Read(opts)
 }
 
-// session is everything a deploy command works with.
-type session struct {
-	intent intent.Intent
-	hosts  site.Hosts
-	facts  map[string]host.Facts
-	wanted deploy.Wanted
-	world  deploy.World
-	copies kubeconfigs.Copies
-	more   site.Hosts // hosts that are no part of the cluster
-
-	outside  site.Outside // all hosts that were reached
-	magnum   deploy.MagnumFound
-	proxies  deploy.ProxyFound
-	services deploy.Services
-}
-
-// close ends all connections.
-func (s *session) close() {
-	s.hosts.Close()
-	s.more.Close()
-}
-
 // intent reads the configuration, tells what is wrong with it, and refuses what must not be deployed.
 func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 	in, found, err := o.read(nil)
@@ -143,7 +117,7 @@ func assumedFacts(in intent.Intent) map[string]map[string]string {
 }
 
 // look connects, checks, and looks at everything.
-func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) (*session, error) {
+func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) (*deploy.Session, error) {
 	in, err := o.intent(streams)
 	if err != nil {
 		return nil, err
@@ -152,85 +126,36 @@ func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) 
 	if err != nil {
 		return nil, err
 	}
-	s := &session{intent: in}
-	if s.hosts, err = o.connect(ctx, in); err != nil && (strict || len(s.hosts) == 0) {
-		s.hosts.Close()
+	hosts, err := o.connect(ctx, in)
+	if err != nil && (strict || len(hosts) == 0) {
+		hosts.Close()
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(streams.Err, err) // what can be said is said without these hosts
 	}
-	tell := func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) }
-	if strict {
-		err := o.hold(ctx, s.hosts)
-		if err == nil {
-			err = site.Settle(ctx, s.hosts, s.hosts.Places(), tell)
-		}
-		if err != nil {
-			s.hosts.Close()
-			return nil, fmt.Errorf("nothing was changed: %w", err)
-		}
-	}
-	if s.facts, err = site.Look(ctx, s.hosts, balance.Inside(in)...); err == nil {
-		err = preflight.Check(in, s.facts)
-	}
-	if err == nil {
-		err = o.decide(bundle, s, streams)
-	}
-	if err == nil {
-		err = o.around(ctx, s)
-	}
-	if err == nil && strict && s.magnum.Serves == intent.ImplementationJeroboam {
-		err = magnum.Signable(s.intent)
-	}
-	if err == nil {
-		var more []site.Component
-		more, err = deploy.ServiceComponents(s.magnum.Serves, s.proxies.Runs)
-		bundle.Components = append(bundle.Components, more...)
-	}
-	var settle func(string, string)
-	if strict {
-		settle = tell
-	}
-	if err == nil {
-		err = o.inspect(ctx, s, bundle, settle)
-	}
-	if err == nil {
-		err = deploy.Foreign(s.wanted, s.world)
-	}
-	if err == nil {
-		err = o.lookAround(ctx, s)
-	}
+	program, err := remote.This()
 	if err != nil {
-		s.close()
-		return nil, fmt.Errorf("nothing was changed: %w", err)
+		hosts.Close()
+		return nil, err
 	}
-	return s, nil
+	return deploy.Look(ctx, in, deploy.Options{
+		Bundle: bundle, Hosts: hosts, Reach: o.copyHosts, Dial: site.Connect, Program: "sha256:" + program.Digest,
+		Settled: strict, Hold: o.run, StrictVersions: o.StrictVersions, SkipUnreachable: o.SkipUnreachable, Replace: o.Replace, Chain: o.chain, Until: o.until,
+		Tell: func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) },
+		Note: func(text string) error { return o.note(streams, text) },
+	})
 }
 
-// decide takes the bundle's versions, and says where the configuration asks for older ones.
-func (o *deployOptions) decide(b site.Bundle, s *session, streams Streams) error {
-	in, notes, err := deploy.Decide(b, s.intent, o.StrictVersions)
-	if err != nil {
-		return err
-	}
-	s.intent = in
+// note tells where configuration and bundle differ.
+func (o *deployOptions) note(streams Streams, text string) error {
 	if o.Output != "text" {
 		return nil
 	}
-	for _, n := range notes {
-		if _, err := fmt.Fprintln(streams.Err, n); err != nil {
-			return fmt.Errorf("write findings: %w", err)
-		}
+	if _, err := fmt.Fprintln(streams.Err, text); err != nil {
+		return fmt.Errorf("write findings: %w", err)
 	}
 	return nil
-}
-
-// plan compares and judges.
-func (s *session) plan() plan.Plan {
-	p := deploy.Diff(s.wanted, s.world, time.Now())
-	p = s.services.Plan(s.copies.Plan(p, kubeadm.Fresh(p)))
-	return plan.Judged(p, deploy.Judges(s.wanted, s.world)...)
 }
 
 type deployApplyCommand struct {
@@ -278,28 +203,28 @@ func (c *deployApplyCommand) once(ctx context.Context, streams Streams, reviewed
 	if err != nil {
 		return in, false, err
 	}
-	defer s.close()
-	p := s.plan()
+	defer s.Close()
+	p := s.Plan(time.Now())
 	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
 		return in, false, err
 	}
-	if err := errors.Join(s.holds(p, reviewed), allowed(p, c.Allow), c.possible(s.intent)); err != nil {
+	if err := errors.Join(s.Holds(p, reviewed), allowed(p, c.Allow), c.possible(s.Intent)); err != nil {
 		return in, false, err
 	}
 	if !p.Empty() {
 		if err := c.agreed(streams, p, reviewed != nil); err != nil {
 			return in, false, err
 		}
-		d := newDeployment(s.wanted, s.world, p, s.hosts, streams, c.Output)
-		d.Copies, d.Services, d.Outside = s.copies, s.services, s.outside.Hosts
-		if again, err := carryOut(ctx, d); again || err != nil {
+		d := newDeployment(s.Wanted, s.World, p, s.Hosts, streams, c.Output)
+		d.Copies, d.Services, d.Outside = s.Copies, s.Services, s.Outside.Hosts
+		if again, err := d.CarryOut(ctx); again || err != nil {
 			return in, again, err
 		}
 	}
-	if further, err := goesOn(ctx, s.wanted.Chain, streams); further || err != nil {
-		return s.intent, further, err
+	if further, err := goesOn(ctx, s.Wanted.Chain, streams); further || err != nil {
+		return s.Intent, further, err
 	}
-	return s.intent, c.comesBack(ctx, s.intent), nil
+	return s.Intent, c.comesBack(ctx, s.Intent), nil
 }
 
 // allowed refuses a plan in which something is dangerous that the operator has not allowed.
@@ -310,32 +235,16 @@ func allowed(p plan.Plan, allow []string) error {
 	return nil
 }
 
-// carryOut applies a plan; again says that containers were started, and another look is needed.
-func carryOut(ctx context.Context, d *deploy.Deployment) (again bool, err error) {
-	err = d.Apply(ctx)
-	switch {
-	case errors.Is(err, deploy.ErrLookAgain):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("%w\n(run it again to continue)", err)
-	}
-	return false, nil
-}
-
 // comesBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made anew.
 func (c *deployApplyCommand) comesBack(ctx context.Context, in intent.Intent) bool {
 	if len(c.Replace) == 0 {
 		return false
 	}
 	gone := c.Replace
-	c.Replace = nil
+	c.Replace = nil                // all hosts are tried
 	hosts, _ := c.connect(ctx, in) // hosts that do not answer are the question
 	hosts.Close()
-	for _, n := range in.Nodes {
-		if slices.Contains(gone, n.Name) && hosts[n.PhysicalHost] == nil {
-			c.Replace = append(c.Replace, n.Name)
-		}
-	}
+	c.Replace = deploy.ComesBack(in, gone, func(name string) bool { return hosts[name] != nil })
 	return len(c.Replace) < len(gone)
 }
 

@@ -8,5 +8,10 @@
 //	Diff(wanted, world) plan.Plan          what would change; pure
 //	Apply(ctx, wanted, world, plan)        the steps, on one screen in steps.go
 //
+// Look is the way there for whoever gives commands: hosts taken, judged and asked, everything a plan follows from in one Session.
+//
+// Each subject has a room below this package, which knows nothing of the others: node, kubeadm, balance, components, kubeconfigs, backups,
+// magnum, proxy, and preflight before all of them. Here they are put together: what is wanted of all, one plan, its judges, the walk.
+//
 // Nothing is remembered between runs. A run that was killed at any point is continued by running again.
 package deploy

@@ -1,0 +1,268 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+)
+
+// Options are what a look at a deployment goes by, beside the configuration.
+type Options struct {
+	Bundle site.Bundle
+	// Hosts are the agents of the cluster's hosts that were reached. Reach logs in to those that have only kubeconfigs, Magnum or a proxy, and
+	// says of each that fails why.
+	Hosts site.Hosts
+	Reach func(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error)
+	Dial  site.Dialer
+	// Program is the digest of the program that agents are.
+	Program string
+
+	// Settled says that what earlier runs have left is waited for first, as whoever is going to change something has to. Hold is what such a
+	// run calls itself; nil for one that only plans.
+	Settled bool
+	Hold    *host.Hold
+	// StrictVersions refuses every difference between configuration and bundle, SkipUnreachable goes on without hosts of Magnum and the proxy.
+	StrictVersions, SkipUnreachable bool
+	// Replace are the nodes that are gone for good.
+	Replace []string
+	// Chain says that an old cluster is brought up one minor version at a time, up to Until.
+	Chain bool
+	Until string
+
+	// Tell is told what is waited for; Note what differs between configuration and bundle.
+	Tell func(place, text string)
+	Note func(text string) error
+}
+
+// Session is a deployment as it should be and as it is: what plan, apply, status and restore work with.
+type Session struct {
+	Intent   intent.Intent
+	Hosts    site.Hosts
+	Facts    map[string]host.Facts
+	Wanted   Wanted
+	World    World
+	Copies   kubeconfigs.Copies
+	Outside  site.Outside // all hosts that were reached
+	Magnum   MagnumFound
+	Proxies  ProxyFound
+	Services Services
+
+	more site.Hosts // hosts that are no part of the cluster
+}
+
+// Close ends all connections.
+func (s *Session) Close() {
+	s.Hosts.Close()
+	s.more.Close()
+}
+
+// Look takes the hosts, if the run changes things, checks them and looks at everything. It changes nothing. The connections are the
+// session's from now on, and are closed if it fails.
+func Look(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
+	s := &Session{Intent: in, Hosts: o.Hosts}
+	for _, step := range []func(context.Context, *Options) error{
+		s.take, s.check, s.decide, s.around, s.components, s.inspect, s.ours, s.beside,
+	} {
+		if err := step(ctx, &o); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("nothing was changed: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// take makes the hosts this run's, and waits until earlier ones have ended there.
+func (s *Session) take(ctx context.Context, o *Options) error {
+	if !o.Settled {
+		return nil
+	}
+	if o.Hold != nil {
+		if err := s.Hosts.Hold(ctx, *o.Hold); err != nil {
+			return err
+		}
+	}
+	return site.Settle(ctx, s.Hosts, s.Hosts.Places(), o.Tell)
+}
+
+func (s *Session) check(ctx context.Context, _ *Options) error {
+	var err error
+	if s.Facts, err = site.Look(ctx, s.Hosts, balance.Inside(s.Intent)...); err != nil {
+		return err
+	}
+	return preflight.Check(s.Intent, s.Facts)
+}
+
+// decide takes the bundle's versions, and says where the configuration asks for older ones.
+func (s *Session) decide(_ context.Context, o *Options) error {
+	in, notes, err := Decide(o.Bundle, s.Intent, o.StrictVersions)
+	if err != nil {
+		return err
+	}
+	s.Intent = in
+	for _, n := range notes {
+		if err := o.Note(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not reached is no reason
+// to fail: the plan says so.
+func (s *Session) around(ctx context.Context, o *Options) error {
+	var errs map[string]error
+	var err error
+	if s.more, errs, err = o.Reach(ctx, s.Intent, s.Hosts); err != nil {
+		return err
+	}
+	all := maps.Clone(s.Hosts)
+	maps.Copy(all, s.more)
+	s.Outside = site.LookOutside(ctx, all, errs, balance.Inside(s.Intent)...)
+	if s.Magnum, err = FindMagnum(ctx, s.Outside, s.Intent); err != nil {
+		return err
+	}
+	s.Proxies = FindProxies(ctx, s.Outside, s.Intent, s.Magnum.Serves)
+	if o.Settled && s.Magnum.Serves == intent.ImplementationJeroboam {
+		return magnum.Signable(s.Intent)
+	}
+	return nil
+}
+
+// components adds what the cluster must hold for the services beside it to what the bundle has.
+func (s *Session) components(_ context.Context, o *Options) error {
+	more, err := ServiceComponents(s.Magnum.Serves, s.Proxies.Runs)
+	o.Bundle.Components = append(o.Bundle.Components, more...)
+	return err
+}
+
+// inspect says how all should be and looks how it is. Where a cluster is minor versions behind, that is once more, for the first step
+// of its way.
+func (s *Session) inspect(ctx context.Context, o *Options) error {
+	b := o.Bundle
+	for in := s.Intent; ; {
+		var err error
+		chain := s.Wanted.Chain
+		s.Wanted, err = Want(in, b, s.Facts, o.Replace)
+		s.Wanted.Serves, s.Wanted.Proxies, s.Wanted.Chain = s.Magnum.Serves, s.Proxies.Runs, chain
+		if err == nil && o.Settled {
+			err = site.Settle(ctx, s.Hosts, s.Wanted.Running(), o.Tell)
+		}
+		if err == nil {
+			s.World, err = Inspect(ctx, s.Hosts, s.Wanted, o.Dial)
+		}
+		if err != nil {
+			return err
+		}
+		if !o.Chain {
+			return nil
+		}
+		if chain.Steps == nil {
+			if s.Wanted.Chain, err = kubeadm.ChainOf(s.Wanted.Wanted, s.World.World, o.Until); err != nil {
+				return err
+			}
+		}
+		next := s.Wanted.Chain.Next()
+		if next == in.Versions.Kubernetes {
+			s.Intent = in
+			return nil
+		}
+		if in, b, err = kubeadm.Step(s.Intent, o.Bundle, next); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Session) ours(context.Context, *Options) error { return Foreign(s.Wanted, s.World) }
+
+// beside looks at what is beside the cluster: kubeconfigs for others, and services.
+func (s *Session) beside(ctx context.Context, o *Options) error {
+	s.Copies = kubeconfigs.Look(ctx, s.Outside.Hosts, s.Outside.Lost, CopiesFrom(s.Outside.Hosts, s.Wanted, s.World, o.Dial))
+	var err error
+	s.Services, err = LookAtServices(ctx, s.Outside, s.Wanted, s.World, s.Magnum, ServiceOptions{
+		Program: o.Program, Skip: o.SkipUnreachable, Proxies: s.Proxies, Dial: o.Dial,
+	})
+	return err
+}
+
+// Plan compares and judges.
+func (s *Session) Plan(now time.Time) plan.Plan {
+	p := Diff(s.Wanted, s.World, now)
+	p = s.Services.Plan(s.Copies.Plan(p, kubeadm.Fresh(p)))
+	return plan.Judged(p, Judges(s.Wanted, s.World)...)
+}
+
+// Keep writes a plan for a later apply. The file is no stream behind a curtain, and is masked as those are; that two passwords which look
+// alike then are not the same is for the basis to tell.
+func (s *Session) Keep(p plan.Plan, path, by string, now time.Time, random io.Reader) error {
+	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
+	if err != nil {
+		return err
+	}
+	f, err := plan.NewFile(p.Masked(s.Intent.Masker()), basis, by, now, random)
+	if err != nil {
+		return err
+	}
+	text, err := f.Text()
+	if err != nil {
+		return err
+	}
+	if err := whole.Write(path, text, 0o600); err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	return nil
+}
+
+// Holds refuses a plan that is not the reviewed one, if one was.
+func (s *Session) Holds(p plan.Plan, reviewed *plan.File) error {
+	if reviewed == nil {
+		return nil
+	}
+	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
+	if err == nil {
+		err = reviewed.Holds(p.Masked(s.Intent.Masker()), basis)
+	}
+	if err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	return nil
+}
+
+// ComesBack says which of the nodes that are declared gone stay so: those whose host does not answer. The others have been taken out, and
+// are made anew.
+func ComesBack(in intent.Intent, gone []string, answers func(physicalHost string) bool) (still []string) {
+	for _, n := range in.Nodes {
+		for _, name := range gone {
+			if n.Name == name && !answers(n.PhysicalHost) {
+				still = append(still, name)
+			}
+		}
+	}
+	return still
+}
+
+// CarryOut applies a plan. Again says that containers were started, and another look is needed.
+func (d *Deployment) CarryOut(ctx context.Context) (again bool, err error) {
+	err = d.Apply(ctx)
+	switch {
+	case errors.Is(err, ErrLookAgain):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("%w\n(run it again to continue)", err)
+	}
+	return false, nil
+}
