@@ -211,7 +211,7 @@ func (b *builder) assemble(ctx context.Context, img *Image, layer string) (v1.Im
 		files = append(files, registry.File{Path: at, Directory: true})
 	}
 	made, err := registry.Build(registry.Spec{
-		Files: files, Entrypoint: img.Entrypoint, User: img.User, Platform: b.lock.Platform,
+		Files: files, Entrypoint: img.Entrypoint, Command: img.Command, User: img.User, Platform: b.lock.Platform,
 		Labels: map[string]string{"org.opencontainers.image.version": img.Version},
 	}, layer)
 	return made, how, err

@@ -1,9 +1,11 @@
 package bundle_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +53,7 @@ images:
     packages: [box]
     paths: [/bin]
     links: {/bin/sh: box}
+    command: [sh]
 `, 1)
 	s.write(t, text)
 	events, err := s.build(t, "a", "cache", record)
@@ -63,6 +66,11 @@ images:
 	made, err := bundle.Open(filepath.Join(s.dir, "a"), sign.Trust{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if blobs := tree(t, filepath.Join(s.dir, "a", "oci", "blobs")); !slices.ContainsFunc(slices.Collect(maps.Keys(blobs)), func(blob string) bool {
+		return strings.Contains(s.read(t, filepath.Join(s.dir, "a", "oci", "blobs", blob)), `"Cmd":["sh"]`)
+	}) {
+		t.Errorf("no image is told what to do when a pod says nothing: %v", blobs)
 	}
 	want := []string{"0755 /bin/box #!/bin/true", "0777 /bin/sh "}
 	if diff := cmp.Diff(want, layer(t, made, "box")); diff != "" {

@@ -105,6 +105,7 @@ type Image struct {
 	Links      map[string]string `yaml:"links"`    // path -> target
 	Writable   []string          `yaml:"writable"` // directories that every user may write to, as /tmp
 	Entrypoint []string          `yaml:"entrypoint"`
+	Command    []string          `yaml:"command"` // what it does when a pod says nothing else
 	User       string            `yaml:"user"`
 	// Unbuilt says why an image cannot be built from source. Without urlDigest it is left out of bundles that are.
 	Unbuilt string `yaml:"unbuilt"`

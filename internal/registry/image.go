@@ -31,6 +31,7 @@ type File struct {
 type Spec struct {
 	Files      []File
 	Entrypoint []string
+	Command    []string // arguments of the entrypoint that a pod may replace
 	User       string // "65532:65532"; "" is root
 	Platform   string // "linux/amd64"
 	Labels     map[string]string
@@ -57,7 +58,7 @@ func Build(s Spec, layerFile string) (v1.Image, error) {
 	config.OS, config.Architecture = system, arch
 	config.History = nil
 	config.Config = v1.Config{
-		Entrypoint: s.Entrypoint, User: s.User, Labels: s.Labels,
+		Entrypoint: s.Entrypoint, Cmd: s.Command, User: s.User, Labels: s.Labels,
 		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	}
 	img, err = mutate.ConfigFile(img, config)
