@@ -32,8 +32,8 @@ type Spec struct {
 	Files      []File
 	Entrypoint []string
 	Command    []string // arguments of the entrypoint that a pod may replace
-	User       string // "65532:65532"; "" is root
-	Platform   string // "linux/amd64"
+	User       string   // "65532:65532"; "" is root
+	Platform   string   // "linux/amd64"
 	Labels     map[string]string
 }
 
