@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
@@ -35,10 +36,12 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			questions = append(questions, question)
 		}
 	}
-	flavor := func(name string, into *string, size func(openstack.Flavor)) func() error {
+	var workers, masters openstack.Flavor
+	var image openstack.Image
+	flavor := func(name string, into *string, found *openstack.Flavor) func() error {
 		return func() error {
 			f, err := cloud.Flavor(ctx, name)
-			size(f)
+			*found = f
 			if err == nil && want.needsDisk && f.Disk == 0 {
 				err = magnum.Invalid("Flavor with zero root volume size is not supported when boot_volume_size is zero.")
 			}
@@ -46,15 +49,12 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			return missing(err, "flavor", name, http.StatusBadRequest)
 		}
 	}
-	ask(want.flavor, flavor(want.flavor, &out.FlavorName, func(f openstack.Flavor) {
-		out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = f.RAM, f.VCPUs, f.Disk
-	}))
+	ask(want.flavor, flavor(want.flavor, &out.FlavorName, &workers))
 	if want.masterFlavor != want.flavor {
-		ask(want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName, func(openstack.Flavor) {}))
+		ask(want.masterFlavor, flavor(want.masterFlavor, &out.MasterFlavorName, &masters))
 	}
-	ask(want.image, func() error {
-		image, err := cloud.Image(ctx, want.image)
-		if err != nil {
+	ask(want.image, func() (err error) {
+		if image, err = cloud.Image(ctx, want.image); err != nil {
 			return missing(err, "image", want.image, http.StatusBadRequest)
 		}
 		out.ImageID, out.ImageOSDistro, out.HardwareDiskBus = image.ID, image.OSDistro, image.HWDiskBus
@@ -82,10 +82,37 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 	if err := firstOf(questions); err != nil {
 		return magnum.Resolved{}, err
 	}
+	out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = workers.RAM, workers.VCPUs, workers.Disk
 	if want.masterFlavor == want.flavor {
 		out.MasterFlavorName = out.FlavorName
 	}
-	return out, nil
+	return out, s.checkRoom(image, want, workers, masters)
+}
+
+// checkRoom refuses an image that does not fit into the machines: Nova would refuse each of them (compute/api.py: FlavorMemoryTooSmall,
+// FlavorDiskSmallerThanMinDisk), and Cinder a volume that is smaller than the image.
+func (s *server) checkRoom(image openstack.Image, want resources, flavors ...openstack.Flavor) error {
+	var problems []string
+	for _, f := range flavors {
+		if f.ID == "" {
+			continue // not asked for
+		}
+		if f.RAM < image.MinRAM {
+			problems = append(problems, fmt.Sprintf("Flavor %s has %d MiB of memory, and image %s needs %d.", f.Name, f.RAM, want.image, image.MinRAM))
+		}
+		if want.needsDisk && f.Disk < image.MinDisk {
+			problems = append(problems, fmt.Sprintf("Flavor %s has a disk of %d GiB, and image %s needs %d. Choose another flavor, or boot from a "+
+				"volume with label %s.", f.Name, f.Disk, want.image, image.MinDisk, label.BootVolumeSize))
+		}
+	}
+	if size := s.bootVolume(want.labels); !want.needsDisk && size > 0 && size < image.MinDisk {
+		problems = append(problems, fmt.Sprintf("The boot volume of %d GiB is too small for image %s, which needs %d. Choose another size with label %s.",
+			size, want.image, image.MinDisk, label.BootVolumeSize))
+	}
+	if len(problems) > 0 {
+		return magnum.Invalid("%s", sentences(problems))
+	}
+	return nil
 }
 
 // firstOf asks all questions at once and returns the error of the first one that has any.

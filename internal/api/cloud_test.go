@@ -60,6 +60,16 @@ func TestWhatTheCloudHas(t *testing.T) {
 		"group's name":   {reason: "Names are not unique in Neutron.", body: labels(`"extra_security_groups":"default"`), status: 400, detail: `Label extra_security_groups is "default", must be a comma-separated list, each item a UUID.`},
 		"newline":        {reason: "No name has one.", body: labels(`"boot_volume_type":"a\nb"`), status: 400, detail: `Label boot_volume_type is "a\nb", must be a name as the cloud has it`},
 
+		"small disk":    {reason: "Nova refuses each machine.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, status: 400, detail: "Flavor small has a disk of 20 GiB, and image wide needs 30."},
+		"both disks":    {reason: "All at once.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: `"flavor_id":"large"`, status: 400, detail: "Flavor large has a disk of 20 GiB, and image wide needs 30. Choose another flavor, or boot from a volume with label boot_volume_size. Flavor small has"},
+		"large volume":  {reason: "The flavor's disk does not count then.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: labels(`"boot_volume_size":"30"`), status: 202},
+		"small volume":  {reason: "Cinder refuses it.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: labels(`"boot_volume_size":"29"`), status: 400, detail: "The boot volume of 29 GiB is too small for image wide, which needs 30."},
+		"little memory": {reason: "Nova refuses each machine.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "heavy" }, status: 400, detail: "Flavor small has 2048 MiB of memory, and image heavy needs 4096."},
+		"two policies":  {reason: "Nova's server groups have one.", body: labels(`"server_group_policies":"affinity,anti-affinity"`), status: 400, detail: `Label server_group_policies is "affinity,anti-affinity", must be one of them, for a server group has one policy.`},
+		"one, twice":    {reason: "That is one.", body: labels(`"server_group_policies":"affinity, affinity"`), status: 202},
+		"loopback pool": {reason: "No pod can have such an address.", body: labels(`"calico_ipv4pool":"127.0.0.0/16"`), status: 400, detail: `Label calico_ipv4pool is "127.0.0.0/16", must be apart from 127.0.0.0/8, whose addresses nothing on a network can have.`},
+		"multicast":     {reason: "No service can.", body: labels(`"service_cluster_ip_range":"224.0.0.0/16"`), status: 400, detail: `Label service_cluster_ip_range is "224.0.0.0/16", must be apart from 224.0.0.0/3`},
+
 		"no address":         {reason: "Nothing would hold it.", body: `"master_lb_enabled":false,` + labels(`"master_lb_floating_ip_enabled":"false"`), status: 400, detail: "Nothing would hold the API server's address"},
 		"balancer's address": {reason: "A private load balancer holds it.", body: labels(`"master_lb_floating_ip_enabled":"false"`), status: 202},
 		"unwanted address":   {reason: "Given and not wanted.", body: labels(`"master_lb_floating_ip_enabled":"false","api_server_floating_ip":"203.0.113.5"`), status: 400, detail: `Label api_server_floating_ip is "203.0.113.5", must be left out, because master_lb_floating_ip_enabled is false.`},

@@ -289,12 +289,15 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 }
 
 // bootsFromVolume tells whether machines get a root volume, so that a flavor needs no disk.
-func (s *server) bootsFromVolume(labels map[string]string) bool {
+func (s *server) bootsFromVolume(labels map[string]string) bool { return s.bootVolume(labels) > 0 }
+
+// bootVolume is the size in GiB of machines' root volume; 0: they have none.
+func (s *server) bootVolume(labels map[string]string) int {
 	if v, ok := labels[label.BootVolumeSize]; ok {
-		size, err := strconv.Atoi(v)
-		return err == nil && size > 0
+		size, _ := strconv.Atoi(v) // its value is checked elsewhere
+		return size
 	}
-	return s.Config.DefaultBootVolumeSize > 0
+	return s.Config.DefaultBootVolumeSize
 }
 
 func (k *creation) checkLoadBalancer(context.Context) error {

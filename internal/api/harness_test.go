@@ -66,13 +66,15 @@ func (c tenant) look(kind, name string, known ...string) error {
 }
 
 func (c tenant) Image(_ context.Context, name string) (openstack.Image, error) {
-	if err := c.look("image", name, "ubuntu", "ubuntu-2", "cirros", "bare", "driven", "kube-34", "kube-odd"); err != nil {
+	if err := c.look("image", name, "ubuntu", "ubuntu-2", "cirros", "bare", "driven", "kube-34", "kube-odd", "wide", "heavy"); err != nil {
 		return openstack.Image{}, err
 	}
 	return map[string]openstack.Image{
 		"ubuntu":   {ID: "image-1", Name: "ubuntu", OSDistro: "ubuntu", HWDiskBus: "scsi"},
 		"ubuntu-2": {ID: "image-2", Name: "ubuntu-2", OSDistro: "ubuntu"},
 		"cirros":   {ID: "image-3", Name: "cirros", OSDistro: "cirros"},
+		"wide":     {ID: "image-8", Name: "wide", OSDistro: "ubuntu", MinDisk: 30},
+		"heavy":    {ID: "image-9", Name: "heavy", OSDistro: "ubuntu", MinRAM: 4096},
 		"bare":     {ID: "image-4", Name: "bare"},
 		"kube-34":  {ID: "image-6", Name: "kube-34", OSDistro: "ubuntu", Properties: map[string]string{"kube_version": "1.34.2"}},
 		"kube-odd": {ID: "image-7", Name: "kube-odd", OSDistro: "ubuntu", Properties: map[string]string{"kube_version": "latest"}},
@@ -88,7 +90,7 @@ func (c tenant) Flavor(_ context.Context, name string) (openstack.Flavor, error)
 	if name == "diskless" {
 		disk = 0
 	}
-	return openstack.Flavor{ID: "id-of-" + name, Name: name, Disk: disk}, nil
+	return openstack.Flavor{ID: "id-of-" + name, Name: name, Disk: disk, RAM: 2048}, nil
 }
 
 // tenantSubnets are the subnets of the cloud, by name.

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -42,6 +44,9 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	if err := s.checkLabels(label.NodeGroup, ng.Labels); err != nil {
 		return answer{}, err
 	}
+	if err := checkClustersLabels(k.Labels, ng.Labels); err != nil {
+		return answer{}, err
+	}
 	fewest, most := label.Bounds(ng.Labels)
 	ng.GiveBounds(fewest, most, autoscaled(k))
 	if err := checkGroup(&ng, autoscaled(k)); err != nil {
@@ -61,6 +66,23 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	return c.nodeGroup(http.StatusAccepted, k, stored), nil
+}
+
+// checkClustersLabels refuses labels of a node group that only a cluster as a whole can have, with another value than its cluster's: they
+// would be shown and never act. A copy of the cluster's labels is what Magnum makes, and labels that nobody knows are anybody's.
+func checkClustersLabels(clusters, labels map[string]string) error {
+	var problems []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		l, known := label.Lookup(name)
+		if was, has := clusters[name]; !known || l.In(label.NodeGroup) || has && was == labels[name] {
+			continue
+		}
+		problems = append(problems, "Label "+name+" is that of the whole cluster, and a node group cannot have another value.")
+	}
+	if len(problems) > 0 {
+		return magnum.Invalid("%s", magnum.Shorten(strings.Join(problems, " "), 4000))
+	}
+	return nil
 }
 
 // nodeGroup reads a new node group's attributes.

@@ -136,12 +136,12 @@ func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTempla
 	return checkImageTag(image, t.ImageID, t.Labels[label.KubeTag])
 }
 
-// templateResources are what a template names besides its image, which readImage has looked at, and its key pair, which Magnum
-// does not check before a cluster uses it.
+// templateResources are what a template names besides its key pair, which Magnum does not check before a cluster uses it. readImage has
+// looked at the image; flavors are held against it here.
 func (s *server) templateResources(t *magnum.ClusterTemplate) resources {
 	return resources{
 		needsDisk: !s.bootsFromVolume(t.Labels), networkDriver: t.NetworkDriver, labels: t.Labels,
-		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID,
+		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID, image: t.ImageID,
 		externalNetwork: t.ExternalNetworkID, fixedNetwork: t.FixedNetwork, fixedSubnet: t.FixedSubnet,
 	}
 }

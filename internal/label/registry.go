@@ -165,7 +165,7 @@ func placement() []Label {
 		{
 			Name: ServerGroupPolicies, Changes: "server groups", Type: Enum, List: true, Default: "soft-anti-affinity", Scope: Both, Since: "0.24",
 			Allowed: []string{"affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"},
-			Doc:     "Policies of the Nova server group of each node group.",
+			Doc:     "Policy of the Nova server group of each node group: one of them.",
 		},
 		{
 			Name: DifferentFailureDomain, Type: Bool, Default: "false", Scope: Both, Since: "0.24",

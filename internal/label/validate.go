@@ -63,7 +63,11 @@ func across(labels map[string]string) []error {
 		}
 		errs = append(errs, CheckNetworks(pool, v.String(pool), v.String(ServiceRange), nodes)...)
 	}
+	errs = append(errs, unusable(v)...)
 	errs = append(errs, octavia(v)...)
+	if policies := v.CSV(ServerGroupPolicies); len(policies) > 1 { // Nova takes one (server groups, microversion 2.64: "policy")
+		errs = append(errs, &Error{ServerGroupPolicies, v.String(ServerGroupPolicies), "one of them, for a server group has one policy"})
+	}
 	if lo, hi := v.Int(MinNodeCount), v.Int(MaxNodeCount); v.Has(MinNodeCount) && v.Has(MaxNodeCount) && lo > hi {
 		errs = append(errs, &Error{MinNodeCount, v.String(MinNodeCount), "at most " + MaxNodeCount + ", which is " + strconv.Itoa(hi)})
 	}
@@ -75,6 +79,25 @@ func across(labels map[string]string) []error {
 	}
 	if v.String(OIDCIssuerURL) != "" && v.String(OIDCClientID) == "" {
 		errs = append(errs, &Error{OIDCClientID, "", "given together with " + OIDCIssuerURL})
+	}
+	return errs
+}
+
+// unusable reports networks of a cluster whose addresses no machine, pod or service can have (RFC 6890: this host, loopback, link-local,
+// multicast and reserved).
+func unusable(v Values) []error {
+	var errs []error
+	for _, name := range []string{CalicoPool, CiliumPool, ServiceRange, FixedSubnetCIDR} {
+		cidr, given := v.given(name)
+		p, err := netip.ParsePrefix(cidr)
+		if !given || err != nil {
+			continue
+		}
+		for _, special := range []string{"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"} {
+			if p.Overlaps(netip.MustParsePrefix(special)) {
+				errs = append(errs, &Error{name, cidr, "apart from " + special + ", whose addresses nothing on a network can have"})
+			}
+		}
 	}
 	return errs
 }
