@@ -106,7 +106,7 @@ e2e-whole: build ## one apply to a working Magnum, and all that can happen to it
 	@go build -o bin/lab ./test/lab
 	@LAB_PROGRAM=$(CURDIR)/bin/lab LAB_DIR=$${LAB_DIR:-/var/tmp/jeroboam-lab} BUNDLE=$$(realpath $${BUNDLE:-bundle}) JEROBOAM=$(CURDIR)/bin/jeroboam \
 		CLOUD_DIR=$${CLOUD_DIR:-} NODE_IMAGE_NAME=$${NODE_IMAGE_NAME:-} NODE_IMAGE=$${NODE_IMAGE:+$$(realpath $$NODE_IMAGE)} \
-		go test -count=1 -timeout 2h -v -run "^Test$$([ -n "$$CLOUD_DIR" ] && echo BesideCloud || echo Whole)$$" ./test/e2e/deploy
+		go test -count=1 -timeout 2h -v -run "^Test$$([ -n "$$CLOUD_DIR" ] && echo BesideCloud || echo Whole)$$" ./test/e2e/deploy $(ARGS)
 
 .PHONY: e2e-backup
 e2e-backup: build ## a control plane is lost and made anew from a backup: make lab-up and a bundle first (BUNDLE=DIR, LAB_DIR=DIR)

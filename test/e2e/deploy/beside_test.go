@@ -17,12 +17,13 @@ import (
 // tenant's private cluster is made through that proxy, and verify judges the cloud by another one; Magnum's server and the proxy are
 // killed under clients; a second apply changes nothing; destroy leaves nothing.
 //
+// Parts can be run one after the other (ARGS="-run TestBesideCloud/one_apply"), as long as they are in this order.
+//
 // The cloud may have others in it: Magnum's endpoints are in a region of their own, which the test makes and takes away.
 func TestBesideCloud(t *testing.T) {
 	b := besideCloud(t)
 	b.configure(t, append(wholeSettings(b.shell(t) != ""), b.settings()...)...)
 	b.node = b.nodes(t)[0]
-	hosts := b.files(t)
 	stage := func(name string, do func(*testing.T)) bool {
 		began := time.Now()
 		ok := t.Run(name, do)
@@ -36,10 +37,10 @@ func TestBesideCloud(t *testing.T) {
 	stage("clients find Magnum", b.clients)
 	if b.image != "" && stage("a private cluster", b.privateCluster) {
 		stage("killed under clients", b.killedUnderClients)
+		stage("an infra host loses power", b.hostLosesPower)
 		stage("the private cluster is deleted", b.privateClusterGone)
 		stage("apply with verify", b.verified)
 	}
-	b.nothingIsLeft(t)
 	stage("a second apply changes nothing", func(t *testing.T) {
 		t.Helper()
 		if again := b.apply(t); !strings.Contains(again, "no changes") {
@@ -48,6 +49,7 @@ func TestBesideCloud(t *testing.T) {
 	})
 	stage("destroy leaves nothing", func(t *testing.T) {
 		t.Helper()
+		b.nothingIsLeft(t)
 		if out, code := b.deploy(t, "destroy", "--allow", "delete"); code != 0 {
 			t.Fatalf("destroy: status %d\n%s", code, out)
 		}
@@ -55,7 +57,7 @@ func TestBesideCloud(t *testing.T) {
 		if b.file != "" {
 			_, _ = b.openstack(t, true, "image", "delete", ownImage) // it may never have been there
 		}
-		if diff := cmp.Diff(hosts, b.files(t), cmpopts.AcyclicTransformer("lines", func(s string) []string { return strings.Split(s, "\n") })); diff != "" {
+		if diff := cmp.Diff(b.tracesBefore(t), b.traces(t), cmpopts.AcyclicTransformer("lines", func(s string) []string { return strings.Split(s, "\n") })); diff != "" {
 			t.Errorf("the hosts are not as they were (-before +after):\n%s", diff)
 		}
 	})
@@ -68,7 +70,6 @@ type beside struct {
 	cloud string // its directory
 	file  string // of nodes, to be uploaded; "" if it is in the cloud already
 	image string // its name; "" for a journey without clusters
-	stack string // the private cluster's name in Cluster API
 }
 
 // Names that the test uses in the cloud.
@@ -141,6 +142,13 @@ func (b *beside) inRegion(t *testing.T, verb string) {
 func (b *beside) applyOnce(t *testing.T) {
 	t.Helper()
 	b.inRegion(t, "make")
+	text, err := json.Marshal(b.traces(t))
+	if err == nil {
+		err = os.WriteFile(b.dir+tracesFile, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	out := b.apply(t)
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, ": done (") {
@@ -153,7 +161,31 @@ func (b *beside) applyOnce(t *testing.T) {
 	}
 }
 
-const cloudHost = "cloud"
+const (
+	cloudHost = "cloud"
+	// tracesFile is where the parts of the test keep what there was before the apply, below the lab's directory.
+	tracesFile = "/log/before.json"
+)
+
+// tracesBefore are those of the hosts before the apply.
+func (b *beside) tracesBefore(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(b.dir + tracesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]string{}
+	decode(t, string(text), &before)
+	return before
+}
+
+// traces are the files of the hosts, and those of the cloud's host where a deployment could leave some.
+func (b *beside) traces(t *testing.T) map[string]string {
+	t.Helper()
+	out := b.files(t)
+	out[cloudHost] = b.ssh(t, cloudHost, "find /etc /root /opt /usr/local -xdev | sort; find /var/lib /var/cache /var/log -xdev -maxdepth 1 | sort")
+	return out
+}
 
 // tenant runs the client as an ordinary user, by the public endpoints.
 func (b *beside) tenant(t *testing.T, args ...string) (string, int) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy"
 )
 
@@ -50,12 +51,7 @@ func (b *beside) privateCluster(t *testing.T) {
 		return s.Status == "CREATE_COMPLETE", s.Status + ": " + s.Reason
 	})
 	t.Logf("complete %s after the request", time.Since(began).Round(time.Second))
-	s, err := b.cluster(t, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.stack = strings.TrimSpace(b.kubectl(t, b.node, "-n magnum-system get magnumcluster "+s.UUID+" -o jsonpath={.spec.stackID}"))
-	id := b.say(t, "network", "list", "--name", "k8s-clusterapi-cluster-magnum-system-"+b.stack, "-f", "value", "-c", "ID")
+	id := b.say(t, "network", "list", "--name", "k8s-clusterapi-cluster-magnum-system-"+b.stack(t), "-f", "value", "-c", "ID")
 	if c := b.proxied(t); c.Namespace != "qdhcp-"+id || !c.Published || c.Connections == 0 {
 		t.Errorf("published, with connections, in qdhcp-%s wanted: %+v", id, c)
 	}
@@ -65,6 +61,16 @@ func (b *beside) privateCluster(t *testing.T) {
 	})
 	b.straying(t, b.node.host, host(), func(name string) bool { return name == "lxcbr0" || strings.HasSuffix(name, "_eth0") })
 	b.straying(t, cloudHost, network(), func(name string) bool { return name != "br-mgmt" && name != "lo" })
+}
+
+// stack is the private cluster's name in Cluster API.
+func (b *beside) stack(t *testing.T) string {
+	t.Helper()
+	s, err := b.cluster(t, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(b.kubectl(t, b.node, "-n magnum-system get magnumcluster "+s.UUID+" -o jsonpath={.spec.stackID}"))
 }
 
 // tell says what there is to know of a cluster that does not come up.
@@ -91,12 +97,13 @@ func (b *beside) proxied(t *testing.T) proxy.ClusterStatus {
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	stack := b.stack(t)
 	for _, c := range s.Clusters {
-		if c.Cluster == b.stack {
+		if c.Cluster == stack {
 			return c
 		}
 	}
-	t.Fatalf("the proxy knows nothing of %s: %s", b.stack, out)
+	t.Fatalf("the proxy knows nothing of %s: %s", stack, out)
 	return proxy.ClusterStatus{}
 }
 
@@ -179,8 +186,9 @@ func (b *beside) straying(t *testing.T, host string, all []flow, outside func(na
 // killedUnderClients kills the proxy and Magnum's server, as power loss would, while clients work.
 func (b *beside) killedUnderClients(t *testing.T) {
 	t.Helper()
-	service := strings.TrimSpace(b.kubectl(t, b.node, "-n magnum-system get service "+b.stack+" -o jsonpath={.spec.clusterIP}"))
-	api := b.workIn(t, b.node, "https://"+b.stack+".magnum-system:6443/readyz", service+":6443")
+	service := strings.TrimSpace(b.kubectl(t, b.node, "-n magnum-system get service "+b.stack(t)+" -o jsonpath={.spec.clusterIP}"))
+	inNode := func(script string) string { return b.inside(t, b.node, script) }
+	api := workBy(t, inNode, "", "https://"+b.stack(t)+".magnum-system:6443/readyz", service+":6443")
 	magnum := b.workers(t)
 	b.ssh(t, cloudHost, "systemctl kill -s KILL 'jeroboam-proxy@*'")
 	time.Sleep(20 * time.Second)
@@ -204,6 +212,50 @@ func (b *beside) killedUnderClients(t *testing.T) {
 	})
 }
 
+// hostLosesPower pulls an infra host's plug for a minute. The tenant's cluster does not notice: its API answers in its own network all the
+// time, and nobody takes its servers away when the management cluster is back. With one host, Magnum is away with it.
+func (b *beside) hostLosesPower(t *testing.T) {
+	t.Helper()
+	nodes := b.nodes(t)
+	host := nodes[len(nodes)-1].host
+	s, err := b.cluster(t, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers := b.have(t)["servers"]
+	onCloud := func(script string) string { return b.ssh(t, cloudHost, script) }
+	api := workBy(t, onCloud, "ip netns exec "+b.proxied(t).Namespace, s.APIAddress+"/readyz", "")
+	magnum := b.workers(t)
+	b.power(t, "off", host)
+	time.Sleep(time.Minute)
+	b.power(t, "on", host)
+	back := b.until(t, 8*time.Minute, "the host comes back", func() (bool, string) {
+		out, code := b.deploy(t, "status")
+		return code == 0, out
+	})
+	t.Logf("everything serves %s after power came back", back.Round(time.Second))
+	b.until(t, 5*time.Minute, "the cluster is healthy again", func() (bool, string) {
+		s, err := b.cluster(t, private)
+		return err == nil && s.Health == "HEALTHY", s.Health
+	})
+	asked := api()
+	if len(asked) < 200 {
+		t.Errorf("the tenant's client has asked %d times", len(asked))
+	}
+	if failed := sum(t, "the tenant's own API, an infra host without power", asked); failed > 0 {
+		t.Errorf("%d requests of the tenant failed", failed)
+	}
+	if failed := magnum(); failed > 0 && len(nodes) > 1 {
+		t.Errorf("%d requests to Magnum failed", failed)
+	}
+	if diff := cmp.Diff(servers, b.have(t)["servers"]); diff != "" {
+		t.Errorf("the cluster's servers are others (-before +after):\n%s", diff)
+	}
+	if p, code := b.plan(t); code != 0 {
+		t.Errorf("after it there are changes: %s", plan.Summary(p))
+	}
+}
+
 // nothingIsLeft deletes a cluster that a stage that failed has left: nobody could after destroy.
 func (b *beside) nothingIsLeft(t *testing.T) {
 	t.Helper()
@@ -219,6 +271,7 @@ func (b *beside) nothingIsLeft(t *testing.T) {
 // privateClusterGone deletes it; the project and the management cluster have what they had before.
 func (b *beside) privateClusterGone(t *testing.T) {
 	t.Helper()
+	stack := b.stack(t)
 	b.say(t, "coe", "cluster", "delete", private)
 	took := b.until(t, 15*time.Minute, private+" is gone", func() (bool, string) {
 		s, err := b.cluster(t, private)
@@ -235,7 +288,7 @@ func (b *beside) privateClusterGone(t *testing.T) {
 		t.Errorf("the tenant's project is not empty (-want +have):\n%s", diff)
 	}
 	left := b.kubectl(t, b.node, "-n magnum-system get secrets,clusters,machines,openstackclusters,openstackservers,openstackmachines,magnumclusters,magnumnodegroups,services -o name")
-	if strings.Contains(left, b.stack) {
+	if strings.Contains(left, stack) {
 		t.Errorf("left in the management cluster:\n%s", left)
 	}
 }

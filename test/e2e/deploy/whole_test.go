@@ -137,12 +137,14 @@ func (l lab) work(t *testing.T, url, token, ca string) func() []request {
 	}
 }
 
-// workIn is work in a node, at an address that the URL's name does not lead to; nobody's certificate is verified.
-func (l lab) workIn(t *testing.T, n node, url, at string) func() []request {
+// workBy is work where sh runs scripts, behind a prefix to the command, at an address that the URL's name need not lead to ("" for its
+// own); nobody's certificate is verified.
+func workBy(t *testing.T, sh func(script string) string, prefix, url, at string) func() []request {
 	t.Helper()
-	l.inside(t, n, "cat > /tmp/worker.py <<'END'\n"+worker+"END\npython3 /tmp/worker.py "+url+" '' '' /tmp/requests "+at+" >/dev/null 2>&1 </dev/null & echo $! > /tmp/worker.pid")
+	sh("cat > /tmp/worker.py <<'END'\n" + worker + "END\n" + prefix + " python3 /tmp/worker.py " + url + " '' '' /tmp/requests '" + at +
+		"' >/dev/null 2>&1 </dev/null & echo $! > /tmp/worker.pid")
 	return func() []request {
-		return requests(t, l.inside(t, n, "kill $(cat /tmp/worker.pid); cat /tmp/requests; rm /tmp/requests /tmp/worker.py /tmp/worker.pid"))
+		return requests(t, sh("kill $(cat /tmp/worker.pid); cat /tmp/requests; rm /tmp/requests /tmp/worker.py /tmp/worker.pid"))
 	}
 }
 
