@@ -264,8 +264,16 @@ func TestOneNetwork(t *testing.T) {
 					there = append(there, i.File.Path)
 				}
 			}
-			if i.File != nil && i.File.Path == "/etc/systemd/system/jeroboam-pod-routes.service" && !strings.Contains(i.File.Content, "replace 10.96.0.0/12 dev") {
-				t.Error("there is no route to services")
+			if i.File != nil && i.File.Path == "/etc/systemd/system/jeroboam-pod-routes.service" {
+				for what, line := range map[string]string{
+					"there is no route to services": "replace 10.96.0.0/12 dev",
+					"a node that boots has its address after the unit starts, which then fails (Invalid prefsrc address)": "\nRestart=on-failure\nRestartSec=1\n",
+					"systemd gives up after five times": "\nStartLimitIntervalSec=0\n",
+				} {
+					if !strings.Contains(i.File.Content, line) {
+						t.Errorf("%s: there is no %q in\n%s", what, line, i.File.Content)
+					}
+				}
 			}
 		}
 		return there, gone

@@ -91,7 +91,19 @@ func serviceRoute(in intent.Intent, n intent.Node) string {
 // routeItems are the unit that sets a node's routes.
 func routeItems(routes string) []host.Item {
 	const unit = "/etc/systemd/system/jeroboam-pod-routes.service"
-	text := "[Unit]\nDescription=routes to services and to the pods of other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n" +
+	text := `[Unit]
+Description=routes to services and to the pods of other nodes
+After=network-online.target
+Wants=network-online.target
+# Where nothing waits for the network, it is tried until the node has its address.
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Restart=on-failure
+RestartSec=1
+` +
 		routes + "\n[Install]\nWantedBy=multi-user.target\n"
 	return []host.Item{
 		{File: &host.File{Path: unit, Content: text}},
