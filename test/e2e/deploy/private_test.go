@@ -188,7 +188,8 @@ func (b *beside) killedUnderClients(t *testing.T) {
 	t.Helper()
 	service := strings.TrimSpace(b.kubectl(t, b.node, "-n magnum-system get service "+b.stack(t)+" -o jsonpath={.spec.clusterIP}"))
 	inNode := func(script string) string { return b.inside(t, b.node, script) }
-	api := workBy(t, inNode, "", "https://"+b.stack(t)+".magnum-system:6443/readyz", service+":6443")
+	// There is one host with the proxy, and its unit starts again after a second: who tries for three comes through.
+	api := workBy(t, inNode, 10, "", "https://"+b.stack(t)+".magnum-system:6443/readyz", service+":6443")
 	magnum := b.workers(t)
 	b.ssh(t, cloudHost, "systemctl kill -s KILL 'jeroboam-proxy@*'")
 	time.Sleep(20 * time.Second)
@@ -224,7 +225,7 @@ func (b *beside) hostLosesPower(t *testing.T) {
 	}
 	servers := b.have(t)["servers"]
 	onCloud := func(script string) string { return b.ssh(t, cloudHost, script) }
-	api := workBy(t, onCloud, "ip netns exec "+b.proxied(t).Namespace, s.APIAddress+"/readyz", "")
+	api := workBy(t, onCloud, 1, "ip netns exec "+b.proxied(t).Namespace, s.APIAddress+"/readyz", "")
 	magnum := b.workers(t)
 	b.power(t, "off", host)
 	time.Sleep(time.Minute)

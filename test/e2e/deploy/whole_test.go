@@ -81,11 +81,11 @@ func wholeSettings(cilium bool) []string {
 	return out
 }
 
-// worker is a client that asks all the time, each time with a new connection, and tries again what failed, up to five times a request. Each
+// worker is a client that asks all the time, each time with a new connection, and tries again what failed, up to so many times a request. Each
 // line it writes is a request: when it began, how long it took, how often it was tried, whether it was answered in the end.
 const worker = `
 import socket, ssl, sys, time, urllib.request
-url, token, ca, out, at = sys.argv[1:]
+url, token, ca, out, most, at = sys.argv[1:]
 if at: # whatever the name, there
     real, there = socket.create_connection, (at.rpartition(":")[0], int(at.rpartition(":")[2]))
     socket.create_connection = lambda address, *more, **named: real(there, *more, **named)
@@ -93,7 +93,7 @@ context = ssl.create_default_context(cafile=ca) if ca else ssl._create_unverifie
 with open(out, "w", buffering=1) as lines:
     while True:
         began, tries, ok = time.time(), 0, False
-        while tries < 5 and not ok:
+        while tries < int(most) and not ok:
             tries += 1
             try:
                 urllib.request.urlopen(urllib.request.Request(url, headers={"X-Auth-Token": token}), timeout=10, context=context).read()
@@ -121,7 +121,7 @@ func (l lab) work(t *testing.T, url, token, ca string) func() []request {
 	if err := os.WriteFile(dir+"/worker.py", []byte(worker), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), l.program, "exec", "--dir", l.dir, "--", "python3", dir+"/worker.py", url, token, ca, dir+"/requests", "")
+	cmd := exec.CommandContext(t.Context(), l.program, "exec", "--dir", l.dir, "--", "python3", dir+"/worker.py", url, token, ca, dir+"/requests", "5", "")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that it ends what it runs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -139,9 +139,9 @@ func (l lab) work(t *testing.T, url, token, ca string) func() []request {
 
 // workBy is work where sh runs scripts, behind a prefix to the command, at an address that the URL's name need not lead to ("" for its
 // own); nobody's certificate is verified.
-func workBy(t *testing.T, sh func(script string) string, prefix, url, at string) func() []request {
+func workBy(t *testing.T, sh func(script string) string, most int, prefix, url, at string) func() []request {
 	t.Helper()
-	sh("cat > /tmp/worker.py <<'END'\n" + worker + "END\n" + prefix + " python3 /tmp/worker.py " + url + " '' '' /tmp/requests '" + at +
+	sh("cat > /tmp/worker.py <<'END'\n" + worker + "END\n" + prefix + " python3 /tmp/worker.py " + url + " '' '' /tmp/requests " + strconv.Itoa(most) + " '" + at +
 		"' >/dev/null 2>&1 </dev/null & echo $! > /tmp/worker.pid")
 	return func() []request {
 		return requests(t, sh("kill $(cat /tmp/worker.pid); cat /tmp/requests; rm /tmp/requests /tmp/worker.py /tmp/worker.pid"))
