@@ -40,6 +40,7 @@ test: allinone build ## every test that needs no root: units with the race detec
 e2e: allinone build ## the all-in-one driven by the real openstack client (Debian's python3-openstackclient, python3-magnumclient)
 	@go test -count=1 -p 1 -timeout 40m -v -skip '^TestRotationWithTheClient$$' ./test/e2e ./test/e2e/faults
 	@go test -count=1 -timeout 20m -v -run '^TestSlow' -skip '^TestSlowRotationOfThreeMasters$$' ./internal/controller # machines are replaced in turn
+	@go test -count=1 -timeout 20m -v -run '^TestSlow' ./internal/controller/addon -args -idle-clusters 30 -idle-time 35s
 
 .PHONY: e2e-rotation
 e2e-rotation: allinone build ## authorities of clusters with one and three masters rotate (simulated machines; twenty minutes)
@@ -66,6 +67,10 @@ e2e-proxy: allinone build ## the proxy in a lab of network namespaces (root; Deb
 .PHONY: bench
 bench: allinone build ## throughput, latency, start-up and memory, as a table
 	@go run ./test/bench $(ARGS)
+
+.PHONY: bench-idle
+bench-idle: allinone ## what a thousand clusters at rest cost the server: connections, memory, requests (docs/addons.md)
+	@go test -count=1 -timeout 40m -v -run '^TestSlowIdleClusters$$' ./internal/controller/addon $(if $(ARGS),-args $(ARGS))
 
 .PHONY: lab-up
 lab-up: ## "physical hosts" on this machine, for jeroboam deploy: make lab-up ARGS="--hosts 3" (root, Debian 12)
