@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -131,7 +132,13 @@ func (r *Reconciler) waitsThere(ctx context.Context, s *scope, u *unstructured.U
 	return why, nil
 }
 
-// oneLine is a text for a status: one line of bounded length.
+// oneLine is a text for a status: one line of bounded length, with nothing in it that moves a terminal's cursor. It is often a tenant's.
 func oneLine(text string) string {
-	return magnum.Shorten(strings.Join(strings.Fields(text), " "), 500)
+	printable := func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}
+	return magnum.Shorten(strings.Join(strings.Fields(strings.Map(printable, text)), " "), 500)
 }

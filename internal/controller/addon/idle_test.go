@@ -47,7 +47,7 @@ var (
 const (
 	mostGoroutines = 40
 	mostMemory     = 1 << 20 // bytes of heap and stacks, caches of the management cluster's objects included
-	mostSent       = 2 << 10   // bytes a minute: HTTP/2's pings
+	mostSent       = 2 << 10 // bytes a minute: HTTP/2's pings
 )
 
 // TestSlowIdleClusters is the benchmark of a thousand (make bench-idle); make e2e has a few of them.
