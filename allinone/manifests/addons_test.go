@@ -104,8 +104,9 @@ func TestNoImageOfAnyChartEscapesTheMirror(t *testing.T) {
 }
 
 // anyImage is less exact than what the product looks for on purpose: any host with a dot, a path and a tag or digest, and the public registries.
-var anyImage = regexp.MustCompile(`(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/[\w./-]+(?::v?\d[\w.-]*|@sha256:[0-9a-f]+)|` +
-	`(?:registry\.k8s\.io|quay\.io|docker\.io|gcr\.io|ghcr\.io)/[\w./-]+`)
+var anyImage = regexp.MustCompile( //nolint:gochecknoglobals // compiled once
+	`(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/[\w./-]+(?::v?\d[\w.-]*|@sha256:[0-9a-f]+)|` +
+		`(?:registry\.k8s\.io|quay\.io|docker\.io|gcr\.io|ghcr\.io)/[\w./-]+`)
 
 func behind(t *testing.T, mirror string, r addon.Release, seen map[string]bool) {
 	t.Helper()
