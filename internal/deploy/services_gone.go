@@ -64,7 +64,7 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 		}
 	}
 	if len(found.Places) > 0 && slices.ContainsFunc(slices.Collect(maps.Values(found.Places)), func(f magnum.Found) bool { return f.Ours }) {
-		s.Notes = append(s.Notes, plan.Finding{Judge: "magnum", Where: magnum.Place, Text: "the account, the service and the endpoints of Magnum stay in Keystone: whether others need them is not known here (openstack endpoint list --service " + w.Intent.Magnum.Service.Type + ")"})
+		s.Notes = append(s.Notes, plan.Finding{Judge: "magnum", Where: magnum.Place, Text: "the account, the service and the endpoints of Magnum stay in Keystone: whether others need them is unknown (openstack endpoint list --service " + w.Intent.Magnum.Service.Type + ")"})
 	}
 	return s, s.observe(ctx, o.Hosts, stays)
 }

@@ -149,7 +149,7 @@ func kept(ok bool, text string) any {
 func (r *run) withinQuery(p netip.Prefix, query, text string) any {
 	network, ok := parsePrefix(query)
 	if !ok {
-		r.errorf("ipaddr: the query is not known here")
+		r.errorf("ipaddr: the query is not supported")
 	}
 	return kept(network.Masked().Contains(p.Addr()) && p.Bits() >= network.Bits(), text)
 }

@@ -80,6 +80,6 @@ func (a *args) done() {
 		a.r.errorf("%s: too many arguments", a.of)
 	}
 	if a.named.Len() > 0 {
-		a.r.errorf("%s: the argument %q is not known here", a.of, fmt.Sprint(a.named.keys[0]))
+		a.r.errorf("%s: the argument %q is not supported", a.of, fmt.Sprint(a.named.keys[0]))
 	}
 }

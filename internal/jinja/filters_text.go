@@ -92,7 +92,7 @@ func (r *run) digest(s, how string) string {
 		b := sha512.Sum512([]byte(s))
 		sum = b[:]
 	default:
-		r.errorf("hash: the type is not known here")
+		r.errorf("hash: the type is not supported")
 	}
 	return hex.EncodeToString(sum)
 }
@@ -201,6 +201,6 @@ func dockerImage(r *run, in any, a *args) any {
 	case "digest":
 		return digest
 	}
-	r.errorf("docker_image: the part %q is not known here", part)
+	r.errorf("docker_image: the part %q is not supported", part)
 	return nil
 }

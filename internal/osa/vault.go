@@ -66,7 +66,7 @@ func vaultParts(text []byte) (id string, body vaultBody, err error) {
 	case len(header) == 4 && header[1] == "1.2":
 		id = header[3]
 	default:
-		return "", body, errors.New("has an ansible-vault header that is not known here (formats 1.1 and 1.2 are)")
+		return "", body, errors.New("has an ansible-vault header of an unknown format (1.1 and 1.2 are supported)")
 	}
 	if header[2] != "AES256" {
 		return "", body, errors.New("is encrypted by another cipher than AES256 (encrypt it again with ansible-vault rekey)")

@@ -98,16 +98,16 @@ func read(kubeconfig []byte) (*rest.Config, error) {
 	for name, user := range all.AuthInfos {
 		switch {
 		case user.Exec != nil:
-			return nil, fmt.Errorf("user %s logs in by a program (%s), and none is run here: put a client certificate into it", name, user.Exec.Command)
+			return nil, fmt.Errorf("user %s logs in by a program (%s), which is not run: put a client certificate into it", name, user.Exec.Command)
 		case user.AuthProvider != nil:
-			return nil, fmt.Errorf("user %s logs in by %s, which is not known here: put a client certificate into it", name, user.AuthProvider.Name)
+			return nil, fmt.Errorf("user %s logs in by %s, which is not supported: put a client certificate into it", name, user.AuthProvider.Name)
 		case user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "":
-			return nil, fmt.Errorf("user %s has files, and none is read here: put what they contain into it", name)
+			return nil, fmt.Errorf("user %s names files, which are not read: put their contents into the kubeconfig", name)
 		}
 	}
 	for name, cluster := range all.Clusters {
 		if cluster.CertificateAuthority != "" {
-			return nil, fmt.Errorf("cluster %s has a file for its authority, and none is read here: put what it contains into it", name)
+			return nil, fmt.Errorf("cluster %s names a file for its authority, which is not read: put its content into the kubeconfig", name)
 		}
 	}
 	return clientcmd.NewDefaultClientConfig(*all, nil).ClientConfig()

@@ -86,7 +86,7 @@ func (r *reader) checkMatrix() {
 func (r *reader) checkManagement(k, core version) {
 	i := slices.IndexFunc(matrix(), func(p pair) bool { return core.major == 1 && p.capi == core.minor })
 	if i < 0 {
-		r.warn("version-unknown", r.at("versions.clusterAPI"), "check Cluster API's own table of versions", "it is not known here which versions of Kubernetes Cluster API %s supports", core)
+		r.warn("version-unknown", r.at("versions.clusterAPI"), "check Cluster API's own table of versions", "which versions of Kubernetes Cluster API %s supports is unknown", core)
 		return
 	}
 	p := matrix()[i]

@@ -38,7 +38,7 @@ func (s *scope) settings(path, name, code, known string, m *osa.Map, all map[str
 		set, ok := all[key]
 		switch {
 		case !ok:
-			s.r.fail(code, s.r.at(path), "it has "+known, "%s has %s, which means nothing", name, s.r.show(path, key))
+			s.r.fail(code, s.r.at(path), "it has "+known, "%s has %s, which has no effect", name, s.r.show(path, key))
 		case e.Value != nil && !set(e.Value):
 			s.r.fail(code, s.r.at(path), "it has "+known, "%s of %s is of another type", s.r.show(path, key), name)
 		}
