@@ -233,8 +233,8 @@ func TestAWatchThatDoesNotBegin(t *testing.T) {
 func TestKubeconfigsThatReachOut(t *testing.T) {
 	for _, tc := range []struct{ reason, user, says string }{
 		{"a program would run as the server", "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, interactiveMode: Never}", "/bin/sh"},
-		{"a file of the server's host would be sent", "tokenFile: /etc/shadow", "has files"},
-		{"a key of the server's host would be used", "client-certificate: /etc/c.pem, client-key: /etc/k.pem", "has files"},
+		{"a file of the server's host would be sent", "tokenFile: /etc/shadow", "names files"},
+		{"a key of the server's host would be used", "client-certificate: /etc/c.pem, client-key: /etc/k.pem", "names files"},
 	} {
 		text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 clusters: [{name: c, cluster: {server: "https://192.0.2.1"}}], users: [{name: u, user: {%s}}]}`, tc.user)
