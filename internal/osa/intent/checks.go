@@ -13,7 +13,7 @@ import (
 func checks() []func(*reader) {
 	return []func(*reader){
 		// names and addresses
-		(*reader).checkDrawn, (*reader).checkVIPs, (*reader).checkRanges, (*reader).checkOverlaps, (*reader).checkPodRoom,
+		(*reader).checkDrawn, (*reader).checkVIPs, (*reader).checkRanges, (*reader).checkOverlaps, (*reader).checkPodRoom, (*reader).checkFamily,
 		// what fits together
 		(*reader).checkVersions, (*reader).checkRegistries, (*reader).checkMatrix, (*reader).checkWorkloads,
 		// nodes
@@ -25,6 +25,8 @@ func checks() []func(*reader) {
 		// Magnum, proxy, backups
 		(*reader).checkMagnum, (*reader).checkService, (*reader).checkEndpoint, (*reader).checkCAFiles, (*reader).checkReplaced,
 		(*reader).checkProxyHosts, (*reader).checkProxies, (*reader).checkBackups,
+		// what else works on these hosts
+		(*reader).checkOwnPlay,
 		// what is set and has no effect
 		(*reader).checkIgnored,
 	}

@@ -118,6 +118,7 @@ const (
 	k8s         = "group_vars/k8s_all/main.yml"
 	lb          = "group_vars/k8s_all/haproxy_service.yml"
 	magnum      = "group_vars/magnum_all/main.yml"
+	rc          = "user.rc"
 	secretsFile = "user_secrets.yml"
 	proxies     = "  POD_IP: \"{{ management_address }}\"\n"
 )
@@ -216,7 +217,15 @@ func TestFindings(t *testing.T) {
 				o.HostFacts[fmt.Sprintf("infra%d", i)] = map[string]string{"os_family": "RedHat"}
 			}
 		}},
+		{name: "OpenStack-Ansible's own Kubernetes", edits: []edit{{rc, "export ANSIBLE_SKIP_TAGS=k8s,cluster-api,k8s-backups\n", ""}}, want: []string{"warning own-kubernetes user.rc"}},
+		{name: "its own Kubernetes by half", edits: []edit{{rc, "", "export ANSIBLE_SKIP_TAGS='k8s,other' # not all"}}, want: []string{"warning own-kubernetes user.rc:2"}},
+		{name: "tags that the shell keeps to itself", edits: []edit{{rc, "export ", ""}}, want: []string{"warning own-kubernetes user.rc"}},
+		{name: "an internal VIP of IPv6", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 'fd00::9'"}}, want: []string{"error ipv6 openstack_user_config.yml:7"}},
+		{name: "an external VIP of IPv6", edits: []edit{{user, "openstack.example.com", "'2001:db8::8'"}}},
+		{name: "nodes of IPv6", edits: []edit{{k8s, `kubelet_node_ip: "{{ management_address }}"`, "kubelet_node_ip: 'fd00::11'"}}, want: []string{"error ipv6", "error ipv6", "error ipv6", "warning node-ip", "warning node-ip", "warning node-ip"}},
+		{name: "a management network of IPv6", edits: []edit{{user, "management: 172.29.236.0/22", "management: 'fd00:1::/64'"}, {user, "  - \"172.29.236.1,172.29.236.50\"\n", "  - 'fd00:1::1,fd00:1::50'\n"}}, want: []string{"error ipv6", "note address-outside", "note address-outside", "note address-outside", "note address-outside"}},
 		{name: "overlay on overlay", edits: []edit{{k8s, "", "lxc_container_backing_store: zfs"}}, want: []string{"warning backing-store", "warning backing-store", "warning backing-store"}},
+		{name: "copies on overlay", edits: []edit{{k8s, "", "lxc_container_backing_store: overlayfs\ncontainerd_snapshotter: native"}}},
 		{name: "small volumes", edits: []edit{{k8s, "", "lxc_container_backing_store: lvm"}}, want: []string{"warning fs-size", "warning fs-size", "warning fs-size"}},
 		{name: "no restarts", edits: []edit{{k8s, "", "lxc_container_allow_restarts: false"}}, want: []string{"note no-restarts", "note no-restarts", "note no-restarts"}},
 		{name: "nodes that differ", edits: []edit{{nodes, "  infra3: {ip: 172.29.236.13}\n", "  infra3: {ip: 172.29.236.13, container_vars: {kubernetes_image_repository: mirror}}\n"}}, change: func(o *intent.Options) {}, want: []string{"warning nodes-differ"}},
