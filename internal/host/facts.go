@@ -166,23 +166,31 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 			f.Programs[p] = f.Programs[p] || m.exists(dir+p)
 		}
 	}
-	if f.Programs["lxc-info"] {
-		entries, _ := os.ReadDir(m.path("/var/lib/lxc")) // no directory: no containers
-		for _, e := range entries {
-			f.Made[e.Name()] = MadeHere(m, e.Name())
-			if m.exists("/var/lib/lxc/" + e.Name() + "/config") {
-				pid, err := containerPID(ctx, m, e.Name())
-				if err != nil {
-					return f, err
-				}
-				f.Containers[e.Name()] = pid != 0
-				if pid != 0 {
-					f.Stores[e.Name()] = rootFS(m, e.Name(), pid)
-				}
-			}
+	err := addContainers(ctx, m, &f)
+	return f, err
+}
+
+// addContainers looks for LXC's containers.
+func addContainers(ctx context.Context, m *Machine, f *Facts) error {
+	if !f.Programs["lxc-info"] {
+		return nil
+	}
+	entries, _ := os.ReadDir(m.path("/var/lib/lxc")) // no directory: no containers
+	for _, e := range entries {
+		f.Made[e.Name()] = MadeHere(m, e.Name())
+		if !m.exists("/var/lib/lxc/" + e.Name() + "/config") {
+			continue
+		}
+		pid, err := containerPID(ctx, m, e.Name())
+		if err != nil {
+			return err
+		}
+		f.Containers[e.Name()] = pid != 0
+		if pid != 0 {
+			f.Stores[e.Name()] = rootFS(m, e.Name(), pid)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // freeSpace is the least that is free at one of the directories, and at which. What is not there yet will be where its parent is.
