@@ -57,15 +57,15 @@ func variants(c *addon.Catalogue) []map[string]string {
 			}
 		}
 	}
-	for _, more := range []map[string]string{
-		{"cilium_hubble_ui_enabled": "false"}, {"manila_csi_share_network_id": "7f3c9d9e-4b1c-4a43-9d6a-222222222222"},
+	return append(out, []map[string]string{
+		{"cilium_hubble_ui_enabled": "false"},
+		{"manila_csi_share_network_id": "7f3c9d9e-4b1c-4a43-9d6a-222222222222"},
 		{"cinder_csi_plugin_tag": "v9.9.9", "manila_csi_plugin_tag": "v9.9.9", "csi_attacher_tag": "v9.9.9", "csi_liveness_probe_tag": "v9.9.9"},
-		{"octavia_provider": "ovn", "octavia_lb_healthcheck": "false"}, {"cinder_csi_enabled": "false"}, {"manila_csi_enabled": "false"},
+		{"octavia_provider": "ovn", "octavia_lb_healthcheck": "false"},
+		{"cinder_csi_enabled": "false"},
+		{"manila_csi_enabled": "false"},
 		{labels.KeystoneAuthEnabled: "false"},
-	} {
-		out = append(out, more)
-	}
-	return out
+	}...)
 }
 
 // Nothing that a real chart makes names an image where a cluster behind a mirror cannot reach: not in containers, arguments,

@@ -131,12 +131,12 @@ func TestAnsible(t *testing.T) {
 	}
 	template := "coe=kubernetes image_id=ubuntu-2204-kube-v1.34.2 keypair_id=default external_network_id=public flavor_id=m1.small " +
 		"master_flavor_id=m1.small network_driver=calico labels=kube_tag:v1.34.2 state="
-	of := func(state string) string {
+	of := func(state string) string { // wait=false: the module waits for a status that Magnum does not have
 		var list struct{ ClusterTemplates []struct{ UUID, Name string } }
 		user.want(t, http.StatusOK, http.MethodGet, "/clustertemplates", nil, &list)
 		for _, c := range list.ClusterTemplates {
 			if c.Name == "ansible" {
-				return "cluster_template_id=" + c.UUID + " keypair=default master_count=1 node_count=1 state=" + state
+				return "cluster_template_id=" + c.UUID + " keypair=default master_count=1 node_count=1 wait=false state=" + state
 			}
 		}
 		t.Fatalf("no template of that name: %v", list)
@@ -157,7 +157,7 @@ func TestAnsible(t *testing.T) {
 	if does("coe_cluster", of("present")) {
 		t.Error("the cluster is as it was asked for, and the module changes it")
 	}
-	if !does("coe_cluster", "state=absent") {
+	if !does("coe_cluster", "wait=false state=absent") {
 		t.Error("removing the cluster changed nothing")
 	}
 	user.gone(t, made.UUID)
