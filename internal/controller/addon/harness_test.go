@@ -14,7 +14,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
@@ -136,9 +135,6 @@ func newWorld(t *testing.T, c *catalogue.Catalogue) *world {
 	}
 	scheme, err := kube.NewScheme()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rbacv1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
 	byLabel := func(o client.Object) []string { return []string{o.GetLabels()[clusterv1.ClusterNameLabel]} }
