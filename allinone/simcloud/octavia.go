@@ -48,7 +48,7 @@ func (lb loadBalancer) document(now time.Time) obj {
 		"id": lb.ID, "name": lb.Name, "description": lb.Description, "provisioning_status": status, "operating_status": operating,
 		"admin_state_up": true, "project_id": lb.ProjectID, "tenant_id": lb.ProjectID, "provider": lb.Provider, "flavor_id": orNull(lb.FlavorID),
 		"vip_address": lb.Address, "vip_port_id": lb.PortID, "vip_subnet_id": lb.SubnetID, "vip_network_id": lb.NetworkID,
-		"vip_qos_policy_id": nil, "additional_vips": []obj{}, "availability_zone": nil, "listeners": []obj{}, "pools": []obj{},
+		"vip_qos_policy_id": nil, "additional_vips": []obj{}, "availability_zone": orNull(lb.Zone), "listeners": []obj{}, "pools": []obj{},
 		"tags": []string{}, "created_at": at, "updated_at": at,
 	}
 }
@@ -89,6 +89,7 @@ type loadBalancerRequest struct {
 		SubnetID    string `json:"vip_subnet_id"`
 		NetworkID   string `json:"vip_network_id"`
 		Address     string `json:"vip_address"`
+		Zone        string `json:"availability_zone"`
 	} `json:"loadbalancer"`
 }
 
@@ -100,7 +101,10 @@ func (c *Cloud) createLoadBalancer(q *call) (reply, error) {
 	given := in.LoadBalancer
 	made := loadBalancer{
 		ID: newID(), PortID: newID(), Name: given.Name, Description: given.Description, Provider: cmp.Or(given.Provider, "amphora"),
-		FlavorID: given.FlavorID, ProjectID: q.who.ProjectID, Address: given.Address,
+		FlavorID: given.FlavorID, ProjectID: q.who.ProjectID, Address: given.Address, Zone: given.Zone,
+	}
+	if err := c.balancing(made); err != nil {
+		return reply{}, err
 	}
 	err := c.store.update(func(s *state) error {
 		used := 0
@@ -202,16 +206,4 @@ func (c *Cloud) plantLoadBalancer(s *state, seed SeedLoadBalancer) error {
 	}
 	s.FloatingIPs[f.ID] = f
 	return nil
-}
-
-func (c *Cloud) listProviders(*call) (reply, error) {
-	return ok(obj{"providers": []obj{
-		{"name": "amphora", "description": "The Octavia Amphora driver."},
-		{"name": "octavia", "description": "Deprecated alias of amphora."},
-		{"name": "ovn", "description": "Octavia OVN driver."},
-	}})
-}
-
-func (c *Cloud) listLoadBalancerFlavors(*call) (reply, error) {
-	return ok(obj{"flavors": []obj{}, "flavors_links": []obj{}})
 }

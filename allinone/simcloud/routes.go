@@ -161,6 +161,7 @@ func (c *Cloud) octaviaRoutes() []route {
 			route{"DELETE " + at + "/lbaas/loadbalancers/{id}", write, c.deleteLoadBalancer},
 			route{"GET " + at + "/lbaas/providers", read, c.listProviders},
 			route{"GET " + at + "/lbaas/flavors", read, c.listLoadBalancerFlavors},
+			route{"GET " + at + "/lbaas/availabilityzones", read, c.listLoadBalancerZones},
 		)
 	}
 	return routes

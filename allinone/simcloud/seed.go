@@ -51,21 +51,23 @@ func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 
 // Seed is what the simulated cloud holds at first. docs/simcloud.md describes the YAML.
 type Seed struct {
-	Region            string             `yaml:"region"`
-	TokenLifetime     Duration           `yaml:"token_lifetime"`
-	Quotas            Quotas             `yaml:"quotas"`
-	Domains           []SeedDomain       `yaml:"domains"`
-	Projects          []SeedProject      `yaml:"projects"`
-	Users             []SeedUser         `yaml:"users"`
-	Flavors           []SeedFlavor       `yaml:"flavors"`
-	Images            []SeedImage        `yaml:"images"`
-	Networks          []SeedNetwork      `yaml:"networks"`
-	Keypairs          []SeedKeypair      `yaml:"keypairs"`
-	VolumeTypes       []SeedVolumeType   `yaml:"volume_types"`
-	AvailabilityZones []string           `yaml:"availability_zones"`
-	LoadBalancerDelay Duration           `yaml:"load_balancer_delay"`
-	LoadBalancers     []SeedLoadBalancer `yaml:"load_balancers"`
-	Faults            Faults             `yaml:"faults"`
+	Region              string             `yaml:"region"`
+	TokenLifetime       Duration           `yaml:"token_lifetime"`
+	Quotas              Quotas             `yaml:"quotas"`
+	Domains             []SeedDomain       `yaml:"domains"`
+	Projects            []SeedProject      `yaml:"projects"`
+	Users               []SeedUser         `yaml:"users"`
+	Flavors             []SeedFlavor       `yaml:"flavors"`
+	Images              []SeedImage        `yaml:"images"`
+	Networks            []SeedNetwork      `yaml:"networks"`
+	Keypairs            []SeedKeypair      `yaml:"keypairs"`
+	VolumeTypes         []SeedVolumeType   `yaml:"volume_types"`
+	AvailabilityZones   []string           `yaml:"availability_zones"`
+	LoadBalancerFlavors []string           `yaml:"load_balancer_flavors"`
+	LoadBalancerZones   []string           `yaml:"load_balancer_availability_zones"`
+	LoadBalancerDelay   Duration           `yaml:"load_balancer_delay"`
+	LoadBalancers       []SeedLoadBalancer `yaml:"load_balancers"`
+	Faults              Faults             `yaml:"faults"`
 }
 
 // Quotas are how many of each a project, or for key pairs a user, may have.

@@ -63,7 +63,7 @@ type server struct {
 
 type loadBalancer struct {
 	ID, Name, Description, ProjectID string
-	Provider, FlavorID               string
+	Provider, FlavorID, Zone         string
 	PortID, Address                  string
 	NetworkID, SubnetID              string
 	CreatedAt, ReadyAt, GoneAt       time.Time

@@ -22,6 +22,8 @@ type resources struct {
 	needsDisk                                  bool              // flavors must have a disk, because no volume is booted from
 	networkDriver                              string            // says which label has the addresses of pods
 	labels                                     map[string]string // may name things of the cloud
+	scope                                      label.Scope       // whose labels they are
+	floatingIP                                 string            // the address that the API server is to have
 	kubeTag                                    string            // the version of Kubernetes that the image must hold
 }
 
@@ -72,9 +74,11 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 		out.FixedNetworkID, out.FixedSubnetID, err = fixedNetwork(ctx, cloud, want)
 		return err
 	})
-	for _, p := range places(cloud, want.labels) {
+	for _, p := range places(cloud, want.labels, want.scope) {
 		ask(p.what, func() error { return p.check(ctx, want.labels) })
 	}
+	var floating openstack.FloatingIP
+	ask(want.floatingIP, func() (err error) { floating, err = freeAddress(ctx, cloud, want.floatingIP); return err })
 	ask(want.keypair, func() error {
 		_, err := cloud.Keypair(ctx, want.keypair)
 		return missing(err, "keypair", want.keypair, http.StatusNotFound)
@@ -85,6 +89,10 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 	out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = workers.RAM, workers.VCPUs, workers.Disk
 	if want.masterFlavor == want.flavor {
 		out.MasterFlavorName = out.FlavorName
+	}
+	if floating.NetworkID != "" && out.ExternalNetworkID != "" && floating.NetworkID != out.ExternalNetworkID {
+		return out, magnum.Invalid("Label %s is %s, which is no address of external network %s.", label.APIServerFloatingIP, want.floatingIP,
+			want.externalNetwork)
 	}
 	return out, s.checkRoom(image, want, workers, masters)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 
@@ -90,6 +91,43 @@ func apart(s openstack.Subnet, want resources) error {
 		if taken, err := netip.ParsePrefix(text); err == nil && taken.Overlaps(nodes) {
 			return magnum.Invalid("Subnet %s has the addresses %s, which overlap those of %s, %s. Choose others with label %s.",
 				textOr(s.Name, s.ID), s.CIDR, other.of, text, other.name)
+		}
+	}
+	return nil
+}
+
+// freeAddress finds the floating IP that an API server is to have. Cluster API's provider asks Neutron for one of that address where there
+// is none, which only administrators may do, and takes one that leads elsewhere away from there (cluster-api-provider-openstack 0.13).
+func freeAddress(ctx context.Context, cloud Cloud, address string) (openstack.FloatingIP, error) {
+	f, err := cloud.FloatingIP(ctx, address)
+	switch {
+	case errors.Is(err, openstack.ErrForbidden):
+		return f, nil
+	case errors.Is(err, openstack.ErrNotFound):
+		return f, magnum.Invalid("Label %s is %s, which is no floating IP of your project. Create one first (openstack floating ip create), or "+
+			"leave the label out.", label.APIServerFloatingIP, address)
+	case err != nil:
+		return f, fmt.Errorf("look up floating IP %s: %w", address, err)
+	case f.InUse:
+		return f, magnum.Invalid("Label %s is %s, which is in use. Choose a floating IP that is free.", label.APIServerFloatingIP, address)
+	}
+	return f, nil
+}
+
+// checkAddress refuses a floating IP that another cluster of the project was promised, and may not have taken yet.
+func (k *creation) checkAddress(ctx context.Context) error {
+	address := k.cluster.Labels[label.APIServerFloatingIP]
+	if address == "" {
+		return nil
+	}
+	own, err := k.Clusters.Clusters(ctx, k.grant)
+	if err != nil {
+		return err
+	}
+	for _, other := range own {
+		if other.ProjectID == k.cluster.ProjectID && other.Labels[label.APIServerFloatingIP] == address {
+			return magnum.Invalid("Label %s is %s, which cluster %s has. Choose a floating IP that is free.", label.APIServerFloatingIP, address,
+				textOr(other.Name, other.UUID))
 		}
 	}
 	return nil

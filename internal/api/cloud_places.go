@@ -17,26 +17,35 @@ import (
 type placeNames struct {
 	labels []string // that are given
 	what   string   // "availability zone of Nova"
+	lacks  string   // what a cloud has not that has no such list; empty: that refuses nobody
 	list   func(ctx context.Context) ([]string, error)
 }
 
-// places are the questions that labels raise; none for labels that are not given.
-func places(cloud Cloud, labels map[string]string) []placeNames {
+// places are the questions that labels raise; none for labels that are not given, or are those of a node group's cluster: what that was
+// made of may be gone by now.
+func places(cloud Cloud, labels map[string]string, scope label.Scope) []placeNames {
 	v := label.Of(labels)
 	given := func(names ...string) []string {
-		return slices.DeleteFunc(names, func(n string) bool { return !v.Has(n) })
+		return slices.DeleteFunc(names, func(n string) bool {
+			l, _ := label.Lookup(n)
+			return !v.Has(n) || !l.In(scope)
+		})
 	}
 	cinder := given(label.BootVolumeZone)
-	volumes := v.Int(label.BootVolumeSize) > 0 && !v.Has(label.BootVolumeZone) || v.Int(label.EtcdVolumeSize) > 0
+	volumes := v.Int(label.BootVolumeSize) > 0 && !v.Has(label.BootVolumeZone) || v.Int(label.EtcdVolumeSize) > 0 && scope != label.NodeGroup
 	if volumes {
 		cinder = append(cinder, given(label.AvailabilityZone)...)
 	}
 	all := []placeNames{
-		{given(label.BootVolumeType, label.EtcdVolumeType, label.DockerVolumeType), "volume type", cloud.VolumeTypes},
-		{given(label.AvailabilityZone, label.ControlPlaneZones), "availability zone of Nova", cloud.Zones},
-		{cinder, "availability zone of Cinder", cloud.VolumeZones},
-		{given(label.ExtraNetworks), "network with a subnet that you may use", cloud.NetworkIDs},
-		{given(label.ExtraSecurityGroups), "security group that you may use", cloud.SecurityGroupIDs},
+		{given(label.BootVolumeType, label.EtcdVolumeType, label.DockerVolumeType), "volume type", "block storage", cloud.VolumeTypes},
+		{given(label.AvailabilityZone, label.ControlPlaneZones), "availability zone of Nova", "", cloud.Zones},
+		{cinder, "availability zone of Cinder", "block storage", cloud.VolumeZones},
+		// Cluster API's provider 0.13 takes Octavia's default where it does not find a provider or flavor, and tells nobody.
+		{given(label.OctaviaProvider), "provider of Octavia", "", cloud.LoadBalancerProviders},
+		{given(label.APIServerLBFlavor), "flavor of Octavia, by name", "", cloud.LoadBalancerFlavors},
+		{given(label.APIServerLBZone), "availability zone of Octavia", "", cloud.LoadBalancerZones},
+		{given(label.ExtraNetworks), "network with a subnet that you may use", "", cloud.NetworkIDs},
+		{given(label.ExtraSecurityGroups), "security group that you may use", "", cloud.SecurityGroupIDs},
 	}
 	return slices.DeleteFunc(all, func(p placeNames) bool { return len(p.labels) == 0 })
 }
@@ -45,10 +54,10 @@ func places(cloud Cloud, labels map[string]string) []placeNames {
 func (p placeNames) check(ctx context.Context, labels map[string]string) error {
 	there, err := p.list(ctx)
 	switch {
-	case errors.Is(err, openstack.ErrForbidden):
+	case errors.Is(err, openstack.ErrForbidden), errors.Is(err, openstack.ErrNotFound) && p.lacks == "":
 		return nil
 	case errors.Is(err, openstack.ErrNotFound):
-		return magnum.Invalid("This cloud has no block storage, so label %s has nothing to name.", strings.Join(p.labels, " and label "))
+		return magnum.Invalid("This cloud has no %s, so label %s has nothing to name.", p.lacks, strings.Join(p.labels, " and label "))
 	case err != nil:
 		return fmt.Errorf("list each %s: %w", p.what, err)
 	}

@@ -60,6 +60,20 @@ func TestWhatTheCloudHas(t *testing.T) {
 		"group's name":   {reason: "Names are not unique in Neutron.", body: labels(`"extra_security_groups":"default"`), status: 400, detail: `Label extra_security_groups is "default", must be a comma-separated list, each item a UUID.`},
 		"newline":        {reason: "No name has one.", body: labels(`"boot_volume_type":"a\nb"`), status: 400, detail: `Label boot_volume_type is "a\nb", must be a name as the cloud has it`},
 
+		"provider":        {reason: "Octavia has it.", body: labels(`"octavia_provider":"ovn"`), status: 202},
+		"lost provider":   {reason: "Cluster API takes the default and tells nobody.", body: labels(`"octavia_provider":"f5"`), status: 400, detail: `Label octavia_provider is "f5", which is no provider of Octavia. There are: amphora, ovn.`},
+		"flavor":          {reason: "By name.", body: labels(`"api_server_lb_flavor":"single"`), status: 202},
+		"lost flavor":     {reason: "Cluster API takes the default and tells nobody.", body: labels(`"api_server_lb_flavor":"huge"`), status: 400, detail: `Label api_server_lb_flavor is "huge", which is no flavor of Octavia, by name. There are: active-standby, single.`},
+		"balancer's zone": {reason: "Octavia refuses the load balancer.", body: labels(`"api_server_lb_availability_zone":"mars"`), status: 400, detail: `Label api_server_lb_availability_zone is "mars", which is no availability zone of Octavia. There are: none.`},
+		"no Octavia":      {reason: "Nothing would use it.", body: labels(`"octavia_provider":"f5","api_server_lb_flavor":"huge"`), world: func(w *world) { w.octavia = openstack.ErrNotFound }, status: 202},
+		"Octavia's roles": {reason: "Whoever may not list is not refused.", body: labels(`"octavia_provider":"f5","api_server_lb_availability_zone":"mars"`), world: func(w *world) { w.octavia = openstack.ErrForbidden }, status: 202},
+		"Octavia down":    {reason: "Try later.", body: labels(`"octavia_provider":"ovn"`), world: func(w *world) { w.octavia = openstack.ErrUnavailable }, status: 503},
+		"free address":    {reason: "It waits for a cluster.", body: labels(`"api_server_floating_ip":"203.0.113.5"`), status: 202},
+		"lost address":    {reason: "Neutron gives addresses by wish to administrators only.", body: labels(`"api_server_floating_ip":"203.0.113.99"`), status: 400, detail: "Label api_server_floating_ip is 203.0.113.99, which is no floating IP of your project. Create one first (openstack floating ip create), or leave the label out."},
+		"used address":    {reason: "It would be taken away from what has it.", body: labels(`"api_server_floating_ip":"203.0.113.7"`), status: 400, detail: "Label api_server_floating_ip is 203.0.113.7, which is in use."},
+		"wrong network":   {reason: "No router leads there.", body: labels(`"api_server_floating_ip":"203.0.113.8"`), status: 400, detail: "Label api_server_floating_ip is 203.0.113.8, which is no address of external network public."},
+		"secret address":  {reason: "Whoever may not list is not refused.", body: labels(`"api_server_floating_ip":"203.0.113.99"`), world: func(w *world) { w.floating = openstack.ErrForbidden }, status: 202},
+
 		"small disk":    {reason: "Nova refuses each machine.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, status: 400, detail: "Flavor small has a disk of 20 GiB, and image wide needs 30."},
 		"both disks":    {reason: "All at once.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: `"flavor_id":"large"`, status: 400, detail: "Flavor large has a disk of 20 GiB, and image wide needs 30. Choose another flavor, or boot from a volume with label boot_volume_size. Flavor small has"},
 		"large volume":  {reason: "The flavor's disk does not count then.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: labels(`"boot_volume_size":"30"`), status: 202},
@@ -153,6 +167,28 @@ func TestTemplatesAreHeldAgainstTheCloud(t *testing.T) {
 	if !strings.HasPrefix(got.detail(), mismatch) {
 		t.Errorf("a patched label is compared with the image too: %s", got.detail())
 	}
+}
+
+// TestWhatWasPromisedIsNotGivenTwice: a floating IP belongs to the cluster that named it, also before that has taken it. What the cloud has
+// lost since keeps nobody from working with the clusters that were made of it.
+func TestWhatWasPromisedIsNotGivenTwice(t *testing.T) {
+	s := newService(t)
+	id := s.template(t)
+	body := func(name, address string) string {
+		return `{"name":"` + name + `","cluster_template_id":"` + id + `","merge_labels":true,"labels":{"api_server_floating_ip":"` + address +
+			`","api_server_lb_flavor":"single"}}`
+	}
+	s.must(t, 202, "member", "POST", "/v1/clusters", body("first", "203.0.113.5"))
+	got := s.must(t, 400, "member", "POST", "/v1/clusters", body("second", "203.0.113.5"))
+	if want := "Label api_server_floating_ip is 203.0.113.5, which cluster first has."; !strings.HasPrefix(got.detail(), want) {
+		t.Errorf("promised twice: got %s, want %s", got.detail(), want)
+	}
+	s.must(t, 202, "member", "POST", "/v1/clusters", body("second", "203.0.113.6"))
+	first := s.become(s.clusters[0].UUID, func(c *magnum.Cluster) {
+		c.Status, c.APIAddress = magnum.CreateComplete, "https://203.0.113.5:6443"
+		c.Labels["api_server_lb_flavor"], c.Labels["octavia_provider"] = "gone", "gone"
+	})
+	s.must(t, 202, "member", "POST", "/v1/clusters/"+first.UUID+"/nodegroups", `{"name":"more"}`)
 }
 
 // TestVersionsOfImages: an upgrade and a node group are held to the image's version as a new cluster is.

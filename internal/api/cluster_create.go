@@ -42,6 +42,7 @@ func (s *server) createCluster(ctx context.Context, c *call) (answer, error) {
 		k.checkHidden,       // 8 hidden template: 403
 		k.settleLabels,      // 9 label merge, label values: 400
 		k.checkAddons,       // what makes the cluster usable exists: 400
+		k.checkAddress,      // the API server's address is nobody else's: 400
 		k.askCloud,          // 10-12 flavors, image, networks 400, key pair 404
 		k.checkLoadBalancer, // 13 more masters need a load balancer: 400
 		k.store,             // 202
@@ -283,7 +284,7 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 		image: k.template.ImageID, flavor: c.FlavorID, masterFlavor: c.MasterFlavorID,
 		externalNetwork: k.template.ExternalNetworkID, fixedNetwork: c.FixedNetwork, fixedSubnet: c.FixedSubnet, keypair: c.Keypair,
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
-		kubeTag: c.Labels[label.KubeTag],
+		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],
 	})
 	return err
 }

@@ -34,6 +34,8 @@ type world struct {
 	cloud       error // what the cloud answers to everything
 	zones       error // what Nova answers about availability zones
 	cinder      error // what Cinder answers to everything
+	octavia     error // what Octavia answers to everything
+	floating    error // what Neutron answers about floating IPs
 	credential  error // what making an application credential answers
 	put         error // what storing it answers
 	storeFails  error // what reading clusters answers

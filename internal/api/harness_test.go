@@ -144,6 +144,28 @@ func (c tenant) VolumeTypes(context.Context) ([]string, error) {
 	return []string{"__DEFAULT__", "6d7a2ef5-0a0c-4a7e-9a3e-0c7a4cf5f2a1", "SSD (gold)"}, cmp.Or(c.cloud, c.cinder)
 }
 
+func (c tenant) LoadBalancerProviders(context.Context) ([]string, error) {
+	return []string{"amphora", "ovn"}, cmp.Or(c.cloud, c.octavia)
+}
+
+func (c tenant) LoadBalancerFlavors(context.Context) ([]string, error) {
+	return []string{"single", "active-standby"}, cmp.Or(c.cloud, c.octavia)
+}
+
+func (c tenant) LoadBalancerZones(context.Context) ([]string, error) {
+	return nil, cmp.Or(c.cloud, c.octavia)
+}
+
+// FloatingIP: 203.0.113.5 and .6 are free, .7 is not, and .8 belongs to another external network.
+func (c tenant) FloatingIP(_ context.Context, address string) (openstack.FloatingIP, error) {
+	network := "id-of-public"
+	if address == "203.0.113.8" {
+		network = "id-of-elsewhere"
+	}
+	return openstack.FloatingIP{Address: address, NetworkID: network, InUse: address == "203.0.113.7"},
+		cmp.Or(c.floating, c.look("floating IP", address, "203.0.113.5", "203.0.113.6", "203.0.113.7", "203.0.113.8"))
+}
+
 func (c tenant) NetworkIDs(context.Context) ([]string, error) {
 	return []string{"11111111-aaaa-4000-8000-000000000001", "11111111-aaaa-4000-8000-000000000002"}, c.cloud
 }

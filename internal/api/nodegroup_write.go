@@ -54,7 +54,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
-		labels: ng.Labels, kubeTag: kubernetesOf(k),
+		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
 	})
 	if err != nil {
 		return answer{}, err

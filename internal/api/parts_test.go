@@ -257,6 +257,13 @@ func TestQuotas(t *testing.T) {
 	}
 	s.must(t, 404, "admin", "PATCH", "/v1/quotas/other/Cluster", `{"hard_limit":3}`)
 	s.must(t, 400, "admin", "PATCH", "/v1/quotas/demo/Cluster", `{}`)
+	wrong := s.must(t, 400, "admin", "PATCH", "/v1/quotas/demo/Cluster", `{"project_id":"other","hard_limit":7}`)
+	if want := "The request is for the quota of project demo for resource Cluster, but its body names project other and resource Cluster."; wrong.detail() != want {
+		t.Errorf("one of two projects is a mistake: got %s, want %s", wrong.detail(), want)
+	}
+	if got := s.must(t, 200, "admin", "GET", "/v1/quotas/demo/Cluster", ""); got.body["hard_limit"] != 3.0 {
+		t.Errorf("a refused change changed the quota to %v", got.body["hard_limit"])
+	}
 	for query, want := range map[string]int{"": 0, "?all_tenants=True": 1, "?all_tenants=false": 0} {
 		items, _ := s.must(t, 200, "admin", "GET", "/v1/quotas"+query, "").body["quotas"].([]any)
 		if len(items) != want {

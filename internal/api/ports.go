@@ -106,6 +106,7 @@ type TokenValidator interface {
 type Cloud interface {
 	CloudMachines
 	CloudNetworks
+	CloudBalancers
 	CloudNames
 }
 
@@ -123,6 +124,15 @@ type CloudNetworks interface {
 	Network(ctx context.Context, nameOrID string, external bool) (openstack.Network, error)
 	Subnet(ctx context.Context, nameOrID string) (openstack.Subnet, error)
 	Subnets(ctx context.Context, networkID string) ([]openstack.Subnet, error)
+	// FloatingIP finds a floating IP of the caller's project.
+	FloatingIP(ctx context.Context, address string) (openstack.FloatingIP, error)
+}
+
+// CloudBalancers lists what labels may name of Octavia; openstack.ErrNotFound when the cloud has none.
+type CloudBalancers interface {
+	LoadBalancerProviders(ctx context.Context) ([]string, error)
+	LoadBalancerFlavors(ctx context.Context) ([]string, error)
+	LoadBalancerZones(ctx context.Context) ([]string, error)
 }
 
 // CloudNames lists what labels may name; openstack.ErrNotFound when the cloud has no such service.

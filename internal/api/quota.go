@@ -100,7 +100,8 @@ func (s *server) getQuota(ctx context.Context, c *call) (answer, error) {
 	return c.quota(http.StatusOK, q), nil
 }
 
-// quotaFields reads a quota. The same object is sent to create and to change one.
+// quotaFields reads a quota. The same object is sent to create and to change one, and says whose it is only if it names a project and a
+// resource.
 func (s *server) quotaFields(c *call) (q magnum.Quota, limited bool, err error) {
 	f, err := s.fields(c, "quota")
 	if err != nil {
@@ -109,10 +110,7 @@ func (s *server) quotaFields(c *call) (q magnum.Quota, limited bool, err error) 
 	f.readOnly("created_at", "updated_at")
 	f.ignore("id")
 	q.ProjectID, _ = f.text("project_id", 0, 255)
-	q.Resource = magnum.QuotaCluster
-	if v, given := f.enum("resource", magnum.QuotaCluster); given {
-		q.Resource = v
-	}
+	q.Resource, _ = f.enum("resource", magnum.QuotaCluster)
 	q.HardLimit, limited = f.integer("hard_limit", 0, math.MaxInt32)
 	return q, limited, f.done()
 }
@@ -137,6 +135,7 @@ func (s *server) createQuota(ctx context.Context, c *call) (answer, error) {
 	if strings.TrimSpace(q.ProjectID) == "" {
 		return answer{}, magnum.Invalid("Must provide a valid project ID.")
 	}
+	q.Resource = textOr(q.Resource, magnum.QuotaCluster)
 	if !limited {
 		q.HardLimit = 1
 	}
@@ -154,7 +153,8 @@ func (s *server) createQuota(ctx context.Context, c *call) (answer, error) {
 	return c.quota(http.StatusCreated, stored), nil
 }
 
-// patchQuota takes a quota, not a patch, and answers 202 (Magnum 1.14). The path says whose it is.
+// patchQuota takes a quota, not a patch, and answers 202 (Magnum 1.14). The path says whose it is. Magnum changes that one whatever the body
+// says (api/controllers/v1/quota.py); here a body that names another one is refused, because one of the two is a mistake.
 func (s *server) patchQuota(ctx context.Context, c *call) (answer, error) {
 	q, limited, err := s.quotaFields(c)
 	if err != nil {
@@ -167,7 +167,12 @@ func (s *server) patchQuota(ctx context.Context, c *call) (answer, error) {
 	if !limited {
 		return answer{}, invalidInput("hard_limit", "None", "Mandatory field missing.")
 	}
-	stored, err := s.Quotas.UpdateQuota(ctx, g, c.r.PathValue("project"), c.r.PathValue("resource"), q.HardLimit)
+	project, resource := c.r.PathValue("project"), c.r.PathValue("resource")
+	if textOr(q.ProjectID, project) != project || textOr(q.Resource, resource) != resource {
+		return answer{}, magnum.Invalid("The request is for the quota of project %s for resource %s, but its body names project %s and resource %s.",
+			magnum.Shorten(project, 100), magnum.Shorten(resource, 100), magnum.Shorten(textOr(q.ProjectID, project), 100), textOr(q.Resource, resource))
+	}
+	stored, err := s.Quotas.UpdateQuota(ctx, g, project, resource, q.HardLimit)
 	if err != nil {
 		return answer{}, err
 	}

@@ -140,7 +140,7 @@ func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTempla
 // looked at the image; flavors are held against it here.
 func (s *server) templateResources(t *magnum.ClusterTemplate) resources {
 	return resources{
-		needsDisk: !s.bootsFromVolume(t.Labels), networkDriver: t.NetworkDriver, labels: t.Labels,
+		needsDisk: !s.bootsFromVolume(t.Labels), networkDriver: t.NetworkDriver, labels: t.Labels, scope: label.Template,
 		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID, image: t.ImageID,
 		externalNetwork: t.ExternalNetworkID, fixedNetwork: t.FixedNetwork, fixedSubnet: t.FixedSubnet,
 	}

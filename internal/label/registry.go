@@ -290,7 +290,7 @@ func loadBalancers() []Label {
 		},
 		{
 			Name: APIServerFloatingIP, Type: IP, Since: "0.32",
-			DefaultDoc: "a new one", Doc: "The floating IP of the API server; it must exist and be free.",
+			DefaultDoc: "a new one", Doc: "The floating IP of the API server: one of the project's own, on the external network, that is free.",
 		},
 		{
 			Name: APIServerAllowedCIDRs, Type: CIDR, List: true, Max: 32, Source: sourceOwn, From: AtOnce,
@@ -298,12 +298,12 @@ func loadBalancers() []Label {
 			Doc: "Who may reach the API server through its load balancer. The nodes' network and the management cluster (magnum.conf [kubernetes] " +
 				"management_cidrs) always may. Needs a load balancer of a provider other than ovn.",
 		},
-		{Name: APIServerLBFlavor, Type: Text, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia flavor of the API server's load balancer."},
-		{Name: APIServerLBZone, Type: Zone, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia availability zone of the API server's load balancer."},
+		{Name: APIServerLBFlavor, Type: Text, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia flavor of the API server's load balancer, by name: one that is enabled."},
+		{Name: APIServerLBZone, Type: Zone, Since: "0.32", DefaultDoc: "Octavia's default", Doc: "Octavia availability zone of the API server's load balancer: one that is enabled."},
 		{
 			Name: OctaviaProvider, Changes: "all load balancers", Type: Name, Since: "0.16",
-			DefaultDoc: "amphorav2 for services, Octavia's default for the API server",
-			Doc:        "Octavia provider of the API server's load balancer and of services of type LoadBalancer.",
+			DefaultDoc: "amphora for services, Octavia's default for the API server",
+			Doc:        "Octavia provider of the API server's load balancer and of services of type LoadBalancer: one that the cloud has enabled.",
 		},
 	}), complete(Addon, "load balancers of services", []Label{
 		{

@@ -172,6 +172,17 @@ func (s *session) lists(t *testing.T) {
 	if types, err := demo.VolumeTypes(ctx); err != nil || len(types) == 0 {
 		t.Errorf("volume types: %v, %v", types, err)
 	}
+	if providers, err := demo.LoadBalancerProviders(ctx); err != nil || !slices.Contains(providers, "amphora") {
+		t.Errorf("providers of load balancers: %v, %v", providers, err)
+	}
+	for what, list := range map[string]func(context.Context) ([]string, error){"flavors": demo.LoadBalancerFlavors, "zones": demo.LoadBalancerZones} {
+		if names, err := list(ctx); err != nil || slices.Contains(names, "lost") || slices.Contains(names, "") {
+			t.Errorf("%s of load balancers: %v, %v", what, names, err)
+		}
+	}
+	if f, err := demo.FloatingIP(ctx, "203.0.113.254"); !errors.Is(err, openstack.ErrNotFound) {
+		t.Errorf("a floating IP that nobody has: %+v, %v", f, err)
+	}
 }
 
 // credential is a cluster's credential from its making to its end.
