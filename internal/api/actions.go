@@ -50,6 +50,9 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
+	if err := checkGrowth(k, nodes-ng.NodeCount); err != nil {
+		return answer{}, err
+	}
 	if remove, err = s.checkRemoval(ctx, c, g, ng, nodes, remove); err != nil {
 		return answer{}, err
 	}
@@ -209,6 +212,13 @@ func (s *server) upgrade(
 	if !only.IsDefault {
 		return s.upgradeGroup(ctx, c, g, k, only, atOnce, note)
 	}
+	groups, err := s.NodeGroups.NodeGroups(ctx, g, k.UUID)
+	if err != nil {
+		return err
+	}
+	if err := s.checkGroupsRoom(ctx, c, reached(k, groups), t.ImageID); err != nil {
+		return err
+	}
 	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
 		if !now.Status.AllowsUpdate() { // somebody was faster
 			return magnum.Invalid("Upgrading a cluster when status is %q is not supported.", now.Status)
@@ -236,6 +246,9 @@ func (s *server) upgradeGroup(
 	}
 	found, err := s.resolve(ctx, c, resources{image: image})
 	if err != nil {
+		return err
+	}
+	if err := s.checkGroupsRoom(ctx, c, []*magnum.NodeGroup{ng}, image); err != nil {
 		return err
 	}
 	_, err = s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {

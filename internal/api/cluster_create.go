@@ -242,7 +242,10 @@ func (k *creation) settleLabels(ctx context.Context) error {
 	if err := checkAge(k.cluster.Labels); err != nil {
 		return err
 	}
-	return k.settleSize()
+	if err := k.settleSize(); err != nil {
+		return err
+	}
+	return checkAddresses(&k.cluster, k.cluster.MasterCount+k.cluster.NodeCount)
 }
 
 // settleSize holds the workers' count to the bounds that labels give. With the autoscaler the group begins within them.

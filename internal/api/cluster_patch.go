@@ -274,6 +274,9 @@ func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cl
 	if err := checkSize(ng, nodes); err != nil {
 		return nil, err
 	}
+	if err := checkGrowth(k, nodes-ng.NodeCount); err != nil {
+		return nil, err
+	}
 	return func() error { return s.resizeGroup(ctx, g, ng, nodes, nil) }, nil
 }
 

@@ -52,6 +52,9 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	if err := checkGroup(&ng, autoscaled(k)); err != nil {
 		return answer{}, err
 	}
+	if err := checkGrowth(k, ng.NodeCount); err != nil {
+		return answer{}, err
+	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
 		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),

@@ -1,0 +1,74 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// TestAnUpgradesImageFits: an image that is too large for the machines it comes to would stop the upgrade at the first of them.
+func TestAnUpgradesImageFits(t *testing.T) {
+	const wide = "Flavor small has a disk of 20 GiB, and image wide needs 30."
+	for name, tc := range map[string]struct {
+		reason, image string
+		group         func(*magnum.NodeGroup)
+		status        int
+		detail        string
+	}{
+		"disk":     {"Nova refuses each new machine.", "wide", nil, 400, wide},
+		"memory":   {"The same.", "heavy", nil, 400, "Flavor small has 2048 MiB of memory, and image heavy needs 4096."},
+		"volume":   {"It is large enough, and the flavor's disk does not count.", "wide", func(ng *magnum.NodeGroup) { ng.Labels = map[string]string{"boot_volume_size": "30"} }, 202, ""},
+		"small":    {"It is not.", "wide", func(ng *magnum.NodeGroup) { ng.Labels = map[string]string{"boot_volume_size": "29"} }, 400, "The boot volume of 29 GiB is too small for image wide, which needs 30."},
+		"diskless": {"Nova compares no disk that is not there.", "wide", func(ng *magnum.NodeGroup) { ng.FlavorID = "diskless" }, 202, ""},
+		"gone":     {"A flavor that nobody sees any more is not judged.", "wide", func(ng *magnum.NodeGroup) { ng.FlavorID = "gone" }, 202, ""},
+		"fits":     {"As most do.", "ubuntu-2", nil, 202, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			id := s.cluster(t, "k")
+			for i, ng := range s.groups[id] {
+				now := *ng
+				now.FlavorID = "small"
+				if tc.group != nil {
+					tc.group(&now)
+				}
+				s.groups[id][i] = &now
+			}
+			template := s.must(t, 201, "member", "POST", "/v1/clustertemplates", goodTemplate).str("uuid")
+			s.templates[len(s.templates)-1].ImageID = tc.image
+			got := s.must(t, tc.status, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"`+template+`"}`)
+			if tc.detail != "" && !strings.HasPrefix(got.detail(), tc.detail) {
+				t.Errorf("%s: got %s, want %s", tc.reason, got.detail(), tc.detail)
+			}
+		})
+	}
+}
+
+// TestNodesHaveAddresses: more nodes than the network has addresses for would wait for ever.
+func TestNodesHaveAddresses(t *testing.T) {
+	s := newService(t)
+	id := s.template(t)
+	s.templates[0].MasterLBEnabled = true
+	create := func(name string, nodes int, more string) string {
+		return fmt.Sprintf(`{"name":"%s","cluster_template_id":"%s","node_count":%d,"merge_labels":true,"labels":{"fixed_subnet_cidr":"10.9.0.0/29"}%s}`, name, id, nodes, more)
+	}
+	const refused = "The network 10.9.0.0/29 has room for 4 nodes, and 5 are asked for."
+	wants := func(got reply) {
+		t.Helper()
+		if !strings.HasPrefix(got.detail(), refused) {
+			t.Errorf("got %s, want %s", got.detail(), refused)
+		}
+	}
+	wants(s.must(t, 400, "member", "POST", "/v1/clusters", create("small", 4, "")))
+	s.must(t, 202, "member", "POST", "/v1/clusters", create("existing", 4, `,"fixed_network":"private"`))
+	small := s.must(t, 202, "member", "POST", "/v1/clusters", create("small", 3, "")).str("uuid")
+	s.become(small, func(c *magnum.Cluster) { c.Status, c.APIAddress = magnum.CreateComplete, "https://203.0.113.9:6443" })
+	at := "/v1/clusters/" + small
+	wants(s.must(t, 400, "member", "POST", at+"/actions/resize", `{"node_count":4}`))
+	wants(s.must(t, 400, "member", "PATCH", at, `[{"op":"replace","path":"/node_count","value":4}]`))
+	wants(s.must(t, 400, "member", "POST", at+"/nodegroups", `{"name":"more","node_count":1}`))
+	s.must(t, 202, "member", "POST", at+"/actions/resize", `{"node_count":2}`)
+	s.must(t, 202, "member", "POST", at+"/nodegroups", `{"name":"more","node_count":1}`)
+}
