@@ -6,6 +6,6 @@
 // written, and Validate reports everything that is outside it. Whoever reads a label reads it through Values, which
 // falls back to the registry's default and never hands out a value that Validate would refuse.
 //
-// Names, defaults and even accidents (audit_log_max_age, amphorav2) are those of magnum-cluster-api, because a cluster
+// Names, defaults and even accidents (audit_log_max_age) are those of magnum-cluster-api, because a cluster
 // that moves over must not change its meaning. docs/labels.md is generated from Registry.
 package label

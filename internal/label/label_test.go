@@ -92,7 +92,7 @@ func TestValidate(t *testing.T) {
 		"amphora cannot hash ports": {
 			"", label.NodeGroup,
 			map[string]string{"octavia_lb_algorithm": "SOURCE_IP_PORT"},
-			[]string{`label octavia_lb_algorithm is "SOURCE_IP_PORT", must be ROUND_ROBIN, LEAST_CONNECTIONS or SOURCE_IP with octavia_provider amphora or amphorav2, which is the default`},
+			[]string{`label octavia_lb_algorithm is "SOURCE_IP_PORT", must be ROUND_ROBIN, LEAST_CONNECTIONS or SOURCE_IP with octavia_provider amphora, the default, or amphorav2`},
 		},
 		"ovn by itself":      {"its default algorithm follows the provider", label.NodeGroup, map[string]string{"octavia_provider": "ovn"}, nil},
 		"another provider":   {"we do not know what it can do", label.NodeGroup, map[string]string{"octavia_provider": "f5", "octavia_lb_algorithm": "SOURCE_IP_PORT"}, nil},

@@ -145,7 +145,7 @@ func octavia(v Values) []error {
 	case provider == "ovn" && algorithm != ovnOnly:
 		return []error{&Error{OctaviaAlgorithm, algorithm, ovnOnly + " with " + OctaviaProvider + " ovn"}}
 	case algorithm == ovnOnly && (provider == "" || provider == "amphora" || provider == "amphorav2"):
-		return []error{&Error{OctaviaAlgorithm, algorithm, "ROUND_ROBIN, LEAST_CONNECTIONS or SOURCE_IP with " + OctaviaProvider + " amphora or amphorav2, which is the default"}}
+		return []error{&Error{OctaviaAlgorithm, algorithm, "ROUND_ROBIN, LEAST_CONNECTIONS or SOURCE_IP with " + OctaviaProvider + " amphora, the default, or amphorav2"}}
 	}
 	return nil
 }
