@@ -244,8 +244,18 @@ func (r *run) keep(name, text string) error {
 // tests is what junit_01.xml says.
 type tests struct {
 	passed, skipped int
+	cut             int // had begun when the time of all was up
 	failed          []string
 }
+
+// junitFailure is why a test did not pass, in ginkgo's words.
+type junitFailure struct {
+	Text string `xml:",chardata"`
+}
+
+// suiteTimeout is what ginkgo writes of a test that the limit of the whole run (--timeout) ended. A test that took longer than its own
+// limit has the same status, and other words.
+const suiteTimeout = "A suite timeout occurred"
 
 // readTests counts what ran. Ginkgo's own steps (before and after the suite) are no tests, unless one of them failed.
 func readTests(report []byte) (tests, error) {
@@ -264,17 +274,19 @@ func readTests(report []byte) (tests, error) {
 			continue
 		}
 		var c struct {
-			Name    string    `xml:"name,attr"`
-			Status  string    `xml:"status,attr"`
-			Failure *struct{} `xml:"failure"`
-			Error   *struct{} `xml:"error"`
-			Skipped *struct{} `xml:"skipped"`
+			Name    string        `xml:"name,attr"`
+			Status  string        `xml:"status,attr"`
+			Failure *junitFailure `xml:"failure"`
+			Error   *struct{}     `xml:"error"`
+			Skipped *struct{}     `xml:"skipped"`
 		}
 		if err := d.DecodeElement(&c, &start); err != nil {
 			return t, fmt.Errorf("read junit_01.xml: %w", err)
 		}
 		test := strings.HasPrefix(c.Name, "[It]")
 		switch {
+		case test && c.Failure != nil && strings.Contains(c.Failure.Text, suiteTimeout):
+			t.cut++
 		case c.Failure != nil || c.Error != nil:
 			t.failed = append(t.failed, c.Name)
 		case test && c.Skipped != nil:
@@ -297,6 +309,9 @@ func (t tests) judge(mode, skip string, status int) (string, error) {
 	if skip != "" {
 		seen += fmt.Sprintf(", those that match %q were left out", skip)
 	}
+	if t.cut > 0 {
+		seen += fmt.Sprintf(", %d cut off by the limit", t.cut)
+	}
 	switch {
 	case len(t.failed) > 0:
 		shown := t.failed[:min(len(t.failed), mostShown)]
@@ -304,9 +319,9 @@ func (t tests) judge(mode, skip string, status int) (string, error) {
 			shown = append(slices.Clone(shown), fmt.Sprintf("and %d more, which junit_01.xml has", rest))
 		}
 		return "", fmt.Errorf("%s, %d failed:\n%s", seen, len(t.failed), strings.Join(shown, "\n"))
-	case t.passed == 0:
+	case t.passed == 0 && t.cut == 0:
 		return "", fmt.Errorf("%s: no test ran, the program ended with status %d", mode, status)
-	case status != 0:
+	case status != 0 || t.cut > 0:
 		return "", fmt.Errorf("%s, and the program ended with status %d: the run was cut off", seen, status)
 	}
 	return seen, nil

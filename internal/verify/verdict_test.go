@@ -88,6 +88,8 @@ func TestConformanceIsJudged(t *testing.T) {
 		good   = `<testcase name="[It] [sig-node] Pods should be submitted and removed" status="passed"><system-err>` + "•" + `</system-err></testcase>`
 		other  = `<testcase name="[It] [sig-apps] Job should run" status="skipped"><skipped message="skipped"></skipped></testcase>`
 		bad    = `<testcase name="[It] [sig-network] DNS should work" status="failed"><failure message="no" type="failed">no</failure></testcase>`
+		cut    = `<testcase name="[It] [sig-auth] x" status="timedout"><failure message="" type="timedout">[TIMEDOUT] A suite timeout occurred</failure></testcase>`
+		slow   = `<testcase name="[It] [sig-node] y" status="timedout"><failure message="" type="timedout">[TIMEDOUT] A node timeout occurred</failure></testcase>`
 		panics = `<testcase name="[BeforeEach] x" status="panicked"><error message="no"></error></testcase>`
 	)
 	suite := func(cases ...string) string {
@@ -104,6 +106,10 @@ func TestConformanceIsJudged(t *testing.T) {
 		{"a step around tests that fails counts", suite(good, panics), 0, "", "[BeforeEach] x"},
 		{"a focus that matches nothing proves nothing", suite(before, other), 0, "", "no test ran"},
 		{"a run that was cut off proves nothing", suite(before, good), 137, "", "status 137"},
+		{"what the limit ended has not failed, and the run proves nothing", suite(good, cut), 1, "", "1 tests passed, 1 cut off by the limit, and the program"},
+		{"nor with a program that ends well", suite(good, cut), 0, "", "the run was cut off"},
+		{"nor does it hide what has failed", suite(good, cut, bad), 1, "", "1 tests passed, 1 cut off by the limit, 1 failed:\n[It] [sig-network]"},
+		{"a test that takes longer than it may has failed", suite(good, slow), 1, "", "1 failed:\n[It] [sig-node] y"},
 		{"half a report", suite(before, good)[:90], 0, "", "read junit_01.xml"},
 	} {
 		tests, err := readTests([]byte(c.report))
