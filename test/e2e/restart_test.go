@@ -100,7 +100,11 @@ func firstRun(t *testing.T, dir string) (*allinone, string, cluster) {
 
 	all = runAt(t, dir, p)
 	user := all.as(t, "demo")
-	before := user.show(t, "first")
+	var before cluster
+	await(t, "its health is known", clusterBound, func(context.Context) (bool, string, error) {
+		before = user.show(t, "first")
+		return before.HealthStatus == "HEALTHY", before.HealthStatus, nil
+	})
 	if before.Status != "CREATE_COMPLETE" {
 		t.Errorf("the first cluster is %s after a restart", before.Status)
 	}
