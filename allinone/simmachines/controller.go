@@ -82,6 +82,8 @@ func (r *reconciler) sweep(ctx context.Context, live client.Reader) error {
 		if err := r.client.Delete(ctx, m); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete a machine that nobody waits for: %w", err)
 		}
+		// Without finalizers it is gone at once, and a cache that begins after that never tells of it.
+		there[m.Name] = len(m.Finalizers) > 0
 	}
 	for _, name := range believed {
 		if !there[name] && !r.admittedNow(name) {
