@@ -112,7 +112,7 @@ func labelsOf(n intent.Node) map[string]string {
 // RenewBefore is how long before its end a certificate is renewed: kubeadm's last a year.
 const RenewBefore = 60 * 24 * time.Hour
 
-// renewals are certificates that are to be renewed: not Authorities, which would change everything else.
+// renewals are certificates that are to be renewed: not authorities, which would change everything else.
 func renewals(have []host.Certificate, now time.Time) []string {
 	var out []string
 	for _, c := range have {

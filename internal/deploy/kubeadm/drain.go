@@ -9,21 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
-
-// restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at start.
-func (r *Run) restartStaticPods(ctx context.Context, n intent.Node) error {
-	const script = `for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-  for id in $(crictl ps -q --name "^$name\$"); do crictl stop -t 30 "$id" >/dev/null; done
-done`
-	_, err := r.Command(ctx, r.place(n), 5*time.Minute, "sh", "-c", script)
-	return err
-}
 
 // Drain moves away what can run elsewhere. What does not go within the time stays: Cluster API's controllers run once, and
 // the control plane's change may not depend on a pod that does not want to end.

@@ -16,7 +16,7 @@ import (
 // people, on every client of the cluster.
 const warnAuthority = 365 * 24 * time.Hour
 
-// Authorities says what nothing here can change: Authorities that end, and one that is not the configuration's. The time is the
+// Authorities says what nothing here can change: authorities that end, and one that is not the configuration's. The time is the
 // host's, which is what its clients go by.
 func Authorities(w Wanted, world World) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {

@@ -147,7 +147,7 @@ func (r *Run) restoreManifests(ctx context.Context, n intent.Node) error {
 	return nil
 }
 
-// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster Shares.
+// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster shares.
 func (r *Run) upgrade(ctx context.Context, n intent.Node) error {
 	want := r.Wanted.Intent.Versions.Kubernetes
 	args := []string{"kubeadm", "upgrade", "node"}
@@ -169,7 +169,7 @@ func (r *Run) upgrade(ctx context.Context, n intent.Node) error {
 	return r.tidy(ctx, n)
 }
 
-// upgradedElsewhere says whether another member has had all of its upgrade, kubelet included: then what the cluster Shares has
+// upgradedElsewhere says whether another member has had all of its upgrade, kubelet included: then what the cluster shares has
 // been upgraded as well, and what is left to a node is its own.
 func (r *Run) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error) {
 	for _, o := range r.Members() {
@@ -206,7 +206,7 @@ func (r *Run) StartKubelet(ctx context.Context, n intent.Node) error {
 	return r.kubeadmLive(ctx, n, 5*time.Minute, "init", "phase", "kubelet-start")
 }
 
-// renew makes new certificates of the same Authorities, then restarts what has read the old ones.
+// renew makes new certificates of the same authorities, then restarts what has read the old ones.
 func (r *Run) renew(ctx context.Context, n intent.Node) error {
 	r.Say(RollStep, n.Name, "kubeadm certs renew")
 	err := r.kubeadmLive(ctx, n, 2*time.Minute, "certs", "renew", "all")
@@ -214,6 +214,15 @@ func (r *Run) renew(ctx context.Context, n intent.Node) error {
 		return err
 	}
 	return r.restartStaticPods(ctx, n)
+}
+
+// restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at start.
+func (r *Run) restartStaticPods(ctx context.Context, n intent.Node) error {
+	const script = `for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+  for id in $(crictl ps -q --name "^$name\$"); do crictl stop -t 30 "$id" >/dev/null; done
+done`
+	_, err := r.Command(ctx, r.place(n), 5*time.Minute, "sh", "-c", script)
+	return err
 }
 
 // Settled waits until a changed node is Ready, runs what it should, and stays so. started says that its kubelet was started again for a
