@@ -35,8 +35,8 @@ func RestorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p pla
 		return Diff(w, world, now), world // whatever is in them has to be seen first
 	}
 	fresh = world
-	fresh.Nodes, fresh.Cluster, fresh.Running = map[string]host.Node{}, kubeadm.Cluster{Why: "it is restored"}, nil
-	fresh.Objects = nil
+	fresh.Nodes, fresh.Cluster = map[string]host.Node{}, kubeadm.Cluster{Why: "it is restored"}
+	fresh.Running, fresh.Objects = nil, nil
 	if objects, err := components.NotCompared(w.Intent, w.Bundle, false, fresh.Cluster.Why); err == nil { // Inspect has read the same manifests
 		fresh.Objects = objects
 	}

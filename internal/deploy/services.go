@@ -78,8 +78,8 @@ func FindMagnum(ctx context.Context, o site.Outside, in intent.Intent) (MagnumFo
 	return f, nil
 }
 
-// ServiceComponents are what the management cluster must hold for the services beside it.
-func ServiceComponents(serves, proxies string) ([]site.Component, error) {
+// serviceComponents are what the management cluster must hold for the services beside it.
+func serviceComponents(serves, proxies string) ([]site.Component, error) {
 	var out []site.Component
 	if serves == intent.ImplementationJeroboam {
 		records, err := recordComponent()

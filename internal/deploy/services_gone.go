@@ -57,7 +57,7 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 	for _, h := range w.Intent.HAProxy.Hosts {
 		p := site.At(h.Where())
 		for _, svc := range h.Magnum {
-			if strings.HasPrefix(o.Facts[site.At(h.Where()).Name()].Fragments[svc.Name], host.Mark) {
+			if strings.HasPrefix(o.Facts[p.Name()].Fragments[svc.Name], host.Mark) {
 				s.List.Place(p)
 				s.List.Add(p.Name(), balance.Group, balance.Gone(svc.Name)...)
 			}

@@ -2,15 +2,12 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
-	"github.com/jeroboam-cloud/jeroboam/internal/whole"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
@@ -19,6 +16,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Options are what a look at a deployment goes by, beside the configuration.
@@ -53,16 +51,16 @@ type Options struct {
 type Session struct {
 	Intent   intent.Intent
 	Hosts    site.Hosts
-	Facts    map[string]host.Facts
 	Wanted   Wanted
 	World    World
 	Copies   kubeconfigs.Copies
 	Outside  site.Outside // all hosts that were reached
-	Magnum   MagnumFound
-	Proxies  ProxyFound
 	Services Services
 
-	more site.Hosts // hosts that are no part of the cluster
+	facts   map[string]host.Facts
+	magnum  MagnumFound
+	proxies ProxyFound
+	more    site.Hosts // hosts that are no part of the cluster
 }
 
 // Close ends all connections.
@@ -101,10 +99,10 @@ func (s *Session) take(ctx context.Context, o *Options) error {
 
 func (s *Session) check(ctx context.Context, _ *Options) error {
 	var err error
-	if s.Facts, err = site.Look(ctx, s.Hosts, balance.Inside(s.Intent)...); err != nil {
+	if s.facts, err = site.Look(ctx, s.Hosts, balance.Inside(s.Intent)...); err != nil {
 		return err
 	}
-	return preflight.Check(s.Intent, s.Facts)
+	return preflight.Check(s.Intent, s.facts)
 }
 
 // decide takes the bundle's versions, and says where the configuration asks for older ones.
@@ -133,11 +131,11 @@ func (s *Session) around(ctx context.Context, o *Options) error {
 	all := maps.Clone(s.Hosts)
 	maps.Copy(all, s.more)
 	s.Outside = site.LookOutside(ctx, all, errs, balance.Inside(s.Intent)...)
-	if s.Magnum, err = FindMagnum(ctx, s.Outside, s.Intent); err != nil {
+	if s.magnum, err = FindMagnum(ctx, s.Outside, s.Intent); err != nil {
 		return err
 	}
-	s.Proxies = FindProxies(ctx, s.Outside, s.Intent, s.Magnum.Serves)
-	if o.Settled && s.Magnum.Serves == intent.ImplementationJeroboam {
+	s.proxies = FindProxies(ctx, s.Outside, s.Intent, s.magnum.Serves)
+	if o.Settled && s.magnum.Serves == intent.ImplementationJeroboam {
 		return magnum.Signable(s.Intent)
 	}
 	return nil
@@ -145,7 +143,7 @@ func (s *Session) around(ctx context.Context, o *Options) error {
 
 // components adds what the cluster must hold for the services beside it to what the bundle has.
 func (s *Session) components(_ context.Context, o *Options) error {
-	more, err := ServiceComponents(s.Magnum.Serves, s.Proxies.Runs)
+	more, err := serviceComponents(s.magnum.Serves, s.proxies.Runs)
 	o.Bundle.Components = append(o.Bundle.Components, more...)
 	return err
 }
@@ -157,8 +155,8 @@ func (s *Session) inspect(ctx context.Context, o *Options) error {
 	for in := s.Intent; ; {
 		var err error
 		chain := s.Wanted.Chain
-		s.Wanted, err = Want(in, b, s.Facts, o.Replace)
-		s.Wanted.Serves, s.Wanted.Proxies, s.Wanted.Chain = s.Magnum.Serves, s.Proxies.Runs, chain
+		s.Wanted, err = Want(in, b, s.facts, o.Replace)
+		s.Wanted.Serves, s.Wanted.Proxies, s.Wanted.Chain = s.magnum.Serves, s.proxies.Runs, chain
 		if err == nil && o.Settled {
 			err = site.Settle(ctx, s.Hosts, s.Wanted.Running(), o.Tell)
 		}
@@ -193,8 +191,8 @@ func (s *Session) ours(context.Context, *Options) error { return Foreign(s.Wante
 func (s *Session) beside(ctx context.Context, o *Options) error {
 	s.Copies = kubeconfigs.Look(ctx, s.Outside.Hosts, s.Outside.Lost, CopiesFrom(s.Outside.Hosts, s.Wanted, s.World, o.Dial))
 	var err error
-	s.Services, err = LookAtServices(ctx, s.Outside, s.Wanted, s.World, s.Magnum, ServiceOptions{
-		Program: o.Program, Skip: o.SkipUnreachable, Proxies: s.Proxies, Dial: o.Dial,
+	s.Services, err = LookAtServices(ctx, s.Outside, s.Wanted, s.World, s.magnum, ServiceOptions{
+		Program: o.Program, Skip: o.SkipUnreachable, Proxies: s.proxies, Dial: o.Dial,
 	})
 	return err
 }
@@ -253,16 +251,4 @@ func ComesBack(in intent.Intent, gone []string, answers func(physicalHost string
 		}
 	}
 	return still
-}
-
-// CarryOut applies a plan. Again says that containers were started, and another look is needed.
-func (d *Deployment) CarryOut(ctx context.Context) (again bool, err error) {
-	err = d.Apply(ctx)
-	switch {
-	case errors.Is(err, ErrLookAgain):
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("%w\n(run it again to continue)", err)
-	}
-	return false, nil
 }

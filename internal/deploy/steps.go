@@ -114,6 +114,18 @@ func (d *Deployment) Apply(ctx context.Context) error {
 	return nil
 }
 
+// CarryOut applies a plan. Again says that containers were started, and another look is needed.
+func (d *Deployment) CarryOut(ctx context.Context) (again bool, err error) {
+	err = d.Apply(ctx)
+	switch {
+	case errors.Is(err, errLookAgain):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("%w\n(run it again to continue)", err)
+	}
+	return false, nil
+}
+
 // hint says what to do about errors whose text says only what happened.
 func hint(err error) error {
 	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
@@ -122,12 +134,12 @@ func hint(err error) error {
 	return err
 }
 
-// ErrLookAgain ends a run that has started containers which were stopped: what is in them is in nobody's plan yet.
-var ErrLookAgain = errors.New("containers have been started: inspect and plan again")
+// errLookAgain ends a run that has started containers which were stopped: what is in them is in nobody's plan yet.
+var errLookAgain = errors.New("containers have been started: inspect and plan again")
 
 func (d *Deployment) lookAgain(context.Context) error {
 	if len(d.World.Sleeping) > 0 {
-		return ErrLookAgain
+		return errLookAgain
 	}
 	return nil
 }

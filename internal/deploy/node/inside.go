@@ -32,7 +32,7 @@ func Inside(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error)
 	for _, dir := range []string{"/etc/kubernetes", "/etc/kubernetes/manifests", certsDir, "/etc/cni/net.d", "/opt/cni/bin"} {
 		out = append(out, host.Item{File: &host.File{Path: dir, Dir: true}})
 	}
-	if NeedsPackages(b) {
+	if needsPackages(b) {
 		out = append(out, host.Item{Packages: &host.Packages{Packages: b.Packages}})
 	}
 	for _, p := range b.Programs {
