@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -47,16 +45,11 @@ func CopyHosts(in intent.Intent) []string { return kubeconfigs.Hosts(copiesOf(in
 func CopiesFrom(h site.Hosts, w Wanted, world World, dial site.Dialer) kubeconfigs.Source {
 	s := kubeconfigs.Source{
 		Want: copiesOf(w.Intent, w.Serves, w.Proxies), Hosts: h, Admins: map[string]site.Place{}, Server: "https://" + w.Intent.Endpoint(),
+		API: apiOf(h, w, world, dial),
 	}
 	for _, n := range w.Living() {
 		if world.Nodes[n.Name].AdminConf {
 			s.Admins[n.Name] = w.Places[n.Name]
-		}
-	}
-	if world.Cluster.Reachable && dial != nil {
-		s.API = func(ctx context.Context) (client.Client, error) {
-			n := world.Bootstrap(w.Living())
-			return dial(ctx, h, w.Places[n.Name], w.Server(n))
 		}
 	}
 	return s
@@ -66,9 +59,7 @@ func CopiesFrom(h site.Hosts, w Wanted, world World, dial site.Dialer) kubeconfi
 func (d *Deployment) copyKubeconfigs(ctx context.Context) error {
 	return d.Copies.Apply(ctx, d.Run, d.Plan, func(ctx context.Context, admin bool) (string, error) {
 		if !admin {
-			world := d.World
-			world.Cluster.Reachable = true // by now
-			return CopiesFrom(d.Hosts, d.Wanted, world, d.Dial).Proxy(ctx)
+			return kubeconfigs.Source{Server: "https://" + d.Wanted.Intent.Endpoint(), API: d.control().ServingAPI}.Proxy(ctx)
 		}
 		text, err := site.Ask[string](ctx, d.Hosts, d.place(d.control().FirstServing(ctx)), host.OpRead, host.AdminConf)
 		if err != nil {

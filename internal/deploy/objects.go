@@ -19,7 +19,7 @@ func (d *Deployment) applyComponents(ctx context.Context) error {
 	if err != nil || !slices.ContainsFunc(objects, d.applies) {
 		return err
 	}
-	c, err := d.control().API(ctx, d.control().FirstServing(ctx))
+	c, err := d.control().ServingAPI(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (d *Deployment) converge(ctx context.Context) error {
 	if d.Plan.Empty() {
 		return nil
 	}
-	c, err := d.control().API(ctx, d.control().FirstServing(ctx))
+	c, err := d.control().ServingAPI(ctx)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (d *Deployment) revived(ctx context.Context) error {
 	if d.Restore == nil {
 		return nil
 	}
-	c, err := d.control().API(ctx, d.control().FirstServing(ctx))
+	c, err := d.control().ServingAPI(ctx)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (d *Deployment) withCredentials(ctx context.Context, place, group string) (
 		if i.Credential == nil || !d.planned(place, "credential", i.Credential.Path) {
 			continue
 		}
-		c, err := d.control().API(ctx, d.control().FirstServing(ctx))
+		c, err := d.control().ServingAPI(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 
@@ -80,11 +79,11 @@ type grants struct{ fleet, nodes map[string]string }
 // lookAtGrants asks the cluster, if there is one.
 func lookAtGrants(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (grants, error) {
 	var g grants
-	if !world.Cluster.Reachable || dial == nil {
+	api := apiOf(h, w, world, dial)
+	if api == nil {
 		return g, nil
 	}
-	n := world.Bootstrap(w.Living())
-	c, err := dial(ctx, h, w.Places[n.Name], net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort)))
+	c, err := api(ctx)
 	if err != nil {
 		return g, err
 	}
@@ -259,7 +258,7 @@ func (d *Deployment) revoke(ctx context.Context) error {
 		}
 		if c == nil {
 			var err error
-			if c, err = d.control().API(ctx, d.control().FirstServing(ctx)); err != nil {
+			if c, err = d.control().ServingAPI(ctx); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
@@ -96,4 +97,13 @@ func (w *World) lookAtCluster(ctx context.Context, h site.Hosts, wanted Wanted, 
 	}
 	w.Objects, w.Running, err = components.Compare(ctx, api, wanted.Intent, wanted.Bundle)
 	return err
+}
+
+// apiOf is the way to the API server of a cluster that was looked at, nil if none answered.
+func apiOf(h site.Hosts, w Wanted, world World, dial site.Dialer) func(context.Context) (client.Client, error) {
+	if !world.Cluster.Reachable || dial == nil {
+		return nil
+	}
+	n := world.Bootstrap(w.Living())
+	return func(ctx context.Context) (client.Client, error) { return dial(ctx, h, w.Places[n.Name], w.Server(n)) }
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -36,7 +35,7 @@ func (r *Run) Label(ctx context.Context) error {
 	if !slices.ContainsFunc(r.Plan.Changes, func(c plan.Change) bool { return c.Group == Group }) {
 		return nil
 	}
-	c, err := r.API(ctx, r.FirstServing(ctx))
+	c, err := r.ServingAPI(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package kubeadm
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"sync"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -62,7 +60,7 @@ func (r *Run) API(ctx context.Context, n intent.Node) (client.Client, error) {
 	return r.Dial(ctx, r.Hosts, r.place(n), r.Wanted.Server(n))
 }
 
-// Server is where a node's own API server listens.
-func (w Wanted) Server(n intent.Node) string {
-	return net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort))
+// ServingAPI connects to the API server of the first member that serves.
+func (r *Run) ServingAPI(ctx context.Context) (client.Client, error) {
+	return r.API(ctx, r.FirstServing(ctx))
 }

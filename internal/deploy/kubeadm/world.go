@@ -2,6 +2,8 @@ package kubeadm
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"slices"
 	"sync"
 
@@ -41,6 +43,11 @@ func (w Wanted) Strangers(world World) []intent.Node {
 		}
 	}
 	return out
+}
+
+// Server is where a node's own API server listens.
+func (w Wanted) Server(n intent.Node) string {
+	return net.JoinHostPort(n.NodeIP, fmt.Sprint(w.Intent.Kubernetes.BackendPort))
 }
 
 // World is how the control plane is.
