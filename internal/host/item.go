@@ -106,8 +106,9 @@ func (i Item) Key() string {
 // Diff is what would change, nil if nothing.
 func (i Item) Diff(have plan.Facts) *plan.Change {
 	c := plan.Compare(i.Thing(have), have)
-	if c != nil && (i.Kept != nil || i.Builds != nil || i.Pins != nil) {
-		givesBack(c, have)
+	r, _ := i.resource() // none gives nothing back
+	if s, ok := r.(spares); ok && c != nil {
+		c.Summary, c.What = s.gives(have), GivesBack{}
 	}
 	return c
 }

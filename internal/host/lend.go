@@ -113,7 +113,7 @@ func (l *lent) copy(m *Machine, digest, name string) error {
 		return err
 	}
 	_, err = io.Copy(out, blob)
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
 		return errors.Join(err, l.root.Remove(name+".new")) // a full container does not stay full
 	}
 	return l.root.Rename(name+".new", name)

@@ -21,7 +21,12 @@ import (
 )
 
 // GivesBack is the typed value of a change that gives disk back: nothing that runs, or that the last two bundles have, is in it.
-type GivesBack struct{ What string }
+type GivesBack struct{}
+
+// spares is a resource whose changes give disk back; gives says in words what.
+type spares interface {
+	gives(have plan.Facts) string
+}
 
 const (
 	spare  = "spare"
@@ -55,6 +60,13 @@ func (k *Kept) thing(have plan.Facts) plan.Thing {
 		t.Want[spare] = none
 	}
 	return t
+}
+
+func (*Kept) gives(have plan.Facts) string {
+	if old := have[spare]; cmp.Or(old, none) != none {
+		return "files of this bundle and of the one before stay, " + old + " of older ones are removed"
+	}
+	return "files of this bundle and of the one before stay"
 }
 
 func (k *Kept) observe(_ context.Context, m *Machine) (plan.Facts, error) {
@@ -159,6 +171,10 @@ func spareThing(kind, name string, have plan.Facts) plan.Thing {
 	return t
 }
 
+func (*Builds) gives(have plan.Facts) string {
+	return "removed, because nobody runs them: " + have[spare]
+}
+
 func (b *Builds) observe(_ context.Context, m *Machine) (plan.Facts, error) {
 	old, err := b.old(m)
 	if err != nil || len(old) == 0 {
@@ -228,6 +244,10 @@ type Pins struct {
 
 func (*Pins) thing(have plan.Facts) plan.Thing { return spareThing("pins", "containerd", have) }
 
+func (*Pins) gives(have plan.Facts) string {
+	return "not wanted any more, so that kubelet may take them: " + have[spare]
+}
+
 func (p *Pins) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	old, err := p.old(ctx, m)
 	if err != nil || len(old) == 0 {
@@ -277,20 +297,4 @@ func Repository(ref string) string {
 		return ref[:i]
 	}
 	return ref
-}
-
-// givesBack are the words of a change that gives disk back.
-func givesBack(c *plan.Change, have plan.Facts) {
-	switch c.Kind {
-	case "store":
-		c.Summary = "files of this bundle and of the one before stay"
-		if old := have[spare]; cmp.Or(old, none) != none {
-			c.Summary += ", " + old + " of older ones are removed"
-		}
-	case "agents":
-		c.Summary = "removed, because nobody runs them: " + have[spare]
-	case "pins":
-		c.Summary = "not wanted any more, so that kubelet may take them: " + have[spare]
-	}
-	c.What = GivesBack{c.Kind}
 }

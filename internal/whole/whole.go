@@ -55,7 +55,7 @@ func Sweep(path string) error {
 	return errors.Join(problems...)
 }
 
-// Name gives a file that is written and closed, and on the same file system, the name that it is to have. What had that name is replaced.
+// Name gives a file that is written, and on the same file system, the name that it is to have. What had that name is replaced.
 func Name(file, path string) error {
 	f, err := os.Open(file)
 	if err != nil {
