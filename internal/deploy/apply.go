@@ -76,7 +76,7 @@ func (d *Deployment) giveImages(ctx context.Context) error {
 	}
 	for _, n := range d.control().Members() {
 		for _, i := range d.Wanted.At(n.Name, node.GroupInside) {
-			if i.Images == nil || !d.planned(n.Name, "images", "") {
+			if i.Images == nil || !d.Plan.Touches(n.Name, "images", "") {
 				continue
 			}
 			if err := d.work().Lend(ctx, d.place(n)); err != nil {

@@ -74,7 +74,7 @@ func others(w Wanted, world World) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for i, item := range w.Items {
-			if item.HAProxy == nil || len(world.Items) == 0 || world.Items[i]["others"] != "differ" || !p.Touches(item.Place, "haproxy") {
+			if item.HAProxy == nil || len(world.Items) == 0 || world.Items[i]["others"] != "differ" || !p.Touches(item.Place, "haproxy", "") {
 				continue
 			}
 			out = append(out, plan.Finding{

@@ -43,7 +43,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord) || d.containerChange(n) != nil || d.planned(n.Name, kubeadm.Kind, "")
+	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord) || d.containerChange(n) != nil || d.Plan.Touches(n.Name, kubeadm.Kind, "")
 }
 
 // containerChange is the change of a node's container, nil if there is none.

@@ -94,14 +94,14 @@ func (d *Deployment) changeMagnum(ctx context.Context) error {
 func (d *Deployment) withCredentials(ctx context.Context, place, group string) ([]host.Item, error) {
 	items := d.Services.List.At(place, group)
 	for n, i := range items {
-		if i.Certificate != nil && d.planned(place, host.KindServerCertificate, i.Certificate.Path) {
+		if i.Certificate != nil && d.Plan.Touches(place, host.KindServerCertificate, i.Certificate.Path) {
 			made, err := magnum.Sign(d.Wanted.Intent, *i.Certificate, d.Random, d.Now())
 			if err != nil {
 				return nil, fmt.Errorf("make a certificate for %s: %w", place, err)
 			}
 			items[n].Certificate = &made
 		}
-		if i.Credential == nil || !d.planned(place, "credential", i.Credential.Path) {
+		if i.Credential == nil || !d.Plan.Touches(place, "credential", i.Credential.Path) {
 			continue
 		}
 		c, err := d.control().ServingAPI(ctx)

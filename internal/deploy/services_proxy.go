@@ -253,7 +253,7 @@ func (d *Deployment) changeProxy(ctx context.Context, s serviceRun, h intent.Pro
 func (d *Deployment) revoke(ctx context.Context) error {
 	var c client.Client
 	for _, h := range d.Services.revoked {
-		if !d.planned(site.Cluster, tokenKind, h.name) {
+		if !d.Plan.Touches(site.Cluster, tokenKind, h.name) {
 			continue
 		}
 		if c == nil {

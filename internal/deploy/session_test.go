@@ -171,7 +171,7 @@ func TestLook(t *testing.T) {
 			defer session.Close()
 			p := session.Plan(time.Now())
 			for _, n := range s.in.Nodes {
-				if !p.Touches(n.Name, "") {
+				if !p.Touches(n.Name, "", "") {
 					t.Errorf("nothing is planned for %s", n.Name)
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -150,12 +149,5 @@ func (d *Deployment) work() site.Work {
 }
 
 func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }
-
-// planned says whether the plan has a change; no name is any.
-func (d *Deployment) planned(place, kind, name string) bool {
-	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
-		return c.Place == place && c.Kind == kind && (name == "" || c.Name == name)
-	})
-}
 
 func (d *Deployment) place(n intent.Node) site.Place { return d.Wanted.Places[n.Name] }

@@ -109,10 +109,10 @@ func (p Plan) Masked(hide func(string) string) Plan {
 	return p
 }
 
-// Touches says whether something of a kind changes at a place; an empty kind means any.
-func (p Plan) Touches(place, kind string) bool {
+// Touches says whether something of a kind and a name changes at a place; an empty kind or name means any.
+func (p Plan) Touches(place, kind, name string) bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool {
-		return c.Place == place && (kind == "" || c.Kind == kind)
+		return c.Place == place && (kind == "" || c.Kind == kind) && (name == "" || c.Name == name)
 	})
 }
 

@@ -188,15 +188,18 @@ func TestJudged(t *testing.T) {
 func TestTouches(t *testing.T) {
 	p := world()
 	for _, tt := range []struct {
-		reason, place, kind string
-		want                bool
+		reason, place, kind, name string
+		want                      bool
 	}{
-		{"something of that kind", "infra1", "container", true},
-		{"something of any kind", "c1", "", true},
-		{"another kind", "c1", "file", false},
-		{"another place, though a change names it", "c3", "", false},
+		{"something of that kind", "infra1", "container", "", true},
+		{"something of any kind", "c1", "", "", true},
+		{"another kind", "c1", "file", "", false},
+		{"another place, though a change names it", "c3", "", "", false},
+		{"that very thing", "infra1", "file", "/etc/b", true},
+		{"another one of that kind", "infra1", "file", "/etc/c", false},
+		{"one of that name, of another kind", "infra1", "unit", "/etc/b", false},
 	} {
-		if got := p.Touches(tt.place, tt.kind); got != tt.want {
+		if got := p.Touches(tt.place, tt.kind, tt.name); got != tt.want {
 			t.Errorf("%s: %v", tt.reason, got)
 		}
 	}

@@ -239,13 +239,10 @@ func (c Copies) nodeOf(sum string) string {
 // Apply writes the copies that the plan has. Originals are read when everything else is done, and stay in memory: of a node's admin.conf, or
 // of the proxy's own.
 func (c Copies) Apply(ctx context.Context, r site.Run, p plan.Plan, original func(ctx context.Context, admin bool) (string, error)) error {
-	planned := func(place, kind, name string) bool {
-		return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Place == place && c.Kind == kind && c.Name == name })
-	}
 	texts := map[bool]string{}
 	for _, one := range c.Here {
 		name := one.Place.Name()
-		if !planned(name, "file", one.Path) {
+		if !p.Touches(name, "file", one.Path) {
 			continue
 		}
 		if texts[one.Admin] == "" {
@@ -260,7 +257,7 @@ func (c Copies) Apply(ctx context.Context, r site.Run, p plan.Plan, original fun
 		if _, err := site.Ask[struct{}](ctx, c.Hosts, one.Place, host.OpEnsure, []host.Item{{File: dir}, {File: one.file(texts[one.Admin])}}); err != nil {
 			return err
 		}
-		if one.Unit == "" || !planned(name, "unit", one.Unit) {
+		if one.Unit == "" || !p.Touches(name, "unit", one.Unit) {
 			continue
 		}
 		restart := host.Command{Args: []string{"sh", "-c", "! systemctl -q is-active " + one.Unit + " || systemctl restart " + one.Unit}}
