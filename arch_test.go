@@ -23,11 +23,11 @@ func floors() [][]string {
 			"internal/magnum", "internal/label", "internal/crd/v1alpha1", "internal/crd/manifests", "internal/policy",
 			"internal/oslo", "internal/pki", "internal/phase", "internal/version", "internal/jinja",
 			"internal/osa/haproxy", "internal/sni", "internal/proxy/manifests", "internal/plan", "internal/golden",
-			"internal/sign", "internal/backup/offsite", "internal/whole",
+			"internal/sign", "internal/whole",
 		},
 		2: {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
-			"internal/remote", "internal/workload", "internal/tenant", "internal/notify", "internal/sign/signtest",
+			"internal/remote", "internal/workload", "internal/tenant", "internal/notify", "internal/backup/offsite", "internal/sign/signtest",
 		},
 		3: {
 			"internal/store", "internal/capi", "internal/addon", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image",
@@ -175,11 +175,21 @@ func TestFloorsNameExistingPackages(t *testing.T) {
 			if !have[p] {
 				t.Errorf("floor %d names %s, which does not exist", n, p)
 			}
-			if name := strings.TrimPrefix(p, "internal/"); name != "." && !strings.Contains(string(page), "`"+name+"`") {
-				t.Errorf("ARCHITECTURE.md does not mention `%s` (floor %d)", name, n)
+			if name := strings.TrimPrefix(p, "internal/"); name != "." && !hasRow(string(page), n, name) {
+				t.Errorf("ARCHITECTURE.md has no row of floor %d that names `%s`", n, name)
 			}
 		}
 	}
+}
+
+// hasRow says whether the table of a page has a package on a floor.
+func hasRow(page string, floor int, name string) bool {
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "| "+strconv.Itoa(floor)+" |") && strings.Contains(line, "`"+name+"`") {
+			return true
+		}
+	}
+	return false
 }
 
 func TestEveryPackageTeaches(t *testing.T) {
