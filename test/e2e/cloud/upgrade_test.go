@@ -107,8 +107,8 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("%v: %s", err, addons)
 	}
 	t.Logf("addons:\n%s", addons)
-	if conformance := os.Getenv("VERIFY_CONFORMANCE"); conformance != "" { // what was upgraded is judged as what was made
-		if out, err := w.verify(t, "--cluster", "up", "--only", "nodes,health,conformance"); err != nil {
+	if conformance() != "none" { // what was upgraded is judged as what was made
+		if out, _, err := w.verify(t, "--cluster", "up", "--only", "nodes,health,conformance"); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		} else {
 			t.Log(out)

@@ -17,7 +17,7 @@ import (
 func TestVerify(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	out, err := w.verify(t, "--image-name", w.image, "--network-driver", "cilium", "--label", "kube_tag=v1.36.4", "--label", "cinder_csi_enabled=false",
+	out, results, err := w.verify(t, "--image-name", w.image, "--network-driver", "cilium", "--label", "kube_tag=v1.36.4", "--label", "cinder_csi_enabled=false",
 		"--label", "addons_excluded=metrics-server")
 	t.Log(out)
 	if err != nil {
@@ -27,7 +27,7 @@ func TestVerify(t *testing.T) {
 		Passed  bool
 		Results []struct{ Step, State, Detail string }
 	}
-	text, err := os.ReadFile(filepath.Join(w.results, "verdict.json"))
+	text, err := os.ReadFile(filepath.Join(results, "verdict.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &verdict)
 	}
@@ -37,7 +37,7 @@ func TestVerify(t *testing.T) {
 	// What this cloud can show was looked at: a verdict of skipped checks would pass as well.
 	want := map[string]bool{
 		"cluster": true, "connect": true, "nodes": true, "pods": true, "dns": true, "reach": true, "policy": true, "balancer": true, "resize": true,
-		"health": true, "remove": true, "conformance": os.Getenv("VERIFY_CONFORMANCE") != "",
+		"health": true, "remove": true, "conformance": conformance() != "none",
 	}
 	for _, r := range verdict.Results {
 		if want[r.Step] && r.State != "passed" {
@@ -53,11 +53,14 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// verify runs "jeroboam verify" as the tenant, with the conformance tests that were asked for.
-func (w *world) verify(t *testing.T, args ...string) (string, error) {
+// conformance are the conformance tests that were asked for.
+func conformance() string { return cmp.Or(os.Getenv("VERIFY_CONFORMANCE"), "none") }
+
+// verify runs "jeroboam verify" as the tenant, and says where its results are.
+func (w *world) verify(t *testing.T, args ...string) (out, results string, err error) {
 	t.Helper()
-	w.results = cmp.Or(os.Getenv("VERIFY_RESULTS"), t.TempDir())
-	conformance := cmp.Or(os.Getenv("VERIFY_CONFORMANCE"), "none")
-	args = append([]string{place(t, "JEROBOAM"), "verify", "--conformance", conformance, "--results", w.results}, args...)
-	return w.exec(t, 3*time.Hour, w.tenant, append(args, strings.Fields(os.Getenv("VERIFY_ARGS"))...)...)
+	results = cmp.Or(os.Getenv("VERIFY_RESULTS"), t.TempDir())
+	args = append([]string{place(t, "JEROBOAM"), "verify", "--conformance", conformance(), "--results", results}, args...)
+	out, err = w.exec(t, 3*time.Hour, w.tenant, append(args, strings.Fields(os.Getenv("VERIFY_ARGS"))...)...)
+	return out, results, err
 }

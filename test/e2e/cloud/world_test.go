@@ -22,7 +22,6 @@ type world struct {
 	work    string // files of this test
 	image   string // of nodes, in Glance
 	tenant  string // whose clusters they are: an entry of clouds.yaml; what its project has is compared
-	results string // of the last "jeroboam verify"
 	joined  bool   // the all-in-one was there before and stays
 	process *allInOne
 }
