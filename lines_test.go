@@ -3,7 +3,6 @@ package main_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -87,26 +86,6 @@ func TestWideProseIsFound(t *testing.T) {
 		found := wideProse([]byte(c.page))
 		if _, is := found[c.want]; is != (c.want > 0) || len(found) > 1 {
 			t.Errorf("%s: found %v, want line %d", c.reason, found, c.want)
-		}
-	}
-}
-
-// TestScriptsAreShell reads every script once, so that a mistake shows before somebody needs it.
-func TestScriptsAreShell(t *testing.T) {
-	scripts := []string{".ci/run"}
-	for _, pattern := range []string{"test/*.sh", "test/*/*.sh", "test/*/*/*.sh"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		scripts = append(scripts, found...)
-	}
-	if len(scripts) < 3 {
-		t.Errorf("only %v are read: where are the others?", scripts)
-	}
-	for _, path := range scripts {
-		if out, err := exec.CommandContext(t.Context(), "bash", "-n", path).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", path, err, out)
 		}
 	}
 }
