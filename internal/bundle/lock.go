@@ -79,8 +79,8 @@ type Package struct {
 	Name    string `yaml:"name"`
 	Version string `yaml:"version"`
 	Digest  string `yaml:"digest"`
-	Ship    bool   `yaml:"ship"` // hosts need it; it goes into the bundle as files/debs/...
-	Group   string `yaml:"group"`
+	Ship    bool   `yaml:"ship"`  // hosts need it; it goes into the bundle as files/debs/...
+	Group   string `yaml:"group"` // of one that is shipped; others come with the images that have them
 }
 
 // File is an artefact that hosts use as a file.
