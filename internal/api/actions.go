@@ -216,7 +216,8 @@ func (s *server) upgrade(
 	if err != nil {
 		return err
 	}
-	if err := s.checkGroupsRoom(ctx, c, reached(k, groups), t.ImageID); err != nil {
+	follow := slices.DeleteFunc(slices.Clone(groups), func(ng *magnum.NodeGroup) bool { return !ng.Follows(k.NextUpgrade(atOnce)) })
+	if err := s.checkGroupsRoom(ctx, c, follow, t.ImageID); err != nil {
 		return err
 	}
 	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
@@ -224,9 +225,8 @@ func (s *server) upgrade(
 			return magnum.Invalid("Upgrading a cluster when status is %q is not supported.", now.Status)
 		}
 		now.Labels = chooseLabels(now.Labels, map[string]string{label.KubeTag: tag}, true)
-		asked := now.Upgrade.Again(atOnce)
-		asked.FromImage, asked.FromImageID, asked.Note = now.Template.ImageID, now.Resolved.ImageID, note
-		now.Upgrade = asked
+		now.Upgrade = now.NextUpgrade(atOnce)
+		now.Upgrade.Note = note
 		now.ClusterTemplateID, now.Template, now.OperationRequestID = t.UUID, *t, c.requestID
 		now.Resolved.ImageID, now.Resolved.ImageOSDistro = found.ImageID, found.ImageOSDistro
 		now.Resolved.HardwareDiskBus, now.Resolved.ExternalNetworkID = found.HardwareDiskBus, found.ExternalNetworkID

@@ -48,17 +48,6 @@ func (s *server) checkGroupsRoom(ctx context.Context, c *call, groups []*magnum.
 	return nil
 }
 
-// reached are the groups that an upgrade of the cluster moves to another image: all but those that have one of their own.
-func reached(k *magnum.Cluster, groups []*magnum.NodeGroup) []*magnum.NodeGroup {
-	var out []*magnum.NodeGroup
-	for _, ng := range groups {
-		if ng.IsDefault || ng.ImageID == "" || ng.ImageID == k.Template.ImageID {
-			out = append(out, ng)
-		}
-	}
-	return out
-}
-
 // checkAddresses refuses more nodes than the network that is made for a cluster has addresses for. Besides machines, the router and the
 // load balancer of the API server have one each, and the first and the last address of an IPv4 network belong to nobody. Neutron's own ports
 // for DHCP are as many as its operator wants, and are not counted; nor is an existing network, which others use too.

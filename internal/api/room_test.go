@@ -46,6 +46,38 @@ func TestAnUpgradesImageFits(t *testing.T) {
 	}
 }
 
+// TestAnUpgradesImageFitsThoseThatFollow: of further groups those that have the cluster's image, under whatever name, and no others.
+func TestAnUpgradesImageFitsThoseThatFollow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, image, id string
+		status            int
+	}{
+		"the template's":        {"It follows.", "ubuntu", "image-1", 400},
+		"the same, by its id":   {"So does it.", "image-1", "image-1", 400},
+		"an image of their own": {"It stays as it is.", "ubuntu-2", "image-2", 202},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			id := s.cluster(t, "k")
+			for i, ng := range s.groups[id] {
+				now := *ng
+				now.FlavorID = "diskless"
+				s.groups[id][i] = &now
+			}
+			s.groups[id] = append(s.groups[id], &magnum.NodeGroup{
+				UUID: "018f3c1e-0000-7000-8000-000000000001", Name: "more", Role: magnum.RoleWorker, ClusterID: id, FlavorID: "small", ImageID: tc.image,
+				Resolved: magnum.Resolved{ImageID: tc.id},
+			})
+			template := s.must(t, 201, "member", "POST", "/v1/clustertemplates", goodTemplate).str("uuid")
+			s.templates[len(s.templates)-1].ImageID = "wide"
+			got := s.must(t, tc.status, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"`+template+`"}`)
+			if want := "Flavor small has a disk of 20 GiB, and image wide needs 30."; tc.status == 400 && !strings.HasPrefix(got.detail(), want) {
+				t.Errorf("%s: got %s, want %s", tc.reason, got.detail(), want)
+			}
+		})
+	}
+}
+
 // TestNodesHaveAddresses: more nodes than the network has addresses for would wait for ever.
 func TestNodesHaveAddresses(t *testing.T) {
 	s := newService(t)

@@ -71,7 +71,7 @@ type Cluster struct {
 type Upgrade struct {
 	Generation   int64 // counts the requests
 	MaxBatchSize int   // how many nodes of a group are replaced at once; 0: not said
-	// FromImage and FromImageID are the image of the template before: groups that have it follow a cluster's upgrade.
+	// FromImage and FromImageID are the image of the template before: groups that have it follow a cluster's upgrade (Follows).
 	FromImage, FromImageID string
 	Note                   string // what its owner is warned of while it lasts
 }
@@ -79,6 +79,18 @@ type Upgrade struct {
 // Again asks once more.
 func (u Upgrade) Again(maxBatchSize int) Upgrade {
 	return Upgrade{Generation: u.Generation + 1, MaxBatchSize: maxBatchSize}
+}
+
+// NextUpgrade is the request that an upgrade of the cluster to another template makes.
+func (c *Cluster) NextUpgrade(maxBatchSize int) Upgrade {
+	next := c.Upgrade.Again(maxBatchSize)
+	next.FromImage, next.FromImageID = c.Template.ImageID, c.Resolved.ImageID
+	return next
+}
+
+// Follows tells whether a group goes along when its cluster is upgraded: all but those that have an image of their own.
+func (g *NodeGroup) Follows(u Upgrade) bool {
+	return g.IsDefault || g.ImageID == "" || g.ImageID == u.FromImage || g.Resolved.ImageID != "" && g.Resolved.ImageID == u.FromImageID
 }
 
 // Rotation is a request for another certificate authority, or another key that signs service account tokens.

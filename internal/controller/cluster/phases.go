@@ -146,10 +146,10 @@ func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) (phase.Out
 // record only, in one write, so that it cannot stop half-way (Magnum 1.8: upgrade takes image and kube_tag from the new template).
 // A group with an image of its own keeps image and version until it is upgraded by name.
 func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
-	asked, changed := s.record.Spec.Upgrade, false
+	asked, changed := s.words.Upgrade, false
 	for i := range s.groups {
 		g := &s.groups[i]
-		if g.DeletionTimestamp != nil || g.Spec.ClusterUpgrade >= asked.Generation || !follows(&g.Spec, asked) {
+		if g.DeletionTimestamp != nil || g.Spec.ClusterUpgrade >= asked.Generation || !store.NodeGroupOf(g).Follows(asked) {
 			continue
 		}
 		base := g.DeepCopy()
@@ -171,11 +171,6 @@ func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome
 		s.refresh()
 	}
 	return phase.Done(), nil
-}
-
-// follows tells whether a group goes along when its cluster is upgraded.
-func follows(g *v1alpha1.MagnumNodeGroupSpec, asked v1alpha1.Upgrade) bool {
-	return g.IsDefault || g.ImageID == "" || g.ImageID == asked.FromImage || g.Resolved.ImageID != "" && g.Resolved.ImageID == asked.FromImageID
 }
 
 // open opens the owner's cloud, once a round; nil when the cluster has no credential.
