@@ -2,11 +2,9 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,11 +35,9 @@ func FreeMachineSets(ctx context.Context, live client.Reader, w client.Writer, w
 		if !apierrors.IsNotFound(err) {
 			return 0, fmt.Errorf("read machine deployment %s: %w", name, err)
 		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{clusterv1.MachineDeploymentNameLabel: nil}}})
-		if err != nil {
-			return 0, fmt.Errorf("write a patch: %w", err)
-		}
-		if err := w.Patch(ctx, set, client.RawPatch(types.MergePatchType, patch), FieldOwner); client.IgnoreNotFound(err) != nil {
+		was := set.DeepCopy()
+		delete(set.Labels, clusterv1.MachineDeploymentNameLabel)
+		if err := w.Patch(ctx, set, client.MergeFrom(was), FieldOwner); client.IgnoreNotFound(err) != nil {
 			return 0, fmt.Errorf("let machine set %s go: %w", set.Name, err)
 		}
 	}

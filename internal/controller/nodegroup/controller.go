@@ -240,8 +240,10 @@ func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 		st.StatusReason = "still to be deleted: " + magnum.Count(len(machines), "machine")
 		return ctrl.Result{}, r.write(ctx, s)
 	}
-	if left, err := r.machineSets(ctx, s, group); err != nil || left > 0 {
-		return ctrl.Result{RequeueAfter: setsAgain}, err
+	if left, err := r.machineSets(ctx, s, group); err != nil {
+		return ctrl.Result{}, err
+	} else if left > 0 {
+		return ctrl.Result{RequeueAfter: setsAgain}, nil
 	}
 	if s.record.Spec.Role != magnum.RoleMaster {
 		if err := r.dropServerGroup(ctx, s); err != nil {
