@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
@@ -94,5 +96,34 @@ func TestOnlyOurOwnIsTakenAway(t *testing.T) {
 				t.Errorf("taken away is %v: %s", got, is.reason)
 			}
 		})
+	}
+}
+
+// A machine set whose machine deployment is gone would keep the Cluster for ever.
+func TestADeletedClusterLetsItsMachineSetsGo(t *testing.T) {
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	set := &clusterv1.MachineSet{ObjectMeta: metav1.ObjectMeta{
+		Namespace: v1alpha1.Namespace, Name: "kube-abcde-more-x", Finalizers: []string{clusterv1.MachineSetFinalizer}, DeletionTimestamp: &metav1.Time{Time: now},
+		Labels: map[string]string{clusterv1.ClusterNameLabel: "kube-abcde", clusterv1.MachineDeploymentNameLabel: "kube-abcde-more"},
+	}}
+	c := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{
+		Namespace: v1alpha1.Namespace, Name: "kube-abcde", Finalizers: []string{clusterv1.ClusterFinalizer}, DeletionTimestamp: &metav1.Time{Time: now},
+	}}
+	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(set, c).Build()
+	r := &Reconciler{Client: api, Reader: api, Now: func() time.Time { return now }}
+	s := &scope{record: &v1alpha1.MagnumCluster{ObjectMeta: metav1.ObjectMeta{Name: "7a8f"}}, stack: &kube.Stack{Cluster: c}}
+	out, err := r.dropCluster(t.Context(), s)
+	if err != nil || out.Done() || out.After == 0 {
+		t.Errorf("the Cluster is there, and nobody watches machine sets: %+v, %v", out, err)
+	}
+	if err := api.Get(t.Context(), client.ObjectKeyFromObject(set), set); err != nil {
+		t.Fatal(err)
+	}
+	if name, named := set.Labels[clusterv1.MachineDeploymentNameLabel]; named {
+		t.Errorf("it still names machine deployment %s, which is gone", name)
 	}
 }
