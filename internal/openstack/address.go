@@ -61,15 +61,20 @@ func (p *Project) floatingIPs(ctx context.Context, description string) ([]floati
 	if err != nil {
 		return nil, p.explain(doing, err)
 	}
-	pages, err := floatingips.List(client, floatingips.ListOpts{ProjectID: p.session.projectID, Description: description}).AllPages(ctx)
-	if err != nil {
-		return nil, p.explain(doing, err)
-	}
-	list, err := floatingips.ExtractFloatingIPs(pages)
+	list, err := floatingIPs(ctx, client, floatingips.ListOpts{ProjectID: p.session.projectID, Description: description})
 	if err != nil {
 		return nil, p.explain(doing, err)
 	}
 	list = slices.DeleteFunc(list, func(f floatingips.FloatingIP) bool { return f.Description != description })
 	slices.SortFunc(list, func(a, b floatingips.FloatingIP) int { return strings.Compare(a.ID, b.ID) })
 	return list, nil
+}
+
+// floatingIPs reads all pages of a list.
+func floatingIPs(ctx context.Context, client *gophercloud.ServiceClient, which floatingips.ListOpts) ([]floatingips.FloatingIP, error) {
+	pages, err := floatingips.List(client, which).AllPages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return floatingips.ExtractFloatingIPs(pages)
 }

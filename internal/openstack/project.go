@@ -262,11 +262,7 @@ func (p *Project) deleteFloatingIPs(ctx context.Context, portID, clusterUUID str
 	if err != nil {
 		return err
 	}
-	pages, err := floatingips.List(client, floatingips.ListOpts{PortID: portID}).AllPages(ctx)
-	if err != nil {
-		return err
-	}
-	list, err := floatingips.ExtractFloatingIPs(pages)
+	list, err := floatingIPs(ctx, client, floatingips.ListOpts{PortID: portID})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package openstack
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/flavors"
@@ -40,7 +39,7 @@ func (u *User) LoadBalancerFlavors(ctx context.Context) ([]string, error) {
 		}
 		return f.Name
 	})
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), u.explain(doing, err)
+	return names, u.explain(doing, err)
 }
 
 // LoadBalancerZones lists Octavia's enabled availability zones. ErrNotFound also when Octavia is older than they are (API 2.14).
@@ -59,7 +58,7 @@ func (u *User) LoadBalancerZones(ctx context.Context) ([]string, error) {
 		}
 		return z.Name
 	})
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), u.explain(doing, err)
+	return names, u.explain(doing, err)
 }
 
 type balancerZone struct {
@@ -113,11 +112,7 @@ func (u *User) FloatingIP(ctx context.Context, address string) (FloatingIP, erro
 	if err != nil {
 		return FloatingIP{}, u.explain(doing, err)
 	}
-	pages, err := floatingips.List(client, floatingips.ListOpts{FloatingIP: address}).AllPages(ctx)
-	if err != nil {
-		return FloatingIP{}, u.explain(doing, err)
-	}
-	list, err := floatingips.ExtractFloatingIPs(pages)
+	list, err := floatingIPs(ctx, client, floatingips.ListOpts{FloatingIP: address})
 	if err != nil {
 		return FloatingIP{}, u.explain(doing, err)
 	}

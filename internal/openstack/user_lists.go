@@ -3,7 +3,6 @@ package openstack
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	volumezones "github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/availabilityzones"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumetypes"
@@ -97,7 +96,7 @@ func (u *User) NetworkIDs(ctx context.Context) ([]string, error) {
 		}
 		return n.ID
 	})
-	return slices.DeleteFunc(ids, func(id string) bool { return id == "" }), u.explain(doing, err)
+	return ids, u.explain(doing, err)
 }
 
 // SecurityGroupIDs lists the security groups that the user sees.
@@ -111,7 +110,7 @@ func (u *User) SecurityGroupIDs(ctx context.Context) ([]string, error) {
 	return ids, u.explain(doing, err)
 }
 
-// listed reads all pages of a list and keeps one text of each entry.
+// listed reads all pages of a list and keeps one text of each entry; of those without a text, nothing.
 func listed[T any](ctx context.Context, pager pagination.Pager, extract func(pagination.Page) ([]T, error), text func(T) string) ([]string, error) {
 	pages, err := pager.AllPages(ctx)
 	if err != nil {
@@ -123,7 +122,9 @@ func listed[T any](ctx context.Context, pager pagination.Pager, extract func(pag
 	}
 	var out []string
 	for _, entry := range list {
-		out = append(out, text(entry))
+		if t := text(entry); t != "" {
+			out = append(out, t)
+		}
 	}
 	return out, nil
 }
