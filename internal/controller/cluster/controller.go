@@ -93,8 +93,8 @@ type Reconciler struct {
 	// Addons tells that package addon installs what makes a cluster usable: it is complete when all of it is available.
 	Addons bool
 
-	looks   looks
-	masters looks // when each cluster's silent machines were last looked for
+	looks looks
+	lost  looks // when each cluster's silent machines were last looked for
 }
 
 // Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
@@ -179,7 +179,7 @@ func (r *Reconciler) read(ctx context.Context, req ctrl.Request) (*scope, error)
 	s := &scope{record: &v1alpha1.MagnumCluster{}, servers: map[string]string{}}
 	if err := r.Client.Get(ctx, req.NamespacedName, s.record); err != nil {
 		r.looks.forget(req.Name)
-		r.masters.forget(req.Name)
+		r.lost.forget(req.Name)
 		return nil, client.IgnoreNotFound(err)
 	}
 	s.before = s.record.DeepCopy()

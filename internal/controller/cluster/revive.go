@@ -18,10 +18,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// A worker that Nova has no server of any more is made anew at once. A cluster whose only control plane machine is gone for good comes back empty, at its address, with its authorities. That gives up for lost
-// what etcd held, so it is done on proof only: what package capi sees, read from the API server itself, and Nova's word. Each step is found
-// undone or done by whoever comes after a kill: its control plane is forgotten, the machine is deleted, workers of before are
-// replaced. In this order, because Cluster API prepares the next machine for joining at once. Decision 0032 weighs it.
+// Machines that are gone for good are made anew here, on proof only: what package capi sees, read from the API server itself, and Nova's word.
+//
+// Of a cluster's only control plane machine that gives up for lost what etcd held; the cluster comes back empty, at its address, with its
+// authorities. Each step is found undone or done by whoever comes after a kill: its control plane is forgotten, the machine is deleted,
+// workers of before are replaced. In this order, because Cluster API prepares the next machine for joining at once (decision 0032). With a
+// worker that Nova has no server of nothing is lost, so it is replaced as it is found (decision 0034).
 
 // Servers are what is asked of Nova before anything is given up.
 type Servers interface {
@@ -33,14 +35,17 @@ type Servers interface {
 }
 
 func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error) {
-	every := lookEvery
-	if s.observed.SilentMaster() == nil && !s.observed.Orphaned() && len(s.observed.Strangers()) == 0 {
-		if every = lookSeldom; len(s.observed.SilentWorkers()) == 0 {
-			r.masters.forget(s.record.Name)
-			return phase.Done(), nil
-		}
+	var every time.Duration
+	switch o := s.observed; {
+	case o.SilentMaster() != nil, o.Orphaned(), len(o.Strangers()) > 0:
+		every = lookEvery
+	case len(o.SilentWorkers()) > 0:
+		every = lookSeldom
+	default:
+		r.lost.forget(s.record.Name)
+		return phase.Done(), nil
 	}
-	due, again := r.masters.due(s.record.Name, r.Now(), every)
+	due, again := r.lost.due(s.record.Name, r.Now(), every)
 	if s.again = again; !due {
 		return phase.Done(), nil
 	}
