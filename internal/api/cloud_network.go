@@ -114,8 +114,8 @@ func freeAddress(ctx context.Context, cloud Cloud, address string) (openstack.Fl
 	return f, nil
 }
 
-// checkAddress refuses a floating IP that another cluster of the project was promised, and may not have taken yet.
-func (k *creation) checkAddress(ctx context.Context) error {
+// checkFloatingIP refuses a floating IP that another cluster of the project was promised, and may not have taken yet.
+func (k *creation) checkFloatingIP(ctx context.Context) error {
 	address := k.cluster.Labels[label.APIServerFloatingIP]
 	if address == "" {
 		return nil

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"regexp"
-	"strconv"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -42,7 +41,7 @@ func (s *server) createCluster(ctx context.Context, c *call) (answer, error) {
 		k.checkHidden,       // 8 hidden template: 403
 		k.settleLabels,      // 9 label merge, label values: 400
 		k.checkAddons,       // what makes the cluster usable exists: 400
-		k.checkAddress,      // the API server's address is nobody else's: 400
+		k.checkFloatingIP,   // the API server's address is nobody else's: 400
 		k.askCloud,          // 10-12 flavors, image, networks 400, key pair 404
 		k.checkLoadBalancer, // 13 more masters need a load balancer: 400
 		k.store,             // 202
@@ -297,9 +296,8 @@ func (s *server) bootsFromVolume(labels map[string]string) bool { return s.bootV
 
 // bootVolume is the size in GiB of machines' root volume; 0: they have none.
 func (s *server) bootVolume(labels map[string]string) int {
-	if v, ok := labels[label.BootVolumeSize]; ok {
-		size, _ := strconv.Atoi(v) // its value is checked elsewhere
-		return size
+	if v := label.Of(labels); v.Has(label.BootVolumeSize) {
+		return v.Int(label.BootVolumeSize)
 	}
 	return s.Config.DefaultBootVolumeSize
 }
