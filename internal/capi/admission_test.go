@@ -24,7 +24,7 @@ func TestOpenStackObjectsAreAdmitted(t *testing.T) {
 		t.Skip("starts a management cluster with Cluster API")
 	}
 	m := kubetest.Start(t, kubetest.Options{
-		ClusterAPI: true, CRDDirs: []string{filepath.Join(moduleDir(t, capoModule), "config", "crd", "bases")},
+		ClusterAPI: true, CRDDirs: []string{filepath.Join(moduleDir(t, kubetest.OpenStackModule), "config", "crd", "bases")},
 	})
 	ctx := t.Context()
 	class := capi.ClusterClass(capi.OpenStack())

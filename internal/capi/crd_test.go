@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,13 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
-)
-
-// The modules whose CRDs our objects must fit.
-const (
-	clusterAPIModule = "sigs.k8s.io/cluster-api@v1.14.2"
-	devModule        = "sigs.k8s.io/cluster-api/test@v1.14.2"
-	capoModule       = "sigs.k8s.io/cluster-api-provider-openstack@v0.13.0"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube/kubetest"
 )
 
 // TestRenderedObjects builds every cluster on every infrastructure as the topology controller would, and holds each object
@@ -45,8 +38,8 @@ func TestRenderedObjects(t *testing.T) {
 		infra capi.Infrastructure
 		crds  []string
 	}{
-		{"openstack", capi.OpenStack(), []string{clusterAPIModule, capoModule}},
-		{"inmemory", capi.InMemory(0), []string{clusterAPIModule, devModule}},
+		{"openstack", capi.OpenStack(), []string{kubetest.ClusterAPIModule, kubetest.OpenStackModule}},
+		{"inmemory", capi.InMemory(0), []string{kubetest.ClusterAPIModule, kubetest.InMemoryModule}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			crds := schemas{}
@@ -287,20 +280,11 @@ func checkVariables(t *testing.T, class *clusterv1.ClusterClass, c *clusterv1.Cl
 	}
 }
 
-// moduleDir finds a module in the module cache, or has go fetch it. CAPO has no entry in the checksum database.
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module crds\n"), 0o600); err != nil {
+	dir, err := kubetest.ModuleDir(t.Context(), module)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module)
-	cmd.Dir = dir
-	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off", "GOFLAGS=", "GONOSUMDB=sigs.k8s.io/cluster-api-provider-openstack,github.com/k-orc/*"})
-	out, err := cmd.Output()
-	var found struct{ Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &found); err != nil || jsonErr != nil || found.Dir == "" {
-		t.Fatalf("the CRDs of %s cannot be had through the module proxy: %v %s", module, err, found.Error)
-	}
-	return found.Dir
+	return dir
 }

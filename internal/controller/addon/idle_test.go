@@ -2,13 +2,11 @@ package addon
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -106,7 +104,10 @@ type idleWorld struct {
 
 func newIdle(t *testing.T) *idleWorld {
 	t.Helper()
-	clusterAPI := clusterAPIModule(t)
+	clusterAPI, err := kubetest.ModuleDir(t.Context(), kubetest.ClusterAPIModule)
+	if err != nil {
+		t.Fatal(err)
+	}
 	management := kubetest.Start(t, kubetest.Options{CRDDirs: []string{
 		filepath.Join(clusterAPI, "core/config/crd/bases"), filepath.Join(clusterAPI, "controlplane/kubeadm/config/crd/bases"),
 	}})
@@ -138,24 +139,6 @@ func newIdle(t *testing.T) *idleWorld {
 type counted func(r *http.Request) (*http.Response, error)
 
 func (c counted) RoundTrip(r *http.Request) (*http.Response, error) { return c(r) }
-
-// clusterAPIModule is where Cluster API's definitions are.
-func clusterAPIModule(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module crds\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "sigs.k8s.io/cluster-api@v1.14.2")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
-	out, err := cmd.Output()
-	var found struct{ Dir string }
-	if jsonErr := json.Unmarshal(out, &found); err != nil || jsonErr != nil || found.Dir == "" {
-		t.Fatalf("Cluster API's definitions cannot be had: %v", err)
-	}
-	return found.Dir
-}
 
 // make makes n clusters that look complete.
 func (w *idleWorld) make(n int) {

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -39,6 +38,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube/kubetest"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/control"
 )
 
@@ -218,22 +218,11 @@ func (m *management) install() error {
 	if err := m.kubeconfig(m.admin, "https://127.0.0.1:"+strconv.Itoa(m.port), adminToken); err != nil {
 		return err
 	}
-	dir := filepath.Join(m.dir, "crds")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	provider, err := kubetest.ModuleDir(context.Background(), kubetest.OpenStackModule)
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module crds\n"), 0o600); err != nil {
-		return err
-	}
-	cmd := exec.Command("go", "mod", "download", "-json", "sigs.k8s.io/cluster-api-provider-openstack@v0.13.0")
-	cmd.Dir = dir
-	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off", "GOFLAGS=", "GONOSUMDB=sigs.k8s.io/cluster-api-provider-openstack,github.com/k-orc/*"})
-	out, err := cmd.Output()
-	var module struct{ Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &module); err != nil || jsonErr != nil || module.Dir == "" {
-		return fmt.Errorf("the definition of OpenStackCluster cannot be had through the module proxy: %w %s", err, module.Error)
-	}
-	file := filepath.Join(module.Dir, "config", "crd", "bases", "infrastructure.cluster.x-k8s.io_openstackclusters.yaml")
+	file := filepath.Join(provider, "config", "crd", "bases", "infrastructure.cluster.x-k8s.io_openstackclusters.yaml")
 	if err := m.kubectl("", "apply", "--server-side", "-f", file); err != nil {
 		return err
 	}
