@@ -65,7 +65,7 @@ func (r *Reconciler) watch(ctx context.Context, s *scope) (phase.Outcome, error)
 	s.session.mu.Lock()
 	defer s.session.mu.Unlock()
 	if s.session.lost != nil {
-		s.log.InfoContext(ctx, "A workload cluster's objects are not watched for the moment", "error", oneLine(s.session.lost.Error()))
+		s.log.InfoContext(ctx, "objects of addons are not watched for the moment", "error", oneLine(s.session.lost.Error()))
 	}
 	for key := range s.session.applied {
 		if !s.session.watched[key.kind] {

@@ -98,19 +98,3 @@ func TestASlowClusterHasItsTurn(t *testing.T) {
 		}
 	}
 }
-
-func TestOneLine(t *testing.T) {
-	for _, tc := range []struct{ reason, text, want string }{
-		{"lines become one", "a\n\tb  c\r\n", "a b c"},
-		{"a terminal is not told what to do", "\x1b[2Jgone \x07\u202eback", "[2Jgone back"},
-		{"other languages are printed", "Größe 大", "Größe 大"},
-		{"what is no text is left out", "a\xffb", "a\ufffdb"},
-	} {
-		if got := oneLine(tc.text); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.reason, got, tc.want)
-		}
-	}
-	if got := oneLine(strings.Repeat("x", 10<<20)); len(got) > 500 {
-		t.Errorf("%d bytes are left of ten million", len(got))
-	}
-}
