@@ -204,20 +204,20 @@ func (s *server) upgrade(
 	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate, only *magnum.NodeGroup, atOnce int,
 	note string,
 ) error {
-	found, err := s.resolve(ctx, c, resources{image: t.ImageID, externalNetwork: t.ExternalNetworkID, kubeTag: t.Labels[label.KubeTag]})
-	if err != nil {
-		return err
-	}
-	tag := t.Labels[label.KubeTag]
 	if !only.IsDefault {
 		return s.upgradeGroup(ctx, c, g, k, only, atOnce, note)
 	}
+	tag := t.Labels[label.KubeTag]
 	groups, err := s.NodeGroups.NodeGroups(ctx, g, k.UUID)
 	if err != nil {
 		return err
 	}
-	follow := slices.DeleteFunc(slices.Clone(groups), func(ng *magnum.NodeGroup) bool { return !ng.Follows(k.NextUpgrade(atOnce)) })
-	if err := s.checkGroupsRoom(ctx, c, follow, t.ImageID); err != nil {
+	next := k.NextUpgrade(atOnce)
+	found, err := s.resolve(ctx, c, resources{
+		image: t.ImageID, externalNetwork: t.ExternalNetworkID, kubeTag: tag,
+		groups: slices.DeleteFunc(slices.Clone(groups), func(ng *magnum.NodeGroup) bool { return !ng.Follows(next) }),
+	})
+	if err != nil {
 		return err
 	}
 	_, err = s.Clusters.UpdateCluster(ctx, g, k.UUID, func(now *magnum.Cluster) error {
@@ -244,11 +244,8 @@ func (s *server) upgradeGroup(
 	if image == k.Upgrade.FromImage {
 		image = k.Template.ImageID
 	}
-	found, err := s.resolve(ctx, c, resources{image: image})
+	found, err := s.resolve(ctx, c, resources{image: image, kubeTag: kubernetesOf(k), groups: []*magnum.NodeGroup{ng}})
 	if err != nil {
-		return err
-	}
-	if err := s.checkGroupsRoom(ctx, c, []*magnum.NodeGroup{ng}, image); err != nil {
 		return err
 	}
 	_, err = s.NodeGroups.UpdateNodeGroup(ctx, g, ng.ClusterID, ng.UUID, func(now *magnum.NodeGroup) error {

@@ -19,12 +19,13 @@ type resources struct {
 	image, flavor, masterFlavor                string
 	externalNetwork, fixedNetwork, fixedSubnet string
 	keypair                                    string
-	needsDisk                                  bool              // flavors must have a disk, because no volume is booted from
-	networkDriver                              string            // says which label has the addresses of pods
-	labels                                     map[string]string // may name things of the cloud
-	scope                                      label.Scope       // whose labels they are
-	floatingIP                                 string            // the address that the API server is to have
-	kubeTag                                    string            // the version of Kubernetes that the image must hold
+	needsDisk                                  bool                // flavors must have a disk, because no volume is booted from
+	networkDriver                              string              // says which label has the addresses of pods
+	labels                                     map[string]string   // may name things of the cloud
+	scope                                      label.Scope         // whose labels they are
+	floatingIP                                 string              // the address that the API server is to have
+	kubeTag                                    string              // the version of Kubernetes that the image must hold
+	groups                                     []*magnum.NodeGroup // that are there and get the image: their machines, and no others
 }
 
 // resolve asks the caller's cloud for everything at once. Of several problems the one that Magnum would have met first is told
@@ -94,33 +95,7 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 		return out, magnum.Invalid("Label %s is %s, which is no address of external network %s.", label.APIServerFloatingIP, want.floatingIP,
 			want.externalNetwork)
 	}
-	return out, s.checkRoom(image, want, workers, masters)
-}
-
-// checkRoom refuses an image that does not fit into the machines: Nova would refuse each of them (compute/api.py: FlavorMemoryTooSmall,
-// FlavorDiskSmallerThanMinDisk), and Cinder a volume that is smaller than the image.
-func (s *server) checkRoom(image openstack.Image, want resources, flavors ...openstack.Flavor) error {
-	var problems []string
-	for _, f := range flavors {
-		if f.ID == "" {
-			continue // not asked for
-		}
-		if f.RAM < image.MinRAM {
-			problems = append(problems, fmt.Sprintf("Flavor %s has %d MiB of memory, and image %s needs %d.", f.Name, f.RAM, want.image, image.MinRAM))
-		}
-		if want.needsDisk && f.Disk < image.MinDisk {
-			problems = append(problems, fmt.Sprintf("Flavor %s has a disk of %d GiB, and image %s needs %d. Choose another flavor, or boot from a "+
-				"volume with label %s.", f.Name, f.Disk, want.image, image.MinDisk, label.BootVolumeSize))
-		}
-	}
-	if size := s.bootVolume(want.labels); !want.needsDisk && size > 0 && size < image.MinDisk {
-		problems = append(problems, fmt.Sprintf("The boot volume of %d GiB is too small for image %s, which needs %d. Choose another size with label %s.",
-			size, want.image, image.MinDisk, label.BootVolumeSize))
-	}
-	if len(problems) > 0 {
-		return magnum.Invalid("%s", sentences(problems))
-	}
-	return nil
+	return out, s.checkRoom(ctx, cloud, image, want, workers, masters)
 }
 
 // firstOf asks all questions at once and returns the error of the first one that has any.

@@ -199,6 +199,14 @@ func TestVersionsOfImages(t *testing.T) {
 	if !strings.HasPrefix(got.detail(), "Image kube-34 holds Kubernetes v1.34.2") {
 		t.Error(got.detail())
 	}
+	s.groups[id] = append(s.groups[id], &magnum.NodeGroup{
+		UUID: "018f3c1e-0000-7000-8000-000000000001", Name: "own", Role: magnum.RoleWorker, ClusterID: id, FlavorID: "small", ImageID: "kube-34",
+	})
+	got = s.must(t, 400, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"`+s.clusters[0].ClusterTemplateID+`","nodegroup":"own"}`)
+	if !strings.HasPrefix(got.detail(), "Image kube-34 holds Kubernetes v1.34.2") {
+		t.Error(got.detail())
+	}
+	s.groups[id] = s.groups[id][:2]
 	bad := s.must(t, 201, "member", "POST", "/v1/clustertemplates", goodTemplate).str("uuid")
 	s.templates[len(s.templates)-1].ImageID = "kube-34" // the image was rebuilt since
 	got = s.must(t, 400, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"`+bad+`"}`)

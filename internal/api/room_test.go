@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
@@ -75,6 +76,32 @@ func TestAnUpgradesImageFitsThoseThatFollow(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", tc.reason, got.detail(), want)
 			}
 		})
+	}
+}
+
+// TestAnUpgradesImageFitsVolumes: those that groups have, whatever size magnum.conf gives to clusters that name none.
+func TestAnUpgradesImageFitsVolumes(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		labels map[string]string
+		status int
+	}{
+		{"its own size counts", map[string]string{"boot_volume_size": "30"}, 202},
+		{"it has the size of magnum.conf", nil, 400},
+	} {
+		s := newService(t, func(o *api.Options) { o.Config.DefaultBootVolumeSize = 20 })
+		id := s.cluster(t, "k")
+		for i, ng := range s.groups[id] {
+			now := *ng
+			now.FlavorID, now.Labels = "small", tc.labels
+			s.groups[id][i] = &now
+		}
+		template := s.must(t, 201, "member", "POST", "/v1/clustertemplates", goodTemplate).str("uuid")
+		s.templates[len(s.templates)-1].ImageID = "wide"
+		got := s.must(t, tc.status, "member", "POST", "/v1/clusters/k/actions/upgrade", `{"cluster_template":"`+template+`"}`)
+		if want := "The boot volume of 20 GiB is too small for image wide, which needs 30."; tc.status == 400 && !strings.HasPrefix(got.detail(), want) {
+			t.Errorf("%s: got %s, want %s", tc.reason, got.detail(), want)
+		}
 	}
 }
 
