@@ -55,12 +55,18 @@ func (b *beside) privateCluster(t *testing.T) {
 	if c := b.proxied(t); c.Namespace != "qdhcp-"+id || !c.Published || c.Connections == 0 {
 		t.Errorf("published, with connections, in qdhcp-%s wanted: %+v", id, c)
 	}
-	b.until(t, 5*time.Minute, "it is healthy", func() (bool, string) {
+	b.healthy(t, 5*time.Minute, "it is healthy")
+	b.straying(t, b.node.host, host(), func(name string) bool { return name == "lxcbr0" || strings.HasSuffix(name, "_eth0") })
+	b.straying(t, cloudHost, network(), func(name string) bool { return name != "br-mgmt" && name != "lo" })
+}
+
+// healthy waits until Magnum says so of the private cluster.
+func (b *beside) healthy(t *testing.T, limit time.Duration, what string) {
+	t.Helper()
+	b.until(t, limit, what, func() (bool, string) {
 		s, err := b.cluster(t, private)
 		return err == nil && s.Health == "HEALTHY", s.Health
 	})
-	b.straying(t, b.node.host, host(), func(name string) bool { return name == "lxcbr0" || strings.HasSuffix(name, "_eth0") })
-	b.straying(t, cloudHost, network(), func(name string) bool { return name != "br-mgmt" && name != "lo" })
 }
 
 // stack is the private cluster's name in Cluster API.
@@ -207,10 +213,7 @@ func (b *beside) killedUnderClients(t *testing.T) {
 	if failed := magnum(); failed > 0 {
 		t.Errorf("%d requests to Magnum failed", failed)
 	}
-	b.until(t, 3*time.Minute, "it is healthy again", func() (bool, string) {
-		s, err := b.cluster(t, private)
-		return err == nil && s.Health == "HEALTHY", s.Health
-	})
+	b.healthy(t, 3*time.Minute, "it is healthy again")
 }
 
 // hostLosesPower pulls an infra host's plug for a minute. The tenant's cluster does not notice: its API answers in its own network all the
@@ -235,10 +238,7 @@ func (b *beside) hostLosesPower(t *testing.T) {
 		return code == 0, out
 	})
 	t.Logf("everything serves %s after power came back", back.Round(time.Second))
-	b.until(t, 5*time.Minute, "the cluster is healthy again", func() (bool, string) {
-		s, err := b.cluster(t, private)
-		return err == nil && s.Health == "HEALTHY", s.Health
-	})
+	b.healthy(t, 5*time.Minute, "the cluster is healthy again")
 	asked := api()
 	if len(asked) < 200 {
 		t.Errorf("the tenant's client has asked %d times", len(asked))
@@ -257,28 +257,21 @@ func (b *beside) hostLosesPower(t *testing.T) {
 	}
 }
 
-// nothingIsLeft deletes a cluster that a stage that failed has left: nobody could after destroy.
-func (b *beside) nothingIsLeft(t *testing.T) {
+// deleted deletes a cluster and waits until it is gone.
+func (b *beside) deleted(t *testing.T, name string) time.Duration {
 	t.Helper()
-	if _, err := b.cluster(t, private); err == nil {
-		b.say(t, "coe", "cluster", "delete", private)
-		b.until(t, 15*time.Minute, private+" is gone", func() (bool, string) {
-			s, err := b.cluster(t, private)
-			return err != nil, s.Status + " " + s.Reason
-		})
-	}
+	b.say(t, "coe", "cluster", "delete", name)
+	return b.until(t, 15*time.Minute, name+" is gone", func() (bool, string) {
+		s, err := b.cluster(t, name)
+		return err != nil, s.Status + " " + s.Reason
+	})
 }
 
 // privateClusterGone deletes it; the project and the management cluster have what they had before.
 func (b *beside) privateClusterGone(t *testing.T) {
 	t.Helper()
 	stack := b.stack(t)
-	b.say(t, "coe", "cluster", "delete", private)
-	took := b.until(t, 15*time.Minute, private+" is gone", func() (bool, string) {
-		s, err := b.cluster(t, private)
-		return err != nil, s.Status + " " + s.Reason
-	})
-	t.Logf("gone %s after the request", took.Round(time.Second))
+	t.Logf("gone %s after the request", b.deleted(t, private).Round(time.Second))
 	b.say(t, "coe", "cluster", "template", "delete", private)
 	want := map[string][]string{}
 	for kind := range b.have(t) {
