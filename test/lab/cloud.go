@@ -59,7 +59,10 @@ func (l *Lab) cloudInit(ctx context.Context) (int, error) {
 	}
 	out, err := cmd.Output()
 	pid, bad := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err = errors.Join(err, bad); err != nil || pid <= 1 {
+	if bad == nil && pid <= 1 {
+		bad = fmt.Errorf("its first process is %d", pid)
+	}
+	if err = errors.Join(err, bad); err != nil {
 		return 0, fmt.Errorf("the container %s of the cloud in %s does not run: %w", name, l.Cloud, err)
 	}
 	return pid, nil

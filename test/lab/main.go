@@ -72,6 +72,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if *cloud != "" { // "lab down" reads it, from wherever it is run
+		if *cloud, err = filepath.Abs(*cloud); err != nil {
+			return err
+		}
+	}
 	lab := &Lab{Dir: abs, Cache: *cache, Source: *source, Cloud: *cloud, Out: out, Err: errOut}
 	switch command {
 	case "up":
