@@ -64,14 +64,9 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 		if s.Seen.Unseen[name] || s.Seen.Closed[name] {
 			continue
 		}
-		var at []int
-		for i, item := range s.List.Items {
-			if item.Place == name {
-				at = append(at, i)
-			}
-		}
+		at, items := s.List.All(name)
 		g.Go(func() error {
-			have, err := site.Observe(gctx, h, p, s.List.At(name, serviceGroups()...))
+			have, err := site.Observe(gctx, h, p, items)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

@@ -49,13 +49,7 @@ func Inspect(ctx context.Context, h site.Hosts, w Wanted, d site.Dialer) (World,
 			world.Closed[name] = true
 			continue
 		}
-		var at []int
-		var items []host.Item
-		for i, item := range w.Items {
-			if item.Place == name {
-				at, items = append(at, i), append(items, item)
-			}
-		}
+		at, items := w.All(name)
 		g.Go(func() error {
 			have, err := site.Ask[host.Observed](gctx, h, p, host.OpObserve, items)
 			if err != nil {

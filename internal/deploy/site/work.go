@@ -34,6 +34,16 @@ func (l List) At(place string, groups ...string) []host.Item {
 	return out
 }
 
+// All are all items of a place, and where they are in the list.
+func (l List) All(place string) (at []int, items []host.Item) {
+	for n, i := range l.Items {
+		if i.Place == place {
+			at, items = append(at, n), append(items, i)
+		}
+	}
+	return at, items
+}
+
 // Place adds a place.
 func (l *List) Place(p Place) { l.Places[p.Name()] = p }
 
@@ -48,10 +58,9 @@ func (l *List) Add(place, group string, items ...host.Item) {
 // AddOnce leaves out what the place has already: the program, where several services share a host.
 func (l *List) AddOnce(place, group string, items ...host.Item) {
 	have := map[string]bool{}
-	for _, i := range l.Items {
-		if i.Place == place {
-			have[i.Key()] = true
-		}
+	_, all := l.All(place)
+	for _, i := range all {
+		have[i.Key()] = true
 	}
 	l.Add(place, group, slices.DeleteFunc(items, func(i host.Item) bool { return have[i.Key()] })...)
 }
