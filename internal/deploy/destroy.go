@@ -80,7 +80,7 @@ func DestroyPlan(w Wanted, world World, s Services, l kubeconfigs.Leftovers) pla
 			p.Changes = append(p.Changes, *c)
 		}
 	}
-	return plan.Judged(p, deletions(), others(w, world), others(Wanted{Wanted: kubeadm.Wanted{List: s.List}}, World{World: kubeadm.World{Seen: s.Seen}}))
+	return plan.Judged(p, deletions(), others(w.List, world.Seen), others(s.List, s.Seen))
 }
 
 // Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.

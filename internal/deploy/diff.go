@@ -8,6 +8,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -15,7 +16,7 @@ import (
 // Diff is what would change, in the order of the work. Pure.
 func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	var p plan.Plan
-	p.Changes = itemChanges(w, world, p, node.GroupHost, node.GroupContainer, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord, balance.Group)
+	p.Changes = itemChanges(w.List, world.Seen, p, asItIs, node.GroupHost, node.GroupContainer, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord, balance.Group)
 	for _, n := range w.Intent.Nodes {
 		if world.Sleeping[n.Name] {
 			p.Changes = append(p.Changes, plan.Change{Place: n.Name, Group: kubeadm.Group, Kind: "node", Name: n.NodeName, Action: plan.Check, Summary: "its container does not run: looked at when it has been started"})
@@ -29,26 +30,31 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	p.Changes = append(p.Changes, kubeadm.SnapshotChanges(w.Wanted, world.World, control)...)
 	p.Changes = append(p.Changes, control...)
 	p.Changes = append(p.Changes, world.Objects...)
-	p.Changes = itemChanges(w, world, p, groupSpare)
+	p.Changes = itemChanges(w.List, world.Seen, p, asItIs, groupSpare)
 	return p
 }
 
-// itemChanges are the plan's changes, and after them those of items of the groups, one group after the other.
-func itemChanges(w Wanted, world World, p plan.Plan, groups ...string) []plan.Change {
+// asItIs says of a change what is in the item itself.
+func asItIs(_ host.Item, c plan.Change) plan.Change { return c }
+
+// itemChanges are the plan's changes, and after them those of items of the groups, one group after the other, as words says them.
+func itemChanges(l site.List, seen site.Seen, p plan.Plan, words func(host.Item, plan.Change) plan.Change, groups ...string) []plan.Change {
 	for _, group := range groups {
-		for i, item := range w.Items {
-			if item.Group != group || w.OutOfReach(world.Seen, item.Place) {
+		for i, item := range l.Items {
+			switch {
+			case item.Group != group, l.OutOfReach(seen, item.Place):
 				continue
-			}
-			if item.Container != nil && slices.Contains(w.Gone, item.Container.Name) {
+			case item.Container != nil && slices.Contains(l.Gone, item.Container.Name):
 				continue
+			case item.Aside != nil && seen.Closed[item.Place]:
+				continue // in a container that is made nobody has written anything
 			}
-			c := item.Diff(world.Items[i])
+			c := item.Diff(seen.Items[i])
 			if c == nil {
 				c = follow(item, p)
 			}
 			if c != nil {
-				p.Changes = append(p.Changes, *c)
+				p.Changes = append(p.Changes, words(item, *c))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -14,7 +15,7 @@ import (
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
 		restarts(w, world), deletions(), kubeadm.Downgrades(w.Wanted, world.World), quorumRisk(w, world), kubeadm.Lost(w.Wanted, world.World), kubeadm.Authorities(w.Wanted, world.World),
-		unfinished(w, world), components.Back(slices.Concat(world.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), kubeadm.NoSnapshot(w.Wanted), others(w, world), stillAlive(w, world, w.Intent.Nodes), w.Chain.Judge(),
+		unfinished(w, world), components.Back(slices.Concat(world.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), kubeadm.NoSnapshot(w.Wanted), others(w.List, world.Seen), stillAlive(w, world, w.Intent.Nodes), w.Chain.Judge(),
 	}
 }
 
@@ -70,11 +71,11 @@ func waiting(w Wanted, world World) plan.Judge {
 
 // others: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that with theirs, which they may not be
 // ready for, and to undo what somebody wrote into the file by hand.
-func others(w Wanted, world World) plan.Judge {
+func others(l site.List, seen site.Seen) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
-		for i, item := range w.Items {
-			if item.HAProxy == nil || len(world.Items) == 0 || world.Items[i]["others"] != "differ" || !p.Touches(item.Place, "haproxy", "") {
+		for i, item := range l.Items {
+			if item.HAProxy == nil || len(seen.Items) == 0 || seen.Items[i]["others"] != "differ" || !p.Touches(item.Place, "haproxy", "") {
 				continue
 			}
 			out = append(out, plan.Finding{

@@ -273,20 +273,7 @@ func (s *Services) through(o site.Outside) http.RoundTripper {
 // Plan adds the services to a plan.
 func (s Services) Plan(p plan.Plan) plan.Plan {
 	p.Changes = append(p.Changes, s.Keystone...)
-	for _, group := range serviceGroups() {
-		for i, item := range s.List.Items {
-			if item.Group != group || s.List.OutOfReach(s.Seen, item.Place) || item.Aside != nil && s.Seen.Closed[item.Place] {
-				continue
-			}
-			c := item.Diff(s.Seen.Items[i])
-			if c == nil {
-				c = follow(item, p)
-			}
-			if c != nil {
-				p.Changes = append(p.Changes, inWords(item, *c))
-			}
-		}
-	}
+	p.Changes = itemChanges(s.List, s.Seen, p, inWords, node.GroupContainer, groupMagnum, balance.Group, groupAccess, groupProxy, groupSpare)
 	p.Changes = append(p.Changes, s.revocations()...)
 	p.Findings = append(p.Findings, s.Notes...)
 	return p

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -87,8 +86,4 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 		s.Seen.Unseen[name], s.Notes = true, append(s.Notes, lost(name, silent[name]))
 	}
 	return err
-}
-
-func serviceGroups() []string {
-	return []string{node.GroupContainer, groupMagnum, balance.Group, groupAccess, groupProxy, groupSpare}
 }
