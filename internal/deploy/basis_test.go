@@ -18,7 +18,7 @@ import (
 // What a reviewed plan follows from is the same in a second look, and not when anything that apply goes by has changed.
 func TestBasis(t *testing.T) {
 	of := func(change func(w *deploy.Wanted, world *deploy.World, s *deploy.Services)) []plan.Part {
-		w, world := deploytest.Upgrading(t, "../osa", 0)
+		w, world := deploytest.Upgrading(t, 0)
 		var s deploy.Services
 		if change != nil {
 			change(&w, &world, &s)
@@ -88,7 +88,7 @@ func TestBasis(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			w, _ := deploytest.Upgrading(t, "../osa", 0)
+			w, _ := deploytest.Upgrading(t, 0)
 			var want, moved []string
 			if tt.moved != nil {
 				want = tt.moved(w)

@@ -18,7 +18,7 @@ var now = deploytest.Now()
 
 func seed(t *testing.T) intent.Intent {
 	t.Helper()
-	return deploytest.Seed(t, "../osa")
+	return deploytest.Seed(t)
 }
 
 func blob(s string) string { return deploytest.Blob(s) }

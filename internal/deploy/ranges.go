@@ -42,6 +42,17 @@ func overlaps(w Wanted, world World) plan.Judge {
 // anyRange stands for the ranges of a cluster that is there and cannot be asked.
 const anyRange = "any"
 
+// livingRanges are those of the cluster that is there.
+func livingRanges(w Wanted, world World) []string {
+	if s := world.Cluster.Shared; s.Cluster != "" {
+		return s.Ranges()
+	}
+	if slices.ContainsFunc(w.Intent.Nodes, world.Member) {
+		return []string{anyRange}
+	}
+	return nil
+}
+
 type other struct{ where, what string }
 
 // takenBy are what overlaps a range: routes and addresses of hosts, and networks of the configuration.
@@ -82,15 +93,4 @@ func podInterface(name string) bool {
 	return slices.ContainsFunc([]string{"cilium", "lxc", "cni", "vxlan", "geneve"}, func(p string) bool {
 		return strings.HasPrefix(name, p) && name != "lxcbr0"
 	})
-}
-
-// livingRanges are those of the cluster that is there.
-func livingRanges(w Wanted, world World) []string {
-	if s := world.Cluster.Shared; s.Cluster != "" {
-		return s.Ranges()
-	}
-	if slices.ContainsFunc(w.Intent.Nodes, world.Member) {
-		return []string{anyRange}
-	}
-	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 // The programs are brought before they are run: a cluster of somebody else's has none on its nodes.
 func TestASnapshotIsTakenWithOurPrograms(t *testing.T) {
-	w, world := deploytest.Upgrading(t, "../osa", 0)
+	w, world := deploytest.Upgrading(t, 0)
 	for i, item := range w.Items {
 		if item.File != nil && strings.HasPrefix(item.File.Path, "/usr/bin/etcd") {
 			world.Items[i] = nil

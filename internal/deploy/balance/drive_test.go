@@ -44,7 +44,7 @@ func (b *balancerHost) Call(_ context.Context, _, op string, in, out any, _ func
 }
 
 func TestClientsAreSentToOtherNodes(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	first, second := in.Nodes[0], in.Nodes[1]
 	backend := in.HAProxy.Hosts[0].Services[0].Name + "-back/"
 	for _, test := range []struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,10 +29,16 @@ import (
 // Now is when everything happens.
 func Now() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
-// Seed is the intent of the document Jeroboam started from, on three hosts. osa is the way to
-// the package that has the files.
-func Seed(t *testing.T, osa string) intent.Intent {
+// Seed is the intent of the document Jeroboam started from, on three hosts. Its files are internal/osa's; a test runs in the directory of
+// its package, which is below internal too.
+func Seed(t *testing.T) intent.Intent {
 	t.Helper()
+	dir, err := os.Getwd()
+	at := strings.LastIndex(dir, "/internal/")
+	if err != nil || at < 0 {
+		t.Fatalf("%s is not below internal: %v", dir, err)
+	}
+	osa := filepath.Join(dir[:at], "internal", "osa")
 	opts := intent.Options{
 		Config: filepath.Join(osa, "testdata/oracle/ha3/deploy"), Environment: filepath.Join(osa, "testdata/base/30.1.5"), System: "testdata/nowhere",
 		HostFacts: map[string]map[string]string{},
@@ -167,9 +174,9 @@ func Remove(world *deploy.World, name string) {
 }
 
 // Upgrading is a cluster of 1.35.4 whose first nodes have had their upgrade already, with etcd's programs in the bundle.
-func Upgrading(t *testing.T, osa string, done int) (deploy.Wanted, deploy.World) {
+func Upgrading(t *testing.T, done int) (deploy.Wanted, deploy.World) {
 	t.Helper()
-	in := Seed(t, osa)
+	in := Seed(t)
 	b := Bundle()
 	b.Programs = append(
 		b.Programs, site.Program{Name: "etcdctl", Path: "/usr/bin/etcdctl", Digest: Blob("1")},

@@ -33,7 +33,7 @@ func selfSigned(t *testing.T, until time.Time) string {
 }
 
 func TestAuthorities(t *testing.T) {
-	in := deploytest.Seed(t, osa)
+	in := deploytest.Seed(t)
 	in.CustomCA.Allow, in.CustomCA.Cert = true, selfSigned(t, deploytest.Now().AddDate(10, 0, 0))
 	a := in.Nodes[0]
 	w := deploytest.Want(t, in, deploytest.Facts(in))
@@ -65,7 +65,7 @@ func TestACustomAuthorityThatHasEnded(t *testing.T) {
 		{"it is good", deploytest.Now().AddDate(10, 0, 0), 0},
 		{"it ended yesterday", deploytest.Now().AddDate(0, 0, -1), 1},
 	} {
-		in := deploytest.Seed(t, osa)
+		in := deploytest.Seed(t)
 		in.CustomCA.Allow, in.CustomCA.EtcdCert = true, selfSigned(t, tt.until)
 		w := deploytest.Want(t, in, deploytest.Facts(in))
 		world := deploytest.Empty(w)

@@ -75,7 +75,7 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 		{reason: "a stop that the bundle does not carry", carried: []string{"1.35.4"}, have: []string{"1.34.4"}, until: "1.34", refused: "carries no Kubernetes 1.34 to stop at; it carries 1.35.4, 1.36.4"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			in := deploytest.Seed(t, osa)
+			in := deploytest.Seed(t)
 			w, err := deploy.Want(in, carrying(c.carried...), deploytest.Facts(in), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -105,7 +105,7 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 
 // TestTheChainIsWalked: each run plans one step with that step's own programs and images, names the rest, and the last one ends it.
 func TestTheChainIsWalked(t *testing.T) {
-	in := deploytest.Seed(t, osa)
+	in := deploytest.Seed(t)
 	own := carrying("1.34.4", "1.35.4")
 	have := "1.33.1"
 	for _, c := range []struct {
@@ -174,7 +174,7 @@ func TestTheChainIsWalked(t *testing.T) {
 
 // API servers do not go back to the version of kubelets that lag behind them: the plan says that this is why, and what to do.
 func TestKubeletsThatLag(t *testing.T) {
-	in := deploytest.Seed(t, osa)
+	in := deploytest.Seed(t)
 	in.Versions.Kubernetes = "1.34.4"
 	w := deploytest.Want(t, in, deploytest.Facts(in))
 	for _, tt := range []struct{ reason, kubelet, says string }{

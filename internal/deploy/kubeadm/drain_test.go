@@ -19,9 +19,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
-// osa is the way to the package that has the operator's files.
-const osa = "../../osa"
-
 // TestEvict asks a server that keeps pods of a node; the client is the one that deployments use.
 func TestEvict(t *testing.T) {
 	pod := func(name string, change func(*corev1.Pod)) corev1.Pod {

@@ -71,7 +71,7 @@ func summaries(p plan.Plan) []string {
 }
 
 func TestSettings(t *testing.T) {
-	in := deploytest.Seed(t, osa)
+	in := deploytest.Seed(t)
 	a := in.Nodes[0]
 	change := func(world *deploy.World, path, from, to string) {
 		n := world.Nodes[a.Name]

@@ -41,7 +41,7 @@ func TestASnapshotBeforeAnUpgrade(t *testing.T) {
 		{reason: "a bundle without etcd's programs", change: func(w *deploy.Wanted, _ *deploy.World) { w.Bundle.Programs = w.Bundle.Programs[:3] }, finding: "etcdutl"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			w, world := deploytest.Upgrading(t, osa, tt.done)
+			w, world := deploytest.Upgrading(t, tt.done)
 			if tt.change != nil {
 				tt.change(&w, &world)
 			}

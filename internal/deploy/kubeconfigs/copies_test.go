@@ -84,7 +84,7 @@ func file(owner, content string) plan.Facts {
 }
 
 func TestCopiesOfKubeconfigs(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	h := in.Nodes[1].PhysicalHost
 	in.Magnum.Hosts = []intent.MagnumHost{{Container: intent.Container{Name: "infra1-magnum-container-1", PhysicalHost: in.Nodes[0].PhysicalHost, Tech: "lxc"}}}
 	in.Proxy.Hosts = []intent.ProxyHost{{

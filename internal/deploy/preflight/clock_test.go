@@ -63,7 +63,7 @@ func TestClocksAreMeasuredHostByHost(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				in := deploytest.Seed(t, "../../osa")
+				in := deploytest.Seed(t)
 				hosts := site.Hosts{}
 				for name, f := range deploytest.Facts(in) {
 					hosts[name] = clock{name: name, facts: f}

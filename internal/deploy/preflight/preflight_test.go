@@ -12,7 +12,7 @@ import (
 )
 
 func TestPreflightTellsEverythingAtOnce(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	if err := preflight.Check(in, deploytest.Facts(in)); err != nil {
 		t.Fatalf("good hosts: %v", err)
 	}
@@ -32,7 +32,7 @@ func TestPreflightTellsEverythingAtOnce(t *testing.T) {
 
 // What a node is given are Debian's packages and the paths of its family: a host that is none fails before anything has changed.
 func TestReleasesOfHosts(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	name := in.Nodes[0].PhysicalHost
 	for _, tt := range []struct{ id, version, says string }{
 		{"debian", "12", ""},
@@ -75,7 +75,7 @@ func TestStoresOfNodes(t *testing.T) {
 		{reason: "another directory of that name", store: "overlay", mounts: []intent.BindMount{{Host: "/srv/c", Container: "var/lib/containerd-x", Create: "dir"}}, says: true},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			in := deploytest.Seed(t, "../../osa")
+			in := deploytest.Seed(t)
 			n := &in.Nodes[0]
 			in.Containerd.Snapshotter, n.LXC.BindMounts = tt.snapshotter, append(n.LXC.BindMounts, tt.mounts...)
 			f := deploytest.Facts(in)
@@ -107,7 +107,7 @@ func TestBalancersInContainers(t *testing.T) {
 		{"a port of its host is another one's business", func(on, _ *host.Facts) { on.Listening = []string{"0.0.0.0:6443"} }, ""},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			in := deploytest.Seed(t, "../../osa")
+			in := deploytest.Seed(t)
 			in.HAProxy.Hosts = in.HAProxy.Hosts[:1]
 			b := &in.HAProxy.Hosts[0]
 			b.Name, b.IsMetal = name, false

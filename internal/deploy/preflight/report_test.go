@@ -17,7 +17,7 @@ import (
 
 // TestKernelsThatLackSomething finds what a container could not give itself.
 func TestKernelsThatLackSomething(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	name := in.Nodes[0].PhysicalHost
 	in.Cilium.TunnelProtocol = "geneve"
 	for _, tc := range []struct {
@@ -47,7 +47,7 @@ func TestKernelsThatLackSomething(t *testing.T) {
 
 // TestReport shows what each host is, who was not reached, and no text of a host's files.
 func TestReport(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	f := deploytest.Facts(in)
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
 	h := f[first]
@@ -80,7 +80,7 @@ func TestReport(t *testing.T) {
 
 // A host whose facts cannot be had is told of, and the others are shown; clocks are compared here too.
 func TestReportWithoutOneHost(t *testing.T) {
-	in := deploytest.Seed(t, "../../osa")
+	in := deploytest.Seed(t)
 	first, second := in.Nodes[0].PhysicalHost, in.Nodes[1].PhysicalHost
 	hosts := site.Hosts{}
 	for _, name := range []string{first, second} {
