@@ -28,8 +28,12 @@ func (o Observed) comesBack() bool {
 	if o.ControlPlane == nil || o.ControlPlane.DeletionTimestamp != nil {
 		return false
 	}
-	masters := o.ControlPlane.Spec.Replicas
-	return o.heals() && masters != nil && *masters == 1
+	return o.heals() && o.wantsOneMaster()
+}
+
+func (o Observed) wantsOneMaster() bool {
+	wanted := o.ControlPlane.Spec.Replicas
+	return wanted != nil && *wanted == 1
 }
 
 // heals tells that machines may be replaced without being asked for: the owner has not turned that off, and nobody works on the cluster.
@@ -192,8 +196,7 @@ func (o Observed) lostControlPlane() string {
 // lostHalfWay says what to do when the only master is lost while another one takes its place, as in an upgrade: etcd has one member or
 // two then, and needs each of them. Nothing is given up here, for the data may be on either.
 func (o Observed) lostHalfWay(masters []*clusterv1.Machine) string {
-	wanted := o.ControlPlane.Spec.Replicas
-	if wanted == nil || *wanted != 1 || o.Cluster == nil || !o.silent() {
+	if !o.wantsOneMaster() || o.Cluster == nil || !o.silent() {
 		return ""
 	}
 	var names []string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,22 +38,13 @@ func (o Observed) Unfinished() bool {
 	if o.Cluster.DeletionTimestamp != nil || !o.InfrastructureReady() {
 		return true
 	}
-	for _, m := range o.Machines {
-		if m.DeletionTimestamp != nil || !m.Status.NodeRef.IsDefined() {
-			return true
-		}
-	}
-	return false
+	going := func(m *clusterv1.Machine) bool { return m.DeletionTimestamp != nil }
+	return o.Replacing() || slices.ContainsFunc(o.Machines, going)
 }
 
 // Replacing tells that a machine is on its way to be a node.
 func (o Observed) Replacing() bool {
-	for _, m := range o.Machines {
-		if m.DeletionTimestamp == nil && !m.Status.NodeRef.IsDefined() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.Machines, func(m *clusterv1.Machine) bool { return m.DeletionTimestamp == nil && !m.Status.NodeRef.IsDefined() })
 }
 
 // InfrastructureReady tells that network and load balancer have been made.
