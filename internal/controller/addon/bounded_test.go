@@ -72,7 +72,7 @@ func TestASlowClusterHasItsTurn(t *testing.T) {
 		more.WriteString(configMap(fmt.Sprintf("slow-%d", i), "a"))
 	}
 	w := newWorld(t, catalogueOf(t, needed(map[string]string{"metrics-server": more.String()})))
-	w.r.RoundLimit = limit
+	w.r.limit = limit
 	w.cluster("slow", "kube-slow", fmt.Appendf(nil, brokenKubeconfig, slow.URL))
 	late := 0
 	for range 20 {

@@ -80,9 +80,9 @@ type Reconciler struct {
 	Now                  func() time.Time
 	Log                  *slog.Logger
 	Concurrency          int
-	RoundLimit           time.Duration // 0: a minute
 
-	pods     bool // the management cluster runs pods
+	limit    time.Duration // of one round; 0: roundLimit
+	pods     bool          // the management cluster runs pods
 	sessions *sessions
 	woken    chan event.GenericEvent
 }
@@ -180,7 +180,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	s.before = s.record.DeepCopy()
-	round, cancel := context.WithTimeout(ctx, cmp.Or(r.RoundLimit, roundLimit))
+	round, cancel := context.WithTimeout(ctx, cmp.Or(r.limit, roundLimit))
 	defer cancel()
 	out, err := phase.Run(round, r.phases(), s)
 	if statusErr := r.report(ctx, s, out, err); err == nil {
