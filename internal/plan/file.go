@@ -38,6 +38,12 @@ type Part struct {
 	Text []byte
 }
 
+// behind appends a part to others, with its name. Zero bytes, which no JSON has in it, keep them apart.
+func (p Part) behind(text []byte) []byte {
+	text = append(append(append(text, 0), p.Name...), 0)
+	return append(text, p.Text...)
+}
+
 // PartSum is the digest of a part, which costs as much to guess from as the whole one.
 type PartSum struct {
 	Name   string `json:"name"`
@@ -72,7 +78,7 @@ func (f File) digest(p Plan, basis []Part) ([]byte, error) {
 		return nil, fmt.Errorf("write the plan: %w", err)
 	}
 	for _, part := range basis {
-		text = slices.Concat(text, []byte{0}, []byte(part.Name), []byte{0}, part.Text)
+		text = part.behind(text)
 	}
 	return f.sum(text)
 }
@@ -81,7 +87,7 @@ func (f File) digest(p Plan, basis []Part) ([]byte, error) {
 func (f File) sums(basis []Part) ([]PartSum, error) {
 	var out []PartSum
 	for _, part := range folded(basis) {
-		sum, err := f.sum(slices.Concat([]byte(part.Name), []byte{0}, part.Text))
+		sum, err := f.sum(part.behind(nil))
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +104,7 @@ func folded(basis []Part) []Part {
 	out := slices.Clone(basis[:sumsAtMost-1])
 	rest := Part{Name: fmt.Sprintf("one of %d more, from %s to %s", len(basis)-len(out), basis[len(out)].Name, basis[len(basis)-1].Name)}
 	for _, part := range basis[len(out):] {
-		rest.Text = slices.Concat(rest.Text, []byte{0}, []byte(part.Name), []byte{0}, part.Text)
+		rest.Text = part.behind(rest.Text)
 	}
 	return append(out, rest)
 }
