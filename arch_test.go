@@ -142,8 +142,8 @@ func TestImportsGoDownOnly(t *testing.T) {
 	}
 }
 
-// TestLightStaysLight asks what the binary really links. It is worth the most with -count=1: the test cache does not see
-// what "go list" reads.
+// TestLightStaysLight asks what the binary really links. It is worth the most with -count=1: the test cache does not
+// see what "go list" reads.
 func TestLightStaysLight(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {

@@ -12,34 +12,64 @@ import (
 // widest is how long a line of prose may be: what fits beside something else on a screen, and what a review can quote.
 const widest = 120
 
-// TestProseIsNarrow reads every page of the project. Tables are as wide as what stands in them, and commands and their output are what they are.
+// TestProseIsNarrow reads every page of the project. Tables are as wide as what stands in them, and commands and their
+// output are what they are.
 func TestProseIsNarrow(t *testing.T) {
-	pages := 0
+	if pages := narrow(t, ".md", wideProse); pages < 50 {
+		t.Errorf("%d pages were read: where are the others?", pages)
+	}
+}
+
+// TestCommentsAreNarrow reads every comment that has lines of its own. Code is not held: a table's row is read as one.
+func TestCommentsAreNarrow(t *testing.T) {
+	if files := narrow(t, ".go", wideComments); files < 500 {
+		t.Errorf("%d files were read: where are the others?", files)
+	}
+}
+
+// narrow reads every file whose name ends so, but for what is generated, and says how many there were.
+func narrow(t *testing.T, ending string, wide func([]byte) map[int]int) (files int) {
+	t.Helper()
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		name := d.Name()
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "generated" || d.Name() == "bin"):
+		case d.IsDir() && path != "." &&
+			(strings.HasPrefix(name, ".") || name == "testdata" || name == "generated" || name == "bin"):
 			return filepath.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".md"):
+		case d.IsDir() || !strings.HasSuffix(path, ending) || strings.HasPrefix(name, "zz_generated"):
 			return nil
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		pages++
-		for n, length := range wideProse(text) {
-			t.Errorf("%s:%d: %d characters, and prose has %d at most", path, n, length, widest)
+		files++
+		for n, length := range wide(text) {
+			t.Errorf("%s:%d: %d characters, and what people read has %d at most", path, n, length, widest)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pages < 50 {
-		t.Errorf("%d pages were read: where are the others?", pages)
+	return files
+}
+
+// wideComments are comments that are too long, by line.
+func wideComments(source []byte) map[int]int {
+	found, n := map[int]int{}, 0
+	for line := range bytes.Lines(source) {
+		n++
+		text := strings.TrimRight(string(line), "\n")
+		length := utf8.RuneCountInString(text)
+		comment, is := strings.CutPrefix(strings.TrimLeft(text, "\t"), "// ")
+		if is && !strings.HasPrefix(comment, "+") && length > widest { // controller-gen's markers are one line each
+			found[n] = length
+		}
 	}
+	return found
 }
 
 // wideProse are lines of prose that are too long, by number.

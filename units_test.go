@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestUnitsAreTriedForAsLongAsItTakes reads every unit that is shipped. systemd gives up what it has started five times within ten seconds
-// (systemd-system.conf(5): DefaultStartLimitBurst, DefaultStartLimitIntervalSec), for good: a service whose management cluster was away
-// for half a minute, after a power cut, would stay away.
+// TestUnitsAreTriedForAsLongAsItTakes reads every unit that is shipped. systemd gives up what it has started five times
+// within ten seconds (systemd-system.conf(5): DefaultStartLimitBurst, DefaultStartLimitIntervalSec), for good: a
+// service whose management cluster was away for half a minute, after a power cut, would stay away.
 func TestUnitsAreTriedForAsLongAsItTakes(t *testing.T) {
 	restart := regexp.MustCompile(`(?m)^Restart=(always|on-failure)$`)
 	pause := regexp.MustCompile(`(?m)^RestartSec=(\d+)$`)

@@ -1,5 +1,6 @@
 // Command jeroboam-allinone is a whole Kubernetes service in one process: etcd, a real API server, Cluster API with an
-// in-memory infrastructure, a simulated OpenStack, and Jeroboam. "make up" runs it; tests run its management cluster alone.
+// in-memory infrastructure, a simulated OpenStack, and Jeroboam. "make up" runs it; tests run its management cluster
+// alone.
 package main
 
 import (

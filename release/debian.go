@@ -15,7 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/manifests"
 )
 
-// debian packs a program for Debian and Ubuntu. Units are installed and not enabled: what they need is for an operator to say.
+// debian packs a program for Debian and Ubuntu. Units are installed and not enabled: what they need is for an operator
+// to say.
 func (r *release) debian(_ context.Context, program, arch string) (err error) {
 	contents, err := r.contents(program, arch)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 )
 
-// image makes an OCI image of jeroboam for all architectures, as a layout that skopeo, crane and containerd read. There is nothing in
-// it but the program: authorities of the cloud's TLS are the operator's to mount.
+// image makes an OCI image of jeroboam for all architectures, as a layout that skopeo, crane and containerd read. There
+// is nothing in it but the program: authorities of the cloud's TLS are the operator's to mount.
 func (r *release) image(context.Context) error {
 	if !slices.Contains(r.programs, "jeroboam") {
 		return nil

@@ -1,8 +1,8 @@
-// Command release makes what people install: static binaries, Debian packages, an image, and what says what is in them. It is a
-// module of its own, so that what packs Jeroboam is not linked into it.
+// Command release makes what people install: static binaries, Debian packages, an image, and what says what is in them.
+// It is a module of its own, so that what packs Jeroboam is not linked into it.
 //
-// A release is a function of a commit: times are the commit's, nothing is taken from the machine but the Go tool, and the
-// same commit gives the same SHA256SUMS (Go version for Go version).
+// A release is a function of a commit: times are the commit's, nothing is taken from the machine but the Go tool, and
+// the same commit gives the same SHA256SUMS (Go version for Go version).
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package apiserver runs a real kube-apiserver in this process: the generic control plane, which is everything a management
-// cluster needs (namespaces, secrets, events, leases, RBAC, custom resources, admission webhooks, API aggregation) and has no
-// pods and no nodes.
+// Package apiserver runs a real kube-apiserver in this process: the generic control plane, which is everything a
+// management cluster needs (namespaces, secrets, events, leases, RBAC, custom resources, admission webhooks, API
+// aggregation) and has no pods and no nodes.
 package apiserver
 
 import (
@@ -124,14 +124,16 @@ func (s *Server) args(listener net.Listener) ([]string, error) {
 		// All clients are ours or our owner's: fair queues between them cost start-up time and processor, and buy nothing.
 		"--enable-priority-and-fairness=false",
 		"--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
-		// Few watchers for each kind, each with a cache of its own: the server's caches would be one more copy of everything and of
-		// the last hundred changes of each kind (100 MB of live objects with ten clusters), and a start waits three seconds for them.
+		// Few watchers for each kind, each with a cache of its own: the server's caches would be one more copy of everything
+		// and of the last hundred changes of each kind (100 MB of live objects with ten clusters), and a start waits three
+		// seconds for them.
 		"--watch-cache=false",
 	}, s.ExtraArgs...), nil
 }
 
-// lateHook is not waited for: it makes the roles every cluster has, and begins with a second of sleep. Until they are there, for
-// the first time in the life of a data directory, only members of system:masters may do anything; they are who comes first.
+// lateHook is not waited for: it makes the roles every cluster has, and begins with a second of sleep. Until they are
+// there, for the first time in the life of a data directory, only members of system:masters may do anything; they are
+// who comes first.
 const lateHook = "poststarthook/rbac/bootstrap-roles"
 
 // waitReady asks /readyz until it says ok.

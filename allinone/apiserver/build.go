@@ -30,8 +30,8 @@ import (
 	discoveryrest "k8s.io/kubernetes/pkg/registry/discovery/rest"
 )
 
-// stopTimeout is how long the HTTP server waits for open connections after the last short request was answered. The default is
-// the request timeout, a minute, and every open watch of a client that is not ours uses it up.
+// stopTimeout is how long the HTTP server waits for open connections after the last short request was answered. The
+// default is the request timeout, a minute, and every open watch of a client that is not ours uses it up.
 const stopTimeout = 500 * time.Millisecond
 
 // unserved are API groups that only controllers we do not run would act on.
@@ -40,7 +40,8 @@ func unserved() []string {
 }
 
 // build puts the three servers of a kube-apiserver in a row: aggregator, native resources, custom resources. It is what
-// Kubernetes' samples/generic/server does, with our list of API groups, our listener, and two more differences: see apiServers, withServices.
+// Kubernetes' samples/generic/server does, with our list of API groups, our listener, and two more differences: see
+// apiServers, withServices.
 func build(ctx context.Context, args []string, listener net.Listener) (run func(context.Context) error, err error) {
 	opts, err := options(ctx, args, listener)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/serviceip"
 )
 
-// withServices adds Services and Endpoints to the core group, which the generic control plane does without. "jeroboam proxy" writes
-// them, with EndpointSlices, for clusters that have no floating IP: a management cluster has them.
+// withServices adds Services and Endpoints to the core group, which the generic control plane does without. "jeroboam
+// proxy" writes them, with EndpointSlices, for clusters that have no floating IP: a management cluster has them.
 type withServices struct {
 	controlplaneapiserver.RESTStorageProvider
 }

@@ -1,9 +1,10 @@
-// Package capo runs Cluster API's provider for OpenStack (CAPO). It is a program of its own: it is built with another release of
-// Cluster API than the all-in-one links, so it cannot be in the same process ("make capo" builds it).
+// Package capo runs Cluster API's provider for OpenStack (CAPO). It is a program of its own: it is built with another
+// release of Cluster API than the all-in-one links, so it cannot be in the same process ("make capo" builds it).
 //
-// The program is kept running: it is started again when it ends, later each time, and it ends when this process does, however
-// that ends. Its admission webhooks are served with a certificate of ours, so that an object it would refuse anywhere is refused
-// here; its conversion webhooks are not needed, because only stored versions are served (package manifests).
+// The program is kept running: it is started again when it ends, later each time, and it ends when this process does,
+// however that ends. Its admission webhooks are served with a certificate of ours, so that an object it would refuse
+// anywhere is refused here; its conversion webhooks are not needed, because only stored versions are served (package
+// manifests).
 package capo
 
 import (
@@ -21,8 +22,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/datadir"
 )
 
-// Ports of the program. Those of health and metrics are on 127.0.0.1; that of the webhooks is on every address, for the program
-// has no way to say where.
+// Ports of the program. Those of health and metrics are on 127.0.0.1; that of the webhooks is on every address, for the
+// program has no way to say where.
 type Ports struct {
 	Webhooks, Health, Metrics int
 }
@@ -54,7 +55,8 @@ const (
 	steady = time.Minute
 	// hopeless is how often the program may end before it served once.
 	hopeless = 3
-	// patience is how long the program may finish what it does when it is asked to end. Being killed does it no harm either.
+	// patience is how long the program may finish what it does when it is asked to end. Being killed does it no harm
+	// either.
 	patience = 3 * time.Second
 )
 

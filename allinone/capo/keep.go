@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// keep runs the program until ctx ends. A program that keeps ending before it ever served long enough is told to hope: what it
-// needs is not there, and somebody waits for it.
+// keep runs the program until ctx ends. A program that keeps ending before it ever served long enough is told to hope:
+// what it needs is not there, and somebody waits for it.
 func (p *Provider) keep(ctx context.Context, hope chan<- error) {
 	// The kernel ends the program with the thread that started it, so this goroutine keeps its thread.
 	runtime.LockOSThread()

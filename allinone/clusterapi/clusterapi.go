@@ -1,9 +1,9 @@
-// Package clusterapi runs Cluster API in this process: the controllers and webhooks of core, of the kubeadm bootstrap and control
-// plane providers, and of the in-memory infrastructure, in one controller-runtime manager with one cache. Where machines are real,
-// the infrastructure provider is another process, and nothing here is in memory.
+// Package clusterapi runs Cluster API in this process: the controllers and webhooks of core, of the kubeadm bootstrap
+// and control plane providers, and of the in-memory infrastructure, in one controller-runtime manager with one cache.
+// Where machines are real, the infrastructure provider is another process, and nothing here is in memory.
 //
-// The order of a start matters after a restart: first the simulated machines come back, then the controllers that would replace
-// a machine they do not find (see gate.go).
+// The order of a start matters after a restart: first the simulated machines come back, then the controllers that would
+// replace a machine they do not find (see gate.go).
 package clusterapi
 
 import (

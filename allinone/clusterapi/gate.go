@@ -9,9 +9,9 @@ import (
 
 // gated is a manager whose runnables wait until open is closed.
 //
-// After a restart the simulated machines are rebuilt from their objects, and that takes a moment. A controller that sees a
-// workload cluster in this moment finds nodes missing, and a machine health check replaces a machine whose node is gone at
-// once. So everything but the infrastructure provider is set up through a gated manager.
+// After a restart the simulated machines are rebuilt from their objects, and that takes a moment. A controller that
+// sees a workload cluster in this moment finds nodes missing, and a machine health check replaces a machine whose node
+// is gone at once. So everything but the infrastructure provider is set up through a gated manager.
 type gated struct {
 	ctrl.Manager
 	open <-chan struct{}

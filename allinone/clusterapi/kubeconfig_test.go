@@ -18,8 +18,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/control"
 )
 
-// TestRenewedKubeconfig holds what docs/proxy.md says of the kubeadm control plane, against its own code: it writes the address it knows
-// once, and when it renews the certificate it keeps the server it finds. So the proxy's owner and it do not pull at the Secret.
+// TestRenewedKubeconfig holds what docs/proxy.md says of the kubeadm control plane, against its own code: it writes the
+// address it knows once, and when it renews the certificate it keeps the server it finds. So the proxy's owner and it
+// do not pull at the Secret.
 func TestRenewedKubeconfig(t *testing.T) {
 	key := client.ObjectKey{Namespace: control.Namespace, Name: "kube-ab1cd"}
 	authority := secret.NewCertificatesForInitialControlPlane(&bootstrapv1.ClusterConfiguration{})

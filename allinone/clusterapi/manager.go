@@ -38,7 +38,8 @@ import (
 	"sigs.k8s.io/cluster-api/util/secret"
 )
 
-// stopTimeout is how long running reconciles may take when the process stops. They are idempotent: none is worth waiting for.
+// stopTimeout is how long running reconciles may take when the process stops. They are idempotent: none is worth
+// waiting for.
 const stopTimeout = time.Second
 
 // Scheme has the API types of all providers.

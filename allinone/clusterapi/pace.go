@@ -15,19 +15,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Cluster API reconciles an object at most once a second, which spares a busy management cluster thousands of reconciles that
-// find half a change. But a cluster is some twenty reconciles after one another, so alone on an idle machine it takes twenty
-// seconds. Here the interval follows the load: pace shares a number of reconciles per second among the objects that are being
-// reconciled now. One cluster is ready in a few seconds, and fifty at once do not drown each other.
+// Cluster API reconciles an object at most once a second, which spares a busy management cluster thousands of
+// reconciles that find half a change. But a cluster is some twenty reconciles after one another, so alone on an idle
+// machine it takes twenty seconds. Here the interval follows the load: pace shares a number of reconciles per second
+// among the objects that are being reconciled now. One cluster is ready in a few seconds, and fifty at once do not
+// drown each other.
 const (
 	shortestInterval = 50 * time.Millisecond
 	longestInterval  = time.Second
 	perProcessor     = 100 // reconciles per second
 )
 
-// Where no event tells that something has come about, Cluster API looks again after 5 to 30 seconds: nodes drained, machines gone, a
-// control plane fit for its next step. Real machines take minutes over that, and simulated ones a moment, so that a rolling upgrade of
-// two machines was a minute and a half of waiting. Its longer intervals are for what is at rest, and stay.
+// Where no event tells that something has come about, Cluster API looks again after 5 to 30 seconds: nodes drained,
+// machines gone, a control plane fit for its next step. Real machines take minutes over that, and simulated ones a
+// moment, so that a rolling upgrade of two machines was a minute and a half of waiting. Its longer intervals are for
+// what is at rest, and stay.
 const (
 	realPatience      = 30 * time.Second
 	simulatedPatience = 500 * time.Millisecond
@@ -91,8 +93,8 @@ func (p *pace) wait(k paceKey) time.Duration {
 	return max(0, last.Add(interval).Sub(p.now()))
 }
 
-// queue is controller-runtime's priority queue, paced. Everything that is added early comes late enough; what is added twice in
-// that time comes once.
+// queue is controller-runtime's priority queue, paced. Everything that is added early comes late enough; what is added
+// twice in that time comes once.
 type queue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
 	name string
@@ -140,9 +142,10 @@ func (q *queue) Get() (item reconcile.Request, shutdown bool) {
 	return item, shutdown
 }
 
-// unlimit replaces Cluster API's second between reconciles of a controller by the shortest interval, and says whether it found
-// it. The second is a constant behind unexported fields, and the feature gate that turns it off turns off the protection against
-// stale caches too. If a new version of Cluster API has other fields, clusters just come up slower; a test tells.
+// unlimit replaces Cluster API's second between reconciles of a controller by the shortest interval, and says whether
+// it found it. The second is a constant behind unexported fields, and the feature gate that turns it off turns off the
+// protection against stale caches too. If a new version of Cluster API has other fields, clusters just come up slower;
+// a test tells.
 func unlimit(r manager.Runnable) bool {
 	do := field(reflect.ValueOf(r), "Do")
 	if !do.IsValid() || do.Kind() != reflect.Interface {
@@ -175,8 +178,8 @@ func (h hurried) DeferNextReconcileForObject(o metav1.Object, until time.Time) {
 	h.DeferNextReconcile(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()}}, until)
 }
 
-// hurry gives a reconciler of Cluster API, which has been set up, a hurried controller, and says whether it found where. As in unlimit, the
-// field is not exported, and another layout makes upgrades slower; a test tells.
+// hurry gives a reconciler of Cluster API, which has been set up, a hurried controller, and says whether it found
+// where. As in unlimit, the field is not exported, and another layout makes upgrades slower; a test tells.
 func (p *pace) hurry(reconciler any) bool {
 	f := field(reflect.ValueOf(reconciler), "controller")
 	if !f.IsValid() || f.Type() != reflect.TypeFor[capicontrollerutil.Controller]() {

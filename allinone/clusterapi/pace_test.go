@@ -122,7 +122,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// TestPatience: what simulated machines do is over in a moment, and the intervals of what is at rest are nobody's patience.
+// TestPatience: what simulated machines do is over in a moment, and the intervals of what is at rest are nobody's
+// patience.
 func TestPatience(t *testing.T) {
 	for _, tc := range []struct {
 		reason    string

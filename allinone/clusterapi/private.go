@@ -20,9 +20,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// private lets Cluster API reach clusters without a floating IP. In a management cluster its controllers are pods, for which DNS and
-// kube-proxy turn a Service's name into one of the hosts of "jeroboam proxy". Here is neither, and Cluster API takes no dialer; but a
-// kubeconfig may name an HTTP proxy, and that is this process (see kube.ThroughProxies).
+// private lets Cluster API reach clusters without a floating IP. In a management cluster its controllers are pods, for
+// which DNS and kube-proxy turn a Service's name into one of the hosts of "jeroboam proxy". Here is neither, and
+// Cluster API takes no dialer; but a kubeconfig may name an HTTP proxy, and that is this process (see
+// kube.ThroughProxies).
 type private struct {
 	listener net.Listener
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)

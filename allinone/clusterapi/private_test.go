@@ -45,7 +45,8 @@ func kubeconfigSecret(t *testing.T, stack, server string, ca []byte) *corev1.Sec
 	}
 }
 
-// TestPrivateClusters sees that Cluster API's own connections to a private cluster go where its EndpointSlices say, and all others straight.
+// TestPrivateClusters sees that Cluster API's own connections to a private cluster go where its EndpointSlices say, and
+// all others straight.
 func TestPrivateClusters(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	defer server.Close()

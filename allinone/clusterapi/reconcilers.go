@@ -41,8 +41,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/simmachines"
 )
 
-// connectionRetry is how soon a connection to a workload cluster is tried again. Cluster API's 30 s are for real machines: here
-// the first attempt comes a moment before the simulated API server is there.
+// connectionRetry is how soon a connection to a workload cluster is tried again. Cluster API's 30 s are for real
+// machines: here the first attempt comes a moment before the simulated API server is there.
 const connectionRetry = time.Second
 
 // remoteGrace is how long conditions stay as they are when a workload cluster cannot be reached.

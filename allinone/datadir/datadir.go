@@ -1,5 +1,5 @@
-// Package datadir is the directory an all-in-one lives in: one process at a time, readable by its owner only, and files in it
-// are there whole or not at all.
+// Package datadir is the directory an all-in-one lives in: one process at a time, readable by its owner only, and files
+// in it are there whole or not at all.
 package datadir
 
 import (
@@ -113,7 +113,8 @@ func (d *Dir) Clear() error {
 // Close gives the directory up.
 func (d *Dir) Close() error { return d.lock.Close() }
 
-// WriteFile writes a file so that readers and a crash see the old content or the new one, never a part. perm holds from the first byte.
+// WriteFile writes a file so that readers and a crash see the old content or the new one, never a part. perm holds from
+// the first byte.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make the directory of %s: %w", path, err)

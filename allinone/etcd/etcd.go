@@ -1,10 +1,10 @@
 // Package etcd is the memory of the all-in-one: one etcd member in this process.
 //
-// It is as safe as a member of its own: every write is synced to disk before it is answered, so a killed process or a pulled
-// plug loses nothing that was acknowledged. It serves on a Unix socket that only its owner can reach.
+// It is as safe as a member of its own: every write is synced to disk before it is answered, so a killed process or a
+// pulled plug loses nothing that was acknowledged. It serves on a Unix socket that only its owner can reach.
 //
-// etcd ends its process when it cannot write, for example on a full disk. Here it reports that instead, stands still at the
-// failed write (nothing more can be committed after it), and leaves the end to the caller.
+// etcd ends its process when it cannot write, for example on a full disk. Here it reports that instead, stands still at
+// the failed write (nothing more can be committed after it), and leaves the end to the caller.
 package etcd
 
 import (
@@ -142,7 +142,8 @@ func (s *Server) config() (*embed.Config, error) {
 // plain is what a path may hold to be an address: the API server takes a comma for the end of one, URLs escape others.
 var plain = regexp.MustCompile(`^[A-Za-z0-9/._-]*$`)
 
-// socketDir is the directory of etcd unless a socket's path would be too long for the kernel (107 bytes), or no address.
+// socketDir is the directory of etcd unless a socket's path would be too long for the kernel (107 bytes), or no
+// address.
 func (s *Server) socketDir() (string, error) {
 	if len(filepath.Join(s.Dir, "client.sock")) <= 100 && plain.MatchString(s.Dir) {
 		return s.Dir, nil
@@ -155,7 +156,8 @@ func (s *Server) socketDir() (string, error) {
 	return dir, nil
 }
 
-// logger writes warnings and worse. What etcd calls fatal goes to fatal, and the goroutine that said it goes no further.
+// logger writes warnings and worse. What etcd calls fatal goes to fatal, and the goroutine that said it goes no
+// further.
 func (s *Server) logger(fatal func(error)) *zap.Logger {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.ISO8601TimeEncoder
@@ -165,7 +167,8 @@ func (s *Server) logger(fatal func(error)) *zap.Logger {
 
 type fatalHook func(error)
 
-// OnWrite keeps the goroutine, and the locks it holds, for ever: after a failed write etcd's state in memory is not to be trusted.
+// OnWrite keeps the goroutine, and the locks it holds, for ever: after a failed write etcd's state in memory is not to
+// be trusted.
 func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	err := errors.New(e.Message)
 	for _, f := range fields {

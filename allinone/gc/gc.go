@@ -1,5 +1,6 @@
-// Package gc runs the two controllers of kube-controller-manager that Cluster API cannot do without: the garbage collector,
-// which deletes what lost its owner, and the namespace controller, which empties a namespace that is being deleted.
+// Package gc runs the two controllers of kube-controller-manager that Cluster API cannot do without: the garbage
+// collector, which deletes what lost its owner, and the namespace controller, which empties a namespace that is being
+// deleted.
 package gc
 
 import (

@@ -36,8 +36,9 @@ func WebhookConfiguration(base string, ca []byte) *admissionv1.MutatingWebhookCo
 	}
 }
 
-// SetupWithManager gives every new simulated cluster a port, and takes it back when the cluster is gone. Cluster API's mux counts
-// up from the highest port it has seen in this process, which is another cluster's after a restart or another program's any time.
+// SetupWithManager gives every new simulated cluster a port, and takes it back when the cluster is gone. Cluster API's
+// mux counts up from the highest port it has seen in this process, which is another cluster's after a restart or
+// another program's any time.
 func (p *Ports) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	mgr.GetWebhookServer().Register(path, &webhook.Admission{Handler: admission.HandlerFunc(p.admit)})
 	informer, err := mgr.GetCache().GetInformer(ctx, &infrav1.DevCluster{})

@@ -23,8 +23,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/workload"
 )
 
-// authenticator lets in who shows a client certificate of the cluster whose port the request arrived on: signed by the cluster's
-// authority for API requests, by its etcd authority for etcd requests. Everyone else is answered as an API server would.
+// authenticator lets in who shows a client certificate of the cluster whose port the request arrived on: signed by the
+// cluster's authority for API requests, by its etcd authority for etcd requests. Everyone else is answered as an API
+// server would.
 //
 // A verdict is kept with the connection and holds as long as the authority's Secret is the same.
 type authenticator struct {
@@ -48,8 +49,8 @@ func (a *authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if grpc {
 		purpose = secret.EtcdCA
 	} else {
-		// The mux finds the cluster by the Host header, and dials it to forward ports: a client of one cluster could name another.
-		// (In etcd requests it is the member, and the mux finds the cluster by the port as we do.)
+		// The mux finds the cluster by the Host header, and dials it to forward ports: a client of one cluster could name
+		// another. (In etcd requests it is the member, and the mux finds the cluster by the port as we do.)
 		r.Host = local.String()
 	}
 	cluster, err := a.authenticate(r, local.Port, purpose)
@@ -68,12 +69,13 @@ func (a *authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.api.ServeHTTP(w, workload.Identify(r, cluster.String(), subject.CommonName, subject.Organization...))
 }
 
-// verdicts are what a connection was allowed: the version of the authority's Secret that its certificate was checked against.
+// verdicts are what a connection was allowed: the version of the authority's Secret that its certificate was checked
+// against.
 type verdicts struct {
 	mu sync.Mutex
 	by map[secret.Purpose]string
-	// signer is the authority that signed when the connection was made. API servers of another one are others, on other machines: what
-	// speaks to those of before is sent away, as it is when their machines go.
+	// signer is the authority that signed when the connection was made. API servers of another one are others, on other
+	// machines: what speaks to those of before is sent away, as it is when their machines go.
 	signer   string
 	outdated bool
 }

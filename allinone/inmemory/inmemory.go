@@ -1,14 +1,15 @@
-// Package inmemory is where the simulated machines live: Cluster API's in-memory infrastructure with what a service on a real
-// laptop needs on top.
+// Package inmemory is where the simulated machines live: Cluster API's in-memory infrastructure with what a service on
+// a real laptop needs on top.
 //
-//	what clusters are  Kubernetes' own API server (package workload) in place of the provider's, and what acts in it (package
-//	                   simkube); the provider writes into it what kubeadm and kubelets would (manager.go, kubeadm.go)
+//	what clusters are  Kubernetes' own API server (package workload) in place of the provider's, and what acts in it
+//	                   (package simkube); the provider writes into it what kubeadm and kubelets would (manager.go,
+//	                   kubeadm.go)
 //	who may connect    loopback peers with a client certificate of that very cluster (auth.go, mux.go)
 //	which port         chosen when a cluster is created, kept for its life, never one that someone else uses (ports.go)
 //	after a restart    everything that was there is there again before any other controller looks (restore.go)
 //
-// Workload clusters are served by one process on one port each. What is in them is kept in etcd; machines of the cloud are kept
-// in memory, and made again from Cluster API's objects.
+// Workload clusters are served by one process on one port each. What is in them is kept in etcd; machines of the cloud
+// are kept in memory, and made again from Cluster API's objects.
 package inmemory
 
 import (
@@ -46,8 +47,8 @@ type Options struct {
 	Etcd    string    // address of the etcd that keeps what is in clusters
 	Log     io.Writer // what goes wrong on connections
 
-	// NodesNeedAddons keeps nodes as kubeadm leaves them, not Ready and tainted, until a network and a cloud controller manager were
-	// applied to their cluster.
+	// NodesNeedAddons keeps nodes as kubeadm leaves them, not Ready and tainted, until a network and a cloud controller
+	// manager were applied to their cluster.
 	NodesNeedAddons bool
 }
 

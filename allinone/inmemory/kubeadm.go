@@ -16,8 +16,8 @@ import (
 
 const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 
-// complete adds what Cluster API's provider leaves out, because its own API server asks for nothing: what kubeadm (v1.34) and the
-// kubelet write, as far as an API server wants it or somebody looks at it.
+// complete adds what Cluster API's provider leaves out, because its own API server asks for nothing: what kubeadm
+// (v1.34) and the kubelet write, as far as an API server wants it or somebody looks at it.
 func complete(o client.Object, needAddons bool) {
 	switch o := o.(type) {
 	case *corev1.Node:
@@ -52,8 +52,8 @@ func completeNode(n *corev1.Node, needAddons bool) {
 	}
 }
 
-// completePod makes a kubelet's own pod: the provider makes those of the control plane and no others. The annotation says so, and
-// keeps them where they are when their node is drained.
+// completePod makes a kubelet's own pod: the provider makes those of the control plane and no others. The annotation
+// says so, and keeps them where they are when their node is drained.
 func completePod(p *corev1.Pod) {
 	component := p.Labels["component"]
 	if p.Annotations == nil {

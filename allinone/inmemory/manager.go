@@ -21,8 +21,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/workload"
 )
 
-// manager is what Cluster API's in-memory provider keeps everything in: machines in the cloud in its own manager, and what is in
-// workload clusters in their API server, as kubeadm and kubelets would write it (kubeadm.go).
+// manager is what Cluster API's in-memory provider keeps everything in: machines in the cloud in its own manager, and
+// what is in workload clusters in their API server, as kubeadm and kubelets would write it (kubeadm.go).
 type manager struct {
 	inmemoryruntime.Manager
 	server     *workload.Server
@@ -87,7 +87,8 @@ func (m *manager) client(cluster string) (client.Client, error) {
 	return c.(client.Client), nil
 }
 
-// version is the Kubernetes version of a cluster's API server: the oldest that its control plane has, in the middle of an upgrade.
+// version is the Kubernetes version of a cluster's API server: the oldest that its control plane has, in the middle of
+// an upgrade.
 func (m *manager) version(ctx context.Context, cluster string) string {
 	c, err := m.client(cluster)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 // servers are the two HTTP servers inside Cluster API's WorkloadClustersMux.
 type servers struct{ workload, debug *http.Server }
 
-// newMux makes Cluster API's mux and closes what it leaves open: it listens on all interfaces, serves whoever comes, and has a
-// debug server that shows every cluster's objects. It has no options for these, so its servers are changed before they serve;
-// docs/decisions/0005 weighs that.
+// newMux makes Cluster API's mux and closes what it leaves open: it listens on all interfaces, serves whoever comes,
+// and has a debug server that shows every cluster's objects. It has no options for these, so its servers are changed
+// before they serve; docs/decisions/0005 weighs that.
 //
 // Of what it serves, etcd and the way to it through the API server remain; all else is server's.
 func newMux(manager inmemoryruntime.Manager, server http.Handler, o Options) (*inmemoryserver.WorkloadClustersMux, servers, error) {
@@ -59,8 +59,8 @@ func serversOf(mux *inmemoryserver.WorkloadClustersMux) (s servers, err error) {
 func guard(s *http.Server, a *authenticator) {
 	s.Handler = a
 	s.ConnContext = a.remember
-	// Certificates are asked for, and judged with the request: the mux's own check of a new listener comes without one, and an
-	// API server tells a client with a wrong one so, in words.
+	// Certificates are asked for, and judged with the request: the mux's own check of a new listener comes without one,
+	// and an API server tells a client with a wrong one so, in words.
 	s.TLSConfig.ClientAuth = tls.RequestClientCert
 	s.TLSConfig.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if peer, ok := hello.Conn.RemoteAddr().(*net.TCPAddr); !ok || !peer.IP.IsLoopback() {

@@ -163,7 +163,8 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
-// A cluster that is made again under the same name has another authority: old certificates are refused, on open connections too.
+// A cluster that is made again under the same name has another authority: old certificates are refused, on open
+// connections too.
 func TestNewAuthority(t *testing.T) {
 	first, second := newAuthority(t, x509.ExtKeyUsageClientAuth), newAuthority(t, x509.ExtKeyUsageClientAuth)
 	secrets := fake.NewFakeClient(first.secret("a-ca"))

@@ -32,8 +32,8 @@ func (r *PortRange) UnmarshalText(b []byte) (err error) {
 // String writes what ParsePortRange reads.
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.Min, r.Max) }
 
-// Ports gives each workload cluster a port of its own. It goes round the range, so that a port that became free is the last to
-// be used again: clients may still hold a kubeconfig of the cluster that had it.
+// Ports gives each workload cluster a port of its own. It goes round the range, so that a port that became free is the
+// last to be used again: clients may still hold a kubeconfig of the cluster that had it.
 type Ports struct {
 	mu    sync.Mutex
 	all   PortRange

@@ -26,15 +26,15 @@ type machine struct {
 	controlPlane bool
 }
 
-// Restore brings back what must be there before any controller runs, from the management cluster's objects: the port of every
-// cluster, its resource group and listener, and its etcd members.
+// Restore brings back what must be there before any controller runs, from the management cluster's objects: the port of
+// every cluster, its resource group and listener, and its etcd members.
 //
-// What is in the clusters was kept, so that members are there unless an older version made them, which kept nothing. Then they are
-// made here, and not by the provider's reconciler, because that one reads the members there are and then adds one; for three machines
-// at once after a restart, each would found an etcd cluster of its own.
+// What is in the clusters was kept, so that members are there unless an older version made them, which kept nothing.
+// Then they are made here, and not by the provider's reconciler, because that one reads the members there are and then
+// adds one; for three machines at once after a restart, each would found an etcd cluster of its own.
 //
-// The rest comes when the DevMachines are reconciled. Until Restored says so, nobody else may look: a health check that finds
-// an API server without a machine's node has the machine replaced.
+// The rest comes when the DevMachines are reconciled. Until Restored says so, nobody else may look: a health check that
+// finds an API server without a machine's node has the machine replaced.
 func (i *Infrastructure) Restore(ctx context.Context, c client.Reader) error {
 	clusters := &infrav1.DevClusterList{}
 	if err := c.List(ctx, clusters); err != nil {

@@ -19,9 +19,9 @@ import (
 	"sigs.k8s.io/cluster-api/util/secret"
 )
 
-// presenter chooses what API servers show of themselves. Cluster API's mux makes one certificate for all API servers of a cluster when
-// the first comes, and keeps it for good; real ones get theirs from the authority as it is when their machine is made. Here all of them
-// show another one as soon as another authority signs.
+// presenter chooses what API servers show of themselves. Cluster API's mux makes one certificate for all API servers of
+// a cluster when the first comes, and keeps it for good; real ones get theirs from the authority as it is when their
+// machine is made. Here all of them show another one as soon as another authority signs.
 type presenter struct {
 	*authenticator
 

@@ -5,9 +5,9 @@
 //	Created -> Start -> Running -> Stop -> Stopped
 //	                       \-> died(err) -> Stop -> Stopped
 //
-// Start is the ready gate: it returns when the component serves, so the next one can rely on it. The first component that
-// dies ends the whole program with its error. Stopping goes in reverse order, each component within a bound, because a
-// component may use those before it until its own end.
+// Start is the ready gate: it returns when the component serves, so the next one can rely on it. The first component
+// that dies ends the whole program with its error. Stopping goes in reverse order, each component within a bound,
+// because a component may use those before it until its own end.
 package lifecycle
 
 import (
@@ -63,8 +63,8 @@ type Runner struct {
 	Now func() time.Time
 }
 
-// Run starts all steps, calls main (nil waits for the end of ctx), and stops everything in reverse order. It returns when main
-// returns, ctx ends or a component dies; an end that ctx asked for is no error.
+// Run starts all steps, calls main (nil waits for the end of ctx), and stops everything in reverse order. It returns
+// when main returns, ctx ends or a component dies; an end that ctx asked for is no error.
 func (r Runner) Run(ctx context.Context, main func(context.Context) error) error {
 	if main == nil {
 		main = func(ctx context.Context) error { <-ctx.Done(); return nil }

@@ -21,9 +21,10 @@ func LogFile(path string) io.WriteCloser {
 	return &lumberjack.Logger{Filename: path, MaxSize: 64, MaxBackups: 1}
 }
 
-// DivertStderr keeps the terminal for progress: libraries that write to standard error past every logger (etcd's client in the API
-// server makes its own before main begins) write to the file at path from now on. It returns what to write to in place of
-// stderr, and how to undo it. A crash is told in both places. A stderr that is not the process's own stays as it is.
+// DivertStderr keeps the terminal for progress: libraries that write to standard error past every logger (etcd's client
+// in the API server makes its own before main begins) write to the file at path from now on. It returns what to write
+// to in place of stderr, and how to undo it. A crash is told in both places. A stderr that is not the process's own
+// stays as it is.
 func DivertStderr(stderr io.Writer, path string) (terminal io.Writer, undo func() error, err error) {
 	if stderr != os.Stderr {
 		return stderr, func() error { return nil }, nil
@@ -47,9 +48,9 @@ func DivertStderr(stderr io.Writer, path string) (terminal io.Writer, undo func(
 	}, nil
 }
 
-// LogTo sends what Kubernetes and Cluster API log to w, and nothing to the terminal but last words: a library that gives up (a start
-// hook of the API server that failed, say) ends the process at once, and no error of ours is told any more. Their loggers are global
-// to the process: call it once, before anything starts.
+// LogTo sends what Kubernetes and Cluster API log to w, and nothing to the terminal but last words: a library that
+// gives up (a start hook of the API server that failed, say) ends the process at once, and no error of ours is told any
+// more. Their loggers are global to the process: call it once, before anything starts.
 func LogTo(w, terminal io.Writer, verbosity int) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)

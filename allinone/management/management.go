@@ -169,8 +169,8 @@ func (c *Cluster) apply(ctx context.Context, _ func(error)) (err error) {
 	return c.Kubeconfig(c.opts.Kubeconfig, "admin", admins)
 }
 
-// AwaitRoles returns when an ordinary user may look around. The API server makes the roles that allow it a moment after it
-// serves; only administrators can do without.
+// AwaitRoles returns when an ordinary user may look around. The API server makes the roles that allow it a moment after
+// it serves; only administrators can do without.
 func AwaitRoles(ctx context.Context, cfg *rest.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

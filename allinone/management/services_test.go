@@ -19,7 +19,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/manifests"
 )
 
-// TestServices writes what "jeroboam proxy" writes for a private cluster: this API server has the kinds that the proxy and its rights need.
+// TestServices writes what "jeroboam proxy" writes for a private cluster: this API server has the kinds that the proxy
+// and its rights need.
 func TestServices(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a management cluster")

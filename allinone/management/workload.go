@@ -17,8 +17,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/allinone/workload"
 )
 
-// loneWorkload is one workload cluster's API server without Cluster API and without nodes, for tests of what is applied into such
-// clusters: every kind that Kubernetes has, with its validation, and the garbage collector.
+// loneWorkload is one workload cluster's API server without Cluster API and without nodes, for tests of what is applied
+// into such clusters: every kind that Kubernetes has, with its validation, and the garbage collector.
 type loneWorkload struct {
 	Etcd      func() string
 	Authority *pki.Authority

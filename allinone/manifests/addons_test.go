@@ -43,8 +43,8 @@ func theCatalogue(t *testing.T) *addon.Catalogue {
 	return c
 }
 
-// variants are labels that decide which images there are, one set after the other: each Kubernetes that the catalogue serves, each entry that
-// a label names, with and without each part that a label switches.
+// variants are labels that decide which images there are, one set after the other: each Kubernetes that the catalogue
+// serves, each entry that a label names, with and without each part that a label switches.
 func variants(c *addon.Catalogue) []map[string]string {
 	byTag := map[string]string{addon.Cilium: "cilium_tag", addon.Calico: labels.CalicoTag, addon.CloudManager: "cloud_provider_tag"}
 	var out []map[string]string
@@ -68,8 +68,9 @@ func variants(c *addon.Catalogue) []map[string]string {
 	}...)
 }
 
-// Nothing that a real chart makes names an image where a cluster behind a mirror cannot reach: not in containers, arguments,
-// environments, ConfigMaps, annotations or custom resources; whatever labels ask for, with every entry of the catalogue.
+// Nothing that a real chart makes names an image where a cluster behind a mirror cannot reach: not in containers,
+// arguments, environments, ConfigMaps, annotations or custom resources; whatever labels ask for, with every entry of
+// the catalogue.
 func TestNoImageOfAnyChartEscapesTheMirror(t *testing.T) {
 	c := theCatalogue(t)
 	reached := map[string]bool{}
@@ -103,7 +104,8 @@ func TestNoImageOfAnyChartEscapesTheMirror(t *testing.T) {
 	}
 }
 
-// anyImage is less exact than what the product looks for on purpose: any host with a dot, a path and a tag or digest, and the public registries.
+// anyImage is less exact than what the product looks for on purpose: any host with a dot, a path and a tag or digest,
+// and the public registries.
 var anyImage = regexp.MustCompile( //nolint:gochecknoglobals // compiled once
 	`(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/[\w./-]+(?::v?\d[\w.-]*|@sha256:[0-9a-f]+)|` +
 		`(?:registry\.k8s\.io|quay\.io|docker\.io|gcr\.io|ghcr\.io)/[\w./-]+`)
@@ -150,8 +152,8 @@ func walk(u *unstructured.Unstructured, f func(string)) {
 	each(u.Object)
 }
 
-// TestTheAutoscalersOfTheCatalogue: each minor of Kubernetes has the autoscaler of that minor, which scales that cluster alone and is
-// another pod when its kubeconfig is another one.
+// TestTheAutoscalersOfTheCatalogue: each minor of Kubernetes has the autoscaler of that minor, which scales that
+// cluster alone and is another pod when its kubeconfig is another one.
 func TestTheAutoscalersOfTheCatalogue(t *testing.T) {
 	c := theCatalogue(t)
 	for kubernetes, want := range map[string]string{"v1.33.4": "v1.33.5", "v1.34.2": "v1.34.4", "v1.35.1": "v1.35.1", "v1.36.4": "v1.36.0", "v1.37.0": "v1.36.0"} {

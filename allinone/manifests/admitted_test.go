@@ -19,8 +19,8 @@ import (
 	client "github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
-// Every object of every addon of the catalogue is taken by Kubernetes' own handlers, also of those addons whose images cannot be made
-// here, and a second time without a change.
+// Every object of every addon of the catalogue is taken by Kubernetes' own handlers, also of those addons whose images
+// cannot be made here, and a second time without a change.
 func TestEveryAddonIsAdmitted(t *testing.T) {
 	e := &etcd.Server{Dir: t.TempDir(), Log: io.Discard}
 	if err := e.Start(t.Context(), func(err error) { t.Error(err) }); err != nil {

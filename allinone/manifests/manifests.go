@@ -1,9 +1,9 @@
-// Package manifests holds the custom resource definitions, webhook configurations and roles of Cluster API's providers, and
-// applies them to a management cluster.
+// Package manifests holds the custom resource definitions, webhook configurations and roles of Cluster API's providers,
+// and applies them to a management cluster.
 //
-// The files are made by go generate from the module cache and are not committed; see generated/README.md. Load does what the
-// providers' kustomizations would do: contract labels, and webhooks that point at where we serve them. There are no conversions:
-// only the stored version of each kind is served.
+// The files are made by go generate from the module cache and are not committed; see generated/README.md. Load does
+// what the providers' kustomizations would do: contract labels, and webhooks that point at where we serve them. There
+// are no conversions: only the stored version of each kind is served.
 package manifests
 
 import (
@@ -48,7 +48,8 @@ type Set struct {
 // OpenStack is the name of Cluster API's OpenStack provider, and the user that AddOpenStack gives its role to.
 const OpenStack = "infrastructure-openstack"
 
-// AddClusterAPI adds core and the kubeadm providers. Their webhooks are served at webhookURL, by a server that ca vouches for.
+// AddClusterAPI adds core and the kubeadm providers. Their webhooks are served at webhookURL, by a server that ca
+// vouches for.
 func (s *Set) AddClusterAPI(webhookURL string, ca []byte) error {
 	for _, provider := range []string{"core", "bootstrap-kubeadm", "controlplane-kubeadm"} {
 		if err := s.addProvider(provider, webhookURL, ca); err != nil {
@@ -63,8 +64,8 @@ func (s *Set) AddInMemory(webhookURL string, ca []byte) error {
 	return s.addProvider("infrastructure-dev", webhookURL, ca)
 }
 
-// AddOpenStack adds the OpenStack provider, with its role, and the one kind of the OpenStack resource controller that it
-// watches. Its webhooks are a process of their own.
+// AddOpenStack adds the OpenStack provider, with its role, and the one kind of the OpenStack resource controller that
+// it watches. Its webhooks are a process of their own.
 func (s *Set) AddOpenStack(webhookURL string, ca []byte) error {
 	return s.addProvider(OpenStack, webhookURL, ca)
 }
@@ -204,7 +205,8 @@ func (s *Set) addFile(name string) error {
 }
 
 // AddCRD adds one definition. A provider's definition as controller-gen writes it has no contract label (the provider's
-// kustomization adds it) and Cluster API would not know which version to use; it gets the label of the v1beta1 contract.
+// kustomization adds it) and Cluster API would not know which version to use; it gets the label of the v1beta1
+// contract.
 func (s *Set) AddCRD(crd *apiextensionsv1.CustomResourceDefinition) {
 	if crd.Spec.Group == "infrastructure.cluster.x-k8s.io" && !hasContract(crd) {
 		var served []string

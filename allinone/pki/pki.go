@@ -1,8 +1,9 @@
 // Package pki is the certificate authority of the management cluster: it makes the serving certificates and the client
 // certificates that kubeconfig files carry.
 //
-// Only the authority and the key for service-account tokens are kept, in the data directory with mode 0600. All leaves are made
-// anew at every start (an elliptic-curve key takes well under a millisecond), so none of them can expire or lack a name.
+// Only the authority and the key for service-account tokens are kept, in the data directory with mode 0600. All leaves
+// are made anew at every start (an elliptic-curve key takes well under a millisecond), so none of them can expire or
+// lack a name.
 package pki
 
 import (

@@ -18,8 +18,8 @@ const (
 	serviceName = "magnum"
 )
 
-// Register makes Keystone's catalog say that the Magnum API is at url, in the entry's region, and tells whether it had to be
-// changed. Doing it again changes nothing.
+// Register makes Keystone's catalog say that the Magnum API is at url, in the entry's region, and tells whether it had
+// to be changed. Doing it again changes nothing.
 func (e *Entry) Register(ctx context.Context, url string) (changed bool, err error) {
 	defer func() {
 		if gophercloud.ResponseCodeIs(err, http.StatusForbidden) {

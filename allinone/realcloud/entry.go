@@ -1,5 +1,5 @@
-// Package realcloud is an OpenStack that is there already, as an entry of clouds.yaml describes it: logging in, the service user
-// of Magnum's configuration, and the place of the Magnum API in Keystone's catalog.
+// Package realcloud is an OpenStack that is there already, as an entry of clouds.yaml describes it: logging in, the
+// service user of Magnum's configuration, and the place of the Magnum API in Keystone's catalog.
 package realcloud
 
 import (
@@ -106,7 +106,8 @@ type ServiceUser struct {
 	Insecure                                         bool
 }
 
-// ServiceUser is the entry as Magnum's service user. That has a password and a project: its configuration knows nothing else.
+// ServiceUser is the entry as Magnum's service user. That has a password and a project: its configuration knows nothing
+// else.
 func (e *Entry) ServiceUser() (ServiceUser, error) {
 	a := e.auth
 	u := ServiceUser{

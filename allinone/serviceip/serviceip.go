@@ -1,6 +1,6 @@
-// Package serviceip hands out the cluster addresses and node ports of Services in the API servers of this program. Kubernetes
-// keeps ranges with what is taken in etcd, and loops that repair them; where no kube-proxy acts on an address, none of that has
-// a use.
+// Package serviceip hands out the cluster addresses and node ports of Services in the API servers of this program.
+// Kubernetes keeps ranges with what is taken in etcd, and loops that repair them; where no kube-proxy acts on an
+// address, none of that has a use.
 package serviceip
 
 import (
@@ -13,8 +13,9 @@ import (
 	"k8s.io/kubernetes/pkg/registry/core/service/portallocator"
 )
 
-// Addresses hands out addresses of services without a memory, which would have to be kept for each cluster: a random one of a
-// million, and any that is asked for. Nothing is behind them, so that two services with the same one do no harm.
+// Addresses hands out addresses of services without a memory, which would have to be kept for each cluster: a random
+// one of a million, and any that is asked for. Nothing is behind them, so that two services with the same one do no
+// harm.
 type Addresses struct{}
 
 var _ ipallocator.Interface = Addresses{}

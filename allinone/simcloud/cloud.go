@@ -20,7 +20,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Options are how a simulated cloud is set up. The zero value is a cloud with the built-in seed that forgets everything.
+// Options are how a simulated cloud is set up. The zero value is a cloud with the built-in seed that forgets
+// everything.
 type Options struct {
 	Seed              *Seed            // nil: the built-in seed
 	Dir               string           // where the state is kept; empty: in memory only
@@ -29,7 +30,8 @@ type Options struct {
 	Now               func() time.Time // nil: time.Now
 	Log               *slog.Logger     // nil: slog.Default
 
-	// ProjectOf finds the project of a Cluster API cluster. Nil, or an empty answer: the project that has the cluster's server group.
+	// ProjectOf finds the project of a Cluster API cluster. Nil, or an empty answer: the project that has the cluster's
+	// server group.
 	ProjectOf func(cluster string) string
 }
 
@@ -134,8 +136,8 @@ func (c *Cloud) Close() error { return c.store.close() }
 // ServeHTTP serves every service of the cloud.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
 
-// WriteCloudsYAML writes a clouds.yaml with a cloud for every user that has a default project, named as the user. It holds
-// passwords: only the owner may read it.
+// WriteCloudsYAML writes a clouds.yaml with a cloud for every user that has a default project, named as the user. It
+// holds passwords: only the owner may read it.
 func (c *Cloud) WriteCloudsYAML(path string) error {
 	if c.options.BaseURL == "" {
 		return errors.New("clouds.yaml needs the address of Keystone: Options.BaseURL is not set")

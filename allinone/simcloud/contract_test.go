@@ -16,7 +16,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/contract"
 )
 
-// These tests hold the two sides together: what internal/openstack says through gophercloud is what the simulated cloud answers.
+// These tests hold the two sides together: what internal/openstack says through gophercloud is what the simulated cloud
+// answers.
 
 // cloudOf is Jeroboam's own client, as the service user magnum.
 func cloudOf(t *testing.T, r *running) *openstack.Cloud {
@@ -334,7 +335,8 @@ func serverGroups(t *testing.T, project *openstack.Project) {
 	}
 }
 
-// sameName is about two server groups of one name, which two processes made at the same moment: whoever asks gets the same one, and both go.
+// sameName is about two server groups of one name, which two processes made at the same moment: whoever asks gets the
+// same one, and both go.
 func sameName(t *testing.T, r *running, project *openstack.Project) {
 	t.Helper()
 	token, ids := r.login("demo"), []string{}

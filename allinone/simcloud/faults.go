@@ -15,7 +15,8 @@ type Faults struct {
 	Machines []MachineFault `json:"machines" yaml:"machines"`
 }
 
-// RequestFault answers requests in a service's stead, or only makes them wait. In Path, * stands for anything, slashes included.
+// RequestFault answers requests in a service's stead, or only makes them wait. In Path, * stands for anything, slashes
+// included.
 type RequestFault struct {
 	Service string   `json:"service,omitempty" yaml:"service"` // identity, compute, image, network, volume, load-balancer, or the project's name
 	Method  string   `json:"method,omitempty"  yaml:"method"`

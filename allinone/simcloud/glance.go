@@ -62,7 +62,8 @@ func (c *Cloud) showImage(q *call) (reply, error) {
 	return reply{}, fail(http.StatusNotFound, "No image found with ID %s", q.PathValue("id"))
 }
 
-// showImageSchema is the JSON schema of images, as far as there are images here: python-glanceclient asks for it before it lists any.
+// showImageSchema is the JSON schema of images, as far as there are images here: python-glanceclient asks for it before
+// it lists any.
 func (c *Cloud) showImageSchema(*call) (reply, error) {
 	properties, text := obj{}, obj{"type": []string{"null", "string"}}
 	for name := range (image{}).document() {

@@ -176,7 +176,8 @@ func (c *Cloud) findUser(r reference) (user, bool) {
 	return user{}, false
 }
 
-// scope puts the scope asked for into the ticket; none asked for leaves the user's default project, or the old token's scope.
+// scope puts the scope asked for into the ticket; none asked for leaves the user's default project, or the old token's
+// scope.
 func (c *Cloud) scope(t *ticket, raw json.RawMessage) error {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil

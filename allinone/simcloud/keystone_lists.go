@@ -146,7 +146,8 @@ func (c *Cloud) listRoles(q *call) (reply, error) { return collection(q, "roles"
 
 func (c *Cloud) showRole(q *call) (reply, error) { return one(q, "role", c.roles(q)) }
 
-// listRoleAssignments knows the filters user.id, role.id, scope.project.id and scope.system, and the flags effective and include_names.
+// listRoleAssignments knows the filters user.id, role.id, scope.project.id and scope.system, and the flags effective
+// and include_names.
 func (c *Cloud) listRoleAssignments(q *call) (reply, error) {
 	query := q.URL.Query()
 	fits := func(filter, value string) bool { return !query.Has(filter) || query.Get(filter) == value }

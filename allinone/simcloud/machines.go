@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Request asks whether a machine may come. Flavor and Image are names or ids; empty ones are not judged. The fields are those of
-// allinone/simmachines, so that one converts into the other.
+// Request asks whether a machine may come. Flavor and Image are names or ids; empty ones are not judged. The fields are
+// those of allinone/simmachines, so that one converts into the other.
 type Request struct {
 	Cluster, Name, Flavor, Image string
 	ControlPlane                 bool
@@ -25,8 +25,9 @@ type Verdict struct {
 	Fail  string
 }
 
-// Schedule decides about a machine, by the fault rules first and by its flavor then, and shows it in Nova. It may be asked again
-// about the same machine: it is then judged by the rules of that moment and keeps its place. An existing machine is only shown.
+// Schedule decides about a machine, by the fault rules first and by its flavor then, and shows it in Nova. It may be
+// asked again about the same machine: it is then judged by the rules of that moment and keeps its place. An existing
+// machine is only shown.
 func (c *Cloud) Schedule(_ context.Context, r Request) Verdict {
 	verdict := Verdict{Fail: r.Failure}
 	_, known := c.store.view().Servers[r.Name]
@@ -82,8 +83,8 @@ func (c *Cloud) judge(r Request) Verdict {
 	return Verdict{Delay: time.Duration(f.Delay), Fail: f.Fail}
 }
 
-// ownerOf finds the project that a cluster's machines belong to. Jeroboam makes a server group for every cluster, named as the
-// cluster: whoever owns that owns the machines.
+// ownerOf finds the project that a cluster's machines belong to. Jeroboam makes a server group for every cluster, named
+// as the cluster: whoever owns that owns the machines.
 func (c *Cloud) ownerOf(cluster string) (projectID, userID string) {
 	for _, g := range c.store.view().ServerGroups {
 		if g.Name == cluster || strings.HasPrefix(g.Name, cluster+"-") {

@@ -11,7 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// TestWhatLoadBalancersAreMadeOf: the lists that labels are held against, and that a load balancer of anything else is refused.
+// TestWhatLoadBalancersAreMadeOf: the lists that labels are held against, and that a load balancer of anything else is
+// refused.
 func TestWhatLoadBalancersAreMadeOf(t *testing.T) {
 	r := start(t)
 	cloud := cloudOf(t, r)

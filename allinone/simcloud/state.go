@@ -165,8 +165,8 @@ func (s *store) update(change func(*state) error) error {
 	return nil
 }
 
-// remember makes a change that may be lost when the process is killed within the next moment: machines, which Cluster API knows of
-// anyway, and would otherwise each cost a write of the whole file.
+// remember makes a change that may be lost when the process is killed within the next moment: machines, which Cluster
+// API knows of anyway, and would otherwise each cost a write of the whole file.
 func (s *store) remember(change func(*state)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,8 +23,8 @@ const uninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
 // providerID is what Cluster API's in-memory provider calls the machine of a node.
 func providerID(node string) string { return "in-memory://" + node }
 
-// Registered is a node as a kubelet with --cloud-provider=external registers it: not Ready, tainted, without an identity in the
-// cloud and without addresses.
+// Registered is a node as a kubelet with --cloud-provider=external registers it: not Ready, tainted, without an
+// identity in the cloud and without addresses.
 func Registered(node *corev1.Node) {
 	node.Spec.ProviderID, node.Status.Addresses = "", nil
 	for key, value := range map[string]string{uninitialized: "true", corev1.TaintNodeNotReady: ""} {
@@ -56,8 +56,8 @@ func (p *pass) reconcileNodes(ctx context.Context) error {
 	return nil
 }
 
-// network makes a node Ready on which a network's pod runs. It stays Ready when that pod goes: its configuration stays. A node that is
-// not Ready for another reason, a fault that somebody made, is left so.
+// network makes a node Ready on which a network's pod runs. It stays Ready when that pod goes: its configuration stays.
+// A node that is not Ready for another reason, a fault that somebody made, is left so.
 func (p *pass) network(ctx context.Context, node *corev1.Node) error {
 	if nodeReady(node) || !p.hasNetwork(node.Name) {
 		return nil
@@ -76,7 +76,8 @@ func (p *pass) network(ctx context.Context, node *corev1.Node) error {
 	return p.writeNodeStatus(ctx, node, changed, kubelet)
 }
 
-// hasNetwork tells a network by what it is: a DaemonSet in the host's network that mounts the directory of its configuration.
+// hasNetwork tells a network by what it is: a DaemonSet in the host's network that mounts the directory of its
+// configuration.
 func (p *pass) hasNetwork(node string) bool {
 	for i := range p.daemonSets {
 		if !isNetwork(&p.daemonSets[i]) {

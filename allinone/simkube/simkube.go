@@ -1,5 +1,6 @@
-// Package simkube is what acts in a simulated workload cluster: the controllers, the scheduler, the kubelets and what a network and
-// a cloud controller manager do to nodes. Nothing runs; it is simple, and true in what other programs wait for:
+// Package simkube is what acts in a simulated workload cluster: the controllers, the scheduler, the kubelets and what a
+// network and a cloud controller manager do to nodes. Nothing runs; it is simple, and true in what other programs wait
+// for:
 //
 //	workloads.go  DaemonSets, Deployments and StatefulSets have pods, and a status that follows from them
 //	schedule.go   a pod goes to a node that its tolerations, selectors and affinities allow, or says why there is none
@@ -7,11 +8,11 @@
 //	nodes.go      a node is Ready when a network's pod runs on it, and initialized when a cloud controller manager runs
 //	keeping.go    namespaces and custom resource definitions end, disruption budgets count, API services are available
 //
-// For each cluster one pass reads what there is and takes every step that is due; what it writes causes the next one. A cluster in
-// which nothing changes costs nothing. Nothing is remembered between passes.
+// For each cluster one pass reads what there is and takes every step that is due; what it writes causes the next one. A
+// cluster in which nothing changes costs nothing. Nothing is remembered between passes.
 //
-// What is left out: ReplicaSets (pods belong to the Deployment), rolling updates (changed pods are replaced at once), probes,
-// resources, jobs, volumes, and images, of which every one is there.
+// What is left out: ReplicaSets (pods belong to the Deployment), rolling updates (changed pods are replaced at once),
+// probes, resources, jobs, volumes, and images, of which every one is there.
 package simkube
 
 import (
@@ -41,7 +42,8 @@ type API interface {
 
 // Simulation acts in all clusters.
 type Simulation struct {
-	// NodesNeedAddons keeps nodes as kubeadm leaves them, until a network and a cloud controller manager run in the cluster.
+	// NodesNeedAddons keeps nodes as kubeadm leaves them, until a network and a cloud controller manager run in the
+	// cluster.
 	NodesNeedAddons bool
 	Log             *slog.Logger
 
@@ -50,7 +52,8 @@ type Simulation struct {
 	clients sync.Map // cluster -> *clients
 }
 
-// settle is how long a change waits for others. An addon is dozens of objects in a row, and a pass looks at all of them.
+// settle is how long a change waits for others. An addon is dozens of objects in a row, and a pass looks at all of
+// them.
 const settle = 50 * time.Millisecond
 
 // workers is how many clusters are looked at at the same time.

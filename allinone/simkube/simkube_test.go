@@ -210,7 +210,8 @@ func (w *world) nodeIs(name, want string) {
 	})
 }
 
-// The story of a new cluster: nodes become what addons make of them, one after the other, and everything waits for its reason.
+// The story of a new cluster: nodes become what addons make of them, one after the other, and everything waits for its
+// reason.
 func TestNodesNeedAddons(t *testing.T) {
 	w := newWorld(t, true)
 	w.node("m", true, true)
@@ -379,7 +380,8 @@ func TestWorkloads(t *testing.T) {
 	w.count("default", "db", ":v1", 2)
 }
 
-// An addon's two replicas do not share a node: with one node, one waits, and the Deployment counts as available all the same.
+// An addon's two replicas do not share a node: with one node, one waits, and the Deployment counts as available all the
+// same.
 func TestAntiAffinity(t *testing.T) {
 	w := newWorld(t, false)
 	w.node("n", false, false)

@@ -57,9 +57,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 }
 
-// sweep clears away what a process that was killed left half done. The scheduler forgets machines that were never stored, because the
-// end came after the webhook, and those whose end nobody was there to see. A DevMachine without its Machine goes: Cluster API makes
-// it first, does not remember it, and would keep it as long as the cluster.
+// sweep clears away what a process that was killed left half done. The scheduler forgets machines that were never
+// stored, because the end came after the webhook, and those whose end nobody was there to see. A DevMachine without its
+// Machine goes: Cluster API makes it first, does not remember it, and would keep it as long as the cluster.
 func (r *reconciler) sweep(ctx context.Context, live client.Reader) error {
 	believed := r.scheduler.Names(ctx) // before the lists: a machine that comes now is in them, or known to this process
 	list, machines := &infrav1.DevMachineList{}, &clusterv1.MachineList{}

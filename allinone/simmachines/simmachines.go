@@ -1,13 +1,14 @@
 // Package simmachines lets the simulated cloud decide what becomes of each simulated machine.
 //
-// Cluster API's in-memory provider makes a machine whenever it is asked to. A cloud may need time for it, or refuse. So a
-// webhook asks a [Scheduler] before a DevMachine is stored, and writes the verdict into it:
+// Cluster API's in-memory provider makes a machine whenever it is asked to. A cloud may need time for it, or refuse. So
+// a webhook asks a [Scheduler] before a DevMachine is stored, and writes the verdict into it:
 //
 //	Delay   how long the machine takes to start: spec.backend.inMemory.vm.provisioning.startupDuration
-//	Fail    the machine never comes: it is paused, so that the provider leaves it alone, and its Ready condition says why. The
-//	        core Machine controller copies that into the Machine's InfrastructureReady condition.
+//	Fail    the machine never comes: it is paused, so that the provider leaves it alone, and its Ready condition says
+//	        why. The core Machine controller copies that into the Machine's InfrastructureReady condition.
 //
-// A small controller keeps the condition, lets a failed machine be deleted, and tells the scheduler of machines that are gone.
+// A small controller keeps the condition, lets a failed machine be deleted, and tells the scheduler of machines that
+// are gone.
 package simmachines
 
 import (
@@ -40,8 +41,8 @@ const failureAnnotation = "allinone.jeroboam.cloud/failure"
 
 // Scheduler decides about machines. The simulated cloud is one.
 type Scheduler interface {
-	// Schedule is asked once for every new machine. After a restart it is told of the machines that are there (Existing); it
-	// cannot change their fate, and the verdict is ignored.
+	// Schedule is asked once for every new machine. After a restart it is told of the machines that are there (Existing);
+	// it cannot change their fate, and the verdict is ignored.
 	Schedule(ctx context.Context, r Request) Verdict
 	// Release is told of every machine that is gone, at least once.
 	Release(ctx context.Context, name string)

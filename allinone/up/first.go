@@ -81,8 +81,8 @@ func (a *allinone) tenant(ctx context.Context, e *realcloud.Entry) (*gophercloud
 	}, nil
 }
 
-// findOrMake makes the first cluster, and before it its template, unless an earlier run made them. The template is made of what
-// the flags say, and otherwise of what the cloud offers.
+// findOrMake makes the first cluster, and before it its template, unless an earlier run made them. The template is made
+// of what the flags say, and otherwise of what the cloud offers.
 func findOrMake(ctx context.Context, magnum *gophercloud.ServiceClient, flags func(context.Context) (firstFlags, error)) (string, error) {
 	have, err := clusters.Get(ctx, magnum, firstClusterName).Extract()
 	if err == nil {

@@ -42,7 +42,8 @@ func (a *allinone) findGround() (ground, error) {
 	return a.real()
 }
 
-// dataName is the name of the data directory: one for each kind of ground, for the clusters of one mean nothing on the other.
+// dataName is the name of the data directory: one for each kind of ground, for the clusters of one mean nothing on the
+// other.
 func (c *Command) dataName() string {
 	if c.Real.Cloud == "" {
 		return "data"

@@ -1,8 +1,8 @@
-// Package up is "make up": a whole cloud service in one process. It puts a cloud under and Jeroboam's own server on top of a
-// management cluster, makes a first cluster the way a tenant would, and says what to type next.
+// Package up is "make up": a whole cloud service in one process. It puts a cloud under and Jeroboam's own server on top
+// of a management cluster, makes a first cluster the way a tenant would, and says what to type next.
 //
-// The cloud is the simulated one, in the same process, whose machines are in memory; or with --cloud a real OpenStack, in which
-// Cluster API's own OpenStack provider makes real ones. ground.go says what differs.
+// The cloud is the simulated one, in the same process, whose machines are in memory; or with --cloud a real OpenStack,
+// in which Cluster API's own OpenStack provider makes real ones. ground.go says what differs.
 //
 // The server is the one of "jeroboam server": it reads a magnum.conf (which this package writes) and connects with a
 // certificate that may do no more than the shipped role allows. It does not know whether the cloud is simulated.

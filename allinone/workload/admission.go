@@ -11,8 +11,8 @@ import (
 	api "k8s.io/kubernetes/pkg/apis/core"
 )
 
-// namespaceLifecycle refuses objects in namespaces that are not there or are going, and the end of those that a cluster needs:
-// Kubernetes' admission plugin of that name, which knows the namespaces of one cluster.
+// namespaceLifecycle refuses objects in namespaces that are not there or are going, and the end of those that a cluster
+// needs: Kubernetes' admission plugin of that name, which knows the namespaces of one cluster.
 type namespaceLifecycle struct{ registries *registries }
 
 var _ admission.ValidationInterface = namespaceLifecycle{}

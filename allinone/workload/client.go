@@ -14,8 +14,8 @@ import (
 // inProcess is the host of clients that are in this process; nobody looks it up.
 const inProcess = "https://workload-clusters.invalid"
 
-// Client is a way to a cluster without a connection, for what is in this process: it gets, lists and writes, and does not watch.
-// name is who it says it is, and who managedFields say wrote.
+// Client is a way to a cluster without a connection, for what is in this process: it gets, lists and writes, and does
+// not watch. name is who it says it is, and who managedFields say wrote.
 func (s *Server) Client(cluster, name string) *rest.Config {
 	c := &rest.Config{Host: inProcess, UserAgent: name, QPS: -1, Transport: direct{s, cluster, name}}
 	c.ContentType = "application/vnd.kubernetes.protobuf"

@@ -26,8 +26,8 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-// customResources serves the custom resources of all clusters. A definition is known by what it says: clusters that have the same
-// share one handler, whose storage goes by the request's cluster like every other.
+// customResources serves the custom resources of all clusters. A definition is known by what it says: clusters that
+// have the same share one handler, whose storage goes by the request's cluster like every other.
 type customResources struct {
 	server *Server
 	models map[string]*spec.Schema // what every object has, for server-side apply
@@ -138,8 +138,8 @@ func (c *customResources) intern(list *apiextensions.CustomResourceDefinitionLis
 	return set, nil
 }
 
-// define makes the handler that apiextensions has for all definitions, for this one. What is costly about it is made with the
-// first request for such a resource.
+// define makes the handler that apiextensions has for all definitions, for this one. What is costly about it is made
+// with the first request for such a resource.
 func (c *customResources) define(crd *apiextensionsv1.CustomResourceDefinition, key string) (*definition, error) {
 	crd.ObjectMeta = metav1.ObjectMeta{Name: crd.Name, UID: types.UID(key)}
 	establish(crd)
@@ -181,8 +181,8 @@ func (l lonely) Lister() listers.CustomResourceDefinitionLister {
 	return listers.NewCustomResourceDefinitionLister(l.indexer)
 }
 
-// establish says that a definition is served, under the names it asks for. kube-apiserver's controllers say it a moment after
-// the definition was stored, and look for others with the same names.
+// establish says that a definition is served, under the names it asks for. kube-apiserver's controllers say it a moment
+// after the definition was stored, and look for others with the same names.
 func establish(crd *apiextensionsv1.CustomResourceDefinition) {
 	crd.Status.AcceptedNames = crd.Spec.Names
 	now := metav1.Now()

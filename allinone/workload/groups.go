@@ -68,8 +68,8 @@ type provider interface {
 	NewRESTStorage(serverstorage.APIResourceConfigSource, generic.RESTOptionsGetter) (genericapiserver.APIGroupInfo, error)
 }
 
-// providers lists the API groups besides the core, custom resources and API services. Those that are left out have no user here:
-// certificates, flow control, resource claims, internal versions.
+// providers lists the API groups besides the core, custom resources and API services. Those that are left out have no
+// user here: certificates, flow control, resource claims, internal versions.
 func providers(everybody authorizer.Authorizer) []provider {
 	return []provider{
 		authenticationrest.RESTStorageProvider{Authenticator: authenticator.RequestFunc(nobody)},
@@ -208,8 +208,8 @@ func (r *registries) custom() (*genericapiserver.APIGroupInfo, error) {
 	return &group, nil
 }
 
-// core is the group of pods, nodes and services. Kubernetes' provider of it also hands out the addresses of services, from a
-// range of one cluster; here they come from [serviceip.Addresses].
+// core is the group of pods, nodes and services. Kubernetes' provider of it also hands out the addresses of services,
+// from a range of one cluster; here they come from [serviceip.Addresses].
 func (r *registries) core(everybody authorizer.Authorizer) (*genericapiserver.APIGroupInfo, error) {
 	group, err := (&corerest.GenericConfig{EventTTL: eventTTL}).NewRESTStorage(r.enabled, r)
 	if err != nil {
@@ -271,7 +271,8 @@ func (r *registries) coreRest(into map[string]rest.Storage) error {
 	return nil
 }
 
-// eviction is Kubernetes' own, once for each request: it asks for disruption budgets through a client, which is one cluster's.
+// eviction is Kubernetes' own, once for each request: it asks for disruption budgets through a client, which is one
+// cluster's.
 type eviction struct {
 	*podstore.EvictionREST
 	registries *registries

@@ -13,9 +13,9 @@ import (
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 )
 
-// openAPI is what kubectl checks files against before it sends them, old ones in the second version and newer ones in the third. It
-// is made when somebody asks: it is large, and most clusters are never asked. It has no custom resources, which kubectl then does
-// not check.
+// openAPI is what kubectl checks files against before it sends them, old ones in the second version and newer ones in
+// the third. It is made when somebody asks: it is large, and most clusters are never asked. It has no custom resources,
+// which kubectl then does not check.
 type openAPI struct {
 	server *genericapiserver.GenericAPIServer
 	v2     *openapicommon.Config

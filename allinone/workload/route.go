@@ -17,8 +17,8 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 )
 
-// chain is what a request passes before it is handled: kube-apiserver's filters, without those that ask who somebody is, whether he
-// may, and how many there are.
+// chain is what a request passes before it is handled: kube-apiserver's filters, without those that ask who somebody
+// is, whether he may, and how many there are.
 func (s *Server) chain(handler http.Handler, c *genericapiserver.Config) http.Handler {
 	handler = s.route(handler)
 	handler = genericapifilters.WithWarningRecorder(handler)

@@ -1,15 +1,17 @@
-// Package workload is the API server of all workload clusters of the all-in-one: Kubernetes' own, once, for any number of clusters.
+// Package workload is the API server of all workload clusters of the all-in-one: Kubernetes' own, once, for any number
+// of clusters.
 //
-// Handlers, registries, defaults, validation, patches, server-side apply, watches, tables, discovery and OpenAPI are those of
-// kube-apiserver. What is different is below and above them:
+// Handlers, registries, defaults, validation, patches, server-side apply, watches, tables, discovery and OpenAPI are
+// those of kube-apiserver. What is different is below and above them:
 //
 //	below  each request carries the name of its cluster, and every key in etcd begins with it (storage.go)
-//	above  custom resources are those of the request's cluster; two clusters with the same definition share a handler (custom.go)
+//	above  custom resources are those of the request's cluster; two clusters with the same definition share a handler
+//	       (custom.go)
 //
 // So a cluster costs what its objects cost, and they are there after a restart.
 //
-// There is no authorization, and no admission but that of namespaces: whoever is let in may do everything in that cluster. Webhooks
-// are stored and never called. Nothing here acts on objects: package simkube does.
+// There is no authorization, and no admission but that of namespaces: whoever is let in may do everything in that
+// cluster. Webhooks are stored and never called. Nothing here acts on objects: package simkube does.
 package workload
 
 import (

@@ -256,7 +256,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Clusters have nothing in common, a cluster that is dropped takes nothing from others, and all is there after a restart.
+// Clusters have nothing in common, a cluster that is dropped takes nothing from others, and all is there after a
+// restart.
 func TestClustersAreApart(t *testing.T) {
 	e := startEtcd(t)
 	s := newServer(t, e)

@@ -21,8 +21,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// In etcd an object is /workload/clusters/<namespace>/<name of the cluster>/<group>/<resource>/..., beside the management cluster's
-// /registry.
+// In etcd an object is /workload/clusters/<namespace>/<name of the cluster>/<group>/<resource>/..., beside the
+// management cluster's /registry.
 const (
 	etcdPrefix   = "/workload"
 	tenantPrefix = "/clusters"

@@ -111,8 +111,8 @@ func noCinder(c Cluster) string {
 	return ""
 }
 
-// Releases are the addons of a cluster, in the order in which they are applied. A release that cannot be made says so itself
-// and does not keep the others away.
+// Releases are the addons of a cluster, in the order in which they are applied. A release that cannot be made says so
+// itself and does not keep the others away.
 func (c *Catalogue) Releases(cluster Cluster) []Release {
 	out := []Release{{Name: CloudConfig, Objects: cloudConfigObjects(cluster)}}
 	excluded := cluster.Labels.CSV(label.AddonsExcluded)
@@ -131,9 +131,9 @@ func (c *Catalogue) Releases(cluster Cluster) []Release {
 	return out
 }
 
-// Missing tells what the catalogue lacks for clusters with a network driver and labels: what such a cluster is not usable without, and
-// what its labels ask for by version. from is the Kubernetes that an upgrade begins at; "" if there is none. It is cheap: nothing is
-// rendered.
+// Missing tells what the catalogue lacks for clusters with a network driver and labels: what such a cluster is not
+// usable without, and what its labels ask for by version. from is the Kubernetes that an upgrade begins at; "" if there
+// is none. It is cheap: nothing is rendered.
 func (c *Catalogue) Missing(networkDriver string, labels map[string]string, from string) error {
 	values := label.Of(labels)
 	if networkDriver == "" {
@@ -205,8 +205,8 @@ func build(e *entry, d definition, cluster Cluster) ([]*unstructured.Unstructure
 	return objects, errors.Join(listed(e, objects), mirrorImages(objects, cluster.mirror()))
 }
 
-// listed checks that an entry names every image that it uses: a mirror, a node image and a bundle are made from the list. A tag
-// that a label chooses is the tenant's own.
+// listed checks that an entry names every image that it uses: a mirror, a node image and a bundle are made from the
+// list. A tag that a label chooses is the tenant's own.
 func listed(e *entry, objects []*unstructured.Unstructured) error {
 	var problems []error
 	for _, image := range Images(objects) {

@@ -9,10 +9,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 )
 
-// The cluster autoscaler runs in the management cluster, one for each cluster that has asked for it, because that is where machine
-// deployments are. Names are those of magnum-cluster-api's helm release, whose Deployment is taken over by them.
+// The cluster autoscaler runs in the management cluster, one for each cluster that has asked for it, because that is
+// where machine deployments are. Names are those of magnum-cluster-api's helm release, whose Deployment is taken over
+// by them.
 
-// upstreamAutoscaler is the registry path of upstream's images ([auto_scaling] image_repository of magnum.conf names another one).
+// upstreamAutoscaler is the registry path of upstream's images ([auto_scaling] image_repository of magnum.conf names
+// another one).
 const upstreamAutoscaler = "registry.k8s.io/autoscaling"
 
 // AutoscalerName names all that a cluster's autoscaler has in the management cluster.
@@ -55,8 +57,9 @@ type Scaled struct {
 	Templates   []string // OpenStackMachineTemplates of theirs: read before the first node of an empty group
 }
 
-// AutoscalerRole is what one cluster's autoscaler may do. It changes what it is named, and nothing of another cluster. It reads the
-// lists of its namespace, because its watches have no names and RBAC knows no labels: in them is no Secret.
+// AutoscalerRole is what one cluster's autoscaler may do. It changes what it is named, and nothing of another cluster.
+// It reads the lists of its namespace, because its watches have no names and RBAC knows no labels: in them is no
+// Secret.
 //
 // A rule for no names is left out: to RBAC an empty list of names means all of them.
 func AutoscalerRole(c Cluster, s Scaled) *unstructured.Unstructured {
@@ -88,8 +91,8 @@ func AutoscalerRole(c Cluster, s Scaled) *unstructured.Unstructured {
 	return role
 }
 
-// fromOperator takes images from the operator's registry. The cluster's own mirror, a label of its tenant, does not decide what the
-// management cluster runs.
+// fromOperator takes images from the operator's registry. The cluster's own mirror, a label of its tenant, does not
+// decide what the management cluster runs.
 func fromOperator(objects []*unstructured.Unstructured, repository string) error {
 	if repository == "" {
 		return nil

@@ -37,8 +37,8 @@ func rulesOf(t *testing.T, s addon.Scaled) map[string]rule {
 	return out
 }
 
-// TestAutoscalerRole: an autoscaler changes its own cluster's groups and machines, by their names, and nothing else. The first rule is what
-// its watches need: it has no names, and no verb that changes something.
+// TestAutoscalerRole: an autoscaler changes its own cluster's groups and machines, by their names, and nothing else.
+// The first rule is what its watches need: it has no names, and no verb that changes something.
 func TestAutoscalerRole(t *testing.T) {
 	watches := rule{
 		[]string{"cluster.x-k8s.io"}, []string{"machinedeployments", "machinepools", "machines", "machinesets"}, []string{"get", "list", "watch"}, nil,
@@ -75,7 +75,8 @@ func TestAutoscalerRole(t *testing.T) {
 	}
 }
 
-// TestWhoHasAnAutoscaler, and whose image it runs: the operator's. A tenant's mirror does not say what runs in the management cluster.
+// TestWhoHasAnAutoscaler, and whose image it runs: the operator's. A tenant's mirror does not say what runs in the
+// management cluster.
 func TestWhoHasAnAutoscaler(t *testing.T) {
 	const upstream = "registry.k8s.io/autoscaling/cluster-autoscaler"
 	c, err := catalogue(t, func(list *addon.List, files fstest.MapFS) {

@@ -36,8 +36,8 @@ type Entry struct {
 	Kubernetes string `yaml:"kubernetes"`
 	File       string `yaml:"file"`   // a chart (.tgz) or plain objects (.yaml), beside catalogue.yaml
 	Digest     string `yaml:"digest"` // "sha256:..." of the file
-	// Values are values of the chart that belong to these images. They take the place of the chart's own, and what a cluster
-	// needs takes the place of them.
+	// Values are values of the chart that belong to these images. They take the place of the chart's own, and what a
+	// cluster needs takes the place of them.
 	Values map[string]any `yaml:"values,omitempty"`
 	// Images are all images it may use, with upstream's names.
 	Images []string `yaml:"images,omitempty"`
@@ -60,8 +60,8 @@ type entry struct {
 // Load reads and checks a catalogue. It returns all problems at once.
 func Load(files fs.FS) (*Catalogue, error) { return LoadTrusted(files, sign.Trust{}) }
 
-// LoadTrusted is Load for a catalogue that somebody must have signed. The list is read once, so what was checked is what is used,
-// and the list has the digests of all the rest.
+// LoadTrusted is Load for a catalogue that somebody must have signed. The list is read once, so what was checked is
+// what is used, and the list has the digests of all the rest.
 func LoadTrusted(files fs.FS, trust sign.Trust) (*Catalogue, error) {
 	text, err := trust.CheckFile(files, CatalogueFile)
 	if err != nil {
@@ -151,8 +151,8 @@ func (c *Catalogue) Entries() []Entry {
 	return out
 }
 
-// choose finds the entry of an addon: the version that tag names if it is not empty, else the newest that serves every one of some
-// versions of Kubernetes.
+// choose finds the entry of an addon: the version that tag names if it is not empty, else the newest that serves every
+// one of some versions of Kubernetes.
 func (c *Catalogue) choose(name, tag string, kubernetes ...string) (*entry, error) {
 	wanted := make([]*semver.Version, len(kubernetes))
 	for i, k := range kubernetes {

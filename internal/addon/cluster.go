@@ -23,12 +23,14 @@ type Cluster struct {
 	Running       Running
 	Installed     map[string]string // addon -> version that is installed; an addon that waits for its turn keeps it
 	Masters       int               // nodes of the control plane
-	// APIHost and APIPort are the API server as nodes reach it. What makes nodes usable must not wait for kube-proxy, which waits for it.
+	// APIHost and APIPort are the API server as nodes reach it. What makes nodes usable must not wait for kube-proxy,
+	// which waits for it.
 	APIHost string
 	APIPort int32
 	Cloud   Cloud
 	Home    Home
-	// KeystonePolicy is the operator's policy of Keystone's webhook, JSON in which $PROJECT_ID stands for the project; empty: ours.
+	// KeystonePolicy is the operator's policy of Keystone's webhook, JSON in which $PROJECT_ID stands for the project;
+	// empty: ours.
 	KeystonePolicy string
 }
 

@@ -50,14 +50,15 @@ func eachContainer(u *unstructured.Unstructured, f func(c map[string]any) error)
 	})
 }
 
-// reference finds images that are named outside of a container's image: in arguments, environments, ConfigMaps and custom resources, from
-// which some program makes pods. Only the public registries' names are looked for; a chart's own words are full of slashes.
+// reference finds images that are named outside of a container's image: in arguments, environments, ConfigMaps and
+// custom resources, from which some program makes pods. Only the public registries' names are looked for; a chart's own
+// words are full of slashes.
 var reference = regexp.MustCompile( //nolint:gochecknoglobals // compiled once
 	`\b(?:registry\.k8s\.io|k8s\.gcr\.io|quay\.io|docker\.io|gcr\.io|ghcr\.io|public\.ecr\.aws|mcr\.microsoft\.com)/` +
 		`[a-z0-9._/-]*[a-z0-9](?::[A-Za-z0-9_.-]*[A-Za-z0-9_])?(?:@sha256:[0-9a-f]{64})?`)
 
-// eachImage calls f with every image that an object names, wherever it does, and puts what f returns in its place. The descriptions within
-// definitions of kinds are text for people.
+// eachImage calls f with every image that an object names, wherever it does, and puts what f returns in its place. The
+// descriptions within definitions of kinds are text for people.
 func eachImage(u *unstructured.Unstructured, f func(image string) (string, error)) error {
 	if u.GetKind() == "CustomResourceDefinition" {
 		return nil
@@ -120,8 +121,8 @@ func Images(objects []*unstructured.Unstructured) []string {
 	return slices.Compact(out)
 }
 
-// mirrorImages gives all images the names they have below prefix. An image without such a name is an error: nodes without
-// a way out could not pull it.
+// mirrorImages gives all images the names they have below prefix. An image without such a name is an error: nodes
+// without a way out could not pull it.
 func mirrorImages(objects []*unstructured.Unstructured, prefix string) error {
 	if prefix == "" {
 		return nil

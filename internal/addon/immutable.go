@@ -17,8 +17,8 @@ const (
 	Leave Renewal = iota
 	// Anew deletes the object and makes it again. Nothing runs because of it, or what ran is meant to run again.
 	Anew
-	// AnewBesidePods deletes a workload, leaves its pods running if its selector stays, and makes it again: it finds its pods by their
-	// labels and replaces them as in any other change.
+	// AnewBesidePods deletes a workload, leaves its pods running if its selector stays, and makes it again: it finds its
+	// pods by their labels and replaces them as in any other change.
 	AnewBesidePods
 )
 
@@ -36,10 +36,10 @@ func RenewalOf(kind string) Renewal {
 	return Leave // of a CustomResourceDefinition, all objects of its kind would go; of a Namespace everything in it
 }
 
-// KeepSelector is a workload with the selector that it has in the cluster, which never changes: releases before this one, a chart
-// or magnum-cluster-api have made it with other labels. Its pods get the selector's labels besides their own, so nothing is made
-// anew and the pods are replaced one after the other. It is nil where that cannot be: the selector wants another value of a label
-// that is ours, by which our Services find the pods, or has more than labels.
+// KeepSelector is a workload with the selector that it has in the cluster, which never changes: releases before this
+// one, a chart or magnum-cluster-api have made it with other labels. Its pods get the selector's labels besides their
+// own, so nothing is made anew and the pods are replaced one after the other. It is nil where that cannot be: the
+// selector wants another value of a label that is ours, by which our Services find the pods, or has more than labels.
 func KeepSelector(wanted, live *unstructured.Unstructured) *unstructured.Unstructured {
 	if RenewalOf(wanted.GetKind()) != AnewBesidePods {
 		return nil
@@ -77,8 +77,9 @@ func SameSelector(a, b *unstructured.Unstructured) bool {
 	return err == nil && err2 == nil && reflect.DeepEqual(x, y)
 }
 
-// Adopters are the field managers whose fields become ours when we apply an object that they made: server-side apply alone would
-// leave in lists what they put there and we do not want, such as a container of an older chart. A tenant's managers are none of them.
+// Adopters are the field managers whose fields become ours when we apply an object that they made: server-side apply
+// alone would leave in lists what they put there and we do not want, such as a container of an older chart. A tenant's
+// managers are none of them.
 func Adopters() []string {
 	return []string{
 		"cluster-api-controller-manager", "manager", // ClusterResourceSets, by which magnum-cluster-api installs addons

@@ -8,8 +8,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 )
 
-// keystonePolicy is what a project's members may do in their clusters by their Keystone token alone, unless the operator's
-// [kubernetes] keystone_auth_default_policy says otherwise (magnum-cluster-api 0.38.1, utils.py: the same).
+// keystonePolicy is what a project's members may do in their clusters by their Keystone token alone, unless the
+// operator's [kubernetes] keystone_auth_default_policy says otherwise (magnum-cluster-api 0.38.1, utils.py: the same).
 const keystonePolicy = `[{"resource": {"verbs": ["list"], "resources": ["pods", "services", "deployments", "pvc"], "version": "*", "namespace": "default"},
   "match": [{"type": "role", "values": ["member"]}, {"type": "project", "values": ["$PROJECT_ID"]}]}]`
 
@@ -29,8 +29,8 @@ func noKeystone(c Cluster) string {
 	return ""
 }
 
-// keystoneValues are of the chart in the lock: one webhook on each node of the control plane, at 127.0.0.1, with the API server's own
-// certificate. The API server asks it about tokens and permissions (package capi configures it there).
+// keystoneValues are of the chart in the lock: one webhook on each node of the control plane, at 127.0.0.1, with the
+// API server's own certificate. The API server asks it about tokens and permissions (package capi configures it there).
 func keystoneValues(c Cluster) m {
 	text := c.KeystonePolicy
 	if text == "" {

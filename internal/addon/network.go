@@ -22,8 +22,8 @@ func ciliumValues(c Cluster) m {
 	}
 }
 
-// hubble: without it the chart refuses a relay. Its certificates would be others in each rendering, so relay and agents speak to each other
-// in the clear, within the cluster's security group.
+// hubble: without it the chart refuses a relay. Its certificates would be others in each rendering, so relay and agents
+// speak to each other in the clear, within the cluster's security group.
 func hubble(wanted bool) m {
 	out := m{"relay": m{"enabled": wanted}, "ui": m{"enabled": wanted}}
 	if wanted {
@@ -32,10 +32,11 @@ func hubble(wanted bool) m {
 	return out
 }
 
-// calicoPool puts the pods' addresses into Calico's manifest, which has them as a comment: calico-node finds them out from
-// kubeadm otherwise, but only when it makes its pool. Traffic between nodes is always in tunnels. The manifest leaves it bare within one
-// subnet (CrossSubnet), but all nodes of a cluster are in one, and Neutron's port security drops what does not come from a port's
-// own address. A pool that is there already stays as it is: calico-node reads this once.
+// calicoPool puts the pods' addresses into Calico's manifest, which has them as a comment: calico-node finds them out
+// from kubeadm otherwise, but only when it makes its pool. Traffic between nodes is always in tunnels. The manifest
+// leaves it bare within one subnet (CrossSubnet), but all nodes of a cluster are in one, and Neutron's port security
+// drops what does not come from a port's own address. A pool that is there already stays as it is: calico-node reads
+// this once.
 func calicoPool(c Cluster, objects []*unstructured.Unstructured) {
 	for _, u := range objects {
 		if u.GetKind() != "DaemonSet" || !strings.HasPrefix(u.GetName(), "calico-node") {

@@ -9,7 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 )
 
-// TestCalicoUsesTunnels: nodes share a subnet whose ports let no pod's address out, and the manifest would send it bare there.
+// TestCalicoUsesTunnels: nodes share a subnet whose ports let no pod's address out, and the manifest would send it bare
+// there.
 func TestCalicoUsesTunnels(t *testing.T) {
 	u := &unstructured.Unstructured{Object: m{
 		"kind": "DaemonSet", "metadata": m{"name": "calico-node"},

@@ -11,9 +11,9 @@ func Watched(kind string) bool {
 	return kind == "DaemonSet" || kind == "Deployment" || kind == "StatefulSet"
 }
 
-// Available tells whether a workload, as the API server shows it, runs everywhere it should in its newest form; if not, why.
-// Other kinds are available as soon as they are there. A DaemonSet without any node is not: no cluster is usable before its
-// first one.
+// Available tells whether a workload, as the API server shows it, runs everywhere it should in its newest form; if not,
+// why. Other kinds are available as soon as they are there. A DaemonSet without any node is not: no cluster is usable
+// before its first one.
 func Available(u *unstructured.Unstructured) (bool, string) {
 	number := func(path ...string) int64 {
 		n, _, _ := unstructured.NestedInt64(u.Object, path...) // absent is 0

@@ -22,8 +22,8 @@ const Namespace = "kube-system"
 // Label is on every object of an addon and names it: what is found by it and wanted no longer is pruned.
 const Label = "magnum.jeroboam.cloud/addon"
 
-// render makes an entry's objects. Rendering is a function of its arguments: a chart that asks a cluster something ("lookup")
-// gets no answer, as with "helm template".
+// render makes an entry's objects. Rendering is a function of its arguments: a chart that asks a cluster something
+// ("lookup") gets no answer, as with "helm template".
 func (e *entry) render(release, kubernetes string, values map[string]any) ([]*unstructured.Unstructured, error) {
 	if e.chart == nil {
 		return documents(e.File, e.plain)
@@ -101,8 +101,8 @@ func documents(name string, text []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// finish makes rendered objects ours: in a namespace, with our label, without what only a server writes, in the order in
-// which they can be applied.
+// finish makes rendered objects ours: in a namespace, with our label, without what only a server writes, in the order
+// in which they can be applied.
 func finish(name, namespace string, objects []*unstructured.Unstructured) {
 	for _, u := range objects {
 		prune(u.Object)
@@ -139,8 +139,8 @@ func prune(v any) {
 	}
 }
 
-// clusterScoped tells whether objects of a kind that an addon brings live in no namespace. A kind that is missing here is
-// found by the test that applies every addon to a real API server.
+// clusterScoped tells whether objects of a kind that an addon brings live in no namespace. A kind that is missing here
+// is found by the test that applies every addon to a real API server.
 func clusterScoped(kind string) bool {
 	return slices.Contains([]string{
 		"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass", "CSIDriver", "PriorityClass",

@@ -22,7 +22,8 @@ func noManila(c Cluster) string {
 	return ""
 }
 
-// manilaValues: the driver makes shares in Manila, and csi-driver-nfs mounts them (magnum-cluster-api 0.38.1: the same two).
+// manilaValues: the driver makes shares in Manila, and csi-driver-nfs mounts them (magnum-cluster-api 0.38.1: the same
+// two).
 func manilaValues(c Cluster) m {
 	image := func(tag string) m {
 		if !c.Labels.Has(tag) {
@@ -59,8 +60,9 @@ func nfsValues(c Cluster) m {
 	return out
 }
 
-// shareObjects are the credential that storage classes of shares name, and a class for each share type: share-NAME. Without a share
-// network there is none, for where a share is to be reached is not known then (magnum-cluster-api 0.38.1).
+// shareObjects are the credential that storage classes of shares name, and a class for each share type: share-NAME.
+// Without a share network there is none, for where a share is to be reached is not known then (magnum-cluster-api
+// 0.38.1).
 func shareObjects(c Cluster) []m {
 	credential := m{
 		"os-authURL": c.Cloud.AuthURL, "os-region": c.Cloud.Region, "os-applicationCredentialID": c.Cloud.ID,

@@ -36,8 +36,9 @@ func cinderValues(c Cluster) m {
 	}
 }
 
-// storageClasses are one for each volume type, with magnum-cluster-api's names: block-NAME. Cinder's default type is the
-// default class, also when it is the one that Cinder makes itself (__DEFAULT__): a cloud without types of its own has volumes.
+// storageClasses are one for each volume type, with magnum-cluster-api's names: block-NAME. Cinder's default type is
+// the default class, also when it is the one that Cinder makes itself (__DEFAULT__): a cloud without types of its own
+// has volumes.
 func storageClasses(c Cluster) []m {
 	var out []m
 	for _, t := range c.Cloud.VolumeTypes {
@@ -63,8 +64,8 @@ func storageClasses(c Cluster) []m {
 
 var illegal = regexp.MustCompile(`[^a-z0-9.]+`) //nolint:gochecknoglobals // compiled once
 
-// objectName makes a name of an object from a name of the cloud's: "SSD (gold)" is "ssd-gold-" and eight digits. Names that are
-// legal stay as they are; others are followed by a digest, so that two of them never become one.
+// objectName makes a name of an object from a name of the cloud's: "SSD (gold)" is "ssd-gold-" and eight digits. Names
+// that are legal stay as they are; others are followed by a digest, so that two of them never become one.
 func objectName(name string) string {
 	legal := strings.Trim(illegal.ReplaceAllString(strings.ToLower(name), "-"), "-.")
 	legal = legal[:min(len(legal), 200)]

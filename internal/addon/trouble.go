@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Trouble is why a workload's pods do not run, as kubelets say: an image that a registry does not have, a configuration that is missing,
-// a program that ends. The first pod in order speaks for all; "" if none says anything.
+// Trouble is why a workload's pods do not run, as kubelets say: an image that a registry does not have, a configuration
+// that is missing, a program that ends. The first pod in order speaks for all; "" if none says anything.
 func Trouble(pods []unstructured.Unstructured) string {
 	pods = slices.Clone(pods)
 	slices.SortFunc(pods, func(a, b unstructured.Unstructured) int { return cmp.Compare(a.GetName(), b.GetName()) })
@@ -27,7 +27,8 @@ func Trouble(pods []unstructured.Unstructured) string {
 	return ""
 }
 
-// containerTrouble knows the reasons that kubelet gives (Kubernetes 1.36, pkg/kubelet/images and pkg/kubelet/container).
+// containerTrouble knows the reasons that kubelet gives (Kubernetes 1.36, pkg/kubelet/images and
+// pkg/kubelet/container).
 func containerTrouble(status map[string]any) string {
 	get := func(path ...string) string {
 		text, _, _ := unstructured.NestedString(status, path...) // absent is empty

@@ -8,8 +8,8 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// Running is which Kubernetes a cluster's nodes run. While a cluster is upgraded that is not what was asked for: masters change one
-// after the other, then the workers.
+// Running is which Kubernetes a cluster's nodes run. While a cluster is upgraded that is not what was asked for:
+// masters change one after the other, then the workers.
 type Running struct {
 	Masters string // the oldest API server's; "": the one that was asked for
 	Workers string // the oldest kubelet's of a node that goes along with the upgrade; "": the same
@@ -19,12 +19,14 @@ type Running struct {
 type turn int
 
 const (
-	// withMasters is when every API server is of the new version: what Kubernetes wants no newer than its API server, and what only
-	// masters run.
+	// withMasters is when every API server is of the new version: what Kubernetes wants no newer than its API server, and
+	// what only masters run.
 	withMasters turn = iota
-	// first is before anything else changes, in a version for both: nodes of both need it, and a new node is not ready without it.
+	// first is before anything else changes, in a version for both: nodes of both need it, and a new node is not ready
+	// without it.
 	first
-	// last is when every worker has been replaced: volumes move between nodes for as long as workers are, so what moves them rests.
+	// last is when every worker has been replaced: volumes move between nodes for as long as workers are, so what moves
+	// them rests.
 	last
 )
 
@@ -37,8 +39,8 @@ type chosen struct {
 	waits string
 }
 
-// pick chooses an addon's entry. It depends on what nodes run, on what is installed, and on nothing else, so a process that
-// is killed in an upgrade goes on where it was:
+// pick chooses an addon's entry. It depends on what nodes run, on what is installed, and on nothing else, so a process
+// that is killed in an upgrade goes on where it was:
 //
 //	first        the newest for all versions there are and will be; then the newest for what was asked for
 //	withMasters  what it was until the masters are done, then the newest
@@ -60,8 +62,9 @@ func (c *Catalogue) pick(d definition, cluster Cluster) (chosen, error) {
 	return chosen{entry: e, kubernetes: cluster.Kubernetes}, err
 }
 
-// stay is what an addon is while it waits: the version that is installed, as it was rendered, if the catalogue still has it, else the
-// newest for the nodes there are. That it may be told to wait for a version that it never gets is an error now and not then.
+// stay is what an addon is while it waits: the version that is installed, as it was rendered, if the catalogue still
+// has it, else the newest for the nodes there are. That it may be told to wait for a version that it never gets is an
+// error now and not then.
 func (c *Catalogue) stay(d definition, cluster Cluster, kubernetes, until string) (chosen, error) {
 	tag := d.version(cluster.Labels)
 	if _, err := c.choose(d.name, tag, cluster.Kubernetes); err != nil {
@@ -79,8 +82,8 @@ func (c *Catalogue) stay(d definition, cluster Cluster, kubernetes, until string
 	return chosen{entry: e, kubernetes: cluster.Kubernetes}, err
 }
 
-// ReadyFor tells whether what has to be first is there for the masters to change to the version that was asked for, where
-// available says whether an addon is; if not, why. There is nothing to wait for without an upgrade.
+// ReadyFor tells whether what has to be first is there for the masters to change to the version that was asked for,
+// where available says whether an addon is; if not, why. There is nothing to wait for without an upgrade.
 func ReadyFor(releases []Release, available func(name string) (bool, string)) (bool, string) {
 	for _, r := range releases {
 		if !r.First || r.Skipped != "" {

@@ -62,8 +62,8 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 	return c.accepted(k.UUID), nil
 }
 
-// checkRemoval holds nodes_to_remove to the nodes there are, and returns the machines that they name, however often and in whatever way
-// each was named. Magnum takes anything, and removes another node when a name means nothing.
+// checkRemoval holds nodes_to_remove to the nodes there are, and returns the machines that they name, however often and
+// in whatever way each was named. Magnum takes anything, and removes another node when a name means nothing.
 func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *magnum.NodeGroup, nodes int, remove []string) ([]string, error) {
 	if len(remove) == 0 {
 		return nil, nil
@@ -131,8 +131,8 @@ func checkSize(ng *magnum.NodeGroup, nodes int) error {
 	return nil
 }
 
-// upgradeCluster moves a cluster to another template's Kubernetes version and image. Unlike resize, Magnum does this while the
-// client waits, so a state that forbids it is its 400.
+// upgradeCluster moves a cluster to another template's Kubernetes version and image. Unlike resize, Magnum does this
+// while the client waits, so a state that forbids it is its 400.
 func (s *server) upgradeCluster(ctx context.Context, c *call) (answer, error) {
 	if c.version < 8 {
 		return answer{}, magnum.Invalid("Cluster upgrade is not supported in the provided microversion.")
@@ -235,8 +235,9 @@ func (s *server) upgrade(
 	return err
 }
 
-// upgradeGroup brings one further group to its cluster's version. A group that has the image of the cluster's template, now or before its
-// last upgrade, gets that image as it is now; one with an image of its own gets its own, as it is now.
+// upgradeGroup brings one further group to its cluster's version. A group that has the image of the cluster's template,
+// now or before its last upgrade, gets that image as it is now; one with an image of its own gets its own, as it is
+// now.
 func (s *server) upgradeGroup(
 	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, ng *magnum.NodeGroup, atOnce int, note string,
 ) error {
@@ -261,8 +262,8 @@ func (s *server) upgradeGroup(
 	return err
 }
 
-// checkLaggards refuses to go on to the next minor version while a group with an image of its own is still at the one before: Cluster API
-// moves the control plane on only when every group has come to its version.
+// checkLaggards refuses to go on to the next minor version while a group with an image of its own is still at the one
+// before: Cluster API moves the control plane on only when every group has come to its version.
 func (s *server) checkLaggards(ctx context.Context, g policy.Grant, k *magnum.Cluster, t *magnum.ClusterTemplate) error {
 	from, okFrom := parseTag(kubernetesOf(k))
 	to, okTo := parseTag(t.Labels[label.KubeTag])

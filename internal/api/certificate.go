@@ -27,8 +27,8 @@ func authorityKind(text string) (string, error) {
 	return "", invalidInput("ca_cert_type", text, "Value should be one of: kubernetes, etcd, front-proxy")
 }
 
-// getCertificate shows an authority's certificate. Rules about certificates compare with the cluster's user: another member of
-// the project gets 403 (Magnum 1.14).
+// getCertificate shows an authority's certificate. Rules about certificates compare with the cluster's user: another
+// member of the project gets 403 (Magnum 1.14).
 func (s *server) getCertificate(ctx context.Context, c *call) (answer, error) {
 	kind, err := authorityKind(c.query.Get("ca_cert_type"))
 	if err != nil {
@@ -116,8 +116,8 @@ func (s *server) sign(certificate, key []byte, csr string) ([]byte, error) {
 	return signed, err
 }
 
-// rotated reads which authority is to be rotated: Magnum's kinds, and the key that signs service account tokens, which Magnum does not
-// know. Without a word it is Kubernetes' own.
+// rotated reads which authority is to be rotated: Magnum's kinds, and the key that signs service account tokens, which
+// Magnum does not know. Without a word it is Kubernetes' own.
 func rotated(text string) (magnum.Authority, error) {
 	switch text {
 	case "service_account", "service-account":
@@ -130,8 +130,9 @@ func rotated(text string) (magnum.Authority, error) {
 	return magnum.Authority(kind), nil
 }
 
-// rotateCertificates asks for another authority. Controllers carry it out in steps, each of which replaces machines; what the old one
-// signed is refused when all are done. magnum-cluster-api hands out new certificates at once, which do not fit the cluster.
+// rotateCertificates asks for another authority. Controllers carry it out in steps, each of which replaces machines;
+// what the old one signed is refused when all are done. magnum-cluster-api hands out new certificates at once, which do
+// not fit the cluster.
 func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error) {
 	authority, err := rotated(c.query.Get("ca_cert_type"))
 	if err != nil {
@@ -173,15 +174,15 @@ func (s *server) rotateCertificates(ctx context.Context, c *call) (answer, error
 	return c.accepted(k.UUID), nil
 }
 
-// unfinished refuses a rotation while another one has not come to its end. One that has failed goes on being tried all the same; machines
-// and clients trust both its authorities, and only it can take the old one away.
+// unfinished refuses a rotation while another one has not come to its end. One that has failed goes on being tried all
+// the same; machines and clients trust both its authorities, and only it can take the old one away.
 func unfinished(k *magnum.Cluster) error {
 	return magnum.Invalid("A rotation of %s is not finished. It is being retried. Fix what the cluster's status_reason says, and "+
 		"try again when it is finished.", k.Rotation.Authority)
 }
 
-// checkFollowers refuses a rotation while a group stays behind its cluster's version: Cluster API leaves its machines as they are, and
-// they would be cut off.
+// checkFollowers refuses a rotation while a group stays behind its cluster's version: Cluster API leaves its machines
+// as they are, and they would be cut off.
 func (s *server) checkFollowers(ctx context.Context, g policy.Grant, k *magnum.Cluster) error {
 	groups, err := s.NodeGroups.NodeGroups(ctx, g, k.UUID)
 	if err != nil {
@@ -196,9 +197,10 @@ func (s *server) checkFollowers(ctx context.Context, g policy.Grant, k *magnum.C
 	return nil
 }
 
-// rotateCredential gives a cluster another application credential, the caller's, who owns the cluster from then on: the way out when the
-// owner's user is gone or lost a role, also for a cluster that cannot be deleted without one. The credential before goes at once when it
-// was another user's, and else with the cluster: what runs in the cluster may use it for a while.
+// rotateCredential gives a cluster another application credential, the caller's, who owns the cluster from then on: the
+// way out when the owner's user is gone or lost a role, also for a cluster that cannot be deleted without one. The
+// credential before goes at once when it was another user's, and else with the cluster: what runs in the cluster may
+// use it for a while.
 func (s *server) rotateCredential(ctx context.Context, c *call) (answer, error) {
 	k, g, err := s.findCluster(ctx, c, "credential:rotate", "")
 	if err != nil {

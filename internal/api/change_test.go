@@ -82,7 +82,8 @@ func TestPatchCluster(t *testing.T) {
 	}
 }
 
-// TestWhoMayReachACluster: the labels that say so are the only ones that change while a cluster lives, and never so that nobody can keep it.
+// TestWhoMayReachACluster: the labels that say so are the only ones that change while a cluster lives, and never so
+// that nobody can keep it.
 func TestWhoMayReachACluster(t *testing.T) {
 	const add = `[{"op":"add","path":"/labels/api_server_allowed_cidrs","value":"192.0.2.0/24, 198.51.100.0/24"}]`
 	both := []string{"api_server_allowed_cidrs", "node_port_allowed_cidrs"}
@@ -140,8 +141,8 @@ func TestWhoMayReachACluster(t *testing.T) {
 	}
 }
 
-// TestTwoChangeLabels: who changes one label leaves alone what somebody else has made of another one meanwhile. Else an API server that was
-// closed a moment ago would be open to everybody.
+// TestTwoChangeLabels: who changes one label leaves alone what somebody else has made of another one meanwhile. Else an
+// API server that was closed a moment ago would be open to everybody.
 func TestTwoChangeLabels(t *testing.T) {
 	var meanwhile func()
 	s := newService(t, func(o *api.Options) {
@@ -171,8 +172,8 @@ func TestTwoChangeLabels(t *testing.T) {
 	s.must(t, 409, "member", "PATCH", "/v1/clusters/k", `[{"op":"remove","path":"/labels/node_port_allowed_cidrs"}]`, version("latest"))
 }
 
-// TestNodeCountIsASum: the node count that a cluster shows is of all its groups, and the one that a patch gives is the default group's.
-// Where both could be meant, nobody gets nodes that he did not ask for.
+// TestNodeCountIsASum: the node count that a cluster shows is of all its groups, and the one that a patch gives is the
+// default group's. Where both could be meant, nobody gets nodes that he did not ask for.
 func TestNodeCountIsASum(t *testing.T) {
 	const health = `{"op":"replace","path":"/health_status","value":"HEALTHY"},`
 	s := newService(t)

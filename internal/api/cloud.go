@@ -28,8 +28,8 @@ type resources struct {
 	groups                                     []*magnum.NodeGroup // that are there and get the image: their machines, and no others
 }
 
-// resolve asks the caller's cloud for everything at once. Of several problems the one that Magnum would have met first is told
-// (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
+// resolve asks the caller's cloud for everything at once. Of several problems the one that Magnum would have met first
+// is told (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
 func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.Resolved, error) {
 	cloud := s.CloudFor(c.token, c.identity)
 	var out magnum.Resolved
@@ -121,8 +121,8 @@ func checkDistro(image openstack.Image, name string) error {
 	return nil
 }
 
-// missing turns what the cloud says about a name into what Magnum says: of things a cluster is made from "not found" is bad input
-// (400), of key pairs it is 404.
+// missing turns what the cloud says about a name into what Magnum says: of things a cluster is made from "not found" is
+// bad input (400), of key pairs it is 404.
 func missing(err error, kind, name string, notFound int) error {
 	var told *magnum.Error
 	switch {
@@ -142,8 +142,8 @@ func missing(err error, kind, name string, notFound int) error {
 	return fmt.Errorf("look up %s %q: %w", kind, name, err)
 }
 
-// chooseDriver decides who makes the clusters of a template, in Magnum's order: the template's own word, the image's property,
-// the operator's default, and else the first that knows the image's distribution.
+// chooseDriver decides who makes the clusters of a template, in Magnum's order: the template's own word, the image's
+// property, the operator's default, and else the first that knows the image's distribution.
 func (s *server) chooseDriver(asked string, image openstack.Image, serverType, coe string) (string, error) {
 	name := asked
 	for _, other := range []string{image.Properties["magnum_driver"], s.Config.DefaultDriver} {

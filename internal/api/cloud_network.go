@@ -12,9 +12,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// fixedNetwork finds the network and the subnet that machines are put into. A subnet alone names its network; Magnum and the Python
-// driver ignore such a subnet and make a new network. What Cluster API could not use, or would use for addresses that pods or services
-// have, is refused here (cluster-api-provider-openstack 0.13: one subnet, or at most two when only the network is named).
+// fixedNetwork finds the network and the subnet that machines are put into. A subnet alone names its network; Magnum
+// and the Python driver ignore such a subnet and make a new network. What Cluster API could not use, or would use for
+// addresses that pods or services have, is refused here (cluster-api-provider-openstack 0.13: one subnet, or at most
+// two when only the network is named).
 func fixedNetwork(ctx context.Context, cloud Cloud, want resources) (network, subnet string, err error) {
 	var named openstack.Network
 	if want.fixedNetwork != "" {
@@ -96,8 +97,9 @@ func apart(s openstack.Subnet, want resources) error {
 	return nil
 }
 
-// freeAddress finds the floating IP that an API server is to have. Cluster API's provider asks Neutron for one of that address where there
-// is none, which only administrators may do, and takes one that leads elsewhere away from there (cluster-api-provider-openstack 0.13).
+// freeAddress finds the floating IP that an API server is to have. Cluster API's provider asks Neutron for one of that
+// address where there is none, which only administrators may do, and takes one that leads elsewhere away from there
+// (cluster-api-provider-openstack 0.13).
 func freeAddress(ctx context.Context, cloud Cloud, address string) (openstack.FloatingIP, error) {
 	f, err := cloud.FloatingIP(ctx, address)
 	switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// placeNames are labels whose values name something in the cloud, and where to look it up. A name that the cloud does not have would
-// end as a machine that never comes.
+// placeNames are labels whose values name something in the cloud, and where to look it up. A name that the cloud does
+// not have would end as a machine that never comes.
 type placeNames struct {
 	labels []string // that are given
 	what   string   // "availability zone of Nova"
@@ -21,8 +21,8 @@ type placeNames struct {
 	list   func(ctx context.Context) ([]string, error)
 }
 
-// places are the questions that labels raise; none for labels that are not given, or are those of a node group's cluster: what that was
-// made of may be gone by now.
+// places are the questions that labels raise; none for labels that are not given, or are those of a node group's
+// cluster: what that was made of may be gone by now.
 func places(cloud Cloud, labels map[string]string, scope label.Scope) []placeNames {
 	v := label.Of(labels)
 	given := func(names ...string) []string {

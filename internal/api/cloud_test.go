@@ -8,8 +8,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// TestWhatTheCloudHas: what a request names and what it says together is held against the caller's cloud. Each of these was accepted
-// and ended as CREATE_FAILED, or as a cluster other than the one that was asked for.
+// TestWhatTheCloudHas: what a request names and what it says together is held against the caller's cloud. Each of these
+// was accepted and ended as CREATE_FAILED, or as a cluster other than the one that was asked for.
 func TestWhatTheCloudHas(t *testing.T) {
 	labels := func(more string) string { return `"labels":{` + more + `},"merge_labels":true` }
 	cases := map[string]struct {
@@ -169,8 +169,8 @@ func TestTemplatesAreHeldAgainstTheCloud(t *testing.T) {
 	}
 }
 
-// TestWhatWasPromisedIsNotGivenTwice: a floating IP belongs to the cluster that named it, also before that has taken it. What the cloud has
-// lost since keeps nobody from working with the clusters that were made of it.
+// TestWhatWasPromisedIsNotGivenTwice: a floating IP belongs to the cluster that named it, also before that has taken
+// it. What the cloud has lost since keeps nobody from working with the clusters that were made of it.
 func TestWhatWasPromisedIsNotGivenTwice(t *testing.T) {
 	s := newService(t)
 	id := s.template(t)

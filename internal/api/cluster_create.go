@@ -28,7 +28,8 @@ type creation struct {
 	quota    int
 }
 
-// createCluster checks in the order of Magnum 1.14 (A7), which decides what a client is told when several things are wrong.
+// createCluster checks in the order of Magnum 1.14 (A7), which decides what a client is told when several things are
+// wrong.
 func (s *server) createCluster(ctx context.Context, c *call) (answer, error) {
 	k := &creation{server: s, call: c}
 	for _, step := range []func(context.Context) error{
@@ -179,7 +180,8 @@ func (k *creation) checkMasters(context.Context) error {
 	return checkMasterCount(k.cluster.MasterCount)
 }
 
-// mostMasters is how many members of etcd still make sense: each write waits for more than half of them (etcd's own advice: at most 7).
+// mostMasters is how many members of etcd still make sense: each write waits for more than half of them (etcd's own
+// advice: at most 7).
 const mostMasters = 9
 
 // checkMasterCount keeps etcd able to decide.
@@ -264,8 +266,8 @@ func (k *creation) checkAddons(context.Context) error {
 	return k.addonsFor(k.template.NetworkDriver, k.cluster.Labels, "")
 }
 
-// addonsFor tells what is missing for clusters with these labels, and for their way from an older Kubernetes to this one, if the
-// server knows what it installs.
+// addonsFor tells what is missing for clusters with these labels, and for their way from an older Kubernetes to this
+// one, if the server knows what it installs.
 func (s *server) addonsFor(networkDriver string, labels map[string]string, from string) error {
 	if s.Addons == nil {
 		return nil
@@ -313,7 +315,8 @@ func (k *creation) checkLoadBalancer(context.Context) error {
 	return checkLoadBalancer(k.cluster.MasterCount, k.cluster.MasterLBEnabled)
 }
 
-// checkAllowed refuses a list of who may reach the API server where nothing could hold to it, or where it would lock us out.
+// checkAllowed refuses a list of who may reach the API server where nothing could hold to it, or where it would lock us
+// out.
 func (s *server) checkAllowed(labels map[string]string, balanced bool) error {
 	switch v := label.Of(labels); {
 	case !v.Has(label.APIServerAllowedCIDRs):
@@ -345,9 +348,9 @@ func (k *creation) store(ctx context.Context) error {
 // credentialWithin bounds giveCredential, whose end does not depend on the client's patience.
 const credentialWithin = 50 * time.Second
 
-// giveCredential makes the credential that the cluster acts with, while the owner's token is at hand: nobody has it later. The record is
-// stored by now, so a client that hangs up does not stop this. A cluster without a credential could never come up, so when that fails
-// both go again and the client learns why.
+// giveCredential makes the credential that the cluster acts with, while the owner's token is at hand: nobody has it
+// later. The record is stored by now, so a client that hangs up does not stop this. A cluster without a credential
+// could never come up, so when that fails both go again and the client learns why.
 func (k *creation) giveCredential(ctx context.Context) error {
 	id := k.cluster.UUID
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), credentialWithin)
@@ -367,8 +370,8 @@ func (k *creation) giveCredential(ctx context.Context) error {
 	return fmt.Errorf("give cluster %s its credential: %w", id, err)
 }
 
-// takeBack ends a cluster that has no credential. The credential goes here too: the cluster's own end may be over by now, when
-// somebody else deleted it in the meantime.
+// takeBack ends a cluster that has no credential. The credential goes here too: the cluster's own end may be over by
+// now, when somebody else deleted it in the meantime.
 func (k *creation) takeBack(ctx context.Context) {
 	// The client may be gone or time may be up: taking the cluster back must not depend on it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -40,8 +40,8 @@ func clusterDocument(k *magnum.Cluster) document {
 	}
 }
 
-// patchCluster changes the number of workers, what is known of the health, or labels that say who may reach the cluster. Nothing else
-// of a cluster can change (A4; labels are Jeroboam's own).
+// patchCluster changes the number of workers, what is known of the health, or labels that say who may reach the
+// cluster. Nothing else of a cluster can change (A4; labels are Jeroboam's own).
 func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	if err := c.rollback(); err != nil {
 		return answer{}, err
@@ -61,7 +61,8 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	if wanted["node_count"] == nil {
 		wanted["node_count"] = number(1) // removed: the default (Magnum 1.14)
 	}
-	// The "update cluster" of magnum-ui makes text of every value. Magnum 1.14 refuses that, so that the button does nothing there.
+	// The "update cluster" of magnum-ui makes text of every value. Magnum 1.14 refuses that, so that the button does
+	// nothing there.
 	text, form := wanted["node_count"].(string)
 	if n, err := strconv.Atoi(text); form && err == nil {
 		wanted["node_count"] = number(n)
@@ -102,12 +103,13 @@ func (s *server) patchCluster(ctx context.Context, c *call) (answer, error) {
 	return c.accepted(k.UUID), nil
 }
 
-// meantWorkers settles whether a patch that names the node count changes it, where the cluster shows another number than the default
-// group's, which a patch means: the sum of all workers.
+// meantWorkers settles whether a patch that names the node count changes it, where the cluster shows another number
+// than the default group's, which a patch means: the sum of all workers.
 //
-// Magnum 1.14 compares with the sum alone. A request whose number happens to be the sum is accepted there and does nothing, and Terraform,
-// which means the default group, never comes to an end. So a patch of nothing else asks for that size. Beside other changes the sum is what
-// the client has read and sends back: no change. And a form, which shows the sum, cannot mean the default group: any other number is refused.
+// Magnum 1.14 compares with the sum alone. A request whose number happens to be the sum is accepted there and does
+// nothing, and Terraform, which means the default group, never comes to an end. So a patch of nothing else asks for
+// that size. Beside other changes the sum is what the client has read and sends back: no change. And a form, which
+// shows the sum, cannot mean the default group: any other number is refused.
 func (s *server) meantWorkers(
 	ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int, changed []string, form, alone bool,
 ) ([]string, error) {
@@ -133,8 +135,8 @@ type clusterPatch struct {
 	nodes        int
 }
 
-// clusterWrites checks every part of a patch before the first is written, so that a refused part leaves the others undone. The node count
-// is written last: it starts work that cannot be taken back.
+// clusterWrites checks every part of a patch before the first is written, so that a refused part leaves the others
+// undone. The node count is written last: it starts work that cannot be taken back.
 func (s *server) clusterWrites(
 	ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, changed []string, want clusterPatch,
 ) ([]func() error, error) {
@@ -163,8 +165,8 @@ func (s *server) clusterWrites(
 	return writes, nil
 }
 
-// relabel checks a change of labels, and returns what writes it. Only those that say who may reach a cluster can change; others are fixed
-// when the cluster is made, as in Magnum.
+// relabel checks a change of labels, and returns what writes it. Only those that say who may reach a cluster can
+// change; others are fixed when the cluster is made, as in Magnum.
 func (s *server) relabel(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, labels map[string]string) (func() error, error) {
 	var fixed, unknown, changed []string
 	for name := range merged(k.Labels, labels) {
@@ -260,8 +262,8 @@ func (s *server) putHealth(
 	}, nil
 }
 
-// resizeWorkers checks a cluster's node count, and returns what writes it: it was compared with the sum over all groups and goes to the
-// default group (Magnum 1.14).
+// resizeWorkers checks a cluster's node count, and returns what writes it: it was compared with the sum over all groups
+// and goes to the default group (Magnum 1.14).
 func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int) (func() error, error) {
 	// Magnum answers 202 and only logs that the state forbids it; a client should know.
 	if !k.Status.AllowsUpdate() {

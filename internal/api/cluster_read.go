@@ -62,8 +62,8 @@ func (c *call) self() policy.Target {
 	return policy.Target{ProjectID: c.caller.ProjectID, UserID: c.caller.UserID}
 }
 
-// findCluster finds the cluster of the path and asks whether the caller may do what rule names to it. everywhere is the rule that
-// lets the caller find clusters of all projects; without it those of others do not exist (404), as in Magnum.
+// findCluster finds the cluster of the path and asks whether the caller may do what rule names to it. everywhere is the
+// rule that lets the caller find clusters of all projects; without it those of others do not exist (404), as in Magnum.
 func (s *server) findCluster(ctx context.Context, c *call, rule, everywhere string) (*magnum.Cluster, policy.Grant, error) {
 	k, err := s.Clusters.Cluster(ctx, s.Policy.Scope(c.caller, everywhere), c.r.PathValue("cluster"))
 	if err != nil {

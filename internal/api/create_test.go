@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// TestCreateCluster is the contract's section A7: what is wrong decides the status, and of two things the one Magnum meets first.
+// TestCreateCluster is the contract's section A7: what is wrong decides the status, and of two things the one Magnum
+// meets first.
 func TestCreateCluster(t *testing.T) {
 	cases := map[string]struct {
 		reason  string

@@ -20,7 +20,8 @@ import (
 
 // body reads the request's JSON. arg is what Magnum calls the body in its messages.
 func (s *server) body(c *call, arg string) (any, error) {
-	// Whoever sends a body slower than the request may take is cut off. Not every ResponseWriter can do it; a server's can.
+	// Whoever sends a body slower than the request may take is cut off. Not every ResponseWriter can do it; a server's
+	// can.
 	if deadline, ok := c.r.Context().Deadline(); ok {
 		_ = http.NewResponseController(c.w).SetReadDeadline(deadline)
 	}
@@ -66,9 +67,9 @@ func (s *server) fields(c *call, arg string) (*fields, error) {
 	return &fields{arg: arg, values: values, seen: map[string]bool{}, maxLabels: s.Config.MaxLabels}, nil
 }
 
-// fields are the attributes of a body. Each method reads one attribute and notes what is wrong with it; done tells everything that
-// was wrong. Numbers and booleans may be strings (Magnum 1.14: magnum-ui sends every value as one) unless strict, which is how
-// patched objects are read. null is like absent.
+// fields are the attributes of a body. Each method reads one attribute and notes what is wrong with it; done tells
+// everything that was wrong. Numbers and booleans may be strings (Magnum 1.14: magnum-ui sends every value as one)
+// unless strict, which is how patched objects are read. null is like absent.
 type fields struct {
 	arg       string
 	values    map[string]any
@@ -174,7 +175,8 @@ func (f *fields) integer(name string, least, most int) (int, bool) {
 	return 0, false
 }
 
-// toInteger is Python's int(): text is parsed, fractions are cut, True is 1. Strictly, only whole numbers and booleans count.
+// toInteger is Python's int(): text is parsed, fractions are cut, True is 1. Strictly, only whole numbers and booleans
+// count.
 func toInteger(v any, strict bool) (int64, bool) {
 	switch v := v.(type) {
 	case bool:
@@ -325,7 +327,8 @@ func (f *fields) done() error {
 	return nil
 }
 
-// sentences puts problems one after the other. A single one stays as it is: Magnum's own sentences have no dot at their end.
+// sentences puts problems one after the other. A single one stays as it is: Magnum's own sentences have no dot at their
+// end.
 func sentences(problems []string) string {
 	if len(problems) == 1 {
 		return problems[0]

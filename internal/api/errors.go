@@ -14,8 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 )
 
-// A routingError is said before any handler runs: no such path (404), method (405), version or media type (406). Magnum's
-// routing (Pecan) answers these with an error body whose texts are empty and without version headers.
+// A routingError is said before any handler runs: no such path (404), method (405), version or media type (406).
+// Magnum's routing (Pecan) answers these with an error body whose texts are empty and without version headers.
 type routingError struct {
 	status int
 	allow  string // the methods there are, of a 405
@@ -23,8 +23,8 @@ type routingError struct {
 
 func (e *routingError) Error() string { return strings.ToLower(http.StatusText(e.status)) }
 
-// refusal turns an error into what the client is told. A 4xx says what is wrong; the text of a 5xx goes to the log under the
-// request id and never to the client.
+// refusal turns an error into what the client is told. A 4xx says what is wrong; the text of a 5xx goes to the log
+// under the request id and never to the client.
 func (s *server) refusal(c *call, err error) answer {
 	var (
 		told      *magnum.Error
@@ -94,9 +94,9 @@ func errorAnswer(status int, code, detail string) answer {
 
 const maxTitle = 1000
 
-// title is what clients show of an error: python-magnumclient, and with it the openstack command and Horizon, print nothing else.
-// Magnum cuts the detail at its first dot, in the middle of "must be vX.Y.Z". Here it is whole sentences, as many as fit, because
-// a later one says what to do; without the last dot, as Magnum writes it.
+// title is what clients show of an error: python-magnumclient, and with it the openstack command and Horizon, print
+// nothing else. Magnum cuts the detail at its first dot, in the middle of "must be vX.Y.Z". Here it is whole sentences,
+// as many as fit, because a later one says what to do; without the last dot, as Magnum writes it.
 func title(detail string) string {
 	end := len(detail)
 	for end > maxTitle {

@@ -6,8 +6,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// listEvents tells what happened to a cluster and its node groups, oldest first: what its states do not say. It is Jeroboam's own; the
-// version document names it, and Magnum's clients pass over what they do not know. With a limit, the newest ones are shown.
+// listEvents tells what happened to a cluster and its node groups, oldest first: what its states do not say. It is
+// Jeroboam's own; the version document names it, and Magnum's clients pass over what they do not know. With a limit,
+// the newest ones are shown.
 func (s *server) listEvents(ctx context.Context, c *call) (answer, error) {
 	k, g, err := s.findCluster(ctx, c, "cluster:get", "cluster:get_one_all_projects")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/policy"
 )
 
-// world is everything around the API, in memory: stores that hold to grants, a Keystone with a few tokens, a cloud with a few things.
+// world is everything around the API, in memory: stores that hold to grants, a Keystone with a few tokens, a cloud with
+// a few things.
 type world struct {
 	mu        sync.Mutex
 	now       time.Time

@@ -9,9 +9,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// Federations are a feature that Magnum never finished and no client offers. Requests are checked as Magnum 1.14 checks them, policy
-// first, and there are none: no driver can make one, which magnum-cluster-api says by failing (NotImplementedError) after the 202
-// and Jeroboam says at once.
+// Federations are a feature that Magnum never finished and no client offers. Requests are checked as Magnum 1.14 checks
+// them, policy first, and there are none: no driver can make one, which magnum-cluster-api says by failing
+// (NotImplementedError) after the 202 and Jeroboam says at once.
 
 func (s *server) listFederations(_ context.Context, c *call) (answer, error) {
 	rule := "federation:get_all"

@@ -9,8 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// A Proxies says whose word about the client is believed: which scheme, host and path it used and where it comes from. A zero value
-// believes nobody.
+// A Proxies says whose word about the client is believed: which scheme, host and path it used and where it comes from.
+// A zero value believes nobody.
 type Proxies struct {
 	Believe bool           // [oslo_middleware] enable_proxy_headers_parsing
 	From    []netip.Prefix // [oslo_middleware] trusted_proxies; empty: whoever connects, as oslo.middleware does
@@ -27,9 +27,9 @@ var (
 	forwardedPrefix = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 )
 
-// client tells how a client reached us. Headers of a proxy that is believed are read as oslo.middleware's HTTPProxyToWSGI does:
-// Forwarded (RFC 7239) before X-Forwarded-Proto, -Host and -For, of several values the first, and X-Forwarded-Prefix besides. What
-// is no scheme, host or path is passed over.
+// client tells how a client reached us. Headers of a proxy that is believed are read as oslo.middleware's
+// HTTPProxyToWSGI does: Forwarded (RFC 7239) before X-Forwarded-Proto, -Host and -For, of several values the first, and
+// X-Forwarded-Prefix besides. What is no scheme, host or path is passed over.
 func (p Proxies) client(r *http.Request) forwarded {
 	scheme, host, prefix := "http", r.Host, ""
 	if r.TLS != nil {

@@ -280,8 +280,8 @@ func (s *service) send(tb testing.TB, token, method, path, body string, headers 
 	return out
 }
 
-// checkTitle holds every refusal of every test to what clients make of it: they show the title and nothing else, so it must be
-// whole sentences of the detail, written for people.
+// checkTitle holds every refusal of every test to what clients make of it: they show the title and nothing else, so it
+// must be whole sentences of the detail, written for people.
 func (r reply) checkTitle(tb testing.TB, request string) {
 	tb.Helper()
 	detail := r.detail()

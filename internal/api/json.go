@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// An object writes JSON by appending, without reflection: answers are most of what this service does. Every field ends with a
-// comma, and closing takes the last one back.
+// An object writes JSON by appending, without reflection: answers are most of what this service does. Every field ends
+// with a comma, and closing takes the last one back.
 type object struct{ b []byte }
 
 func (o *object) raw(s string) { o.b = append(o.b, s...) }

@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// clusterAnswer is what object.clusterFull writes, as a struct for encoding/json. It is here to weigh the two against each other
-// (docs/decisions/0033), and to hold the hand-made writer to the bytes of the library.
+// clusterAnswer is what object.clusterFull writes, as a struct for encoding/json. It is here to weigh the two against
+// each other (docs/decisions/0033), and to hold the hand-made writer to the bytes of the library.
 type clusterAnswer struct {
 	UUID               string            `json:"uuid"`
 	Name               string            `json:"name"`
@@ -178,7 +178,8 @@ func TestAnswersAreJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkAnswers weighs the hand-made writer against encoding/json with structs and tags: detailed answers about a hundred clusters.
+// BenchmarkAnswers weighs the hand-made writer against encoding/json with structs and tags: detailed answers about a
+// hundred clusters.
 func BenchmarkAnswers(b *testing.B) {
 	list := shownClusters(100)
 	b.Run("by hand", func(b *testing.B) {

@@ -15,8 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// oldestMinor is the oldest Kubernetes 1.N that can be made (Cluster API 1.14: the bootstrap provider for kubeadm refuses what is
-// older than v1.22.0).
+// oldestMinor is the oldest Kubernetes 1.N that can be made (Cluster API 1.14: the bootstrap provider for kubeadm
+// refuses what is older than v1.22.0).
 const oldestMinor = 22
 
 var kubeTag = regexp.MustCompile(`^v(\d{1,5})\.(\d{1,5})\.(\d{1,5})(-[0-9A-Za-z.-]+)?$`)
@@ -32,8 +32,8 @@ func parseTag(tag string) (v [3]int, ok bool) {
 	return v, true
 }
 
-// checkAge refuses a version that nobody can make any more. It is asked of new clusters and templates; a cluster that was adopted keeps
-// what it has.
+// checkAge refuses a version that nobody can make any more. It is asked of new clusters and templates; a cluster that
+// was adopted keeps what it has.
 func checkAge(labels map[string]string) error {
 	tag := labels[label.KubeTag]
 	if v, ok := parseTag(tag); ok && (v[0] < 1 || v[0] == 1 && v[1] < oldestMinor) {
@@ -42,8 +42,8 @@ func checkAge(labels map[string]string) error {
 	return nil
 }
 
-// imageTag is the version of Kubernetes that an image says it holds, as a kube_tag; "" when it says none that can be read. Image
-// builders write the property kube_version with and without the v.
+// imageTag is the version of Kubernetes that an image says it holds, as a kube_tag; "" when it says none that can be
+// read. Image builders write the property kube_version with and without the v.
 func imageTag(image openstack.Image) string {
 	tag := "v" + strings.TrimPrefix(strings.TrimSpace(image.Properties["kube_version"]), "v")
 	if _, ok := parseTag(tag); !ok {
@@ -76,11 +76,12 @@ func (s *server) tagFromImage(ctx context.Context, c *call, labels map[string]st
 	return nil
 }
 
-// kubernetesOf is the version that a cluster was asked to have; of one that was adopted without the label, the version that it runs.
+// kubernetesOf is the version that a cluster was asked to have; of one that was adopted without the label, the version
+// that it runs.
 func kubernetesOf(k *magnum.Cluster) string { return cmp.Or(k.Labels[label.KubeTag], k.COEVersion) }
 
-// checkSkew refuses what Kubernetes cannot do: going back, and leaving a minor version out (kubeadm's version skew policy). Magnum
-// does not check; Cluster API would refuse some of it later, where no client sees it.
+// checkSkew refuses what Kubernetes cannot do: going back, and leaving a minor version out (kubeadm's version skew
+// policy). Magnum does not check; Cluster API would refuse some of it later, where no client sees it.
 func checkSkew(from, to string) error {
 	if to == "" {
 		return magnum.Invalid("The cluster template for the upgrade has no label %s. Give it one, for example v1.34.1.", label.KubeTag)

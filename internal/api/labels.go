@@ -11,8 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// chooseLabels decides what labels a thing has (Magnum A9): none given means its parent's, given ones replace the parent's, and
-// only merging keeps both.
+// chooseLabels decides what labels a thing has (Magnum A9): none given means its parent's, given ones replace the
+// parent's, and only merging keeps both.
 func chooseLabels(parent, given map[string]string, merge bool) map[string]string {
 	out := map[string]string{}
 	if len(given) == 0 || merge {
@@ -27,7 +27,8 @@ func (s *server) checkLabels(scope label.Scope, labels map[string]string) error 
 	return labelProblems(s.Labels(scope, labels))
 }
 
-// checkNewLabels is the same for a change of labels: what was wrong before stays, and keeps nobody from changing something else.
+// checkNewLabels is the same for a change of labels: what was wrong before stays, and keeps nobody from changing
+// something else.
 func (s *server) checkNewLabels(scope label.Scope, before, labels map[string]string) error {
 	var known []string
 	for _, p := range s.Labels(scope, before) {

@@ -8,7 +8,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// getStats counts clusters and nodes, masters among them: of one project, or of all for an administrator who names none.
+// getStats counts clusters and nodes, masters among them: of one project, or of all for an administrator who names
+// none.
 func (s *server) getStats(ctx context.Context, c *call) (answer, error) {
 	if _, err := s.Policy.Authorize(c.caller, "stats:get_all", c.self()); err != nil {
 		return answer{}, err

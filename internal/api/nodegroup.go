@@ -79,8 +79,8 @@ func (c *call) nodeGroup(status int, k *magnum.Cluster, ng *magnum.NodeGroup) an
 	return c.ok(status, o)
 }
 
-// nodeGroupShort writes what lists show. Magnum shows min_node_count 0 and max_node_count null here whatever they are; these are
-// true, which spares clients a request for each group.
+// nodeGroupShort writes what lists show. Magnum shows min_node_count 0 and max_node_count null here whatever they are;
+// these are true, which spares clients a request for each group.
 func (o *object) nodeGroupShort(ng *magnum.NodeGroup) {
 	o.str("uuid", ng.UUID)
 	o.str("name", ng.Name)
@@ -152,8 +152,8 @@ func (s *server) deleteNodeGroup(ctx context.Context, c *call) (answer, error) {
 	return answer{status: http.StatusNoContent}, nil
 }
 
-// checkGroupState refuses work on node groups while the cluster's state forbids it. Magnum answers 202 or 204 and only logs the
-// refusal; a client should know.
+// checkGroupState refuses work on node groups while the cluster's state forbids it. Magnum answers 202 or 204 and only
+// logs the refusal; a client should know.
 func checkGroupState(k *magnum.Cluster, doing string) error {
 	if k.Status.AllowsResize() {
 		return nil

@@ -71,8 +71,9 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	return c.nodeGroup(http.StatusAccepted, k, stored), nil
 }
 
-// checkClustersLabels refuses labels of a node group that only a cluster as a whole can have, with another value than its cluster's: they
-// would be shown and never act. A copy of the cluster's labels is what Magnum makes, and labels that nobody knows are anybody's.
+// checkClustersLabels refuses labels of a node group that only a cluster as a whole can have, with another value than
+// its cluster's: they would be shown and never act. A copy of the cluster's labels is what Magnum makes, and labels
+// that nobody knows are anybody's.
 func checkClustersLabels(clusters, labels map[string]string) error {
 	var problems []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -174,8 +175,9 @@ func (s *server) checkNewGroup(ctx context.Context, g policy.Grant, k *magnum.Cl
 	return nil
 }
 
-// checkGroup holds a group to itself, whether it is new or was patched: the rules are package magnum's, which whoever writes the group
-// for Cluster API asks too. A group that the autoscaler sizes is brought up to a minimum that it does not have.
+// checkGroup holds a group to itself, whether it is new or was patched: the rules are package magnum's, which whoever
+// writes the group for Cluster API asks too. A group that the autoscaler sizes is brought up to a minimum that it does
+// not have.
 func checkGroup(ng *magnum.NodeGroup, autoscaled bool) error {
 	faults := magnum.CheckNodeGroup(ng)
 	if !autoscaled || ng.NodeCount >= ng.MinNodeCount {

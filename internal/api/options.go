@@ -37,8 +37,8 @@ type Options struct {
 	Policy      *policy.Enforcer
 	Labels      LabelValidator // nil: label.Validate
 
-	// Addons tells what is missing to make a cluster with these labels usable, or keep it so in an upgrade from another Kubernetes
-	// ("" if there is none); nil: nobody knows.
+	// Addons tells what is missing to make a cluster with these labels usable, or keep it so in an upgrade from another
+	// Kubernetes ("" if there is none); nil: nobody knows.
 	Addons func(networkDriver string, labels map[string]string, from string) error
 
 	// Workload opens a cluster, to look into it before it is upgraded; nil: nobody looks. Who opens closes.
@@ -53,7 +53,8 @@ type Options struct {
 	Config Config
 }
 
-// LabelValidator judges the labels of a cluster, node group or template and returns every problem, each meant for the user.
+// LabelValidator judges the labels of a cluster, node group or template and returns every problem, each meant for the
+// user.
 type LabelValidator func(scope label.Scope, labels map[string]string) []error
 
 // Config are the operator's choices; a zero value means the default that the comment gives.
@@ -121,8 +122,8 @@ func (o *Options) complete() {
 	})
 }
 
-// networkDrivers are the ones a cluster can really have (magnum-cluster-api). Magnum's own default, flannel, is not among
-// them: a template that asks for it is refused, not accepted for clusters that must fail.
+// networkDrivers are the ones a cluster can really have (magnum-cluster-api). Magnum's own default, flannel, is not
+// among them: a template that asks for it is refused, not accepted for clusters that must fail.
 func networkDrivers() []string { return []string{"calico", "cilium"} }
 
 func setDefault[T comparable](v *T, value T) {

@@ -11,8 +11,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// A patch is a list of changes to one object, already checked against the rules of its kind (Magnum A4). It looks like RFC 6902 and
-// is less: only add, replace and remove; values are texts and numbers; a dictionary is a text that holds a Python literal.
+// A patch is a list of changes to one object, already checked against the rules of its kind (Magnum A4). It looks like
+// RFC 6902 and is less: only add, replace and remove; values are texts and numbers; a dictionary is a text that holds a
+// Python literal.
 type patch []change
 
 type change struct {

@@ -32,9 +32,9 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// TestRoleMatrix is the contract's section A10 as it was measured: a cluster of demo/demo-user, asked for by an administrator of
-// another project, by its owner, by a reader of its project, and, beyond the measurement, by a member of another project and by
-// another member of its own. Rotations end in our honest 400 where Magnum says 202.
+// TestRoleMatrix is the contract's section A10 as it was measured: a cluster of demo/demo-user, asked for by an
+// administrator of another project, by its owner, by a reader of its project, and, beyond the measurement, by a member
+// of another project and by another member of its own. Rotations end in our honest 400 where Magnum says 202.
 func TestRoleMatrix(t *testing.T) {
 	callers := []string{"admin", "member", "reader", "other", "second"}
 	cases := []struct {
@@ -110,7 +110,8 @@ func TestListsShowOnlyWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// TestPublicTemplates: public ones are for everybody's eyes, hidden ones are not, and only an administrator may publish.
+// TestPublicTemplates: public ones are for everybody's eyes, hidden ones are not, and only an administrator may
+// publish.
 func TestPublicTemplates(t *testing.T) {
 	s := newService(t)
 	public := strings.Replace(goodTemplate, `{`, `{"public":"true",`, 1)

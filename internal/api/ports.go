@@ -24,8 +24,8 @@ type ClusterStore interface {
 	// CreateCluster stores c (UUID and StackID are chosen by the store when empty) if its project has fewer than limit
 	// clusters; 403 otherwise. What it returns is visible to every following read of this process.
 	CreateCluster(ctx context.Context, g policy.Grant, c magnum.Cluster, limit int) (*magnum.Cluster, error)
-	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, Rotation, UserID, Health, HealthReason and
-	// OperationRequestID are kept.
+	// UpdateCluster applies change. Only Labels, ClusterTemplateID, Template, Resolved, Upgrade, Rotation, UserID, Health,
+	// HealthReason and OperationRequestID are kept.
 	UpdateCluster(ctx context.Context, g policy.Grant, uuid string, change func(*magnum.Cluster) error) (*magnum.Cluster, error)
 	// DeleteCluster asks for the end of a cluster; asking again is fine, and retries a deletion that failed.
 	DeleteCluster(ctx context.Context, g policy.Grant, uuid string) error
@@ -35,8 +35,8 @@ type ClusterStore interface {
 type NodeFinder interface {
 	// NodeGroup finds one by UUID or name.
 	NodeGroup(ctx context.Context, g policy.Grant, clusterUUID, ident string) (*magnum.NodeGroup, error)
-	// FindNodes returns the machines of the group that nodes name, each once: by the id or the name of a server, or the name of a node;
-	// and those of nodes that name none.
+	// FindNodes returns the machines of the group that nodes name, each once: by the id or the name of a server, or the
+	// name of a node; and those of nodes that name none.
 	FindNodes(ctx context.Context, g policy.Grant, clusterUUID, uuid string, nodes []string) (machines, unknown []string, err error)
 }
 
@@ -48,15 +48,15 @@ type NodeGroupStore interface {
 	// CreateNodeGroup stores ng; 409 when the cluster has one of that name.
 	CreateNodeGroup(ctx context.Context, g policy.Grant, ng magnum.NodeGroup) (*magnum.NodeGroup, error)
 	NodeFinder
-	// UpdateNodeGroup applies change. Only what AskSize sets, MinNodeCount, MaxNodeCount, NodeLabels, NodeTaints, Upgrade, ImageID,
-	// Labels and Resolved are kept.
+	// UpdateNodeGroup applies change. Only what AskSize sets, MinNodeCount, MaxNodeCount, NodeLabels, NodeTaints, Upgrade,
+	// ImageID, Labels and Resolved are kept.
 	UpdateNodeGroup(ctx context.Context, g policy.Grant, clusterUUID, uuid string, change func(*magnum.NodeGroup) error) (*magnum.NodeGroup, error)
 	// DeleteNodeGroup asks for the end of a group.
 	DeleteNodeGroup(ctx context.Context, g policy.Grant, clusterUUID, uuid string) error
 }
 
-// TemplateStore keeps cluster templates. Reading also answers about public templates of other projects; hidden ones only
-// when g allows their project.
+// TemplateStore keeps cluster templates. Reading also answers about public templates of other projects; hidden ones
+// only when g allows their project.
 type TemplateStore interface {
 	Templates(ctx context.Context, g policy.Grant) ([]*magnum.ClusterTemplate, error)
 	Template(ctx context.Context, g policy.Grant, ident string) (*magnum.ClusterTemplate, error)
@@ -153,7 +153,8 @@ type Workload interface {
 
 // Credentials makes the credential that a cluster acts with in its owner's cloud, with the owner's token.
 type Credentials interface {
-	// CloudConfig makes an application credential, whose name begins with the cluster's UUID, and returns clouds.yaml and the CA bundle.
+	// CloudConfig makes an application credential, whose name begins with the cluster's UUID, and returns clouds.yaml and
+	// the CA bundle.
 	CloudConfig(ctx context.Context, token string, id openstack.Identity, name string) (cloudsYAML, cacert []byte, err error)
 	// TakeBack deletes what CloudConfig made for a cluster that does not come to be; that there is nothing is fine.
 	TakeBack(ctx context.Context, id openstack.Identity, clusterUUID string) error

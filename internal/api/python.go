@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// pythonText is Python's str() of a label's value, because that is what Magnum stores and clients compare with: true is "True",
-// 1e3 is "1000.0". Only plain values have one.
+// pythonText is Python's str() of a label's value, because that is what Magnum stores and clients compare with: true is
+// "True", 1e3 is "1000.0". Only plain values have one.
 func pythonText(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
@@ -56,9 +56,9 @@ const (
 
 var errLiteral = errors.New("malformed node or string")
 
-// parseLiteral reads what ast.literal_eval would: dictionaries, lists, tuples, strings, numbers, True, False and None, and JSON's
-// true, false and null besides. Clients send dictionaries in patches as Python's repr. Nothing is evaluated; depth and size are bounded.
-// Values are those of encoding/json with numbers as json.Number.
+// parseLiteral reads what ast.literal_eval would: dictionaries, lists, tuples, strings, numbers, True, False and None,
+// and JSON's true, false and null besides. Clients send dictionaries in patches as Python's repr. Nothing is evaluated;
+// depth and size are bounded. Values are those of encoding/json with numbers as json.Number.
 func parseLiteral(s string) (any, error) {
 	if len(s) > maxLiteral || !utf8.ValidString(s) {
 		return nil, errLiteral

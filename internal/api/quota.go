@@ -24,7 +24,8 @@ func quotaOrder() order[*magnum.Quota] {
 	}
 }
 
-// listQuotas shows the caller's project's quotas, and those of all projects on demand: the one list of Magnum that works so.
+// listQuotas shows the caller's project's quotas, and those of all projects on demand: the one list of Magnum that
+// works so.
 func (s *server) listQuotas(ctx context.Context, c *call) (answer, error) {
 	g, err := s.Policy.Authorize(c.caller, "quota:get_all", c.self())
 	if err != nil {
@@ -100,8 +101,8 @@ func (s *server) getQuota(ctx context.Context, c *call) (answer, error) {
 	return c.quota(http.StatusOK, q), nil
 }
 
-// quotaFields reads a quota. The same object is sent to create and to change one, and says whose it is only if it names a project and a
-// resource.
+// quotaFields reads a quota. The same object is sent to create and to change one, and says whose it is only if it names
+// a project and a resource.
 func (s *server) quotaFields(c *call) (q magnum.Quota, limited bool, err error) {
 	f, err := s.fields(c, "quota")
 	if err != nil {
@@ -153,8 +154,9 @@ func (s *server) createQuota(ctx context.Context, c *call) (answer, error) {
 	return c.quota(http.StatusCreated, stored), nil
 }
 
-// patchQuota takes a quota, not a patch, and answers 202 (Magnum 1.14). The path says whose it is. Magnum changes that one whatever the body
-// says (api/controllers/v1/quota.py); here a body that names another one is refused, because one of the two is a mistake.
+// patchQuota takes a quota, not a patch, and answers 202 (Magnum 1.14). The path says whose it is. Magnum changes that
+// one whatever the body says (api/controllers/v1/quota.py); here a body that names another one is refused, because one
+// of the two is a mistake.
 func (s *server) patchQuota(ctx context.Context, c *call) (answer, error) {
 	q, limited, err := s.quotaFields(c)
 	if err != nil {

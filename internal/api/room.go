@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// checkRoom refuses an image that does not fit into the machines that it is for: those of flavors, or those of groups that are there. The
-// first of an upgrade's new machines would be refused, and the upgrade would stand still.
+// checkRoom refuses an image that does not fit into the machines that it is for: those of flavors, or those of groups
+// that are there. The first of an upgrade's new machines would be refused, and the upgrade would stand still.
 func (s *server) checkRoom(ctx context.Context, cloud Cloud, image openstack.Image, want resources, flavors ...openstack.Flavor) error {
 	var problems []string
 	if want.groups == nil {
@@ -31,8 +31,8 @@ func (s *server) checkRoom(ctx context.Context, cloud Cloud, image openstack.Ima
 	return nil
 }
 
-// misfits says why an image does not fit into machines: Nova would refuse each of them (compute/api.py: FlavorMemoryTooSmall,
-// FlavorDiskSmallerThanMinDisk), and Cinder a volume that is smaller than the image.
+// misfits says why an image does not fit into machines: Nova would refuse each of them (compute/api.py:
+// FlavorMemoryTooSmall, FlavorDiskSmallerThanMinDisk), and Cinder a volume that is smaller than the image.
 func (s *server) misfits(image openstack.Image, want resources, flavors ...openstack.Flavor) []string {
 	var problems []string
 	for _, f := range flavors {
@@ -54,7 +54,8 @@ func (s *server) misfits(image openstack.Image, want resources, flavors ...opens
 	return problems
 }
 
-// groupsMisfits is misfits for groups that are there, each problem once. A flavor that is gone, or hidden from the caller, is not judged.
+// groupsMisfits is misfits for groups that are there, each problem once. A flavor that is gone, or hidden from the
+// caller, is not judged.
 func (s *server) groupsMisfits(ctx context.Context, cloud Cloud, image openstack.Image, want resources) ([]string, error) {
 	flavors := map[string]openstack.Flavor{}
 	var problems []string
@@ -79,9 +80,10 @@ func (s *server) groupsMisfits(ctx context.Context, cloud Cloud, image openstack
 	return problems, nil
 }
 
-// checkAddresses refuses more nodes than the network that is made for a cluster has addresses for. Besides machines, the router and the
-// load balancer of the API server have one each, and the first and the last address of an IPv4 network belong to nobody. Neutron's own ports
-// for DHCP are as many as its operator wants, and are not counted; nor is an existing network, which others use too.
+// checkAddresses refuses more nodes than the network that is made for a cluster has addresses for. Besides machines,
+// the router and the load balancer of the API server have one each, and the first and the last address of an IPv4
+// network belong to nobody. Neutron's own ports for DHCP are as many as its operator wants, and are not counted; nor is
+// an existing network, which others use too.
 func checkAddresses(k *magnum.Cluster, nodes int) error {
 	if k.Resolved.FixedNetworkID != "" || k.FixedNetwork != "" || k.FixedSubnet != "" {
 		return nil

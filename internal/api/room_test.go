@@ -9,7 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// TestAnUpgradesImageFits: an image that is too large for the machines it comes to would stop the upgrade at the first of them.
+// TestAnUpgradesImageFits: an image that is too large for the machines it comes to would stop the upgrade at the first
+// of them.
 func TestAnUpgradesImageFits(t *testing.T) {
 	const wide = "Flavor small has a disk of 20 GiB, and image wide needs 30."
 	for name, tc := range map[string]struct {
@@ -47,7 +48,8 @@ func TestAnUpgradesImageFits(t *testing.T) {
 	}
 }
 
-// TestAnUpgradesImageFitsThoseThatFollow: of further groups those that have the cluster's image, under whatever name, and no others.
+// TestAnUpgradesImageFitsThoseThatFollow: of further groups those that have the cluster's image, under whatever name,
+// and no others.
 func TestAnUpgradesImageFitsThoseThatFollow(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason, image, id string

@@ -16,8 +16,8 @@ type route struct {
 
 const listArgs = "limit marker sort_key sort_dir"
 
-// routes is the whole API (Magnum 1.14, contract A2). Certificates, quotas, stats and mservices have no microversion of their
-// own in Magnum's code, whatever its documents say.
+// routes is the whole API (Magnum 1.14, contract A2). Certificates, quotas, stats and mservices have no microversion of
+// their own in Magnum's code, whatever its documents say.
 func (s *server) routes() []route {
 	return []route{
 		{"GET", "/v1/clusters", 1, listArgs, s.listClusters},
@@ -75,8 +75,8 @@ func (s *server) publicRoutes() []route {
 	}
 }
 
-// routeMux gathers the methods of each path, because "no such method" (405) and "no such thing" (404) are told in Magnum's
-// words, and HEAD is not GET there. What the mux does not know is a 404 too.
+// routeMux gathers the methods of each path, because "no such method" (405) and "no such thing" (404) are told in
+// Magnum's words, and HEAD is not GET there. What the mux does not know is a 404 too.
 func (s *server) routeMux() *http.ServeMux {
 	resources := map[string]*resource{}
 	add := func(r route, public bool) {

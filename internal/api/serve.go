@@ -72,8 +72,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// canonical drops trailing slashes, which python-magnumclient and gophercloud send, and adds the /v1 that the "bookmark" links
-// leave out (Magnum 1.14: both are served everywhere).
+// canonical drops trailing slashes, which python-magnumclient and gophercloud send, and adds the /v1 that the
+// "bookmark" links leave out (Magnum 1.14: both are served everywhere).
 func canonical(u *url.URL) *url.URL {
 	p := strings.TrimRight(u.Path, "/")
 	versioned := p == "/v1" || strings.HasPrefix(p, "/v1/") || p == ""
@@ -161,8 +161,8 @@ func (res *resource) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	s.write(c, a)
 }
 
-// dispatch decides in Magnum's order: who is it (401), which version (406), is there such a thing (404), such a method (405), in
-// that version (406), in a form the client reads (406), with such arguments (400).
+// dispatch decides in Magnum's order: who is it (401), which version (406), is there such a thing (404), such a method
+// (405), in that version (406), in a form the client reads (406), with such arguments (400).
 func (res *resource) dispatch(ctx context.Context, c *call) (answer, error) {
 	if !res.public {
 		if err := res.server.authenticate(ctx, c); err != nil {

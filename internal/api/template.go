@@ -73,8 +73,8 @@ func (c *call) template(status int, t *magnum.ClusterTemplate) answer {
 	return c.ok(status, o)
 }
 
-// createTemplate checks in Magnum's order (A7): what the template says, its image and driver, policy, its other resources, and
-// last whether the caller may publish.
+// createTemplate checks in Magnum's order (A7): what the template says, its image and driver, policy, its other
+// resources, and last whether the caller may publish.
 func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 	f, err := s.fields(c, "cluster_template")
 	if err != nil {
@@ -136,8 +136,8 @@ func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTempla
 	return checkImageTag(image, t.ImageID, t.Labels[label.KubeTag])
 }
 
-// templateResources are what a template names besides its key pair, which Magnum does not check before a cluster uses it. readImage has
-// looked at the image; flavors are held against it here.
+// templateResources are what a template names besides its key pair, which Magnum does not check before a cluster uses
+// it. readImage has looked at the image; flavors are held against it here.
 func (s *server) templateResources(t *magnum.ClusterTemplate) resources {
 	return resources{
 		needsDisk: !s.bootsFromVolume(t.Labels), networkDriver: t.NetworkDriver, labels: t.Labels, scope: label.Template,
@@ -153,7 +153,8 @@ func (s *server) mayPublish(c *call) error {
 	return nil
 }
 
-// patchTemplate finds only the caller's own and public templates: Magnum's administrators get 404 for others here (A10).
+// patchTemplate finds only the caller's own and public templates: Magnum's administrators get 404 for others here
+// (A10).
 func (s *server) patchTemplate(ctx context.Context, c *call) (answer, error) {
 	p, err := s.patch(c, templatePatchRules())
 	if err != nil {
@@ -232,8 +233,8 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 	return wanted, nil
 }
 
-// harmless tells whether a template that clusters use may become wanted: only its name, its visibility or its tags alone may
-// change (Magnum 1.14).
+// harmless tells whether a template that clusters use may become wanted: only its name, its visibility or its tags
+// alone may change (Magnum 1.14).
 func harmless(now, wanted *magnum.ClusterTemplate) bool {
 	changed := templateDocument(now).changed(templateDocument(wanted))
 	if len(changed) != 1 {

@@ -42,8 +42,8 @@ var (
 	proxyHosts   = regexp.MustCompile(`^[A-Za-z0-9:/._@%~,*\[\]-]+$`)
 )
 
-// checkMachines refuses what no machine can be made with. It is asked of new templates, and of old ones before a cluster is made. The
-// texts leave the values out: an address may hold a password, and refusals are logged.
+// checkMachines refuses what no machine can be made with. It is asked of new templates, and of old ones before a
+// cluster is made. The texts leave the values out: an address may hold a password, and refusals are logged.
 func checkMachines(t *magnum.ClusterTemplate) error {
 	var problems []string
 	if t.TLSDisabled {

@@ -8,8 +8,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// A templateField is everything the API knows of one attribute of a cluster template. Reading a request, patching, showing and
-// sorting all walk the one table templateFields, so that an attribute stands in it once and in all of them.
+// A templateField is everything the API knows of one attribute of a cluster template. Reading a request, patching,
+// showing and sorting all walk the one table templateFields, so that an attribute stands in it once and in all of them.
 type templateField struct {
 	name  string
 	fixed bool // a patch may change it but not remove it (Magnum 1.14, A4)
@@ -108,8 +108,8 @@ func labelField() templateField {
 	}
 }
 
-// template reads a cluster template's attributes. New templates and patched ones are both read here, so that a patch can make
-// nothing that could not have been created.
+// template reads a cluster template's attributes. New templates and patched ones are both read here, so that a patch
+// can make nothing that could not have been created.
 func (f *fields) template() magnum.ClusterTemplate {
 	var t magnum.ClusterTemplate
 	for _, d := range templateFields() {

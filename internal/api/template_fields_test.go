@@ -7,8 +7,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// TestTemplateFields: whatever a template can say is read, patched, shown and sorted by the one table. A field that is added to the
-// model and forgotten in the table changes no document and fails here.
+// TestTemplateFields: whatever a template can say is read, patched, shown and sorted by the one table. A field that is
+// added to the model and forgotten in the table changes no document and fails here.
 func TestTemplateFields(t *testing.T) {
 	empty := templateDocument(&magnum.ClusterTemplate{})
 	seen := map[string]bool{}

@@ -23,9 +23,10 @@ const (
 	mostNamed  = 10 // of each kind of obstacle
 )
 
-// lookInto looks into a cluster for what would make its upgrade fail or hang: APIs in use that the new version has no more, and budgets
-// that let no pod go, so that no node could ever be drained. What it finds is a refusal, unless the owner has said that a warning is
-// enough. A cluster that does not answer is upgraded all the same: an upgrade may be what repairs it.
+// lookInto looks into a cluster for what would make its upgrade fail or hang: APIs in use that the new version has no
+// more, and budgets that let no pod go, so that no node could ever be drained. What it finds is a refusal, unless the
+// owner has said that a warning is enough. A cluster that does not answer is upgraded all the same: an upgrade may be
+// what repairs it.
 func (s *server) lookInto(ctx context.Context, g policy.Grant, k *magnum.Cluster, to string) (note string, err error) {
 	if s.Workload == nil {
 		return "", nil

@@ -28,8 +28,8 @@ func (i inside) Budgets(context.Context) ([]workload.Budget, error) { return i.b
 
 func (i inside) Close() { *i.closed++ }
 
-// TestAnUpgradeIsLookedInto: what would make an upgrade fail or hang is a refusal before anything was changed; or, when its owner says
-// so, a warning that the status shows.
+// TestAnUpgradeIsLookedInto: what would make an upgrade fail or hang is a refusal before anything was changed; or, when
+// its owner says so, a warning that the status shows.
 func TestAnUpgradeIsLookedInto(t *testing.T) {
 	gone := workload.DeprecatedAPI{Group: "batch", Version: "v1beta1", Resource: "cronjobs", Removed: "1.35"}
 	later := workload.DeprecatedAPI{Group: "batch", Version: "v2", Resource: "jobs", Removed: "1.36"}

@@ -38,8 +38,8 @@ func (c *call) negotiate() error {
 	return nil
 }
 
-// parseVersion reads "<service> 1.N" or "<service> latest". A header that cannot be read is a plain 406; one that can be read but
-// asks for a version we do not speak is a versionError.
+// parseVersion reads "<service> 1.N" or "<service> latest". A header that cannot be read is a plain 406; one that can
+// be read but asks for a version we do not speak is a versionError.
 func parseVersion(header string) (minor int, err error) {
 	words := strings.Fields(header)
 	if len(words) != 2 {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPythonClientShowsWholeSentences reads refusals with python-magnumclient's own function: what it calls faultstring is all that
-// the openstack command and Horizon show. Texts with dots in the middle were cut there.
+// TestPythonClientShowsWholeSentences reads refusals with python-magnumclient's own function: what it calls faultstring
+// is all that the openstack command and Horizon show. Texts with dots in the middle were cut there.
 func TestPythonClientShowsWholeSentences(t *testing.T) {
 	const python = "/usr/bin/python3" // Debian's, which has Debian's python3-magnumclient
 	const program = `

@@ -1,12 +1,13 @@
-// Package backup makes, checks and unpacks backups of the management cluster: etcd's snapshot, the authorities' keys, and the objects of
-// Cluster API and Magnum as YAML, for people.
+// Package backup makes, checks and unpacks backups of the management cluster: etcd's snapshot, the authorities' keys,
+// and the objects of Cluster API and Magnum as YAML, for people.
 //
-// An archive is a tar, gzipped, encrypted with age (age-encryption.org/v1) for one or more recipients. What makes it has public
-// keys only, so what lies on a host is of no use to who takes it from there. It is made and read as a stream. The manifest
-// is its last member: it has the size and digest of every other one, so an archive without it is not whole.
+// An archive is a tar, gzipped, encrypted with age (age-encryption.org/v1) for one or more recipients. What makes it
+// has public keys only, so what lies on a host is of no use to who takes it from there. It is made and read as a
+// stream. The manifest is its last member: it has the size and digest of every other one, so an archive without it is
+// not whole.
 //
-// [Take] runs on a node, from a timer or for "jeroboam deploy backup". [Read] needs a key, and runs where the operator is. [Unpack]
-// runs on the node that a cluster is restored on, with a key that opens this one archive.
+// [Take] runs on a node, from a timer or for "jeroboam deploy backup". [Read] needs a key, and runs where the operator
+// is. [Unpack] runs on the node that a cluster is restored on, with a key that opens this one archive.
 package backup
 
 import (
@@ -45,8 +46,8 @@ type Manifest struct {
 	// Time is when the snapshot was taken, Node the node that it was taken on.
 	Time time.Time `json:"time"`
 	Node string    `json:"node"`
-	// Server is the API's address, Kubernetes the version without v, Authority the hash of the cluster authority's public key as
-	// kubeadm pins it.
+	// Server is the API's address, Kubernetes the version without v, Authority the hash of the cluster authority's public
+	// key as kubeadm pins it.
 	Server     string `json:"server"`
 	Kubernetes string `json:"kubernetes"`
 	Authority  string `json:"authority"`
@@ -142,8 +143,8 @@ func (w *Writer) Close(m Manifest) (Manifest, error) {
 // maxManifest bounds the one member that is read into memory here.
 const maxManifest = 64 << 20
 
-// Read reads an archive to its end and checks all of it. Each member goes through take, which may be nil; what it is given is
-// trustworthy only when Read has returned without an error.
+// Read reads an archive to its end and checks all of it. Each member goes through take, which may be nil; what it is
+// given is trustworthy only when Read has returned without an error.
 func Read(from io.Reader, keys []age.Identity, take func(name string, size int64, r io.Reader) error) (Manifest, error) {
 	plain, err := age.Decrypt(from, keys...)
 	if err != nil {

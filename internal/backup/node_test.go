@@ -29,7 +29,8 @@ import (
 
 var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// node is a directory that stands for a node of a control plane. etcdctl and etcdutl are played; what they are called with is the real part.
+// node is a directory that stands for a node of a control plane. etcdctl and etcdutl are played; what they are called
+// with is the real part.
 type node struct {
 	*host.Machine
 	ran []string

@@ -31,8 +31,9 @@ func exported(group string) bool {
 	return group == "cluster.x-k8s.io" || strings.HasSuffix(group, ".cluster.x-k8s.io") || group == "openstack.k-orc.cloud" || group == v1alpha1.GroupVersion().Group
 }
 
-// objects lists everything exported, and with it the Secrets and ConfigMaps of the namespaces that it is in: clusters are of
-// no use without their authorities. add is given one page at a time. What cannot be listed is told and left out: etcd's snapshot has it.
+// objects lists everything exported, and with it the Secrets and ConfigMaps of the namespaces that it is in: clusters
+// are of no use without their authorities. add is given one page at a time. What cannot be listed is told and left out:
+// etcd's snapshot has it.
 func objects(ctx context.Context, kubeconfig []byte, server string, add func(name string, text []byte) error) (int, []string, error) {
 	cfg, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
 	if err != nil {

@@ -65,8 +65,8 @@ const (
 	stamp           = "20060102T150405Z"
 )
 
-// needed are the files that are the same on every node of the control plane (kubeadm's phase upload-certs has the same list). All
-// others are made anew for a node's name and address, by these.
+// needed are the files that are the same on every node of the control plane (kubeadm's phase upload-certs has the same
+// list). All others are made anew for a node's name and address, by these.
 func needed() []string {
 	return []string{
 		pkiDir + "ca.crt", pkiDir + "ca.key", pkiDir + "front-proxy-ca.crt", pkiDir + "front-proxy-ca.key", pkiDir + "sa.key", pkiDir + "sa.pub",
@@ -74,8 +74,8 @@ func needed() []string {
 	}
 }
 
-// Take makes an archive on this node. Nothing is paused: etcd's snapshot is consistent in itself. An archive is there when
-// it is whole, and older ones go only then.
+// Take makes an archive on this node. Nothing is paused: etcd's snapshot is consistent in itself. An archive is there
+// when it is whole, and older ones go only then.
 func Take(ctx context.Context, m *host.Machine, s Settings) (Taken, error) {
 	recipients, err := Recipients(s.Recipients)
 	if err != nil {
@@ -257,11 +257,12 @@ func (t *taking) retire(context.Context) error {
 	return nil
 }
 
-// copyWithin is how long one place may take: less than the unit's TimeoutStartSec, so that the place is named and not the unit killed.
+// copyWithin is how long one place may take: less than the unit's TimeoutStartSec, so that the place is named and not
+// the unit killed.
 const copyWithin = 50 * time.Minute
 
-// copy brings each place up to what is here, also with what it missed while it was away. One that fails, or hangs, keeps no other from
-// its copy: all are given theirs at the same time. The backup itself stands: it is here.
+// copy brings each place up to what is here, also with what it missed while it was away. One that fails, or hangs,
+// keeps no other from its copy: all are given theirs at the same time. The backup itself stands: it is here.
 func (t *taking) copy(ctx context.Context) error {
 	if t.s.Copies == "" {
 		return nil

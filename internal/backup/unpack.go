@@ -29,13 +29,13 @@ type Order struct {
 
 const (
 	etcdDir = "/var/lib/etcd"
-	// bump is how far revisions jump: further than the cluster can have come since the snapshot, so that no watcher and no cache
-	// takes an old revision for a new one (etcd's disaster recovery guide, "restoring with revision bump").
+	// bump is how far revisions jump: further than the cluster can have come since the snapshot, so that no watcher and no
+	// cache takes an old revision for a new one (etcd's disaster recovery guide, "restoring with revision bump").
 	bump = "1000000000"
 )
 
-// Unpack puts authorities and etcd's data of an archive where kubeadm init finds them. It can be killed and run again: what
-// is last is one rename, and a node that has etcd's data and no mark of this archive is left alone.
+// Unpack puts authorities and etcd's data of an archive where kubeadm init finds them. It can be killed and run again:
+// what is last is one rename, and a node that has etcd's data and no mark of this archive is left alone.
 func Unpack(ctx context.Context, m *host.Machine, o Order) (Manifest, error) {
 	unlock, err := lock(m) // the timer's backup uses the same place
 	if err != nil {

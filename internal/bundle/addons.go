@@ -27,8 +27,8 @@ import (
 // addonDir is where the catalogue is, below the bundle's files.
 const addonDir = "addons"
 
-// makeAddons makes the catalogue of workload clusters' addons: charts and objects of modules, and the list of them. A server
-// renders them for each cluster; here they are only packed, which needs no helm.
+// makeAddons makes the catalogue of workload clusters' addons: charts and objects of modules, and the list of them. A
+// server renders them for each cluster; here they are only packed, which needs no helm.
 func (b *builder) makeAddons(ctx context.Context) error {
 	var entries []addon.Entry
 	for i := range b.lock.Addons {
@@ -59,8 +59,9 @@ func (b *builder) makeAddons(ctx context.Context) error {
 	return b.lock.rendersAll(os.DirFS(b.files(addonDir)))
 }
 
-// rendersAll reads a catalogue as a server does and renders its addons for a cluster with each network driver. A template that the
-// chart lacks, or an image that the lock does not name, is found here and not when the first cluster is made.
+// rendersAll reads a catalogue as a server does and renders its addons for a cluster with each network driver. A
+// template that the chart lacks, or an image that the lock does not name, is found here and not when the first cluster
+// is made.
 func (l *Lock) rendersAll(files fs.FS) error {
 	catalogue, err := addon.Load(files)
 	if err != nil {
@@ -191,8 +192,8 @@ func (a *Addon) plainImages(text []byte, l *Lock) ([]byte, []string, error) {
 	return text, slices.Sorted(maps.Keys(found)), errors.Join(problems...)
 }
 
-// pack makes a chart's archive. It depends on nothing but the files: they are sorted, without times and owners, and stored as
-// they are, because compressors change what they write between releases.
+// pack makes a chart's archive. It depends on nothing but the files: they are sorted, without times and owners, and
+// stored as they are, because compressors change what they write between releases.
 func (a *Addon) pack(src string) ([]byte, error) {
 	files, err := a.chartFiles(src)
 	if err != nil {
@@ -303,8 +304,8 @@ func merged(under, over map[string]any) map[string]any {
 	return out
 }
 
-// Catalogue makes only the catalogue of addons: from module sources, with nothing compiled, in seconds. Its files are in o.Dir
-// itself. All groups' entries are in it, unless groups are declined.
+// Catalogue makes only the catalogue of addons: from module sources, with nothing compiled, in seconds. Its files are
+// in o.Dir itself. All groups' entries are in it, unless groups are declined.
 func Catalogue(ctx context.Context, o Options) (*Index, error) {
 	text, err := os.ReadFile(o.LockFile)
 	if err != nil {
@@ -336,8 +337,8 @@ func Catalogue(ctx context.Context, o Options) (*Index, error) {
 	return &b.index, copyCatalogue(filepath.Join(work, "files", addonDir), to)
 }
 
-// copyCatalogue puts a catalogue in its place. The list is written last and its files are named by version, so a reader never
-// sees a list of what is not there yet; what the list does not name goes.
+// copyCatalogue puts a catalogue in its place. The list is written last and its files are named by version, so a reader
+// never sees a list of what is not there yet; what the list does not name goes.
 func copyCatalogue(from, to string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return fmt.Errorf("catalogue: %w", err)

@@ -198,7 +198,8 @@ func TestCatalogueRefuses(t *testing.T) {
 	}
 }
 
-// TestCatalogueIsRendered: what a server could not render, or has images that no mirror was told of, is found when it is made.
+// TestCatalogueIsRendered: what a server could not render, or has images that no mirror was told of, is found when it
+// is made.
 func TestCatalogueIsRendered(t *testing.T) {
 	for _, c := range []struct{ reason, template, want string }{
 		{"a template that the chart lacks", `kind: {{ include \"of.a.library\" . }}`, "of.a.library"},

@@ -26,8 +26,8 @@ type Options struct {
 	Groups     []string // beside the lock's own choice
 	Without    []string // groups of the lock's own choice that are left out
 	Jobs       int      // of the Go compiler at once; 0 is its own choice
-	// AnyHost accepts other versions of the Debian packages than the lock names. What they go into may then have other digests
-	// than the lock; bundle.json says so.
+	// AnyHost accepts other versions of the Debian packages than the lock names. What they go into may then have other
+	// digests than the lock; bundle.json says so.
 	AnyHost bool
 	// Record writes the digests of what was made into the lock, instead of comparing.
 	Record bool
@@ -99,8 +99,8 @@ type builder struct {
 	held    *os.File          // the directory, locked
 }
 
-// lockDir keeps other builds out of the directory: two would remove each other's files. The kernel ends the lock with the
-// process, so one that was killed leaves nothing to clear away.
+// lockDir keeps other builds out of the directory: two would remove each other's files. The kernel ends the lock with
+// the process, so one that was killed leaves nothing to clear away.
 func (b *builder) lockDir(context.Context) error {
 	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
 		return err

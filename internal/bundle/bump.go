@@ -23,7 +23,8 @@ import (
 // BumpOptions say to which Kubernetes a lock goes.
 type BumpOptions struct {
 	LockFile string
-	// Version is a release ("1.36.4") or a minor version ("1.36"), whose newest release is taken that the module proxy has.
+	// Version is a release ("1.36.4") or a minor version ("1.36"), whose newest release is taken that the module proxy
+	// has.
 	Version string
 	// Add keeps the lock's own Kubernetes beside the new one, or adds an older one beside it.
 	Add bool
@@ -39,8 +40,8 @@ type Bumped struct {
 
 var reWanted = regexp.MustCompile(`^v?(1\.[0-9]+)(\.[0-9]+)?$`)
 
-// Bump edits a lock for another release of Kubernetes: its own one, or one more that clusters go through. Digests of what changed
-// are taken out, because they are digests of something else. Nothing but the lines in question changes.
+// Bump edits a lock for another release of Kubernetes: its own one, or one more that clusters go through. Digests of
+// what changed are taken out, because they are digests of something else. Nothing but the lines in question changes.
 func Bump(ctx context.Context, o BumpOptions) (*Bumped, error) {
 	text, err := os.ReadFile(o.LockFile)
 	if err != nil {
@@ -131,7 +132,8 @@ func newestOf(versions []string, minor string) string {
 	return newest
 }
 
-// stagingModules are those that Kubernetes' go.mod replaces by directories of its own tree. Each is published as v0.MINOR.PATCH.
+// stagingModules are those that Kubernetes' go.mod replaces by directories of its own tree. Each is published as
+// v0.MINOR.PATCH.
 func stagingModules(goMod string) ([]string, error) {
 	text, err := os.ReadFile(goMod)
 	if err != nil {
@@ -263,7 +265,8 @@ func withRelease(text []byte, lock *Lock, r Release) ([]byte, error) {
 	return e.text()
 }
 
-// releaseLines is the text of a release's entry. Every artefact has its lines, so that digests only have to be filled in.
+// releaseLines is the text of a release's entry. Every artefact has its lines, so that digests only have to be filled
+// in.
 func releaseLines(r Release, names []string) []string {
 	out := []string{"  - version: " + r.Version, "    sum: " + quotedIfEmpty(r.Sum), "    pins:"}
 	for _, m := range slices.Sorted(maps.Keys(r.Pins)) {

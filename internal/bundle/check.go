@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 )
 
-// What words of a lock may look like. Programs are started with these as arguments: none begins with a dash, none has a space.
+// What words of a lock may look like. Programs are started with these as arguments: none begins with a dash, none has a
+// space.
 var (
 	reToolchain = regexp.MustCompile(`^go1\.[0-9]+(\.[0-9]+|rc[0-9]+)?$`)
 	rePlatform  = regexp.MustCompile(`^linux/(amd64|arm64)$`)

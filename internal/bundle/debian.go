@@ -58,8 +58,8 @@ func (b *builder) makePackages(ctx context.Context) error {
 	return nil
 }
 
-// downloadTogether fetches what the cache lacks in one call: apt takes seconds to read its lists. What one call does not bring,
-// because one version is not to be had, is fetched one by one, and there is an error to tell.
+// downloadTogether fetches what the cache lacks in one call: apt takes seconds to read its lists. What one call does
+// not bring, because one version is not to be had, is fetched one by one, and there is an error to tell.
 func (b *builder) downloadTogether(ctx context.Context) error {
 	var lacking []*Package
 	var what []string
@@ -139,8 +139,8 @@ func aptDownload(ctx context.Context, dir string, what ...string) (string, error
 	return string(out), err
 }
 
-// unpack gives the files of Debian packages that are below one of the paths, as files of an image. They are in the directory
-// "in" meanwhile: the cache is other builds' as well.
+// unpack gives the files of Debian packages that are below one of the paths, as files of an image. They are in the
+// directory "in" meanwhile: the cache is other builds' as well.
 func (b *builder) unpack(ctx context.Context, img *Image, in string) ([]registry.File, error) {
 	var files []registry.File
 	have := map[string]bool{}

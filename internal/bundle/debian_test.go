@@ -15,7 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
-// TestAnImageOfPackagesAlone has no program of ours, and is made all the same: what a package has and the lock takes, and links to it.
+// TestAnImageOfPackagesAlone has no program of ours, and is made all the same: what a package has and the lock takes,
+// and links to it.
 func TestAnImageOfPackagesAlone(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Skip("dpkg-deb is not here: it unpacks Debian's packages")

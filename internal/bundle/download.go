@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// download fetches what is at an artefact's URL, compares it with the lock, and takes a member out of it if it is an archive.
+// download fetches what is at an artefact's URL, compares it with the lock, and takes a member out of it if it is an
+// archive.
 func (b *builder) download(ctx context.Context, a Artefact, member string) (file, how string, err error) {
 	if a.URLDigest == "" {
 		return "", "", fmt.Errorf("the lock does not say what digest %s must have: add urlDigest", a.URL)

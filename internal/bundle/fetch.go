@@ -17,12 +17,13 @@ import (
 const (
 	// maxDownload bounds one file in bytes; the largest of Kubernetes has about 150 MB.
 	maxDownload = 2 << 30
-	// fetchTries is how often a download is begun or gone on with before it is given up. Publishers' servers close long connections.
+	// fetchTries is how often a download is begun or gone on with before it is given up. Publishers' servers close long
+	// connections.
 	fetchTries = 5
 )
 
-// fetch downloads what is at an artefact's URL into a file, and compares it with the lock. What an earlier try, or an earlier run,
-// has brought is gone on with; whether the parts belong together is for the digest to say.
+// fetch downloads what is at an artefact's URL into a file, and compares it with the lock. What an earlier try, or an
+// earlier run, has brought is gone on with; whether the parts belong together is for the digest to say.
 func (b *builder) fetch(ctx context.Context, a Artefact, to string) error {
 	part := to + ".part"
 	var problems []error

@@ -170,7 +170,8 @@ func (b *Bundle) Image(name string) (IndexImage, error) {
 	return IndexImage{}, fmt.Errorf("the bundle has no image %q", name)
 }
 
-// ChartValues are what a manifest's chart was rendered with, from the lock that the bundle was made from; nil if it has none.
+// ChartValues are what a manifest's chart was rendered with, from the lock that the bundle was made from; nil if it has
+// none.
 func (b *Bundle) ChartValues(name string) (map[string]any, error) {
 	if b.lock == nil {
 		file := filepath.Join(b.Dir, lockFile)
@@ -204,8 +205,8 @@ func (b *Bundle) WriteImages(w io.Writer, references ...string) error {
 	return layout.Archive(w, references...)
 }
 
-// Verify reads all of the bundle and compares it with its list, and the list with a lock if there is one. The error has all
-// that is wrong.
+// Verify reads all of the bundle and compares it with its list, and the list with a lock if there is one. The error has
+// all that is wrong.
 func (b *Bundle) Verify(lock *Lock) error {
 	var problems []error
 	for _, f := range b.Index.Files {

@@ -17,8 +17,8 @@ type Lock struct {
 	Images    []Image           `yaml:"images"`
 	Manifests []Manifest        `yaml:"manifests"`
 	Addons    []Addon           `yaml:"addons"` // of workload clusters: the catalogue
-	// Releases are further releases of Kubernetes, from the oldest on. What they consist of is in the lists above as well, with
-	// the version after each name ("kubeadm-v1.35.4").
+	// Releases are further releases of Kubernetes, from the oldest on. What they consist of is in the lists above as well,
+	// with the version after each name ("kubeadm-v1.35.4").
 	Releases []Release `yaml:"releases"`
 }
 
@@ -38,8 +38,8 @@ type Module struct {
 	Private bool `yaml:"private"`
 }
 
-// Replace is a module that a build uses in place of one that is asked for: another version or module, or a few files written
-// into the lock. It changes what a project released, so it has a reason.
+// Replace is a module that a build uses in place of one that is asked for: another version or module, or a few files
+// written into the lock. It changes what a project released, so it has a reason.
 type Replace struct {
 	Module string            `yaml:"module"` // the path that is asked for
 	With   string            `yaml:"with"`   // "path version"
@@ -63,7 +63,8 @@ type Program struct {
 type Artefact struct {
 	Name    string `yaml:"name"`
 	Version string `yaml:"version"`
-	// URL is where upstream publishes it, and URLDigest what is there. Without the latter it cannot be downloaded, only built.
+	// URL is where upstream publishes it, and URLDigest what is there. Without the latter it cannot be downloaded, only
+	// built.
 	URL       string `yaml:"url"`
 	URLDigest string `yaml:"urlDigest"`
 	// Digest is of what is built from source: of a file's bytes, of an image's manifest.
@@ -89,7 +90,8 @@ type File struct {
 	Path     string `yaml:"path"` // below the bundle's files
 	Program  string `yaml:"program"`
 	Member   string `yaml:"member"` // of the archive at URL
-	// Checksums is where the publisher says what is at URL: a file of SHA-256 sums. Without it, it is URL with .sha256 after it.
+	// Checksums is where the publisher says what is at URL: a file of SHA-256 sums. Without it, it is URL with .sha256
+	// after it.
 	Checksums string `yaml:"checksums"`
 }
 
@@ -149,8 +151,8 @@ type Chart struct {
 	KubeVersion string `yaml:"kubeVersion"`
 }
 
-// Addon is an entry of the catalogue of workload clusters' addons: a chart or plain objects of a module, as they are. A server
-// renders them for each cluster, so nothing is rendered here. With neither chart nor plain, files are the chart.
+// Addon is an entry of the catalogue of workload clusters' addons: a chart or plain objects of a module, as they are. A
+// server renders them for each cluster, so nothing is rendered here. With neither chart nor plain, files are the chart.
 type Addon struct {
 	Artefact   `yaml:",inline"`
 	Addon      string            `yaml:"addon"`      // what it is an entry of, "cilium"; the name, if it is empty
@@ -197,7 +199,8 @@ func chosen(group string, groups []string) bool {
 	return group == "" || slices.Contains(groups, group)
 }
 
-// chosenGroups are the lock's own choice, which releases of Kubernetes always are, and the user's, without those that the user declined.
+// chosenGroups are the lock's own choice, which releases of Kubernetes always are, and the user's, without those that
+// the user declined.
 func (l *Lock) chosenGroups(with, without []string) []string {
 	all := append(slices.Clone(l.Default), with...)
 	for _, r := range l.Releases {

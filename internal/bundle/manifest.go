@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// makeManifests renders Kubernetes objects. They come from module sources in both kinds of build: what upstream publishes is
-// rendered from the same files, and only here do images get the names the bundle has.
+// makeManifests renders Kubernetes objects. They come from module sources in both kinds of build: what upstream
+// publishes is rendered from the same files, and only here do images get the names the bundle has.
 func (b *builder) makeManifests(ctx context.Context) error {
 	for i := range b.lock.Manifests {
 		m := &b.lock.Manifests[i]

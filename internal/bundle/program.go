@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// BuildProgram builds one of the lock's programs from source and copies it to a file. What it builds is in the cache that
-// bundles are built from, so neither has to be built twice. Of the options it needs LockFile, Cache, Jobs and AnyHost.
+// BuildProgram builds one of the lock's programs from source and copies it to a file. What it builds is in the cache
+// that bundles are built from, so neither has to be built twice. Of the options it needs LockFile, Cache, Jobs and
+// AnyHost.
 func BuildProgram(ctx context.Context, o Options, name, output string) (how string, err error) {
 	o.FromSource = true
 	b := &builder{Options: o, digests: map[string]string{}}

@@ -12,9 +12,9 @@ import (
 // kubernetesModule is the module whose version is the Kubernetes of a lock.
 const kubernetesModule = "k8s.io/kubernetes"
 
-// Release is a further release of Kubernetes that a bundle carries: a cluster that is older than the lock's own Kubernetes goes
-// through it, because Kubernetes' version skew policy allows one minor version at a time. It consists of the same programs,
-// files and images as the lock's own Kubernetes, so only what differs is written down.
+// Release is a further release of Kubernetes that a bundle carries: a cluster that is older than the lock's own
+// Kubernetes goes through it, because Kubernetes' version skew policy allows one minor version at a time. It consists
+// of the same programs, files and images as the lock's own Kubernetes, so only what differs is written down.
 type Release struct {
 	Version    string            `yaml:"version"`    // "v1.35.4"
 	Sum        string            `yaml:"sum"`        // of the module
@@ -72,7 +72,8 @@ func (l *Lock) kubernetesNames() []string {
 	return out
 }
 
-// checkReleases: minor versions are gone through one by one, so there is one of each, without a gap, up to the lock's own.
+// checkReleases: minor versions are gone through one by one, so there is one of each, without a gap, up to the lock's
+// own.
 func (p *parser) checkReleases(l *Lock) {
 	if len(l.Releases) == 0 {
 		return
@@ -204,7 +205,8 @@ func swapVariable(key, value, from, to string) string {
 	return swapVersion(value, from, to)
 }
 
-// KubernetesVersions are the releases of Kubernetes that a bundle carries, from the oldest to its own. Without kubeadm there is none.
+// KubernetesVersions are the releases of Kubernetes that a bundle carries, from the oldest to its own. Without kubeadm
+// there is none.
 func (b *Bundle) KubernetesVersions() []string {
 	var out []string
 	for _, f := range b.Index.Files {

@@ -17,8 +17,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
-// newTown is a workshop with a small Kubernetes: three minor versions of it in the proxy, whose go.mod takes a module from its own
-// source tree, as the real one does.
+// newTown is a workshop with a small Kubernetes: three minor versions of it in the proxy, whose go.mod takes a module
+// from its own source tree, as the real one does.
 func newTown(t *testing.T) *workshop {
 	t.Helper()
 	s := newWorkshop(t, "")

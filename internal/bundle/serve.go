@@ -27,8 +27,8 @@ type ServeOptions struct {
 	Ready func(address string, ca []byte) error
 }
 
-// Handler serves a bundle: images under /v2/, files under /files/, the list as /bundle.json. Below "magnum/" images have the
-// names that a workload cluster asks for when its container_infra_prefix is "<address>/magnum".
+// Handler serves a bundle: images under /v2/, files under /files/, the list as /bundle.json. Below "magnum/" images
+// have the names that a workload cluster asks for when its container_infra_prefix is "<address>/magnum".
 func (b *Bundle) Handler() (http.Handler, error) {
 	layout, err := b.Images()
 	if err != nil {

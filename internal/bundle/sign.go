@@ -13,9 +13,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
-// Sign signs a complete bundle: its list, which has the digest of everything else, and the list of its catalogue, which servers
-// read without the rest. All of it is read first: who signs says that this is it. A catalogue that was made without a bundle is
-// signed as well.
+// Sign signs a complete bundle: its list, which has the digest of everything else, and the list of its catalogue, which
+// servers read without the rest. All of it is read first: who signs says that this is it. A catalogue that was made
+// without a bundle is signed as well.
 func Sign(dir string, key sign.Key) error {
 	if exists(filepath.Join(dir, addon.CatalogueFile)) {
 		return signCatalogueAlone(dir, key)
@@ -76,7 +76,8 @@ func (b *builder) unsign() error {
 	return errors.Join(problems...)
 }
 
-// strangers are files that the list does not name. A server of files would hand them out beside those that were checked.
+// strangers are files that the list does not name. A server of files would hand them out beside those that were
+// checked.
 func (b *Bundle) strangers() []error {
 	var problems []error
 	top := filepath.Join(b.Dir, "files")

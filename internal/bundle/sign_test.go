@@ -14,7 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/sign/signtest"
 )
 
-// TestConsistentlyChangedBundle is somebody who knows how bundles work: file, digest and size in the list fit each other again.
+// TestConsistentlyChangedBundle is somebody who knows how bundles work: file, digest and size in the list fit each
+// other again.
 func TestConsistentlyChangedBundle(t *testing.T) {
 	s := newWorkshop(t, "")
 	key, trust := signtest.NewKey(t)

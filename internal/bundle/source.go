@@ -230,7 +230,8 @@ func (b *builder) make(ctx context.Context, name string) (file, how string, err 
 	return file, "built", whole.Name(out, file)
 }
 
-// facts are what a program is found by in the cache. A kind of program that came later must not make all others be built anew.
+// facts are what a program is found by in the cache. A kind of program that came later must not make all others be
+// built anew.
 func (p *Program) facts() string {
 	text := fmt.Sprintf("%+v", struct {
 		Name, Module, Package, C string

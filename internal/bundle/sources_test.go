@@ -110,7 +110,8 @@ func layer(t *testing.T, b *bundle.Bundle, name string) []string {
 	}
 }
 
-// TestReplacedModule: what a project released cannot be built; what the lock puts in place of the missing part can, repeatably.
+// TestReplacedModule: what a project released cannot be built; what the lock puts in place of the missing part can,
+// repeatably.
 func TestReplacedModule(t *testing.T) {
 	s := greeting(t)
 	if _, err := s.build(t, "a", "cache1", record); err != nil {

@@ -20,8 +20,8 @@ import (
 type UpdateOptions struct {
 	LockFile string
 	HTTP     *http.Client
-	// Changed takes a digest that is another one than the lock's. Publishers do not change what they have released: that there is
-	// something else under a version is for somebody to look at.
+	// Changed takes a digest that is another one than the lock's. Publishers do not change what they have released: that
+	// there is something else under a version is for somebody to look at.
 	Changed bool
 }
 
@@ -53,9 +53,9 @@ func (p publication) name() string {
 	return p.url
 }
 
-// Update asks publishers what they have published under the lock's addresses, and writes the digests into the lock. A file's comes
-// from the list of sums that its publisher has beside it, an image's from its registry. What was found is written even if
-// something else was not: the error names all that is missing.
+// Update asks publishers what they have published under the lock's addresses, and writes the digests into the lock. A
+// file's comes from the list of sums that its publisher has beside it, an image's from its registry. What was found is
+// written even if something else was not: the error names all that is missing.
 func Update(ctx context.Context, o UpdateOptions) (*Updated, error) {
 	text, err := os.ReadFile(o.LockFile)
 	if err != nil {
@@ -228,8 +228,8 @@ func withURLDigests(text []byte, found map[string]string) ([]byte, error) {
 	return e.text()
 }
 
-// Lacking lists what cannot be built because the lock has no digest of it, and what cannot be downloaded because it has none of
-// what its publisher has.
+// Lacking lists what cannot be built because the lock has no digest of it, and what cannot be downloaded because it has
+// none of what its publisher has.
 func (l *Lock) Lacking() (built, downloaded []string) {
 	l.every(l.groups(), func(kind string, a *Artefact) {
 		if a.Digest == "" && (kind != "image" || !l.skips(a.Name)) {

@@ -145,7 +145,8 @@ func (s *workshop) update(t *testing.T, p *publisher, changed bool) (*bundle.Upd
 	return bundle.Update(t.Context(), bundle.UpdateOptions{LockFile: s.lock, HTTP: p.Client(), Changed: changed})
 }
 
-// TestOnline is an operator with internet: digests from publishers, a bundle downloaded, and neither asked for anything again.
+// TestOnline is an operator with internet: digests from publishers, a bundle downloaded, and neither asked for anything
+// again.
 func TestOnline(t *testing.T) {
 	p := newPublisher(t)
 	index, image := p.push(t, strings.TrimPrefix(p.URL, "https://")+"/app:v1")

@@ -10,12 +10,14 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 )
 
-// accessVariables are those that say who may reach a cluster, by the label that changes them. CAPO's webhook lets them change at any time.
+// accessVariables are those that say who may reach a cluster, by the label that changes them. CAPO's webhook lets them
+// change at any time.
 func accessVariables() map[string]string {
 	return map[string]string{label.APIServerAllowedCIDRs: varAPIServerAllowedCIDRs, label.NodePortAllowedCIDRs: varNodePorts}
 }
 
-// MutableLabels are the labels that can change in a living Cluster, sorted: an older class does not know their variables.
+// MutableLabels are the labels that can change in a living Cluster, sorted: an older class does not know their
+// variables.
 func MutableLabels(live *clusterv1.Cluster) []string {
 	if live == nil {
 		return nil
@@ -44,8 +46,8 @@ func access(live, wanted []clusterv1.ClusterVariable) []clusterv1.ClusterVariabl
 	return out
 }
 
-// keepNodePorts keeps the ports of Services as open as they are in a cluster whose owner says nothing about them: a cluster from before
-// has them open to the world, and somebody may rely on that.
+// keepNodePorts keeps the ports of Services as open as they are in a cluster whose owner says nothing about them: a
+// cluster from before has them open to the world, and somebody may rely on that.
 func keepNodePorts(live, wanted []clusterv1.ClusterVariable) []clusterv1.ClusterVariable {
 	at := slices.IndexFunc(wanted, func(v clusterv1.ClusterVariable) bool { return v.Name == varNodePorts })
 	if at < 0 {
@@ -71,8 +73,8 @@ func keepNodePorts(live, wanted []clusterv1.ClusterVariable) []clusterv1.Cluster
 	return wanted
 }
 
-// keepAllowed keeps the list of who may reach the API server where the wanted one is not known: the one that is there has the management
-// cluster's addresses of before, and a list without them would lock it out.
+// keepAllowed keeps the list of who may reach the API server where the wanted one is not known: the one that is there
+// has the management cluster's addresses of before, and a list without them would lock it out.
 func keepAllowed(live, wanted []clusterv1.ClusterVariable) []clusterv1.ClusterVariable {
 	_, known := varsByName(wanted)[varAPIServerAllowedCIDRs]
 	is, there := varsByName(live)[varAPIServerAllowedCIDRs]

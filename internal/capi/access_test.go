@@ -10,8 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 )
 
-// TestTheManagementClusterIsNotLockedOut: magnum.conf says where the management cluster comes from. Whatever becomes of that setting, no
-// cluster that has a list of who may reach it gets one without the management cluster.
+// TestTheManagementClusterIsNotLockedOut: magnum.conf says where the management cluster comes from. Whatever becomes of
+// that setting, no cluster that has a list of who may reach it gets one without the management cluster.
 func TestTheManagementClusterIsNotLockedOut(t *testing.T) {
 	const owners = "198.51.100.0/24"
 	wanted := func(t *testing.T, class, label string, management ...string) capi.Wanted {
@@ -55,7 +55,8 @@ func TestTheManagementClusterIsNotLockedOut(t *testing.T) {
 			}
 		})
 	}
-	// A new cluster is not made open, and not made without the management cluster: its controller takes warnings for errors then.
+	// A new cluster is not made open, and not made without the management cluster: its controller takes warnings for
+	// errors then.
 	if w := wanted(t, "class", owners); len(w.Warnings) != 1 || !strings.Contains(w.Warnings[0].Error(), "management_cidrs") {
 		t.Errorf("a new cluster: %v", w.Warnings)
 	}

@@ -9,10 +9,10 @@ import (
 
 // MakesAPIAddress tells whether the floating IP of a cluster's API is ours to make and to keep.
 //
-// Without a load balancer it belongs to a control plane machine. Left to itself, Cluster API's OpenStack provider deletes it with
-// that machine, and asks Neutron for the very same address when the next one comes, which Neutron refuses to ordinary tenants:
-// no master could take the place of the last one. What is given as apiServerFloatingIP it leaves alone (provider
-// 0.13: removeAPIServerEndpoint).
+// Without a load balancer it belongs to a control plane machine. Left to itself, Cluster API's OpenStack provider
+// deletes it with that machine, and asks Neutron for the very same address when the next one comes, which Neutron
+// refuses to ordinary tenants: no master could take the place of the last one. What is given as apiServerFloatingIP it
+// leaves alone (provider 0.13: removeAPIServerEndpoint).
 func MakesAPIAddress(c *magnum.Cluster) bool {
 	labels := label.Of(c.Labels)
 	return !c.MasterLBEnabled && c.Resolved.ExternalNetworkID != "" &&
@@ -22,7 +22,8 @@ func MakesAPIAddress(c *magnum.Cluster) bool {
 // APIAddressDescription is how the cluster's floating IP is found in Neutron.
 func APIAddressDescription(uuid string) string { return "Kubernetes API of Magnum cluster " + uuid }
 
-// APIAddress is the floating IP that a live Cluster was made with, "" when the provider was to find one. It cannot be changed.
+// APIAddress is the floating IP that a live Cluster was made with, "" when the provider was to find one. It cannot be
+// changed.
 func APIAddress(live *clusterv1.Cluster) string {
 	return stringOf(live.Spec.Topology.Variables, varAPIServerFloatingIP)
 }

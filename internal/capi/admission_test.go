@@ -16,9 +16,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube/kubetest"
 )
 
-// TestOpenStackObjectsAreAdmitted gives the OpenStack class and every golden cluster to a real API server with Cluster API's
-// webhooks and controllers and the real definitions of its OpenStack provider. No provider runs, so no machine comes; but
-// the topology controller renders every object of the provider, and the API server judges it.
+// TestOpenStackObjectsAreAdmitted gives the OpenStack class and every golden cluster to a real API server with Cluster
+// API's webhooks and controllers and the real definitions of its OpenStack provider. No provider runs, so no machine
+// comes; but the topology controller renders every object of the provider, and the API server judges it.
 func TestOpenStackObjectsAreAdmitted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a management cluster with Cluster API")

@@ -12,13 +12,14 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// A server that runs is a success to Nova and to Cluster API's provider. What became of it is on its console only: cloud-init writes
-// there what the commands of its user data say.
+// A server that runs is a success to Nova and to Cluster API's provider. What became of it is on its console only:
+// cloud-init writes there what the commands of its user data say.
 const (
-	// consoleAfter is how long a server runs before its console is read. An image without kubeadm has said so after ten seconds; one that is
-	// as it should be becomes a node within a minute or two, and is asked for a few times until then.
+	// consoleAfter is how long a server runs before its console is read. An image without kubeadm has said so after ten
+	// seconds; one that is as it should be becomes a node within a minute or two, and is asked for a few times until then.
 	consoleAfter = 15 * time.Second
-	// nodeWithin is how long a server may run before a node should have come of it. An image boots, kubeadm pulls images and joins: minutes.
+	// nodeWithin is how long a server may run before a node should have come of it. An image boots, kubeadm pulls images
+	// and joins: minutes.
 	nodeWithin = 5 * time.Minute
 )
 
@@ -90,8 +91,9 @@ var (
 	gaveUp = regexp.MustCompile(`error execution phase ([^\r\n]+)`)
 )
 
-// BootFailure finds on a server's console why no node comes of it; "" when nothing there says so. Cluster API's user data run kubeadm
-// once, so what is found is no passing trouble. Whoever owns the server writes what its console says: it is short.
+// BootFailure finds on a server's console why no node comes of it; "" when nothing there says so. Cluster API's user
+// data run kubeadm once, so what is found is no passing trouble. Whoever owns the server writes what its console says:
+// it is short.
 func BootFailure(console string) string { return shorten(bootFailure(console)) }
 
 func bootFailure(console string) string {

@@ -53,9 +53,9 @@ type Wanted struct {
 	Warnings []error
 }
 
-// Cluster writes the Cluster API Cluster of a Magnum cluster and its node groups, those being deleted left out.
-// Equal input gives equal output. The error holds everything that is wrong with the cluster itself; what is wrong with one group of
-// workers is in Wanted and keeps nobody else.
+// Cluster writes the Cluster API Cluster of a Magnum cluster and its node groups, those being deleted left out. Equal
+// input gives equal output. The error holds everything that is wrong with the cluster itself; what is wrong with one
+// group of workers is in Wanted and keeps nobody else.
 func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (Wanted, error) {
 	var p problems
 	labels := label.Of(c.Labels)
@@ -156,8 +156,8 @@ func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]stri
 	}
 }
 
-// split finds the control plane's group and the workers', in the order they were made. Of two groups that Kubernetes cannot tell apart
-// the older one is written.
+// split finds the control plane's group and the workers', in the order they were made. Of two groups that Kubernetes
+// cannot tell apart the older one is written.
 func split(c *magnum.Cluster, groups []*magnum.NodeGroup, faults map[string]error, p *problems) (masters *magnum.NodeGroup, workers []*magnum.NodeGroup) {
 	for _, g := range groups {
 		switch {

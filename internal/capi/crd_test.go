@@ -30,8 +30,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube/kubetest"
 )
 
-// TestRenderedObjects builds every cluster on every infrastructure as the topology controller would, and holds each object
-// against the schema of its CRD, rules included.
+// TestRenderedObjects builds every cluster on every infrastructure as the topology controller would, and holds each
+// object against the schema of its CRD, rules included.
 func TestRenderedObjects(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -66,8 +66,8 @@ func TestRenderedObjects(t *testing.T) {
 	}
 }
 
-// TestNoRuleTwice: CAPO opens the ports of Services to the subnet that it makes by itself, and Neutron refuses the same rule a second
-// time, for ever. The default is the nodes' own network, and an owner may name it beside others.
+// TestNoRuleTwice: CAPO opens the ports of Services to the subnet that it makes by itself, and Neutron refuses the same
+// rule a second time, for ever. The default is the nodes' own network, and an owner may name it beside others.
 func TestNoRuleTwice(t *testing.T) {
 	class := capi.ClusterClass(capi.OpenStack())
 	r := newRenderer(t, class)

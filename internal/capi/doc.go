@@ -1,5 +1,5 @@
-// Package capi translates between Magnum and Cluster API. It is pure: values go in, values come out; nothing here talks to
-// an API server, reads a clock or draws a random number.
+// Package capi translates between Magnum and Cluster API. It is pure: values go in, values come out; nothing here talks
+// to an API server, reads a clock or draws a random number.
 //
 // Three directions:
 //

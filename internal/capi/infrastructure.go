@@ -45,17 +45,18 @@ const cloudName = "default"
 // world is everybody.
 const world = "0.0.0.0/0"
 
-// CAPO 0.13 opens the ports of Services on workers to the IPv4 subnets of the cluster itself (getSGWorkerNodePortCIDR), and Neutron takes no
-// rule twice: CAPO would stop at its 409 for ever. So of a subnet that CAPO makes, only the control plane gets a rule of ours. Which
-// addresses a subnet has that is there already is not known here: by having CAPO's description, a rule for them is CAPO's own to CAPO.
+// CAPO 0.13 opens the ports of Services on workers to the IPv4 subnets of the cluster itself (getSGWorkerNodePortCIDR),
+// and Neutron takes no rule twice: CAPO would stop at its 409 for ever. So of a subnet that CAPO makes, only the
+// control plane gets a rule of ours. Which addresses a subnet has that is there already is not known here: by having
+// CAPO's description, a rule for them is CAPO's own to CAPO.
 const (
 	nodePortsElsewhere = `and .nodePorts.cidrs (or .fixedNetworkId (without .nodePorts.cidrs .nodeCidr))`
 	nodePortsHere      = `and (not .fixedNetworkId) (has .nodeCidr .nodePorts.cidrs)`
 	capoDescription    = "Node Port Services"
 )
 
-// nodePorts opens the ports of services of type NodePort, which load balancers of services use too, to the CIDRs for which a template's
-// condition holds. The names are those of magnum-cluster-api for what it opens to the world.
+// nodePorts opens the ports of services of type NodePort, which load balancers of services use too, to the CIDRs for
+// which a template's condition holds. The names are those of magnum-cluster-api for what it opens to the world.
 func nodePorts(when string) string {
 	rule := func(title, protocol string) string {
 		return `

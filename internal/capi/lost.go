@@ -13,17 +13,18 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// LostAnnotation is on a Cluster whose control plane was initialized anew, and says when (RFC 3339): nodes of machines that are older are
-// unknown to the API server.
+// LostAnnotation is on a Cluster whose control plane was initialized anew, and says when (RFC 3339): nodes of machines
+// that are older are unknown to the API server.
 const LostAnnotation = "magnum.jeroboam.cloud/control-plane-lost"
 
 // Cluster API 1.14 replaces no control plane machine if that could lose etcd's data, and so never the only one
-// (kubeadmcontrolplane/remediation.go). Where the data are gone all the same, it makes a machine that has all it needs to initialize a
-// control plane (kubeadmcontrolplane/scale.go), and never lets it: a control plane that was initialized once is only joined
-// (kubeadmconfig_controller.go). What follows judges by the management cluster alone; decision 0032 says what has to be proven besides.
+// (kubeadmcontrolplane/remediation.go). Where the data are gone all the same, it makes a machine that has all it needs
+// to initialize a control plane (kubeadmcontrolplane/scale.go), and never lets it: a control plane that was initialized
+// once is only joined (kubeadmconfig_controller.go). What follows judges by the management cluster alone; decision 0032
+// says what has to be proven besides.
 
-// comesBack tells whether a control plane that is lost is made anew. Of several masters some may come back, with the data; and whoever
-// turned healing off decides himself.
+// comesBack tells whether a control plane that is lost is made anew. Of several masters some may come back, with the
+// data; and whoever turned healing off decides himself.
 func (o Observed) comesBack() bool {
 	if o.ControlPlane == nil || o.ControlPlane.DeletionTimestamp != nil {
 		return false
@@ -36,7 +37,8 @@ func (o Observed) wantsOneMaster() bool {
 	return wanted != nil && *wanted == 1
 }
 
-// heals tells that machines may be replaced without being asked for: the owner has not turned that off, and nobody works on the cluster.
+// heals tells that machines may be replaced without being asked for: the owner has not turned that off, and nobody
+// works on the cluster.
 func (o Observed) heals() bool {
 	if o.Cluster == nil || o.Cluster.DeletionTimestamp != nil {
 		return false
@@ -61,8 +63,9 @@ func (o Observed) wasInitialized() bool {
 	return ofCluster != nil && *ofCluster || ofPlane != nil && *ofPlane || isTrue(o.Cluster.Status.Conditions, clusterv1.ClusterControlPlaneInitializedCondition)
 }
 
-// SilentMaster is the only machine of a control plane that is to come back and does not answer; nil if there is none. Whether it is lost
-// only the cloud knows. What Cluster API believes does not count: that is forgotten before the machine goes.
+// SilentMaster is the only machine of a control plane that is to come back and does not answer; nil if there is none.
+// Whether it is lost only the cloud knows. What Cluster API believes does not count: that is forgotten before the
+// machine goes.
 func (o Observed) SilentMaster() *clusterv1.Machine {
 	if !o.comesBack() || !o.silent() {
 		return nil
@@ -74,8 +77,8 @@ func (o Observed) SilentMaster() *clusterv1.Machine {
 	return masters[0]
 }
 
-// Orphaned tells that a control plane is to come back of which nothing is left: it was initialized, and no machine has ever had what it
-// takes to initialize or join it. A machine has that before its server, and keeps it until it goes.
+// Orphaned tells that a control plane is to come back of which nothing is left: it was initialized, and no machine has
+// ever had what it takes to initialize or join it. A machine has that before its server, and keeps it until it goes.
 func (o Observed) Orphaned() bool {
 	return o.comesBack() && o.wasInitialized() && o.silent() && o.newcomersOnly()
 }
@@ -90,8 +93,8 @@ func (o Observed) newcomersOnly() bool {
 	return len(masters) > 0
 }
 
-// Strangers are workers that the control plane of now does not know: kubelet makes itself known once in its life, and the pods on it
-// are in nobody's list.
+// Strangers are workers that the control plane of now does not know: kubelet makes itself known once in its life, and
+// the pods on it are in nobody's list.
 func (o Observed) Strangers() []*clusterv1.Machine {
 	if !o.comesBack() || !isTrue(o.Cluster.Status.Conditions, clusterv1.ClusterControlPlaneInitializedCondition) {
 		return nil
@@ -111,9 +114,10 @@ func (o Observed) Strangers() []*clusterv1.Machine {
 	return out
 }
 
-// SilentWorkers are workers whose nodes are not what they should be, the one that has been so for longest first. Cluster API's health checks
-// replace them after five minutes, unless it is more than four of five of a group, as the only one of a group is: the cause may be
-// elsewhere then. A server that is gone is cause enough, and only the cloud knows.
+// SilentWorkers are workers whose nodes are not what they should be, the one that has been so for longest first.
+// Cluster API's health checks replace them after five minutes, unless it is more than four of five of a group, as the
+// only one of a group is: the cause may be elsewhere then. A server that is gone is cause enough, and only the cloud
+// knows.
 func (o Observed) SilentWorkers() []*clusterv1.Machine {
 	if !o.heals() {
 		return nil
@@ -143,8 +147,8 @@ func ServerID(m *clusterv1.Machine) string {
 	return path[strings.LastIndex(path, "/")+1:]
 }
 
-// ForgetControlPlane makes objects whose control plane is to be initialized anew. They have to be written in this order: Cluster API
-// copies what the first says to the second.
+// ForgetControlPlane makes objects whose control plane is to be initialized anew. They have to be written in this
+// order: Cluster API copies what the first says to the second.
 func ForgetControlPlane(k *controlplanev1.KubeadmControlPlane, c *clusterv1.Cluster) (*controlplanev1.KubeadmControlPlane, *clusterv1.Cluster) {
 	k, c = k.DeepCopy(), c.DeepCopy()
 	k.Status.Initialization.ControlPlaneInitialized = new(false)
@@ -160,7 +164,8 @@ func reset(cs []metav1.Condition, kind, reason string) {
 	}
 }
 
-// lostControlPlane says why a control plane does not answer any more; "" for one that comes back by itself, or that is as it should be.
+// lostControlPlane says why a control plane does not answer any more; "" for one that comes back by itself, or that is
+// as it should be.
 func (o Observed) lostControlPlane() string {
 	if o.ControlPlane == nil || o.ControlPlane.DeletionTimestamp != nil {
 		return ""
@@ -193,8 +198,8 @@ func (o Observed) lostControlPlane() string {
 		" waits for ever, because Cluster API lets it only join. Delete the cluster and create it again")
 }
 
-// lostHalfWay says what to do when the only master is lost while another one takes its place, as in an upgrade: etcd has one member or
-// two then, and needs each of them. Nothing is given up here, for the data may be on either.
+// lostHalfWay says what to do when the only master is lost while another one takes its place, as in an upgrade: etcd
+// has one member or two then, and needs each of them. Nothing is given up here, for the data may be on either.
 func (o Observed) lostHalfWay(masters []*clusterv1.Machine) string {
 	if !o.wantsOneMaster() || o.Cluster == nil || !o.silent() {
 		return ""

@@ -35,8 +35,8 @@ const (
 	ImageAnnotation  = "jeroboam.cloud/image"
 	// AskedAnnotation is on a Cluster and says which requests it carries (Asked).
 	AskedAnnotation = "magnum.jeroboam.cloud/asked"
-	// ResizeAnnotation is on the machine deployment of a group that the autoscaler sizes, and says which of its owner's requests for a
-	// size was carried out last.
+	// ResizeAnnotation is on the machine deployment of a group that the autoscaler sizes, and says which of its owner's
+	// requests for a size was carried out last.
 	ResizeAnnotation = "magnum.jeroboam.cloud/resize"
 	// ManagedByLabel is on classes and their templates.
 	ManagedByLabel = "app.kubernetes.io/managed-by"

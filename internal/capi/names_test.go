@@ -9,8 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 )
 
-// TestNamesOfTheCloud: volume types and availability zones are called whatever the cloud's operator likes, also what would be
-// YAML, JSON or a template elsewhere. They arrive in Cluster API's objects as they are, as one string each.
+// TestNamesOfTheCloud: volume types and availability zones are called whatever the cloud's operator likes, also what
+// would be YAML, JSON or a template elsewhere. They arrive in Cluster API's objects as they are, as one string each.
 func TestNamesOfTheCloud(t *testing.T) {
 	const odd = `SSD (gold)"}, evil: {{ .builtin.cluster.name }} ' # $(x) \ <é>`
 	class := capi.ClusterClass(capi.OpenStack())
@@ -49,7 +49,8 @@ func TestNamesOfTheCloud(t *testing.T) {
 			t.Errorf("%s of %s: a name became structure: %s", o.Object.GetKind(), o.For, data)
 		}
 	}
-	// Of masters: root volume, etcd and docker, each with type and zone; of workers: root and docker. Load balancer: flavor and zone.
+	// Of masters: root volume, etcd and docker, each with type and zone; of workers: root and docker. Load balancer:
+	// flavor and zone.
 	if want := 6 + 4 + 2; seen != want {
 		t.Errorf("the name arrived %d times as it is, want %d", seen, want)
 	}

@@ -89,7 +89,8 @@ func (o Observed) Addresses(g *magnum.NodeGroup) []string {
 	return out
 }
 
-// controlPlaneReason is our own key among the reasons of a cluster's health: why its control plane does not come back by itself.
+// controlPlaneReason is our own key among the reasons of a cluster's health: why its control plane does not come back
+// by itself.
 const controlPlaneReason = "control_plane"
 
 // Health judges as magnum-cluster-api 0.38 does (its monitor.rs): healthy when the control plane is available and every

@@ -42,8 +42,8 @@ func kubeadmPatches() []clusterv1.ClusterClassPatch {
 	}
 }
 
-// certSANsPatch names the API server as the management cluster reaches it through the proxy: the proxy finds the cluster
-// by the name in the TLS handshake, and the certificate must hold it.
+// certSANsPatch names the API server as the management cluster reaches it through the proxy: the proxy finds the
+// cluster by the name in the TLS handshake, and the certificate must hold it.
 func certSANsPatch() clusterv1.ClusterClassPatch {
 	const svc = "{{ .builtin.cluster.name }}.{{ .builtin.cluster.namespace }}"
 	return patch("certSANs", "Names and addresses in the API server's certificate.", "", onControlPlane(
@@ -101,14 +101,15 @@ func openIDConnectPatch() clusterv1.ClusterClassPatch {
 	))
 }
 
-// keystonePatch lets the API server ask the webhook that the k8s-keystone-auth addon runs on its own host about tokens it does not
-// know, and about what RBAC does not allow. Without the webhook, before the addon is there or when it is down, a token of Keystone's
-// is refused with 401, and what RBAC does not allow with 403: a webhook named with --authorization-webhook-config-file would make
-// a 500 of every refusal. It is asked about users that it has authenticated itself and no others: they have the project among their
-// extra fields (cloud-provider-openstack 1.36, pkg/identity/keystone). kubeadm init waits for a refusal of its own user's first
-// request, and gives up when each takes the seconds in which a webhook that is not there yet is tried again.
-// It knows reviews of the version v1beta1 only (keystone.go: "unknown apiVersion").
-// Kubernetes before 1.32 cannot be told so; there RBAC alone decides what a user may do.
+// keystonePatch lets the API server ask the webhook that the k8s-keystone-auth addon runs on its own host about tokens
+// it does not know, and about what RBAC does not allow. Without the webhook, before the addon is there or when it is
+// down, a token of Keystone's is refused with 401, and what RBAC does not allow with 403: a webhook named with
+// --authorization-webhook-config-file would make a 500 of every refusal. It is asked about users that it has
+// authenticated itself and no others: they have the project among their extra fields (cloud-provider-openstack 1.36,
+// pkg/identity/keystone). kubeadm init waits for a refusal of its own user's first request, and gives up when each
+// takes the seconds in which a webhook that is not there yet is tried again. It knows reviews of the version v1beta1
+// only (keystone.go: "unknown apiVersion"). Kubernetes before 1.32 cannot be told so; there RBAC alone decides what a
+// user may do.
 func keystonePatch() clusterv1.ClusterClassPatch {
 	return patch("keystoneAuth", "Keystone tokens.", ".enableKeystoneAuth", onControlPlane(
 		addValue(kubeadmPath+"/files/-", map[string]any{

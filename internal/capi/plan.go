@@ -16,12 +16,13 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// Request is what the records ask for that replaces machines. Sizes, labels, and groups that come and go need no request: the records say
-// how they are to be.
+// Request is what the records ask for that replaces machines. Sizes, labels, and groups that come and go need no
+// request: the records say how they are to be.
 type Request struct {
 	// Upgrade asks for the wanted class, version and variables of the whole cluster.
 	Upgrade bool
-	// Machines asks for the wanted machines of worker groups, by DeploymentName, and says how many may be replaced at once; 0: not said.
+	// Machines asks for the wanted machines of worker groups, by DeploymentName, and says how many may be replaced at
+	// once; 0: not said.
 	Machines map[string]int
 	// Keep are groups that are not wanted only because they cannot be written: they stay as they are.
 	Keep []string
@@ -58,7 +59,8 @@ func AskedOf(live *clusterv1.Cluster) Asked {
 	return a
 }
 
-// Change is what has to be done to a Cluster. What it does not say stays as it is, and so does everything that others set.
+// Change is what has to be done to a Cluster. What it does not say stays as it is, and so does everything that others
+// set.
 type Change struct {
 	Scale        []Scale
 	NodeMetadata []NodeMetadata
@@ -113,8 +115,8 @@ type ClassMove struct {
 
 // Plan compares a live Cluster with a wanted one and says what to do of what was asked for. It changes neither.
 //
-// Only an upgrade takes over class, version and variables; even then, what an OpenStackCluster can never change stays as it is
-// (CAPO's webhook refuses it). Only groups that are asked for get other machines.
+// Only an upgrade takes over class, version and variables; even then, what an OpenStackCluster can never change stays
+// as it is (CAPO's webhook refuses it). Only groups that are asked for get other machines.
 func Plan(live, wanted *clusterv1.Cluster, r Request) Change {
 	l, w := &live.Spec.Topology, &wanted.Spec.Topology
 	var ch Change
@@ -313,7 +315,8 @@ func (ch Change) String() string {
 	return strings.Join(say, "; ")
 }
 
-// immutable are the variables whose values CAPO's webhook refuses to see changed in an OpenStackCluster, and those that no upgrade changes.
+// immutable are the variables whose values CAPO's webhook refuses to see changed in an OpenStackCluster, and those that
+// no upgrade changes.
 func immutable() []string {
 	return []string{
 		varAPIServerLoadBalancer, varAPIServerFloatingIP, varDisableFloatingIP, varExternalNetwork, varFixedNetwork, varFixedSubnet, varNodeCIDR,
@@ -365,8 +368,8 @@ func sameJSON(a, b apiextensionsv1.JSON) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// knownTo leaves away what an older class does not define and would refuse. Every class's clusters give all its variables
-// a value, by us or by its defaults, so what it defines can be seen in the Cluster.
+// knownTo leaves away what an older class does not define and would refuse. Every class's clusters give all its
+// variables a value, by us or by its defaults, so what it defines can be seen in the Cluster.
 func knownTo(class, overrides []clusterv1.ClusterVariable) []clusterv1.ClusterVariable {
 	known := varsByName(class)
 	return slices.DeleteFunc(slices.Clone(overrides), func(v clusterv1.ClusterVariable) bool {

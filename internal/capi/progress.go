@@ -151,7 +151,8 @@ func (o Observed) view(g *magnum.NodeGroup) group {
 	return v
 }
 
-// DeferredVersion is the version at which a group stays until it is upgraded by name; "" when it goes along with its cluster.
+// DeferredVersion is the version at which a group stays until it is upgraded by name; "" when it goes along with its
+// cluster.
 func (o Observed) DeferredVersion(g *magnum.NodeGroup) string {
 	md := o.MachineDeployment(g.DeploymentName())
 	if g.Role == magnum.RoleMaster || md == nil || !o.view(g).deferred {
@@ -169,8 +170,8 @@ func (o Observed) AutoscaledSize(g *magnum.NodeGroup) *int {
 	return new(int(n(md.Spec.Replicas)))
 }
 
-// NeedsSize tells whether the owner of a group that the autoscaler sizes has asked for a size that its machine deployment was not
-// given yet: the one it begins with, or the one of a resize.
+// NeedsSize tells whether the owner of a group that the autoscaler sizes has asked for a size that its machine
+// deployment was not given yet: the one it begins with, or the one of a resize.
 func NeedsSize(md *clusterv1.MachineDeployment, g *magnum.NodeGroup) bool {
 	given, ok := md.Annotations[ResizeAnnotation]
 	if !ok && g.Resize == 0 {
@@ -179,8 +180,9 @@ func NeedsSize(md *clusterv1.MachineDeployment, g *magnum.NodeGroup) bool {
 	return given != strconv.FormatInt(g.Resize, 10)
 }
 
-// Size is how many machines the machine deployment of a group that the autoscaler sizes should have now: what its owner asked for last, and
-// else what it has, but never fewer than its minimum. The autoscaler itself brings no group up to a minimum.
+// Size is how many machines the machine deployment of a group that the autoscaler sizes should have now: what its owner
+// asked for last, and else what it has, but never fewer than its minimum. The autoscaler itself brings no group up to a
+// minimum.
 func Size(md *clusterv1.MachineDeployment, g *magnum.NodeGroup) int32 {
 	size := int(n(md.Spec.Replicas))
 	if NeedsSize(md, g) {
@@ -225,7 +227,8 @@ func (v group) waits(version string) string {
 	return ""
 }
 
-// machinesLeft counts the machines that are not as asked: those that are missing or not finished, and those that are still to go.
+// machinesLeft counts the machines that are not as asked: those that are missing or not finished, and those that are
+// still to go.
 func machinesLeft(machines []*clusterv1.Machine, want int32, version string) int {
 	good, old := 0, 0
 	for _, m := range machines {

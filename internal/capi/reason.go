@@ -39,8 +39,8 @@ type finding struct {
 	text    string
 }
 
-// Reason is one sentence about what matters most in a cluster that is not as it should be, "" when nothing is missing. Equal
-// objects give the equal sentence, whatever their order.
+// Reason is one sentence about what matters most in a cluster that is not as it should be, "" when nothing is missing.
+// Equal objects give the equal sentence, whatever their order.
 func (o Observed) Reason() string {
 	fs := o.clusterFindings()
 	for _, m := range o.Machines {
@@ -56,8 +56,8 @@ func (o Observed) Reason() string {
 	return sentence(fs)
 }
 
-// DeletionReason is one sentence about what keeps a cluster that is being deleted from being gone, "" when nothing is known to. What
-// a provider says counts here although its machines are on their way out.
+// DeletionReason is one sentence about what keeps a cluster that is being deleted from being gone, "" when nothing is
+// known to. What a provider says counts here although its machines are on their way out.
 func (o Observed) DeletionReason() string {
 	if o.Cluster == nil {
 		return ""
@@ -161,8 +161,9 @@ func (o Observed) clusterFindings() []finding {
 	return fs
 }
 
-// passes tells that a failure to build a cluster is one of a moment, which Cluster API gets over by trying again: nothing is wrong with
-// what was asked for. The sentences are those of Kubernetes' API machinery and of Cluster API 1.14.
+// passes tells that a failure to build a cluster is one of a moment, which Cluster API gets over by trying again:
+// nothing is wrong with what was asked for. The sentences are those of Kubernetes' API machinery and of Cluster API
+// 1.14.
 func passes(message string) bool {
 	return slices.ContainsFunc([]string{
 		"the object has been modified", "already exists", "connection refused", "context deadline exceeded", "i/o timeout", "EOF",
@@ -264,8 +265,9 @@ func waiting(c *metav1.Condition) bool {
 	return strings.HasPrefix(c.Reason, "WaitingFor") || clean(telling(c.Message)) == ""
 }
 
-// telling drops the lines of a message that only wait, and headings left without a line. The sentences are Cluster API's
-// (1.14), the last two because they tell a user nothing: a count that follows from something else, and a pointer to logs.
+// telling drops the lines of a message that only wait, and headings left without a line. The sentences are Cluster
+// API's (1.14), the last two because they tell a user nothing: a count that follows from something else, and a pointer
+// to logs.
 func telling(message string) string {
 	var kept []string
 	for line := range strings.Lines(message) {

@@ -11,17 +11,18 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// A server that Nova refuses, for want of a host or of quota, is never asked for again: for Cluster API's OpenStack provider that is final
-// (0.13: openstackserver_controller.go, IsServerTerminalError), and Cluster API's health checks replace its machine after ten minutes at the
-// earliest, and never while more than four of five machines of its group lack a node, as the only one of a group does. What follows says
-// which machines are made anew before that. They have never been nodes, so nothing is lost with them.
+// A server that Nova refuses, for want of a host or of quota, is never asked for again: for Cluster API's OpenStack
+// provider that is final (0.13: openstackserver_controller.go, IsServerTerminalError), and Cluster API's health checks
+// replace its machine after ten minutes at the earliest, and never while more than four of five machines of its group
+// lack a node, as the only one of a group does. What follows says which machines are made anew before that. They have
+// never been nodes, so nothing is lost with them.
 
-// RefusedEvery is how long the newest machine of a group is left as it is when Nova has refused its server: what a cloud lacks it
-// lacks for minutes.
+// RefusedEvery is how long the newest machine of a group is left as it is when Nova has refused its server: what a
+// cloud lacks it lacks for minutes.
 const RefusedEvery = 5 * time.Minute
 
-// Refused are machines to be replaced because Nova refused or gave up their servers. One of each group is tried at a time; when its server
-// runs, all others follow.
+// Refused are machines to be replaced because Nova refused or gave up their servers. One of each group is tried at a
+// time; when its server runs, all others follow.
 func (o Observed) Refused(p *kube.Provider, now time.Time) []*clusterv1.Machine {
 	if p == nil || !o.heals() {
 		return nil

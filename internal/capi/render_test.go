@@ -26,8 +26,8 @@ type rendered struct {
 	Object *unstructured.Unstructured
 }
 
-// renderer does what Cluster API 1.14 does with a class's patches (core/reconcilers/topology/cluster/patches/inline), with
-// as much of sprig as the class uses. It notes which patches were ever enabled.
+// renderer does what Cluster API 1.14 does with a class's patches (core/reconcilers/topology/cluster/patches/inline),
+// with as much of sprig as the class uses. It notes which patches were ever enabled.
 type renderer struct {
 	class   *clusterv1.ClusterClass
 	objects map[string]*unstructured.Unstructured // by kind/name

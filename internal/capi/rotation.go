@@ -12,9 +12,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
-// A rotation replaces an authority of a living cluster. Machines get their authorities when they are made, from the Secrets as they are
-// then; so a step of a rotation is: the Secret, then a variable of the class that makes every machine another one. docs/decisions/0030
-// has the whole of it.
+// A rotation replaces an authority of a living cluster. Machines get their authorities when they are made, from the
+// Secrets as they are then; so a step of a rotation is: the Secret, then a variable of the class that makes every
+// machine another one. docs/decisions/0030 has the whole of it.
 
 const (
 	// rotationFile is there so that machines of another step are other machines.
@@ -83,10 +83,11 @@ func workerRotationPatch() clusterv1.ClusterClassPatch {
 	return patch("workerRotation", rollDoc, ".workerRotation", onWorkers(addFile(specPath, rotationFile, "{{ .workerRotation }}\n")))
 }
 
-// trustBoth makes the administrator's kubeconfig of a machine that joins a control plane before kubeadm does, with all that ca.crt holds.
-// kubeadm itself takes its first certificate alone (Kubernetes 1.36, cmd/kubeadm/app/util/pkiutil: TryLoadCertFromDisk), which is the new
-// authority's from step 2 on, and can then ask nothing of API servers that are of step 1. It keeps a kubeconfig that is there.
-// Ignition has kubeadm's configuration in the second file; that of kubeadm init names no API server that is there.
+// trustBoth makes the administrator's kubeconfig of a machine that joins a control plane before kubeadm does, with all
+// that ca.crt holds. kubeadm itself takes its first certificate alone (Kubernetes 1.36, cmd/kubeadm/app/util/pkiutil:
+// TryLoadCertFromDisk), which is the new authority's from step 2 on, and can then ask nothing of API servers that are
+// of step 1. It keeps a kubeconfig that is there. Ignition has kubeadm's configuration in the second file; that of
+// kubeadm init names no API server that is there.
 const trustBoth = `server=$(sed -n 's/^ *apiServerEndpoint: *//p' /run/kubeadm/kubeadm-join-config.yaml /etc/kubeadm.yml 2>/dev/null | tr -d '"'); ` +
 	`if [ -n "$server" ]; then ` +
 	`kubeadm init phase kubeconfig admin --kubernetes-version "$(kubeadm version -o short)" --control-plane-endpoint "$server" && ` +
@@ -102,8 +103,8 @@ func signerPatch() clusterv1.ClusterClassPatch {
 	))
 }
 
-// ControlPlaneAsks tells whether the control plane's own object asks for a step: until then, what it says of its machines is about
-// another one.
+// ControlPlaneAsks tells whether the control plane's own object asks for a step: until then, what it says of its
+// machines is about another one.
 func (o Observed) ControlPlaneAsks(step string) bool {
 	if o.ControlPlane == nil {
 		return false
@@ -127,9 +128,10 @@ func (o Observed) OlderThan(g *magnum.NodeGroup, since time.Time) (older, all in
 	return older, all
 }
 
-// PurposeOf says what the key pair of an authority is for that can be rotated. etcd's cannot: the kubeadm control plane provider keeps
-// its own client certificate of etcd for a day, whatever becomes of the authority (Cluster API 1.14, controlplane/kubeadm/pkg/cluster.go),
-// and could do nothing for the control plane as soon as etcd trusts another one alone.
+// PurposeOf says what the key pair of an authority is for that can be rotated. etcd's cannot: the kubeadm control plane
+// provider keeps its own client certificate of etcd for a day, whatever becomes of the authority (Cluster API 1.14,
+// controlplane/kubeadm/pkg/cluster.go), and could do nothing for the control plane as soon as etcd trusts another one
+// alone.
 func PurposeOf(a magnum.Authority) (Purpose, bool) {
 	p, ok := map[magnum.Authority]Purpose{
 		magnum.AuthorityKubernetes: CA, magnum.AuthorityFrontProxy: FrontProxyCA, magnum.AuthorityServiceAccount: ServiceAccount,
@@ -154,8 +156,8 @@ const (
 	StepRetire  = 3 // the old one is trusted no more
 )
 
-// PairAt is what the Secret of an authority holds in a step. The first certificate is the one that signs: kubeadm and Cluster API
-// read no other for that, and trust all of them (Kubernetes 1.36, Cluster API 1.14).
+// PairAt is what the Secret of an authority holds in a step. The first certificate is the one that signs: kubeadm and
+// Cluster API read no other for that, and trust all of them (Kubernetes 1.36, Cluster API 1.14).
 func PairAt(step int, before, after KeyPair) KeyPair {
 	switch step {
 	case StepTrust:

@@ -10,8 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// ServerGroupName is the name of the Nova server group that keeps the nodes of a group apart: the stack's for masters, the
-// stack's and the group's for workers (magnum-cluster-api).
+// ServerGroupName is the name of the Nova server group that keeps the nodes of a group apart: the stack's for masters,
+// the stack's and the group's for workers (magnum-cluster-api).
 func ServerGroupName(stackID string, g *magnum.NodeGroup) string {
 	if g.Role == magnum.RoleMaster {
 		return stackID
@@ -19,13 +19,14 @@ func ServerGroupName(stackID string, g *magnum.NodeGroup) string {
 	return stackID + "-" + g.DeploymentName()
 }
 
-// ServerGroupPolicy is how strictly Nova keeps them apart. Nova takes one policy; of several in the label the first counts.
+// ServerGroupPolicy is how strictly Nova keeps them apart. Nova takes one policy; of several in the label the first
+// counts.
 func ServerGroupPolicy(c *magnum.Cluster, g *magnum.NodeGroup) string {
 	return groupLabels(c, g).CSV(label.ServerGroupPolicies)[0]
 }
 
-// ServerGroups reads the server groups out of a live Cluster, by DeploymentName: what was found or made once need not be
-// asked for again.
+// ServerGroups reads the server groups out of a live Cluster, by DeploymentName: what was found or made once need not
+// be asked for again.
 func ServerGroups(live *clusterv1.Cluster) map[string]string {
 	out := map[string]string{}
 	if live == nil {

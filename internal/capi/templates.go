@@ -20,8 +20,8 @@ const (
 	localHostname   = "{{ local_hostname }}" // cloud-init fills it in
 )
 
-// kubeProxyMetrics lets kube-proxy's metrics be scraped from outside the node, as in clusters of magnum-cluster-api. Only the
-// first machine's kubeadm reads a KubeProxyConfiguration; where its file is depends on cloud-init or Ignition.
+// kubeProxyMetrics lets kube-proxy's metrics be scraped from outside the node, as in clusters of magnum-cluster-api.
+// Only the first machine's kubeadm reads a KubeProxyConfiguration; where its file is depends on cloud-init or Ignition.
 const kubeProxyMetrics = `#!/bin/bash
 set -euo pipefail
 for config in /run/kubeadm/kubeadm.yaml /etc/kubeadm.yml; do

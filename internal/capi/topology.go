@@ -90,8 +90,9 @@ func networkVariables(v *values, c *magnum.Cluster, labels label.Values, opts Op
 	v.set(varControlPlaneZones, orEmpty(labels.CSV(label.ControlPlaneZones)))
 }
 
-// allowedCIDRs are who may reach the API server: the label's, and the management cluster, because nobody would keep a cluster that locks it
-// out. Where it comes from may not be known any more; then nothing new is known, and Plan leaves a Cluster the list that it has.
+// allowedCIDRs are who may reach the API server: the label's, and the management cluster, because nobody would keep a
+// cluster that locks it out. Where it comes from may not be known any more; then nothing new is known, and Plan leaves
+// a Cluster the list that it has.
 func allowedCIDRs(labels label.Values, opts Options) (allowed []string, known bool) {
 	allowed = orEmpty(labels.CSV(label.APIServerAllowedCIDRs))
 	if len(allowed) == 0 {
@@ -105,8 +106,8 @@ func allowedCIDRs(labels label.Values, opts Options) (allowed []string, known bo
 	return allowed, len(opts.ManagementCIDRs) > 0
 }
 
-// nodePortsOf is who may reach the ports of Services. Octavia's load balancers send from the nodes' network, but for ovn's, which keep
-// clients' own addresses.
+// nodePortsOf is who may reach the ports of Services. Octavia's load balancers send from the nodes' network, but for
+// ovn's, which keep clients' own addresses.
 func nodePortsOf(c *magnum.Cluster, labels label.Values) map[string]any {
 	cidrs, asked := labels.CSV(label.NodePortAllowedCIDRs), labels.Has(label.NodePortAllowedCIDRs)
 	switch {

@@ -21,16 +21,18 @@ type Trouble struct {
 	Text    string
 }
 
-// networkWithin is how long network and load balancer may take. CAPO 0.13 makes no event of some of Neutron's refusals (a rule that is
-// there already, for example), and goes on trying.
+// networkWithin is how long network and load balancer may take. CAPO 0.13 makes no event of some of Neutron's refusals
+// (a rule that is there already, for example), and goes on trying.
 const networkWithin = 3 * time.Minute
 
-// LoadBalancerName is what the OpenStack provider calls the load balancer of a cluster's API (cluster-api-provider-openstack 0.13).
+// LoadBalancerName is what the OpenStack provider calls the load balancer of a cluster's API
+// (cluster-api-provider-openstack 0.13).
 func LoadBalancerName(stack string) string {
 	return "k8s-clusterapi-cluster-" + Namespace + "-" + stack + "-kubeapi"
 }
 
-// Unfinished tells that the cloud has not made yet, or not taken away, what was asked for. Only then is it of use to ask why.
+// Unfinished tells that the cloud has not made yet, or not taken away, what was asked for. Only then is it of use to
+// ask why.
 func (o Observed) Unfinished() bool {
 	if o.Cluster == nil {
 		return false
@@ -62,7 +64,8 @@ type ServerReports struct {
 	Console map[string]string // what it has written to its console
 }
 
-// ProviderTroubles are what the provider says, in its own words without its requests, and servers that run and become no node.
+// ProviderTroubles are what the provider says, in its own words without its requests, and servers that run and become
+// no node.
 func (o Observed) ProviderTroubles(p *kube.Provider, cloud ServerReports, now time.Time) []Trouble {
 	var out []Trouble
 	if p == nil || o.Cluster == nil {
@@ -118,7 +121,8 @@ func (o Observed) machineTroubles(m *clusterv1.Machine) []finding {
 	return nil
 }
 
-// gophercloud's sentence about an answer that was not expected: it has the request's URL, which is no tenant's business, and the whole body.
+// gophercloud's sentence about an answer that was not expected: it has the request's URL, which is no tenant's
+// business, and the whole body.
 var unexpected = regexp.MustCompile(`Expected HTTP response code \[[0-9 ]*\] when accessing \[[A-Z]+ [^\]]*\], but got ([0-9]+) instead(?::\s*(.*))?$`) //nolint:gochecknoglobals // compiled once
 
 // ProviderMessage is an error of the provider for people: the cloud's own sentence in place of request and body.
@@ -138,8 +142,8 @@ func ProviderMessage(text string) string {
 	return before + "HTTP " + status
 }
 
-// sentenceOf finds the sentence for people in an error body: each service wraps it in its own way, {"forbidden": {"message"}},
-// {"NeutronError": {"message"}}, {"faultstring"}.
+// sentenceOf finds the sentence for people in an error body: each service wraps it in its own way, {"forbidden":
+// {"message"}}, {"NeutronError": {"message"}}, {"faultstring"}.
 func sentenceOf(body []byte) string {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) != nil {

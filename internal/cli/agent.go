@@ -13,7 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// agentCommand is what a deployer starts on hosts and in containers, and the backups' timer. It is hidden: nobody types it.
+// agentCommand is what a deployer starts on hosts and in containers, and the backups' timer. It is hidden: nobody types
+// it.
 type agentCommand struct {
 	Store   bool   `help:"Take files from standard input into the host's store."`
 	Backup  string `placeholder:"FILE" help:"Make a backup as these settings say; - is standard input."`
@@ -43,7 +44,8 @@ func (c *agentCommand) Run(ctx context.Context, streams Streams) error {
 	return host.Serve(context.WithoutCancel(ctx), m, streams.In, streams.Out)
 }
 
-// backup makes a backup. From the timer, one without the objects is an error, so that somebody hears of it; it is there all the same.
+// backup makes a backup. From the timer, one without the objects is an error, so that somebody hears of it; it is there
+// all the same.
 func (c *agentCommand) backup(ctx context.Context, m *host.Machine, streams Streams) error {
 	var s backup.Settings
 	if err := readOrder(c.Backup, streams.In, &s); err != nil {

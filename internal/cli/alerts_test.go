@@ -157,7 +157,8 @@ type dashboard struct {
 	}
 }
 
-// A panel on a metric that nobody writes stays empty, and an expression that Prometheus cannot read is an error on a wall.
+// A panel on a metric that nobody writes stays empty, and an expression that Prometheus cannot read is an error on a
+// wall.
 func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile("../../docs/dashboards/jeroboam.json")
 	if err != nil {

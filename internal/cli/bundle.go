@@ -234,7 +234,8 @@ func (c *bundleShowCommand) Run(streams Streams) error {
 	return w.Flush()
 }
 
-// mirrored is an image with its name in a mirror for workload clusters; "" if a workload cluster cannot ask for it there.
+// mirrored is an image with its name in a mirror for workload clusters; "" if a workload cluster cannot ask for it
+// there.
 type mirrored struct {
 	Source string `json:"source"`
 	Mirror string `json:"mirror,omitempty"`

@@ -1,6 +1,6 @@
 // Package cli is the command tree, and the only place that joins the floors of the house: it reads flags and
-// configuration, makes the parts and hands them to each other. A command here is thin: flags into an options struct, one
-// call, one view.
+// configuration, makes the parts and hands them to each other. A command here is thin: flags into an options struct,
+// one call, one view.
 package cli
 
 import (

@@ -12,7 +12,8 @@ type completionCommand struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
 
-// Run prints what a shell sources. It asks this program back at each key (see completeCommand), so that it never grows old.
+// Run prints what a shell sources. It asks this program back at each key (see completeCommand), so that it never grows
+// old.
 func (c *completionCommand) Run(streams Streams) error {
 	_, err := io.WriteString(streams.Out, map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell])
 	return err

@@ -21,8 +21,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
 )
 
-// Config is what the server takes from the operator's magnum.conf. The names and defaults are Magnum's, keystonemiddleware's
-// and the Python driver's.
+// Config is what the server takes from the operator's magnum.conf. The names and defaults are Magnum's,
+// keystonemiddleware's and the Python driver's.
 type Config struct {
 	Listen          string // host:port
 	TLSCert, TLSKey string // [api] ssl_cert_file, ssl_key_file where enabled_ssl is set; empty: plain HTTP
@@ -52,8 +52,8 @@ type Config struct {
 	Debug           bool
 }
 
-// ReadConfig reads the files in order, then the environment, and reports every problem at once. Options that mean nothing
-// here are logged: most belong to parts of Magnum that are gone, some are mistakes.
+// ReadConfig reads the files in order, then the environment, and reports every problem at once. Options that mean
+// nothing here are logged: most belong to parts of Magnum that are gone, some are mistakes.
 func ReadConfig(log *slog.Logger, environ []string, files ...string) (Config, error) {
 	var sources []oslo.Source
 	for _, name := range files {
@@ -162,7 +162,8 @@ func interpret(log *slog.Logger, o *oslo.Config, files []string) (Config, error)
 	return c, errors.Join(problems...)
 }
 
-// serverTLS are the files of the API's own TLS (Magnum: conf/api.py). A certificate that cannot be used is told before anybody connects.
+// serverTLS are the files of the API's own TLS (Magnum: conf/api.py). A certificate that cannot be used is told before
+// anybody connects.
 func serverTLS(o *oslo.Config) (cert, key string, err error) {
 	enabled := o.Bool("api", "enabled_ssl", false)
 	cert, key = o.String("api", "ssl_cert_file", ""), o.String("api", "ssl_key_file", "")
@@ -178,7 +179,8 @@ func serverTLS(o *oslo.Config) (cert, key string, err error) {
 	return cert, key, nil
 }
 
-// readAuthorities reads a file of certificates in PEM. Nodes and addons get it as it is, and would find out one by one that it is none.
+// readAuthorities reads a file of certificates in PEM. Nodes and addons get it as it is, and would find out one by one
+// that it is none.
 func readAuthorities(file string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Clean(file))
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
-// Files of authorities that are none are found when the server starts, both at once and by name: nodes would find out one by one.
+// Files of authorities that are none are found when the server starts, both at once and by name: nodes would find out
+// one by one.
 func TestAuthoritiesAreRead(t *testing.T) {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.StartTLS()

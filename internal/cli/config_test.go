@@ -21,7 +21,8 @@ func configOf(t *testing.T, text string) (Config, error) {
 	return ReadConfig(slog.New(slog.DiscardHandler), nil, file)
 }
 
-// TestClientSections: the server's own calls go where Magnum's sections say. [capi_client] is about clusters and no longer about them.
+// TestClientSections: the server's own calls go where Magnum's sections say. [capi_client] is about clusters and no
+// longer about them.
 func TestClientSections(t *testing.T) {
 	c, err := configOf(t, `
 [capi_client]

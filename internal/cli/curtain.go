@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// curtain keeps secrets out of everything that a command shows, on both streams, its last error among it. It is open until a
-// command that has read secrets draws it. Then texts are shown line by line, so that no secret is cut in two.
+// curtain keeps secrets out of everything that a command shows, on both streams, its last error among it. It is open
+// until a command that has read secrets draws it. Then texts are shown line by line, so that no secret is cut in two.
 type curtain struct {
 	mu   sync.Mutex
 	hide func(string) string

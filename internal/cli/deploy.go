@@ -97,8 +97,8 @@ func (c *deployConfigCommand) Run(streams Streams) error {
 	return undeployable(found)
 }
 
-// withoutMeaning lists, once, the operator's options of magnum.conf that Jeroboam's server reads nothing of. The server itself says
-// which they are: its own reading of the file is asked, and what is wrong with it is said when it starts.
+// withoutMeaning lists, once, the operator's options of magnum.conf that Jeroboam's server reads nothing of. The server
+// itself says which they are: its own reading of the file is asked, and what is wrong with it is said when it starts.
 func withoutMeaning(in intent.Intent) osa.Findings {
 	if len(in.Magnum.Hosts) == 0 || in.Magnum.Service.Implementation == intent.ImplementationMagnum {
 		return nil

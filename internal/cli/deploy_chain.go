@@ -7,8 +7,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 )
 
-// goesOn says between two steps of an old cluster's way that there is another one. Here a run can be stopped: all of the cluster has
-// one version, and the next run sees what it is.
+// goesOn says between two steps of an old cluster's way that there is another one. Here a run can be stopped: all of
+// the cluster has one version, and the next run sees what it is.
 func goesOn(ctx context.Context, c kubeadm.Chain, streams Streams) (bool, error) {
 	rest := c.Rest()
 	if len(rest) == 0 {

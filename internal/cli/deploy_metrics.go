@@ -12,8 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 )
 
-// statusMetrics are a deployment's status for Prometheus. It is a collector of one moment: what is no longer there has no
-// series. Times are Unix times in seconds, as Prometheus' own naming guide has them.
+// statusMetrics are a deployment's status for Prometheus. It is a collector of one moment: what is no longer there has
+// no series. Times are Unix times in seconds, as Prometheus' own naming guide has them.
 type statusMetrics struct {
 	deploy.Status
 	now time.Time

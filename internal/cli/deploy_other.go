@@ -26,7 +26,8 @@ type deployStatusCommand struct {
 }
 
 // Run prints how the management cluster is. The exit status is 0 when everything serves and nothing has drifted, 2 when
-// something has drifted, 1 when something does not serve. Metrics say that themselves: with them it is 0 when it could look.
+// something has drifted, 1 when something does not serve. Metrics say that themselves: with them it is 0 when it could
+// look.
 func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Textfile != "" && c.Output != "prometheus" {
 		return errors.New("--textfile is for metrics: add --output prometheus")

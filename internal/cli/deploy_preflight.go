@@ -16,8 +16,8 @@ import (
 
 type deployPreflightCommand struct{ deployOptions }
 
-// Run looks at all hosts of the cluster and changes nothing on them but for the program that looks, which it brings there. The exit status
-// is 1 when something would make a deployment fail. It needs no bundle.
+// Run looks at all hosts of the cluster and changes nothing on them but for the program that looks, which it brings
+// there. The exit status is 1 when something would make a deployment fail. It needs no bundle.
 func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error {
 	in, err := c.intent(streams)
 	if err != nil {

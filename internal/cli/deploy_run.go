@@ -46,7 +46,8 @@ type deployOptions struct {
 	run   *host.Hold // what a run that changes things calls itself
 }
 
-// changes says that this run is going to change things: it takes the hosts for itself, and from a run that it is to break.
+// changes says that this run is going to change things: it takes the hosts for itself, and from a run that it is to
+// break.
 func (o *deployOptions) changes(what, breaks string) error {
 	id := make([]byte, 4)
 	if _, err := rand.Read(id); err != nil {
@@ -235,7 +236,8 @@ func allowed(p plan.Plan, allow []string) error {
 	return nil
 }
 
-// comesBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made anew.
+// comesBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made
+// anew.
 func (c *deployApplyCommand) comesBack(ctx context.Context, in intent.Intent) bool {
 	if len(c.Replace) == 0 {
 		return false

@@ -79,8 +79,8 @@ func (f *deployVerify) command(output string) verifyCommand {
 	}
 }
 
-// administrator logs in as Keystone's administrator, whose password OpenStack-Ansible keeps, from where the deployer runs: it is to
-// reach clusters as users do.
+// administrator logs in as Keystone's administrator, whose password OpenStack-Ansible keeps, from where the deployer
+// runs: it is to reach clusters as users do.
 func administrator(ctx context.Context, s intent.MagnumService) (*gophercloud.ProviderClient, gophercloud.EndpointOpts, error) {
 	endpoint := gophercloud.EndpointOpts{Region: s.Region, Availability: gophercloud.AvailabilityInternal}
 	provider, err := config.NewProviderClient(ctx, gophercloud.AuthOptions{

@@ -28,7 +28,8 @@ func TestVerifyIsAskedAsApplyIs(t *testing.T) {
 	}
 }
 
-// What apply has made is judged with the credentials of the operator's own files; without any, it says so before it changes something.
+// What apply has made is judged with the credentials of the operator's own files; without any, it says so before it
+// changes something.
 func TestVerifyAfterApply(t *testing.T) {
 	var asked struct {
 		Auth struct {

@@ -28,9 +28,9 @@ import (
 // candidateAgain is how long a server waits before it stands for leader again.
 const candidateAgain = 2 * time.Second
 
-// lead runs the controllers whenever this server may. A manager that loses its lease, because another server has it or the management
-// cluster was away for longer than the lease lasts, ends for good. The API must not end with it, for it reads from memory; so the
-// controllers have a manager of their own, a new one for each term.
+// lead runs the controllers whenever this server may. A manager that loses its lease, because another server has it or
+// the management cluster was away for longer than the lease lasts, ends for good. The API must not end with it, for it
+// reads from memory; so the controllers have a manager of their own, a new one for each term.
 func (s *serving) lead(ctx context.Context) error {
 	term := s.firstTerm
 	for {
@@ -136,7 +136,8 @@ func (s *serving) controllers(ctx context.Context) (err error) {
 	return s.manager.Add(always(s.lead))
 }
 
-// sharedCache is the server's cache in the hands of one term: it runs already, and loses the term's handlers when that ends.
+// sharedCache is the server's cache in the hands of one term: it runs already, and loses the term's handlers when that
+// ends.
 type sharedCache struct {
 	cache.Cache
 

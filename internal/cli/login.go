@@ -12,7 +12,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 )
 
-// login logs in as a user of OpenStack does: to a cloud of clouds.yaml, or where the variables OS_AUTH_URL and its like say.
+// login logs in as a user of OpenStack does: to a cloud of clouds.yaml, or where the variables OS_AUTH_URL and its like
+// say.
 func login(ctx context.Context, cloud string) (*gophercloud.ProviderClient, gophercloud.EndpointOpts, error) {
 	if cloud == "" {
 		return loginByEnvironment(ctx)

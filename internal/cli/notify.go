@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
 )
 
-// notifications reads where to tell what becomes of clusters: oslo.messaging's driver, of which log is one that can be here, and a URL,
-// which is our own option. The URL may hold a secret: it is in no error and no log.
+// notifications reads where to tell what becomes of clusters: oslo.messaging's driver, of which log is one that can be
+// here, and a URL, which is our own option. The URL may hold a secret: it is in no error and no log.
 func notifications(o *oslo.Config) (to string, line bool, err error) {
 	const group = "oslo_messaging_notifications"
 	line = slices.Contains(o.Strings(group, "driver", nil), "log")

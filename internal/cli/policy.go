@@ -20,10 +20,10 @@ type PolicyConfig struct {
 	Settings policy.Settings
 }
 
-// policyConfig finds the operator's policy as oslo.policy does: a file or directory that is not an absolute path is looked up beside
-// the configuration files, the last one first, then in the places of every OpenStack service. Without options these are policy.yaml
-// (else policy.json) and policy.d, which need not exist. What is named must exist: oslo.policy goes on without it, and an operator
-// who named a file believes that it is in force.
+// policyConfig finds the operator's policy as oslo.policy does: a file or directory that is not an absolute path is
+// looked up beside the configuration files, the last one first, then in the places of every OpenStack service. Without
+// options these are policy.yaml (else policy.json) and policy.d, which need not exist. What is named must exist:
+// oslo.policy goes on without it, and an operator who named a file believes that it is in force.
 func policyConfig(o *oslo.Config, configFiles []string) (PolicyConfig, error) {
 	const group = "oslo_policy"
 	c := PolicyConfig{Settings: policy.Settings{
@@ -103,7 +103,8 @@ func missingPolicy(option, name string, places []string) error {
 	return fmt.Errorf("[oslo_policy] %s: %s does not exist%s; create it or remove the option", option, name, where)
 }
 
-// policyDirectory lists the files of a directory in the order of their names, without hidden ones and without what lies deeper.
+// policyDirectory lists the files of a directory in the order of their names, without hidden ones and without what lies
+// deeper.
 func policyDirectory(directory string) ([]string, error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {

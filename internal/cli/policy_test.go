@@ -15,8 +15,8 @@ import (
 
 const minimalConfig = "[keystone_authtoken]\nauth_url = http://keystone:5000\nusername = magnum\npassword = p\nproject_name = service\n"
 
-// TestPolicyIsFound: an operator's policy is in force wherever oslo.policy would have found it, and a file that is named and
-// missing is an error and not the default rules.
+// TestPolicyIsFound: an operator's policy is in force wherever oslo.policy would have found it, and a file that is
+// named and missing is an error and not the default rules.
 func TestPolicyIsFound(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason  string

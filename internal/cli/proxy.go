@@ -92,8 +92,8 @@ func (c *proxyRunCommand) Run(ctx context.Context, streams Streams) error {
 	})
 }
 
-// tellSystemd tells systemd that the service has started (sd_notify(3)): "systemctl start" returns then, and not before an older process
-// may be stopped.
+// tellSystemd tells systemd that the service has started (sd_notify(3)): "systemctl start" returns then, and not before
+// an older process may be stopped.
 func tellSystemd(ctx context.Context, log *slog.Logger) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {
@@ -140,8 +140,8 @@ func (c *proxyRunCommand) validate() error {
 	return errors.Join(problems...)
 }
 
-// identity is who this process is. Machines with the same host name are told apart by /etc/machine-id, of which only a hash is used,
-// as machine-id(5) asks.
+// identity is who this process is. Machines with the same host name are told apart by /etc/machine-id, of which only a
+// hash is used, as machine-id(5) asks.
 func identity(host string) (control.Identity, error) {
 	if host == "" {
 		name, err := os.Hostname()

@@ -76,7 +76,8 @@ func TestTheCatalogueIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestASignedCatalogue: where a key is named, neither the first catalogue nor a newer one is taken without its signature.
+// TestASignedCatalogue: where a key is named, neither the first catalogue nor a newer one is taken without its
+// signature.
 func TestASignedCatalogue(t *testing.T) {
 	key, trust := signtest.NewKey(t)
 	files := catalogueFiles("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}", "")

@@ -233,7 +233,8 @@ func (s *serving) serveAdmin(ctx context.Context) error {
 	return serveHTTP(ctx, s.admin, mux, "", "")
 }
 
-// serveHTTP serves until ctx ends, then lets requests that are under way finish. With files of a certificate and its key it speaks TLS.
+// serveHTTP serves until ctx ends, then lets requests that are under way finish. With files of a certificate and its
+// key it speaks TLS.
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, cert, key string) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,

@@ -74,8 +74,8 @@ func (c *crdsCommand) Run(ctx context.Context, streams Streams) error {
 	return err
 }
 
-// InstallRecords makes the management cluster ready for Magnum's records: their definitions, their namespace, and the role
-// of Jeroboam's own server. It takes an administrator.
+// InstallRecords makes the management cluster ready for Magnum's records: their definitions, their namespace, and the
+// role of Jeroboam's own server. It takes an administrator.
 func InstallRecords(ctx context.Context, c client.Client) error {
 	if err := kube.InstallCRDs(ctx, c, manifests.FS); err != nil {
 		return err

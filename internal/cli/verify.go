@@ -134,7 +134,8 @@ type verifyView struct {
 	began          time.Time
 }
 
-// tell writes one event. Nobody is to be told when standard output is gone, and what was made has to be removed all the same.
+// tell writes one event. Nobody is to be told when standard output is gone, and what was made has to be removed all the
+// same.
 func (v *verifyView) tell(e verify.Event) {
 	if v.json {
 		_ = json.NewEncoder(v.out).Encode(e)

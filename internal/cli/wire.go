@@ -115,8 +115,8 @@ func (s *serving) readAddons(ctx context.Context) (err error) {
 	return nil
 }
 
-// reloadAddons reads the catalogue again when it is told to. One that is wrong changes nothing. Another one ends the controllers' term: the
-// next begins with it, and looks at every cluster.
+// reloadAddons reads the catalogue again when it is told to. One that is wrong changes nothing. Another one ends the
+// controllers' term: the next begins with it, and looks at every cluster.
 func (s *serving) reloadAddons(ctx context.Context) error {
 	for {
 		select {
@@ -140,8 +140,8 @@ func (s *serving) reloadAddons(ctx context.Context) error {
 	}
 }
 
-// credentials makes the credential a cluster acts with: an application credential of the user who creates it, named after
-// the cluster (the Python driver's name, so that either finds what the other made).
+// credentials makes the credential a cluster acts with: an application credential of the user who creates it, named
+// after the cluster (the Python driver's name, so that either finds what the other made).
 type credentials struct {
 	cloud  *openstack.Cloud
 	config Config

@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// TestAccessChangesAtOnce: who may reach a cluster changes without an upgrade and without a new machine, and the cluster says when it did.
+// TestAccessChangesAtOnce: who may reach a cluster changes without an upgrade and without a new machine, and the
+// cluster says when it did.
 func TestAccessChangesAtOnce(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("reached", 1, 1, nil)

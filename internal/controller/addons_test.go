@@ -37,7 +37,8 @@ func addonCloud(context.Context, []byte) (addon.Cloud, error) { return plainClou
 
 type version struct{ name, version, serves, more string }
 
-// older is a catalogue whose addons have a version for Kubernetes 1.34 and one for 1.35, but for the network, which has one for both.
+// older is a catalogue whose addons have a version for Kubernetes 1.34 and one for 1.35, but for the network, which has
+// one for both.
 func older() []version {
 	return []version{
 		{catalogue.Cilium, "v1.0.0", "<1.36.0-0", ""},
@@ -93,8 +94,8 @@ func workloadClient(t *testing.T, stack string) client.Client {
 	return c
 }
 
-// Addons and nodes change in turn when a cluster is upgraded: the network first, then masters, then what follows them, then
-// workers, then the rest.
+// Addons and nodes change in turn when a cluster is upgraded: the network first, then masters, then what follows them,
+// then workers, then the rest.
 func TestSlowUpgradeWaitsForTheNetwork(t *testing.T) {
 	w := newWorldWith(t, controller.Addons{Catalogue: catalogueOf(t, older()), CloudFor: addonCloud})
 	c := w.create("in-turn", 1, 1, func(c *magnum.Cluster) {

@@ -173,7 +173,8 @@ func TestSlowStoppedAnywhereItGoesOn(t *testing.T) {
 	}
 }
 
-// TestSlowAPIAddressOutlivesMachines: without a load balancer the floating IP is made before the Cluster, named in it, and goes last.
+// TestSlowAPIAddressOutlivesMachines: without a load balancer the floating IP is made before the Cluster, named in it,
+// and goes last.
 func TestSlowAPIAddressOutlivesMachines(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.noAddress = errors.New("create a floating IP: quota exceeded for resources: ['floatingip']")
@@ -266,7 +267,8 @@ func TestDeletedWhileItIsMadeItLeavesNothing(t *testing.T) {
 	}
 }
 
-// hold keeps the machines of a stack from going, as Cluster API's OpenStack provider does when it cannot log in; or lets them go.
+// hold keeps the machines of a stack from going, as Cluster API's OpenStack provider does when it cannot log in; or
+// lets them go.
 func hold(t *testing.T, stack string, held bool) {
 	t.Helper()
 	const finalizer = "test.jeroboam.cloud/held"

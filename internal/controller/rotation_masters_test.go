@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// TestSlowRotationOfServiceAccounts: the key for tokens has no certificate, workers are replaced in the second step alone, and a rotation
-// that failed goes on where it was as soon as it can.
+// TestSlowRotationOfServiceAccounts: the key for tokens has no certificate, workers are replaced in the second step
+// alone, and a rotation that failed goes on where it was as soon as it can.
 func TestSlowRotationOfServiceAccounts(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("tokens", 1, 1, nil)
@@ -63,7 +63,8 @@ func TestSlowRotationOfServiceAccounts(t *testing.T) {
 	w.rotated(t, c, capi.ServiceAccount, old)
 }
 
-// TestSlowRotationOfThreeMasters: with two servers that both believe to lead, as two do for seconds after a pause of the first.
+// TestSlowRotationOfThreeMasters: with two servers that both believe to lead, as two do for seconds after a pause of
+// the first.
 func TestSlowRotationOfThreeMasters(t *testing.T) {
 	for _, tc := range []struct {
 		authority magnum.Authority

@@ -144,7 +144,8 @@ func certificates(text []byte) (out []*x509.Certificate) {
 	return out
 }
 
-// oldUser is an old kubeconfig of somebody who has learned of the new authority, and still has a certificate of the old one.
+// oldUser is an old kubeconfig of somebody who has learned of the new authority, and still has a certificate of the old
+// one.
 func oldUser(t *testing.T, old, authority []byte) []byte {
 	t.Helper()
 	c, err := clientcmd.Load(old)

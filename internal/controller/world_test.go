@@ -296,7 +296,8 @@ func complete(s magnum.Status) func(*magnum.Cluster) bool {
 	return func(c *magnum.Cluster) bool { return c.Status == s }
 }
 
-// nothingLeft waits until a cluster has left nothing in the management cluster: the garbage collector is not in a hurry.
+// nothingLeft waits until a cluster has left nothing in the management cluster: the garbage collector is not in a
+// hurry.
 func nothingLeft(t *testing.T, stack string) {
 	t.Helper()
 	var left []string

@@ -14,8 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Alive is what load balancers say of nodes that the operator has declared gone. That we do not reach a host proves nothing: it may
-// go on serving clients, and a cluster made beside it is a second one under the same address.
+// Alive is what load balancers say of nodes that the operator has declared gone. That we do not reach a host proves
+// nothing: it may go on serving clients, and a cluster made beside it is a second one under the same address.
 type Alive struct {
 	// Answers are what answered by node, such as "its API server, to infra1".
 	Answers map[string][]string
@@ -58,7 +58,8 @@ func lookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive {
 	return a
 }
 
-// lifeOf asks from a place whether something of a node answers. reached is false if the place itself could not be asked.
+// lifeOf asks from a place whether something of a node answers. reached is false if the place itself could not be
+// asked.
 func lifeOf(ctx context.Context, h site.Hosts, from site.Place, n intent.Node, port int) (reached bool, what []string) {
 	for _, one := range []struct{ name, address string }{
 		{"its API server", net.JoinHostPort(n.NodeIP, fmt.Sprint(port))}, {"its etcd", net.JoinHostPort(n.NodeIP, "2379")},

@@ -14,7 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// A host that the deployer does not reach may still serve: a cluster made beside it would be a second one at the same address.
+// A host that the deployer does not reach may still serve: a cluster made beside it would be a second one at the same
+// address.
 func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 	in := seed(t)
 	dead := in.Nodes[2]

@@ -67,8 +67,8 @@ func (d *Deployment) installNodes(ctx context.Context) error {
 	})
 }
 
-// giveImages brings new images to all members before anything of the old version stops: a pod of the new version may be placed on
-// any of them, and kubeadm itself tries one before it begins.
+// giveImages brings new images to all members before anything of the old version stops: a pod of the new version may be
+// placed on any of them, and kubeadm itself tries one before it begins.
 func (d *Deployment) giveImages(ctx context.Context) error {
 	const step = "give members new images"
 	if !kubeadm.Upgrading(d.Plan) && !kubeadm.Shares(d.Plan, kubeadm.SharedAddons) {

@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Secrets stand in whatever an operator can write, and in what hosts have of before: a plan shows none, whatever its items are.
+// Secrets stand in whatever an operator can write, and in what hosts have of before: a plan shows none, whatever its
+// items are.
 func TestNoSecretIsInAPlan(t *testing.T) {
 	const canary = "correct-horse"
 	in := seed(t)

@@ -247,8 +247,8 @@ func TestCiliumFits(t *testing.T) {
 	}
 }
 
-// TestOneNetwork: a bundle with Cilium takes the bridge away, one without Cilium's configuration; either is a deletion, which has
-// to be allowed.
+// TestOneNetwork: a bundle with Cilium takes the bridge away, one without Cilium's configuration; either is a deletion,
+// which has to be allowed.
 func TestOneNetwork(t *testing.T) {
 	in := seed(t)
 	paths := func(b site.Bundle) (there, gone []string) {

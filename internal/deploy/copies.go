@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// copiesOf are all that there can be: Magnum's driver and the collection's proxy work with the administrator's kubeconfig, as
-// that collection does it; ours has an account of its own.
+// copiesOf are all that there can be: Magnum's driver and the collection's proxy work with the administrator's
+// kubeconfig, as that collection does it; ours has an account of its own.
 //
 // Jeroboam's server has an account of its own as well, which its own room makes.
 func copiesOf(in intent.Intent, serves, proxies string) []kubeconfigs.Copy {

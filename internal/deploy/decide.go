@@ -11,9 +11,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// Decide gives the configuration with the bundle's versions: a deployment installs what the bundle has. Notes say where the
-// configuration asks for something older, which is what operators have from the time of another bundle. What is newer than the
-// bundle cannot be given and is refused; strict refuses every difference.
+// Decide gives the configuration with the bundle's versions: a deployment installs what the bundle has. Notes say where
+// the configuration asks for something older, which is what operators have from the time of another bundle. What is
+// newer than the bundle cannot be given and is refused; strict refuses every difference.
 func Decide(b site.Bundle, in intent.Intent, strict bool) (intent.Intent, []string, error) {
 	var errs []error
 	var notes []string

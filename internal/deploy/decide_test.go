@@ -10,7 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// The bundle decides what is installed; an older wish of the operator's is no dead end, a newer one is not granted by half.
+// The bundle decides what is installed; an older wish of the operator's is no dead end, a newer one is not granted by
+// half.
 func TestTheBundleDecidesVersions(t *testing.T) {
 	for _, tt := range []struct {
 		reason           string

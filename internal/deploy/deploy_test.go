@@ -349,8 +349,8 @@ func TestOverlappingRanges(t *testing.T) {
 	}
 }
 
-// The operator's word that containers are not restarted is kept: nothing blocks for a restart that does not come, and the plan
-// says what waits for one.
+// The operator's word that containers are not restarted is kept: nothing blocks for a restart that does not come, and
+// the plan says what waits for one.
 func TestContainersThatMayNotBeRestarted(t *testing.T) {
 	for _, allow := range []bool{true, false} {
 		in := seed(t)

@@ -83,7 +83,8 @@ func DestroyPlan(w Wanted, world World, s Services, l kubeconfigs.Leftovers) pla
 	return plan.Judged(p, deletions(), others(w.List, world.Seen), others(s.List, s.Seen))
 }
 
-// Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what goes.
+// Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what
+// goes.
 func (d *Deployment) Destroy(ctx context.Context) error {
 	if err := d.removeServices(ctx); err != nil {
 		return err

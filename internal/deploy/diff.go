@@ -37,7 +37,8 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 // asItIs says of a change what is in the item itself.
 func asItIs(_ host.Item, c plan.Change) plan.Change { return c }
 
-// itemChanges are the plan's changes, and after them those of items of the groups, one group after the other, as words says them.
+// itemChanges are the plan's changes, and after them those of items of the groups, one group after the other, as words
+// says them.
 func itemChanges(l site.List, seen site.Seen, p plan.Plan, words func(host.Item, plan.Change) plan.Change, groups ...string) []plan.Change {
 	for _, group := range groups {
 		for i, item := range l.Items {

@@ -1,17 +1,21 @@
-// Package deploy builds the highly available management cluster on real hosts: LXC containers as OpenStack-Ansible makes them,
-// containerd, a control plane by kubeadm behind OpenStack-Ansible's haproxy, the network of pods, cert-manager, Cluster API.
+// Package deploy builds the highly available management cluster on real hosts: LXC containers as OpenStack-Ansible
+// makes them, containerd, a control plane by kubeadm behind OpenStack-Ansible's haproxy, the network of pods,
+// cert-manager, Cluster API.
 //
 // It is four functions with values between them:
 //
 //	Want(intent, bundle, facts) Wanted     how everything should be
-//	Inspect(ctx, wanted) World             how everything is: asked of systemd, LXC, kubeadm's files, etcd, the API server
+//	Inspect(ctx, wanted) World             how everything is: asked of systemd, LXC, kubeadm's files, etcd and
+//	                                       the API server
 //	Diff(wanted, world) plan.Plan          what would change; pure
 //	Apply(ctx, wanted, world, plan)        the steps, on one screen in steps.go
 //
-// Look is the way there for whoever gives commands: hosts taken, judged and asked, everything a plan follows from in one Session.
+// Look is the way there for whoever gives commands: hosts taken, judged and asked, everything a plan follows from in
+// one Session.
 //
-// Each subject has a room below this package, which knows nothing of the others: node, kubeadm, balance, components, kubeconfigs, backups,
-// magnum, proxy, and preflight before all of them. Here they are put together: what is wanted of all, one plan, its judges, the walk.
+// Each subject has a room below this package, which knows nothing of the others: node, kubeadm, balance, components,
+// kubeconfigs, backups, magnum, proxy, and preflight before all of them. Here they are put together: what is wanted of
+// all, one plan, its judges, the walk.
 //
 // Nothing is remembered between runs. A run that was killed at any point is continued by running again.
 package deploy

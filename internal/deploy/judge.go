@@ -69,8 +69,8 @@ func waiting(w Wanted, world World) plan.Judge {
 	}
 }
 
-// others: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that with theirs, which they may not be
-// ready for, and to undo what somebody wrote into the file by hand.
+// others: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that with theirs, which they
+// may not be ready for, and to undo what somebody wrote into the file by hand.
 func others(l site.List, seen site.Seen) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding

@@ -10,8 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// Containers of Ubuntu and of other Debians than 12 are nodes too: nothing of a distribution is installed into them. Only the light
-// network needs that, and says where it cannot be.
+// Containers of Ubuntu and of other Debians than 12 are nodes too: nothing of a distribution is installed into them.
+// Only the light network needs that, and says where it cannot be.
 func TestPackagesOfADistribution(t *testing.T) {
 	for _, tt := range []struct {
 		reason, id, release string

@@ -109,8 +109,8 @@ func TestProxyTokenIsRevoked(t *testing.T) {
 	w.settled(t)
 }
 
-// The last host of the proxy loses its token as any other; a node that is none of the cluster's any more loses that of "proxy access",
-// with which all kubeconfigs are read.
+// The last host of the proxy loses its token as any other; a node that is none of the cluster's any more loses that of
+// "proxy access", with which all kubeconfigs are read.
 func TestTokensOfWhoHasLeft(t *testing.T) {
 	w := network(t, 1)
 	if _, err := w.run(t, false, true); err != nil {
@@ -233,7 +233,8 @@ func TestProxiesInterrupted(t *testing.T) {
 	}
 }
 
-// Two hundred hosts, some of them down: the others are changed many at once and not too many, and nobody waits for those that are down.
+// Two hundred hosts, some of them down: the others are changed many at once and not too many, and nobody waits for
+// those that are down.
 func TestManyProxies(t *testing.T) {
 	w := network(t, 200)
 	for n := 0; n < 200; n += 10 {
@@ -379,8 +380,8 @@ func TestProxiesAreLookedAtWithoutAnAgent(t *testing.T) {
 	}
 }
 
-// What is removed is what we put there: servers, proxies, and what leads to them; a second look finds nothing, and hosts that are down are
-// named.
+// What is removed is what we put there: servers, proxies, and what leads to them; a second look finds nothing, and
+// hosts that are down are named.
 func TestServicesAreRemoved(t *testing.T) {
 	for own, stays := range map[string]bool{"/root/jeroboam": false, "/usr/local/bin/jeroboam": true} {
 		w := network(t, 2)

@@ -11,7 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// TestRegistries: what the operator says of registries is what containerd reads, and credentials are nobody else's business.
+// TestRegistries: what the operator says of registries is what containerd reads, and credentials are nobody else's
+// business.
 func TestRegistries(t *testing.T) {
 	in := seed(t)
 	in.Containerd.InsecureRegistries = []string{"plain:5000"}

@@ -9,7 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// With a repository of its own kubeadm asks containerd for names that the bundle does not have: nodes have no way to pull them.
+// With a repository of its own kubeadm asks containerd for names that the bundle does not have: nodes have no way to
+// pull them.
 func TestImagesHaveTheNamesThatKubeadmAsksFor(t *testing.T) {
 	b := bundle()
 	b.Images = nil

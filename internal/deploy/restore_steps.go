@@ -22,8 +22,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// clearOld takes the cluster away that a restore replaces. Until the last node is clear, nothing of the new one is there: a run that is killed
-// here is begun again, with the operator's word again.
+// clearOld takes the cluster away that a restore replaces. Until the last node is clear, nothing of the new one is
+// there: a run that is killed here is begun again, with the operator's word again.
 func (d *Deployment) clearOld(ctx context.Context) error {
 	for _, c := range plan.Of[kubeadm.Reset](d.Plan) {
 		d.Say(restoreStep, c.Node, "kubeadm reset")
@@ -48,8 +48,9 @@ func (d *Deployment) restore(ctx context.Context) error {
 	return d.Restore.PutAt(ctx, d.Run, restoreStep, n, d.place(n), d.Wanted.Facts[n.PhysicalHost])
 }
 
-// forgetOld takes away what the backup has of nodes that are not there, and of pods that run no longer: a node may not join while
-// there is a Node of its name that looks Ready, and a pod that looks Running would be waited for in vain. Then the restore is over.
+// forgetOld takes away what the backup has of nodes that are not there, and of pods that run no longer: a node may not
+// join while there is a Node of its name that looks Ready, and a pod that looks Running would be waited for in vain.
+// Then the restore is over.
 func (d *Deployment) forgetOld(ctx context.Context) error {
 	if d.Restore == nil {
 		return nil
@@ -90,8 +91,9 @@ func forgetNodes(ctx context.Context, c client.Client, but intent.Node) error {
 	return nil
 }
 
-// forgetPods deletes pods that their controllers make again. Others stay: kubelet starts them where their node is. It may have
-// started pods of this node already, so those end in order: two of kube-proxy at a time would leave rules that nobody mends.
+// forgetPods deletes pods that their controllers make again. Others stay: kubelet starts them where their node is. It
+// may have started pods of this node already, so those end in order: two of kube-proxy at a time would leave rules that
+// nobody mends.
 func forgetPods(ctx context.Context, c client.Client, here intent.Node) error {
 	var pods corev1.PodList
 	if err := c.List(ctx, &pods); err != nil {

@@ -42,7 +42,8 @@ func workload(m manager) *appsv1.Deployment {
 	}
 }
 
-// A cloud that OpenStack-Ansible 2026.1 deployed has newer components than a bundle may have: none goes back without a word.
+// A cloud that OpenStack-Ansible 2026.1 deployed has newer components than a bundle may have: none goes back without a
+// word.
 func TestComponentsDoNotGoBack(t *testing.T) {
 	in := seed(t)
 	b := bundle()

@@ -40,8 +40,8 @@ type MagnumFound struct {
 	Why    plan.Finding
 }
 
-// FindMagnum asks the places of magnum_all who serves there. Places that are not there, or that nobody reaches, are nobody's; a host that
-// does not answer any more is among those that are lost from now on.
+// FindMagnum asks the places of magnum_all who serves there. Places that are not there, or that nobody reaches, are
+// nobody's; a host that does not answer any more is among those that are lost from now on.
 func FindMagnum(ctx context.Context, o site.Outside, in intent.Intent) (MagnumFound, error) {
 	f := MagnumFound{Places: map[string]magnum.Found{}}
 	gone := map[string]error{}
@@ -225,7 +225,8 @@ func authorityOf(world World) string {
 	return ""
 }
 
-// lookAtKeystone finds out what has to change there. A Keystone that does not answer is told of, and tried again by apply.
+// lookAtKeystone finds out what has to change there. A Keystone that does not answer is told of, and tried again by
+// apply.
 func (s *Services) lookAtKeystone(ctx context.Context, o site.Outside, opts ServiceOptions) {
 	want := s.Intent.Magnum.Service
 	through := s.through(o)

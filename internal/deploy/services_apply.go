@@ -59,8 +59,8 @@ func (d *Deployment) makeServiceContainers(ctx context.Context) error {
 	})
 }
 
-// changeMagnum changes Magnum's servers, one after the other: load balancers send clients to the others meanwhile, and the next
-// one's turn comes when this one serves.
+// changeMagnum changes Magnum's servers, one after the other: load balancers send clients to the others meanwhile, and
+// the next one's turn comes when this one serves.
 func (d *Deployment) changeMagnum(ctx context.Context) error {
 	s := d.services()
 	for _, h := range s.Intent.Magnum.Hosts {
@@ -158,8 +158,9 @@ func (d serviceRun) magnumServes(ctx context.Context, h intent.MagnumHost) error
 	return nil
 }
 
-// divertMagnum keeps clients away from a server that is about to change, where there is another one for them, and returns what lets
-// them back. A run that is killed in between leaves it drained, which the next plan shows and its apply mends.
+// divertMagnum keeps clients away from a server that is about to change, where there is another one for them, and
+// returns what lets them back. A run that is killed in between leaves it drained, which the next plan shows and its
+// apply mends.
 func (d serviceRun) divertMagnum(ctx context.Context, h intent.MagnumHost) func() {
 	var diverted []intent.HAProxyHost
 	for _, b := range d.Intent.HAProxy.Hosts {
@@ -188,7 +189,8 @@ func (d serviceRun) divertMagnum(ctx context.Context, h intent.MagnumHost) func(
 	}
 }
 
-// tellBalancer gives a command for a server of Magnum. It helps; a load balancer that does not take it finds out by its checks.
+// tellBalancer gives a command for a server of Magnum. It helps; a load balancer that does not take it finds out by its
+// checks.
 func (d serviceRun) tellBalancer(ctx context.Context, b intent.HAProxyHost, h intent.MagnumHost, command string) {
 	for _, s := range b.Magnum {
 		_, _ = site.Ask[string](ctx, d.Hosts, site.At(b.Where()), host.OpStats, fmt.Sprintf(command, balance.BackendOf(s.Name)+"/"+h.Name)) // see above

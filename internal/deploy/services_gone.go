@@ -20,8 +20,9 @@ import (
 
 const removeStep = "remove services"
 
-// NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is to be gone, and
-// Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is: there, it stays.
+// NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is
+// to be gone, and Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is:
+// there, it stays.
 func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound, proxies ProxyFound, own string) (Services, error) {
 	s := Services{
 		Magnum: found, Proxies: proxies, Intent: w.Intent, Facts: o.Facts,
@@ -114,7 +115,8 @@ func (d *Deployment) removeBoxes(ctx context.Context) error {
 	return nil
 }
 
-// Except leaves out what goes with a container of the services, and adds the containers that services were looked at in.
+// Except leaves out what goes with a container of the services, and adds the containers that services were looked at
+// in.
 func (s Services) Except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
 	var entered []site.Place
 	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) { // nodes that stay, load balancers in containers: agents were there, too

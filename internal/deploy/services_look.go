@@ -51,8 +51,8 @@ func (s *Services) clusterNode(name string) bool {
 	return slices.ContainsFunc(s.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
 }
 
-// observe looks at the items of all places that are there. A host that does not answer any more, or one that has only a proxy and cannot
-// be looked at, is noted with what lost says of it, and keeps no run from the others.
+// observe looks at the items of all places that are there. A host that does not answer any more, or one that has only a
+// proxy and cannot be looked at, is noted with what lost says of it, and keeps no run from the others.
 func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name string, err error) plan.Finding) error {
 	s.Seen.Items = make([]plan.Facts, len(s.List.Items))
 	silent := map[string]error{}

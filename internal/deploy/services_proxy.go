@@ -33,8 +33,8 @@ type ProxyFound struct {
 	Why   plan.Finding
 }
 
-// FindProxies asks the hosts of the proxy which one is there. What nobody reaches has none, and a host that is logged in to and does not
-// answer counts as lost from then on: one of two hundred keeps no run from the others.
+// FindProxies asks the hosts of the proxy which one is there. What nobody reaches has none, and a host that is logged
+// in to and does not answer counts as lost from then on: one of two hundred keeps no run from the others.
 func FindProxies(ctx context.Context, o site.Outside, in intent.Intent, serves string) ProxyFound {
 	f := ProxyFound{Hosts: map[string]proxy.Found{}}
 	var mu sync.Mutex
@@ -65,7 +65,8 @@ func FindProxies(ctx context.Context, o site.Outside, in intent.Intent, serves s
 	return f
 }
 
-// OnlyProxy says of a physical host that nothing is there but a proxy: it is logged in to, and looked at without an agent.
+// OnlyProxy says of a physical host that nothing is there but a proxy: it is logged in to, and looked at without an
+// agent.
 func OnlyProxy(in intent.Intent, name string) bool {
 	other := slices.ContainsFunc(in.Magnum.Hosts, func(h intent.MagnumHost) bool { return h.PhysicalHost == name }) ||
 		slices.ContainsFunc(in.Nodes, func(n intent.Node) bool { return n.PhysicalHost == name }) ||
@@ -124,8 +125,8 @@ func (s *Services) wantProxies(w Wanted, world World, o site.Outside, found Prox
 	}
 }
 
-// stillOld says whether there may be hosts with the old proxy when a run has ended: those that nobody reaches, as long as anything is
-// known of old ones.
+// stillOld says whether there may be hosts with the old proxy when a run has ended: those that nobody reaches, as long
+// as anything is known of old ones.
 func stillOld(in intent.Intent, o site.Outside, found ProxyFound) bool {
 	known := slices.ContainsFunc(slices.Collect(maps.Values(found.Hosts)), func(f proxy.Found) bool { return f.Theirs || f.OldHosts })
 	return known && slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return o.Lost[h.PhysicalHost] != nil })
@@ -139,9 +140,9 @@ type holder struct {
 	reason string
 }
 
-// revoked are hosts that have a token and are no hosts of the proxy any more, and nodes that are none of the cluster's: what is not
-// in the inventory is not logged in to, so its proxy cannot be stopped from here. Where runs says that there is no fleet of ours, no node
-// needs one.
+// revoked are hosts that have a token and are no hosts of the proxy any more, and nodes that are none of the cluster's:
+// what is not in the inventory is not logged in to, so its proxy cannot be stopped from here. Where runs says that
+// there is no fleet of ours, no node needs one.
 func revoked(in intent.Intent, g grants, runs string) []holder {
 	var out []holder
 	for _, name := range slices.Sorted(maps.Keys(g.fleet)) {
@@ -196,8 +197,9 @@ func (d *Deployment) changeAccess(ctx context.Context) error {
 	return nil
 }
 
-// changeProxies changes the proxies' hosts: those with the old proxy one after the other, so that clusters are always reached through the
-// others; then all others at once, because a new process takes over from the older one. All that fails is told.
+// changeProxies changes the proxies' hosts: those with the old proxy one after the other, so that clusters are always
+// reached through the others; then all others at once, because a new process takes over from the older one. All that
+// fails is told.
 func (d *Deployment) changeProxies(ctx context.Context) error {
 	s := d.services()
 	if err := d.revoke(ctx); err != nil {
@@ -227,7 +229,8 @@ func (d *Deployment) changeProxies(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// changeProxy changes one host. among says that there are still hosts with the old proxy, which withdraw what is not refreshed.
+// changeProxy changes one host. among says that there are still hosts with the old proxy, which withdraw what is not
+// refreshed.
 func (d *Deployment) changeProxy(ctx context.Context, s serviceRun, h intent.ProxyHost, among bool) error {
 	name := site.At(h.Where()).Name()
 	if _, ours := s.List.Places[name]; !ours || s.Seen.Unseen[name] || !s.Changes(name, groupProxy) {

@@ -496,7 +496,8 @@ func TestMagnumInterrupted(t *testing.T) {
 	}
 }
 
-// A host of Magnum that hangs between two looks is named, keeps the plan from nobody, and is passed over where the operator says so.
+// A host of Magnum that hangs between two looks is named, keeps the plan from nobody, and is passed over where the
+// operator says so.
 func TestAMagnumHostHangs(t *testing.T) {
 	for reason, asked := range map[string]int{"when it is asked who serves": 0, "when it is asked what is there": 1} {
 		w := newTown(t)

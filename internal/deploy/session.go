@@ -22,19 +22,20 @@ import (
 // Options are what a look at a deployment goes by, beside the configuration.
 type Options struct {
 	Bundle site.Bundle
-	// Hosts are the agents of the cluster's hosts that were reached. Reach logs in to those that have only kubeconfigs, Magnum or a proxy, and
-	// says of each that fails why.
+	// Hosts are the agents of the cluster's hosts that were reached. Reach logs in to those that have only kubeconfigs,
+	// Magnum or a proxy, and says of each that fails why.
 	Hosts site.Hosts
 	Reach func(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error)
 	Dial  site.Dialer
 	// Program is the digest of the program that agents are.
 	Program string
 
-	// Settled says that what earlier runs have left is waited for first, as whoever is going to change something has to. Hold is what such a
-	// run calls itself; nil for one that only plans.
+	// Settled says that what earlier runs have left is waited for first, as whoever is going to change something has to.
+	// Hold is what such a run calls itself; nil for one that only plans.
 	Settled bool
 	Hold    *host.Hold
-	// StrictVersions refuses every difference between configuration and bundle, SkipUnreachable goes on without hosts of Magnum and the proxy.
+	// StrictVersions refuses every difference between configuration and bundle, SkipUnreachable goes on without hosts of
+	// Magnum and the proxy.
 	StrictVersions, SkipUnreachable bool
 	// Replace are the nodes that are gone for good.
 	Replace []string
@@ -69,8 +70,8 @@ func (s *Session) Close() {
 	s.more.Close()
 }
 
-// Look takes the hosts, if the run changes things, checks them and looks at everything. It changes nothing. The connections are the
-// session's from now on, and are closed if it fails.
+// Look takes the hosts, if the run changes things, checks them and looks at everything. It changes nothing. The
+// connections are the session's from now on, and are closed if it fails.
 func Look(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
 	s := &Session{Intent: in, Hosts: o.Hosts}
 	for _, step := range []func(context.Context, *Options) error{
@@ -120,8 +121,8 @@ func (s *Session) decide(_ context.Context, o *Options) error {
 	return nil
 }
 
-// around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not reached is no reason
-// to fail: the plan says so.
+// around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not
+// reached is no reason to fail: the plan says so.
 func (s *Session) around(ctx context.Context, o *Options) error {
 	var errs map[string]error
 	var err error
@@ -148,8 +149,8 @@ func (s *Session) components(_ context.Context, o *Options) error {
 	return err
 }
 
-// inspect says how all should be and looks how it is. Where a cluster is minor versions behind, that is once more, for the first step
-// of its way.
+// inspect says how all should be and looks how it is. Where a cluster is minor versions behind, that is once more, for
+// the first step of its way.
 func (s *Session) inspect(ctx context.Context, o *Options) error {
 	b := o.Bundle
 	for in := s.Intent; ; {
@@ -204,8 +205,8 @@ func (s *Session) Plan(now time.Time) plan.Plan {
 	return plan.Judged(p, Judges(s.Wanted, s.World)...)
 }
 
-// Keep writes a plan for a later apply. The file is no stream behind a curtain, and is masked as those are; that two passwords which look
-// alike then are not the same is for the basis to tell.
+// Keep writes a plan for a later apply. The file is no stream behind a curtain, and is masked as those are; that two
+// passwords which look alike then are not the same is for the basis to tell.
 func (s *Session) Keep(p plan.Plan, path, by string, now time.Time, random io.Reader) error {
 	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
 	if err != nil {
@@ -240,8 +241,8 @@ func (s *Session) Holds(p plan.Plan, reviewed *plan.File) error {
 	return nil
 }
 
-// ComesBack says which of the nodes that are declared gone stay so: those whose host does not answer. The others have been taken out, and
-// are made anew.
+// ComesBack says which of the nodes that are declared gone stay so: those whose host does not answer. The others have
+// been taken out, and are made anew.
 func ComesBack(in intent.Intent, gone []string, answers func(physicalHost string) bool) (still []string) {
 	for _, n := range in.Nodes {
 		for _, name := range gone {

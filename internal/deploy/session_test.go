@@ -97,8 +97,8 @@ func (s *scene) options(hosts site.Hosts) deploy.Options {
 	}
 }
 
-// Who changes things takes the hosts before anything else is asked there; who only looks does not. What is wrong with hosts is told
-// before anything but facts was asked, and no connection stays open.
+// Who changes things takes the hosts before anything else is asked there; who only looks does not. What is wrong with
+// hosts is told before anything but facts was asked, and no connection stays open.
 func TestLook(t *testing.T) {
 	for _, tt := range []struct {
 		reason string

@@ -36,7 +36,8 @@ func litter(w deploy.Wanted, world *deploy.World, places ...string) {
 	}
 }
 
-// Disk is given back in the plan's last changes, and nothing about them is dangerous: not beside a member that does not serve either.
+// Disk is given back in the plan's last changes, and nothing about them is dangerous: not beside a member that does not
+// serve either.
 func TestDiskIsGivenBack(t *testing.T) {
 	in := seed(t)
 	w := want(t, in, facts(in))
@@ -66,7 +67,8 @@ func TestDiskIsGivenBack(t *testing.T) {
 	}
 }
 
-// The images of a cluster that goes through several minor versions lose their pin when they are not wanted by the step that is done.
+// The images of a cluster that goes through several minor versions lose their pin when they are not wanted by the step
+// that is done.
 func TestImagesOfAStepAreWanted(t *testing.T) {
 	in, b := seed(t), bundle()
 	b.Releases = []site.Release{{Version: "1.35.4", Images: []host.Image{{Ref: "registry.k8s.io/pause:3.10.1", Manifest: blob("7"), Blobs: []string{blob("7")}}}}}

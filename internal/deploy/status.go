@@ -52,7 +52,8 @@ type NodeStatus struct {
 	// Expires is when the first certificate that is no authority's ends, and Certificate which one.
 	Expires     time.Time `json:"expires"`
 	Certificate string    `json:"certificate"`
-	// Backups says whether the node makes backups and could be looked at, and Backup when the newest was begun; the zero time if there is none.
+	// Backups says whether the node makes backups and could be looked at, and Backup when the newest was begun; the zero
+	// time if there is none.
 	Backups bool      `json:"backups"`
 	Backup  time.Time `json:"backup,omitzero"`
 }

@@ -62,8 +62,8 @@ type step struct {
 	run  func(*Deployment, context.Context) error
 }
 
-// steps is a deployment on one screen. Each does only what the plan has for it; hosts work in parallel inside a step unless
-// it says otherwise.
+// steps is a deployment on one screen. Each does only what the plan has for it; hosts work in parallel inside a step
+// unless it says otherwise.
 func steps() []step {
 	return []step{
 		{"bring files to the hosts", (*Deployment).bringFiles},

@@ -21,7 +21,8 @@ type Wanted struct {
 	Chain kubeadm.Chain
 }
 
-// Want says how everything should be. Pure: facts only decide what a host's kernel and the files of others make necessary.
+// Want says how everything should be. Pure: facts only decide what a host's kernel and the files of others make
+// necessary.
 func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []string) (Wanted, error) {
 	w := Wanted{Wanted: kubeadm.Wanted{Intent: in, Bundle: b, Facts: facts, List: site.List{Places: map[string]site.Place{}, Gone: gone}}}
 	for _, h := range in.HostsWith(intent.RoleNode) {

@@ -1,5 +1,5 @@
-// Package golden compares what a test made with a file of it that was reviewed: testdata/NAME. "go test PACKAGE -update" writes the
-// files anew, for a diff that somebody reads. For tests only.
+// Package golden compares what a test made with a file of it that was reviewed: testdata/NAME. "go test PACKAGE
+// -update" writes the files anew, for a diff that somebody reads. For tests only.
 package golden
 
 import (

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Life is what is seen of a server from a machine. That nothing answers is an answer; an error is only that the machine could not be asked.
+// Life is what is seen of a server from a machine. That nothing answers is an answer; an error is only that the machine
+// could not be asked.
 type Life struct {
 	// Answers: somebody speaks TLS there, whether or not we may. Why says why not, in words.
 	Answers bool   `json:"answers"`
@@ -19,8 +20,8 @@ type Life struct {
 // aliveWithin is how long a server has to answer.
 const aliveWithin = 5 * time.Second
 
-// Alive looks whether a server of TLS answers at an address. One that wants a certificate, or hangs up when it has seen ours, is there.
-// Nothing is sent to it beyond the handshake, and nothing it says is believed.
+// Alive looks whether a server of TLS answers at an address. One that wants a certificate, or hangs up when it has seen
+// ours, is there. Nothing is sent to it beyond the handshake, and nothing it says is believed.
 func Alive(ctx context.Context, address string) Life {
 	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
 	defer cancel()

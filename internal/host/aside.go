@@ -9,7 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
-// Aside keeps what somebody else wrote at a path where we write, so that it can come back. Ours is told by its first line.
+// Aside keeps what somebody else wrote at a path where we write, so that it can come back. Ours is told by its first
+// line.
 type Aside struct {
 	Path string `json:"path"`
 	// To is where the other's file is kept.

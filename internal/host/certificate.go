@@ -19,8 +19,8 @@ import (
 // KindServerCertificate is what plans call one.
 const KindServerCertificate = "TLS certificate"
 
-// ServerCertificate is what a TLS server shows, signed by an authority that the deployer has. It is made when the plan has it; until then only
-// what it must say is known. Looking at one tells nothing of its key.
+// ServerCertificate is what a TLS server shows, signed by an authority that the deployer has. It is made when the plan
+// has it; until then only what it must say is known. Looking at one tells nothing of its key.
 type ServerCertificate struct {
 	// Path is the certificate with its chain, Key its key.
 	Path  string      `json:"path"`
@@ -95,8 +95,8 @@ func describeChain(chain [][]byte, have plan.Facts, until time.Time) {
 	}
 }
 
-// ensure writes the key first: a run that is killed in between leaves two that do not belong together, which the next one sees. The
-// server goes on with what it has read.
+// ensure writes the key first: a run that is killed in between leaves two that do not belong together, which the next
+// one sees. The server goes on with what it has read.
 func (c *ServerCertificate) ensure(ctx context.Context, m *Machine) error {
 	if c.Content == "" || c.KeyContent == "" {
 		return errors.New("nobody has made the certificate")

@@ -15,8 +15,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Container is an LXC container as OpenStack-Ansible lays it out: /var/lib/lxc/<name> with config, one .ini per interface and
-// rootfs. One that OpenStack-Ansible made is adopted: lines it lacks are added to its config, nothing else is touched.
+// Container is an LXC container as OpenStack-Ansible lays it out: /var/lib/lxc/<name> with config, one .ini per
+// interface and rootfs. One that OpenStack-Ansible made is adopted: lines it lacks are added to its config, nothing
+// else is touched.
 type Container struct {
 	Name string `json:"name"`
 	// Base are the lines a new config begins with; Lines are those that any config must have, "key = value".
@@ -148,8 +149,8 @@ func containerPID(ctx context.Context, m *Machine, name string) (int, error) {
 
 func (c *Container) ini(n Interface) string { return c.dir() + "/" + n.Name + ".ini" }
 
-// ensure: the root file system first, config last, so that a container without config does not exist; then the container
-// is started, or started again if its config is newer.
+// ensure: the root file system first, config last, so that a container without config does not exist; then the
+// container is started, or started again if its config is newer.
 func (c *Container) ensure(ctx context.Context, m *Machine) error {
 	have, err := c.observe(ctx, m)
 	if err != nil {
@@ -296,8 +297,8 @@ func MadeHere(m *Machine, name string) bool {
 	return m.exists(dir+"/rootfs/"+madeHere) || m.exists(dir+"/rootfs.gone") || m.exists(dir+"/rootfs.new")
 }
 
-// RemoveContainer stops and removes a container that we made, and refuses any other. Its root file system gets a name first
-// that nothing looks at: a removal that was killed is finished by the next one.
+// RemoveContainer stops and removes a container that we made, and refuses any other. Its root file system gets a name
+// first that nothing looks at: a removal that was killed is finished by the next one.
 func RemoveContainer(ctx context.Context, m *Machine, name string) error {
 	c := Container{Name: name}
 	if !m.exists(c.dir()) {

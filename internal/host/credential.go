@@ -19,8 +19,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Credential is the kubeconfig of one account: a client certificate, or a token that is bound to a Secret. It is made in the
-// cluster when the plan has it; until then only what it must say is known. Looking at one tells nothing secret of it.
+// Credential is the kubeconfig of one account: a client certificate, or a token that is bound to a Secret. It is made
+// in the cluster when the plan has it; until then only what it must say is known. Looking at one tells nothing secret
+// of it.
 type Credential struct {
 	Path  string      `json:"path"`
 	Mode  fs.FileMode `json:"mode"`
@@ -28,7 +29,8 @@ type Credential struct {
 	// Server is the API server's URL, Authority the hash of its authority's public key ("" before there is a cluster).
 	Server    string `json:"server"`
 	Authority string `json:"authority,omitempty"`
-	// User is the certificate's common name, or the token's subject. Bound is the UID of the Secret that a token ends with.
+	// User is the certificate's common name, or the token's subject. Bound is the UID of the Secret that a token ends
+	// with.
 	User  string `json:"user"`
 	Bound string `json:"bound,omitempty"`
 	// Before is how long before its end it is renewed.

@@ -57,7 +57,8 @@ func (b *balancer) answer(command string) string {
 	return "No such server.\n\n"
 }
 
-// TestDrainedServersTakeClientsAgain: a run that was killed while it changed a node has left the load balancer without it.
+// TestDrainedServersTakeClientsAgain: a run that was killed while it changed a node has left the load balancer without
+// it.
 func TestDrainedServersTakeClientsAgain(t *testing.T) {
 	owner(t)
 	m, ran := machine(t, map[string]string{"systemctl show": "LoadState=loaded\nActiveState=active\nMainPID=0\n", "systemctl reload-or-restart": "", "haproxy -c": ""})

@@ -116,8 +116,8 @@ func (m *Machine) etcdHealth(ctx context.Context) ([]EtcdMember, string) {
 	return list.Members, "ok"
 }
 
-// Answers gives the status code of an HTTPS server, whoever signed its certificate: it is asked whether it serves, nothing is
-// sent to it and nothing it says is believed.
+// Answers gives the status code of an HTTPS server, whoever signed its certificate: it is asked whether it serves,
+// nothing is sent to it and nothing it says is believed.
 func Answers(ctx context.Context, url string) (int, error) {
 	client := &http.Client{
 		Timeout: 5 * time.Second,

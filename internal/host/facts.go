@@ -34,7 +34,8 @@ type Facts struct {
 	Controllers []string `json:"controllers"`
 	// AppArmor says that the kernel confines programs by profiles.
 	AppArmor bool `json:"appArmor"`
-	// Modules are modules of the kernel that nodes need: there or to be loaded, or not; without those of which nobody can tell.
+	// Modules are modules of the kernel that nodes need: there or to be loaded, or not; without those of which nobody can
+	// tell.
 	Modules map[string]bool `json:"modules"`
 	// Free is the free space in bytes where containers and what is brought for them are kept (the lesser, if these are two
 	// file systems), FreeAt where that is; MemoryTotal is in bytes.
@@ -73,7 +74,8 @@ type Facts struct {
 	Fragments map[string]string `json:"fragments"`
 }
 
-// RootFS is a container's root file system: Kind is LXC's word for its store (dir, overlay, lvm, zfs), Free the free space in bytes.
+// RootFS is a container's root file system: Kind is LXC's word for its store (dir, overlay, lvm, zfs), Free the free
+// space in bytes.
 type RootFS struct {
 	Kind string `json:"kind"`
 	Free uint64 `json:"free"`
@@ -193,7 +195,8 @@ func addContainers(ctx context.Context, m *Machine, f *Facts) error {
 	return nil
 }
 
-// freeSpace is the least that is free at one of the directories, and at which. What is not there yet will be where its parent is.
+// freeSpace is the least that is free at one of the directories, and at which. What is not there yet will be where its
+// parent is.
 func freeSpace(m *Machine, dirs ...string) (uint64, string) {
 	least, at := uint64(math.MaxUint64), ""
 	for _, dir := range dirs {

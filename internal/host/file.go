@@ -37,8 +37,9 @@ type File struct {
 	Owner string      `json:"owner,omitempty"`
 	// Secret keeps the content out of plans and errors.
 	Secret bool `json:"secret,omitempty"`
-	// Temporary is a directory on the same file system where it is written before it gets its place, which then appears in one
-	// step; its own directory if empty. Where others read all files of a directory, one that a kill leaves there would be one more.
+	// Temporary is a directory on the same file system where it is written before it gets its place, which then appears in
+	// one step; its own directory if empty. Where others read all files of a directory, one that a kill leaves there would
+	// be one more.
 	Temporary string `json:"temporary,omitempty"`
 	// Once: what is there is left as it is; only its absence is a difference.
 	Once bool `json:"once,omitempty"`
@@ -282,7 +283,8 @@ func (f *File) write(m *Machine, p string, uid, gid int) error {
 	return whole.Name(tmp.Name(), p)
 }
 
-// temporary makes the file to write first, and removes those that killed runs have left: whoever changes a machine is alone there.
+// temporary makes the file to write first, and removes those that killed runs have left: whoever changes a machine is
+// alone there.
 func (f *File) temporary(m *Machine, p string) (*os.File, error) {
 	name := "." + filepath.Base(p) + temporaryMark
 	dirs := []string{filepath.Dir(p)}

@@ -41,8 +41,8 @@ func Glanceable(items []Item) bool {
 	return true
 }
 
-// Glance looks at items with a shell script that run runs on the machine: nothing is brought there, and nothing changes. The facts are
-// those that an agent's Observe would tell.
+// Glance looks at items with a shell script that run runs on the machine: nothing is brought there, and nothing
+// changes. The facts are those that an agent's Observe would tell.
 func Glance(ctx context.Context, items []Item, run func(ctx context.Context, script string) (string, error)) ([]plan.Facts, error) {
 	out, err := run(ctx, glanceScript(items))
 	if err != nil {
@@ -71,8 +71,8 @@ func Glance(ctx context.Context, items []Item, run func(ctx context.Context, scr
 	return facts, errors.Join(errs...)
 }
 
-// glanceScript prints a line for each thing: a letter, the name in base64, what there is of it. Contents are in base64, so that lines
-// stay lines; those of big files are told by their digests.
+// glanceScript prints a line for each thing: a letter, the name in base64, what there is of it. Contents are in base64,
+// so that lines stay lines; those of big files are told by their digests.
 func glanceScript(items []Item) string {
 	var b strings.Builder
 	b.WriteString(`export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -164,7 +164,8 @@ func readGlance(out string) (*Machine, error) {
 	return m, nil
 }
 
-// glanceClock sets the machine's clock so that sinceBoot, which counts from our own boot, is right for the other machine.
+// glanceClock sets the machine's clock so that sinceBoot, which counts from our own boot, is right for the other
+// machine.
 func (m *Machine) glanceClock(words []string) error {
 	if len(words) != 2 {
 		return errors.New("look at the host: it does not tell its clock")

@@ -15,8 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// HAProxy is haproxy's configuration as OpenStack-Ansible keeps it: fragments in a directory, put together in the order of
-// their names, checked, and read by the running haproxy. The fragment itself is a File.
+// HAProxy is haproxy's configuration as OpenStack-Ansible keeps it: fragments in a directory, put together in the order
+// of their names, checked, and read by the running haproxy. The fragment itself is a File.
 type HAProxy struct {
 	// Fragments is /etc/haproxy/conf.d, Config is /etc/haproxy/haproxy.cfg.
 	Fragments string `json:"fragments"`
@@ -28,8 +28,8 @@ type HAProxy struct {
 	Backends []string `json:"backends,omitempty"`
 }
 
-// thing shows the whole configuration's difference: it is one file of everybody's fragments, and whoever has it read puts in force
-// what others have written and not. What the fragments make is known on the host.
+// thing shows the whole configuration's difference: it is one file of everybody's fragments, and whoever has it read
+// puts in force what others have written and not. What the fragments make is known on the host.
 func (h *HAProxy) thing(have plan.Facts) plan.Thing {
 	t := plan.Thing{
 		Kind: "haproxy", Name: h.Config, On: map[string]plan.Action{"current": plan.Restart}, Text: []string{"config"},
@@ -107,8 +107,8 @@ func sections(text string, without []string) map[string][]string {
 	return out
 }
 
-// left are files that runs of older versions, which wrote them there, left among the fragments when they were killed. Ansible takes
-// hidden files for fragments too.
+// left are files that runs of older versions, which wrote them there, left among the fragments when they were killed.
+// Ansible takes hidden files for fragments too.
 func (h *HAProxy) left(m *Machine) []string {
 	entries, _ := os.ReadDir(m.path(h.Fragments)) // assemble says that it cannot be read
 	var out []string
@@ -123,8 +123,8 @@ func (h *HAProxy) left(m *Machine) []string {
 // none is the fact that no server is drained.
 const none = "none"
 
-// drained are the servers of the backends that get no new connections because somebody told haproxy so; a haproxy that does not
-// answer has none.
+// drained are the servers of the backends that get no new connections because somebody told haproxy so; a haproxy that
+// does not answer has none.
 func (h *HAProxy) drained(ctx context.Context, m *Machine) []string {
 	var out []string
 	for _, b := range h.Backends {
@@ -137,7 +137,8 @@ func (h *HAProxy) drained(ctx context.Context, m *Machine) []string {
 	return out
 }
 
-// current says whether the youngest worker is younger than the configuration: a reload replaces workers, the master stays.
+// current says whether the youngest worker is younger than the configuration: a reload replaces workers, the master
+// stays.
 func (h *HAProxy) current(m *Machine, master int) bool {
 	started, ok := m.startedAt(master)
 	if !ok {

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Hold is a run's word that it alone changes a machine. The agent keeps it for as long as its deployer is there: one that was killed
-// holds nothing, and nothing has to run out. A deployer that was only stopped, or cut off, still holds it; who breaks that
-// names the run, and its agent refuses all changes from then on.
+// Hold is a run's word that it alone changes a machine. The agent keeps it for as long as its deployer is there: one
+// that was killed holds nothing, and nothing has to run out. A deployer that was only stopped, or cut off, still holds
+// it; who breaks that names the run, and its agent refuses all changes from then on.
 type Hold struct {
 	// ID names the run.
 	ID string `json:"id"`
@@ -95,7 +95,8 @@ func sameFile(f *os.File, path string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(a, b)
 }
 
-// mayChange says why a request may not change the machine, or a container of it: another run has taken over from this agent's.
+// mayChange says why a request may not change the machine, or a container of it: another run has taken over from this
+// agent's.
 func (a *agent) mayChange(op string) error {
 	a.holding.Lock()
 	defer a.holding.Unlock()
@@ -110,7 +111,8 @@ func (a *agent) mayChange(op string) error {
 	return fmt.Errorf("nothing more is changed here: %s has taken over", by)
 }
 
-// letGo ends the hold: the deployer has gone, so no more will be asked for. What is under way another lock keeps from others.
+// letGo ends the hold: the deployer has gone, so no more will be asked for. What is under way another lock keeps from
+// others.
 func (a *agent) letGo() {
 	a.holding.Lock()
 	defer a.holding.Unlock()

@@ -219,8 +219,8 @@ func TestStoreBelievesNoNames(t *testing.T) {
 	}
 }
 
-// Others read whole directories, hidden files among them: nothing of ours is there before it is whole, and what killed runs have
-// left there goes.
+// Others read whole directories, hidden files among them: nothing of ours is there before it is whole, and what killed
+// runs have left there goes.
 func TestNothingUnfinishedIsAmongFragments(t *testing.T) {
 	owner(t)
 	m, _ := machine(t, nil)
@@ -309,7 +309,8 @@ func TestHAProxyChecksBeforeItReplaces(t *testing.T) {
 	}
 }
 
-// haproxy.cfg is everybody's: what others have changed is in the plan, without passwords, and told apart from what is ours.
+// haproxy.cfg is everybody's: what others have changed is in the plan, without passwords, and told apart from what is
+// ours.
 func TestHAProxyShowsWhatOthersChanged(t *testing.T) {
 	const (
 		head   = "global\n  maxconn 4096\nlisten stats\n  stats auth admin:hunter2\nuserlist u\n  user x insecure-password hunter2\n"

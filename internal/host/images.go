@@ -69,8 +69,8 @@ func (i *Images) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	return have, nil
 }
 
-// The labels of an image: kubelet's garbage collection leaves one that is pinned (containerd: internal/cri/labels), and one that a
-// deployment has brought is known again when it is not wanted any more.
+// The labels of an image: kubelet's garbage collection leaves one that is pinned (containerd: internal/cri/labels), and
+// one that a deployment has brought is known again when it is not wanted any more.
 const (
 	pinnedKey   = "io.cri-containerd.pinned"
 	pinnedLabel = pinnedKey + "=pinned"
@@ -104,8 +104,8 @@ func containerdImages(ctx context.Context, m *Machine) (map[string]containerdIma
 	return all, nil
 }
 
-// ensure hands containerd one archive with the images it lacks, made on the way from the store. An image is unpacked when the first
-// container of it starts: a node runs few of them.
+// ensure hands containerd one archive with the images it lacks, made on the way from the store. An image is unpacked
+// when the first container of it starts: a node runs few of them.
 func (i *Images) ensure(ctx context.Context, m *Machine) error {
 	have, err := i.observe(ctx, m)
 	if err != nil {

@@ -128,8 +128,8 @@ func (i Item) Blobs() []string {
 	return nil
 }
 
-// Follows are the files that the item has to take notice of when they change: what a unit reads when it starts. A path that
-// ends in a slash means everything below it.
+// Follows are the files that the item has to take notice of when they change: what a unit reads when it starts. A path
+// that ends in a slash means everything below it.
 func (i Item) Follows() []string {
 	switch {
 	case i.Unit != nil && i.Unit.Active:
@@ -158,8 +158,8 @@ func Observe(ctx context.Context, m *Machine, items []Item) ([]plan.Facts, error
 	return out, errors.Join(errs...)
 }
 
-// Ensure brings items to where they should be, in order, and stops at the first that fails. Those that are there already are
-// not touched. What it does it reports.
+// Ensure brings items to where they should be, in order, and stops at the first that fails. Those that are there
+// already are not touched. What it does it reports.
 func Ensure(ctx context.Context, m *Machine, items []Item, report func(Event)) error {
 	for _, i := range items {
 		r, err := i.resource()

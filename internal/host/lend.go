@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lend makes blobs of this machine's store appear in the store of a container that runs. The way there is its first process's root: only
-// that shows what a container on a volume, an overlay or a data set has, whose rootfs on the host is an empty directory. Whoever is
-// root in a container may put links anywhere in it, so every name is looked up within it (os.Root).
+// Lend makes blobs of this machine's store appear in the store of a container that runs. The way there is its first
+// process's root: only that shows what a container on a volume, an overlay or a data set has, whose rootfs on the host
+// is an empty directory. Whoever is root in a container may put links anywhere in it, so every name is looked up within
+// it (os.Root).
 func Lend(ctx context.Context, m *Machine, container string, digests []string) error {
 	pid, err := containerPID(ctx, m, container)
 	if err != nil {
@@ -28,7 +29,8 @@ func Lend(ctx context.Context, m *Machine, container string, digests []string) e
 		return fmt.Errorf("open the store of container %s: %w", container, err)
 	}
 	defer to.close()
-	// A name of another mount cannot be linked to. Where the container's root is a directory of the host, the same is reached by one.
+	// A name of another mount cannot be linked to. Where the container's root is a directory of the host, the same is
+	// reached by one.
 	near, err := openStore(m.path((&Container{Name: container}).dir()+"/rootfs"), false)
 	if err == nil {
 		defer near.close()

@@ -7,7 +7,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Returned ends a loan (OpLend): the last of a container's items. It is the agent's work, which a killed deployer does not stop.
+// Returned ends a loan (OpLend): the last of a container's items. It is the agent's work, which a killed deployer does
+// not stop.
 type Returned struct{}
 
 func (*Returned) thing(plan.Facts) plan.Thing { return plan.Thing{Kind: "directory", Name: blobs} }

@@ -91,7 +91,8 @@ func (m *Machine) read(p string) string {
 	return string(b)
 }
 
-// Run runs a command on this machine, in a process group of its own: a signal for the agent is not one for what it started.
+// Run runs a command on this machine, in a process group of its own: a signal for the agent is not one for what it
+// started.
 func Run(ctx context.Context, c Command) (Output, error) {
 	if len(c.Args) == 0 {
 		return Output{}, errors.New("run nothing")

@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// shows is how a kernel tells that it has a module, where it does so elsewhere than in /proc/modules: built in, or loaded.
+// shows is how a kernel tells that it has a module, where it does so elsewhere than in /proc/modules: built in, or
+// loaded.
 func shows() map[string]string {
 	return map[string]string{"br_netfilter": "/proc/sys/net/bridge", "nf_conntrack": "/proc/sys/net/netfilter", "overlay": "", "geneve": "", "vxlan": ""}
 }
 
-// modules says which of the modules that nodes need this kernel has or could load. One of which nobody can tell, because there is no list
-// of the kernel's modules, is left out.
+// modules says which of the modules that nodes need this kernel has or could load. One of which nobody can tell,
+// because there is no list of the kernel's modules, is left out.
 func modules(m *Machine, kernel string) map[string]bool {
 	dir := path.Join("/lib/modules", kernel)
 	built, list := m.read(dir+"/modules.builtin"), m.read(dir+"/modules.dep")

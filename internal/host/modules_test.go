@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// TestKernelOfAHost reads what kernels of real hosts tell: one of Ubuntu's images without linux-modules-extra, Debian's, and one without modules.
+// TestKernelOfAHost reads what kernels of real hosts tell: one of Ubuntu's images without linux-modules-extra,
+// Debian's, and one without modules.
 func TestKernelOfAHost(t *testing.T) {
 	for _, tc := range []struct {
 		name        string

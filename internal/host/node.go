@@ -28,7 +28,8 @@ type NodeQuery struct {
 
 // Node is how far a machine is as a control plane node: what kubeadm left, and what answers.
 type Node struct {
-	// AdminConf, KubeletConf and EtcdData: what is on disk of /etc/kubernetes/admin.conf, kubelet.conf and /var/lib/etcd/member.
+	// AdminConf, KubeletConf and EtcdData: what is on disk of /etc/kubernetes/admin.conf, kubelet.conf and
+	// /var/lib/etcd/member.
 	AdminConf   bool `json:"adminConf"`
 	KubeletConf bool `json:"kubeletConf"`
 	EtcdData    bool `json:"etcdData"`
@@ -44,8 +45,8 @@ type Node struct {
 	Etcd    string       `json:"etcd"`
 	// Certificates are all of kubeadm's, with the end of each.
 	Certificates []Certificate `json:"certificates"`
-	// Settings are the texts of what kubeadm wrote or was given, by path: manifests of static pods, kubelet's configuration and
-	// flags, kubeadm's own configuration. What is not there is missing.
+	// Settings are the texts of what kubeadm wrote or was given, by path: manifests of static pods, kubelet's
+	// configuration and flags, kubeadm's own configuration. What is not there is missing.
 	Settings map[string]string `json:"settings,omitempty"`
 	// Restoring is the digest of a backup whose restore has begun here and not ended.
 	Restoring string `json:"restoring,omitempty"`

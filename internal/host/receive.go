@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Receive takes files into the store until in ends: a line with a digest, then chunks with their length before them (four bytes,
-// the highest first), then a length of zero. Each is answered with a line, "ok" or what went wrong; that is the end.
+// Receive takes files into the store until in ends: a line with a digest, then chunks with their length before them
+// (four bytes, the highest first), then a length of zero. Each is answered with a line, "ok" or what went wrong; that
+// is the end.
 func Receive(m *Machine, in io.Reader, out io.Writer) error {
 	r := bufio.NewReaderSize(in, 256<<10)
 	for {

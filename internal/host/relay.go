@@ -9,9 +9,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Relay is a service without a gap: a template unit (systemd.unit(5)) of which one instance runs, a or b. When what it was started with
-// has changed, the other instance is started, and the first one stops when the second is ready, which is why the unit has to be of
-// Type=notify. Both must be able to run beside each other for that while.
+// Relay is a service without a gap: a template unit (systemd.unit(5)) of which one instance runs, a or b. When what it
+// was started with has changed, the other instance is started, and the first one stops when the second is ready, which
+// is why the unit has to be of Type=notify. Both must be able to run beside each other for that while.
 type Relay struct {
 	// Template is the unit's name up to and with the @.
 	Template string `json:"template"`
@@ -35,8 +35,9 @@ func (r *Relay) thing(plan.Facts) plan.Thing {
 
 // seen is what there is of the instances.
 type seen struct {
-	// serves is the instance that is ready and began with what there is now, else one that is ready and began with something older; ""
-	// if none is. One that is only starting serves nobody, however long it has been: it may end again and again, or wait for ever.
+	// serves is the instance that is ready and began with what there is now, else one that is ready and began with
+	// something older; "" if none is. One that is only starting serves nobody, however long it has been: it may end again
+	// and again, or wait for ever.
 	serves  string
 	current bool
 	// rest are others that run, start, or would start at boot; enabled says that the one that serves would.
@@ -114,7 +115,8 @@ func (r *Relay) ensure(ctx context.Context, m *Machine) error {
 	return nil
 }
 
-// handOver starts the instance that does not serve. One that a killed run has left there, and that is as old, goes first.
+// handOver starts the instance that does not serve. One that a killed run has left there, and that is as old, goes
+// first.
 func (r *Relay) handOver(ctx context.Context, m *Machine, s seen) (next string, rest []string, err error) {
 	next = r.units()[0]
 	if next == s.serves {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// RunWithFiles runs a command that needs files which are nobody else's business: secrets. They are removed here and not by
-// the deployer, which may be dead by then.
+// RunWithFiles runs a command that needs files which are nobody else's business: secrets. They are removed here and not
+// by the deployer, which may be dead by then.
 func RunWithFiles(ctx context.Context, m *Machine, c Command) (out Output, err error) {
 	for _, f := range c.Files {
 		defer func() { err = errors.Join(err, os.RemoveAll(m.path(f.Path))) }()
@@ -22,7 +22,8 @@ func RunWithFiles(ctx context.Context, m *Machine, c Command) (out Output, err e
 	return m.Exec(ctx, c)
 }
 
-// Leave removes the agents from this machine, the running one among them, and directories of ours in which nothing is any more.
+// Leave removes the agents from this machine, the running one among them, and directories of ours in which nothing is
+// any more.
 func Leave(m *Machine) error {
 	errs := []error{os.RemoveAll(m.path(Agents))}
 	for _, dir := range []string{Etc, "/usr/local/share/jeroboam"} {

@@ -20,7 +20,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// GivesBack is the typed value of a change that gives disk back: nothing that runs, or that the last two bundles have, is in it.
+// GivesBack is the typed value of a change that gives disk back: nothing that runs, or that the last two bundles have,
+// is in it.
 type GivesBack struct{}
 
 // spares is a resource whose changes give disk back; gives says in words what.
@@ -35,8 +36,8 @@ const (
 	keptBundles = 2
 )
 
-// Kept is a machine's store, with the blobs of the last two bundles. Which those are is written down beside it: a store alone does not
-// say what came together.
+// Kept is a machine's store, with the blobs of the last two bundles. Which those are is written down beside it: a store
+// alone does not say what came together.
 type Kept struct {
 	// Digests are all of the bundle's, whether they have been brought here or not.
 	Digests []string `json:"digests"`
@@ -102,8 +103,9 @@ func bundlesKept(m *Machine) []kept {
 	return all
 }
 
-// sort says which bundles are kept from now on, and which files of the store are nobody's. Where there is no record, an earlier version
-// of this program filled the store, and all that is not this bundle's is taken for the one before: it goes with the next.
+// sort says which bundles are kept from now on, and which files of the store are nobody's. Where there is no record, an
+// earlier version of this program filled the store, and all that is not this bundle's is taken for the one before: it
+// goes with the next.
 func (k *Kept) sort(m *Machine) (stay []kept, old []string, err error) {
 	entries, err := os.ReadDir(m.path(store))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -156,8 +158,8 @@ func (k *Kept) ensure(ctx context.Context, m *Machine) error {
 	return nil
 }
 
-// Builds are copies of the agent: of other builds than the one that looks, those go that no process runs. Each build that ever looked
-// at a machine leaves one.
+// Builds are copies of the agent: of other builds than the one that looks, those go that no process runs. Each build
+// that ever looked at a machine leaves one.
 type Builds struct{}
 
 func (*Builds) thing(have plan.Facts) plan.Thing { return spareThing("agents", Agents, have) }
@@ -235,8 +237,8 @@ func (b *Builds) ensure(_ context.Context, m *Machine) error {
 	return nil
 }
 
-// Pins are containerd's images that kubelet must not take: those that a deployment wants, and others' own. One of ours that is not
-// wanted any more loses its pin, and kubelet takes it when it needs the room and no container has it.
+// Pins are containerd's images that kubelet must not take: those that a deployment wants, and others' own. One of ours
+// that is not wanted any more loses its pin, and kubelet takes it when it needs the room and no container has it.
 type Pins struct {
 	// Refs are the images that are wanted.
 	Refs []string `json:"refs"`
@@ -256,8 +258,8 @@ func (p *Pins) observe(ctx context.Context, m *Machine) (plan.Facts, error) {
 	return plan.Facts{spare: strings.Join(old, ", ")}, nil
 }
 
-// old are pinned images that a deployment has brought and does not want. It is known by its label; an earlier version of this program
-// gave none, so a pinned image of a repository that is wanted with another tag is one too.
+// old are pinned images that a deployment has brought and does not want. It is known by its label; an earlier version
+// of this program gave none, so a pinned image of a repository that is wanted with another tag is one too.
 func (p *Pins) old(ctx context.Context, m *Machine) ([]string, error) {
 	all, err := containerdImages(ctx, m)
 	if err != nil {

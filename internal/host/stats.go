@@ -14,7 +14,8 @@ import (
 
 var statsSocket = regexp.MustCompile(`(?m)^\s*stats\s+socket\s+(\S+)`)
 
-// StatsSocket sends one command to haproxy's stats socket, which OpenStack-Ansible's configuration has with level admin.
+// StatsSocket sends one command to haproxy's stats socket, which OpenStack-Ansible's configuration has with level
+// admin.
 func StatsSocket(ctx context.Context, m *Machine, command string) (string, error) {
 	found := statsSocket.FindStringSubmatch(m.read("/etc/haproxy/haproxy.cfg"))
 	if found == nil {
@@ -35,11 +36,12 @@ func StatsSocket(ctx context.Context, m *Machine, command string) (string, error
 	return string(text), err
 }
 
-// forcedDrain is the flag of srv_admin_state for "set server … state drain" (haproxy's management guide, section 9.3, "show servers state").
+// forcedDrain is the flag of srv_admin_state for "set server … state drain" (haproxy's management guide, section 9.3,
+// "show servers state").
 const forcedDrain = 0x08
 
-// drainedServers reads the answer to "show servers state": servers, as backend/server, that were drained by command. One that is
-// down is not told from one that is up by "show stat", which has only one word for both.
+// drainedServers reads the answer to "show servers state": servers, as backend/server, that were drained by command.
+// One that is down is not told from one that is up by "show stat", which has only one word for both.
 func drainedServers(text string) []string {
 	var out []string
 	var at map[string]int

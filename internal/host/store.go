@@ -18,7 +18,8 @@ import (
 // Directory is where everything of ours on a machine is: the store of blobs, and marks of what we made.
 const Directory = "/var/lib/jeroboam"
 
-// store is the content-addressed store of a machine, in the layout of OCI's: a directory for each algorithm, and this is ours.
+// store is the content-addressed store of a machine, in the layout of OCI's: a directory for each algorithm, and this
+// is ours.
 const store = blobs + "/sha256"
 
 const blobs = Directory + "/blobs"
@@ -42,8 +43,8 @@ func openBlob(m *Machine, digest string) (*os.File, error) {
 	return f, err
 }
 
-// Missing are the digests that the store does not have. A name is no proof: a machine that lost power may have the beginning of
-// a blob under it, which goes.
+// Missing are the digests that the store does not have. A name is no proof: a machine that lost power may have the
+// beginning of a blob under it, which goes.
 func Missing(m *Machine, digests []string) []string {
 	out := []string{}
 	for _, d := range digests {

@@ -15,8 +15,8 @@ type Unit struct {
 	// Enabled: it starts at boot. Active: it runs now.
 	Enabled bool `json:"enabled"`
 	Active  bool `json:"active"`
-	// Uses are files that it reads when it starts. One that is newer than the running unit makes it restart; that is seen in
-	// the world, so it is not lost when a run is killed between writing and restarting.
+	// Uses are files that it reads when it starts. One that is newer than the running unit makes it restart; that is seen
+	// in the world, so it is not lost when a run is killed between writing and restarting.
 	Uses []string `json:"uses,omitempty"`
 	// Gone: there should be no such unit running; its file is a File.
 	Gone bool `json:"gone,omitempty"`

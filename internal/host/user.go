@@ -7,7 +7,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// User is a system's user with a group of its own name, for one service: nobody logs in as it. One that is there stays as it is.
+// User is a system's user with a group of its own name, for one service: nobody logs in as it. One that is there stays
+// as it is.
 type User struct {
 	Name    string `json:"name"`
 	Home    string `json:"home"`

@@ -10,9 +10,9 @@ import (
 
 const sector = 512
 
-// biosBoot writes GRUB's first sectors, as grub-bios-setup does: boot.img, which knows the first sector of the core, into the
-// master boot record, and the core, which knows where the rest of itself is, into its partition. The offsets are those of GRUB
-// 2.06 (include/grub/i386/pc/boot.h and diskboot.S).
+// biosBoot writes GRUB's first sectors, as grub-bios-setup does: boot.img, which knows the first sector of the core,
+// into the master boot record, and the core, which knows where the rest of itself is, into its partition. The offsets
+// are those of GRUB 2.06 (include/grub/i386/pc/boot.h and diskboot.S).
 func (b *builder) biosBoot() (err error) {
 	boot, err := os.ReadFile(filepath.Join(b.work, "boot.img"))
 	if err != nil {
@@ -39,7 +39,8 @@ func (b *builder) biosBoot() (err error) {
 	return err
 }
 
-// patchGrub tells boot.img and core.img where the core is, from its first sector on. It changes core, and returns boot's copy.
+// patchGrub tells boot.img and core.img where the core is, from its first sector on. It changes core, and returns
+// boot's copy.
 func patchGrub(boot, core []byte, start uint64, room int) ([]byte, error) {
 	const (
 		kernelSector = 0x5c        // of boot.img: where the core begins

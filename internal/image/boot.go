@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A virtual machine's disk, in MiB: a partition for GRUB's core, which a BIOS loads by block numbers; the EFI system partition;
-// and the root file system, last, so that it can grow.
+// A virtual machine's disk, in MiB: a partition for GRUB's core, which a BIOS loads by block numbers; the EFI system
+// partition; and the root file system, last, so that it can grow.
 const (
 	coreStart, coreSize = 1, 1
 	espStart, espSize   = 2, 14
@@ -38,7 +38,8 @@ menuentry "Debian" {
 
 const fstab = "UUID=" + rootUUID + " / ext4 defaults,errors=remount-ro 0 1\n"
 
-// virtualDisk makes partitions, file systems and boot loader in a file: no loop device, no mount, nothing left after a kill.
+// virtualDisk makes partitions, file systems and boot loader in a file: no loop device, no mount, nothing left after a
+// kill.
 func (b *builder) virtualDisk(ctx context.Context) error {
 	if err := b.bootLoader(ctx); err != nil {
 		return err
@@ -85,8 +86,8 @@ start=%dMiB, size=%dMiB, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, uuid=4A65726
 	return b.biosBoot()
 }
 
-// bootLoader lets the image's own GRUB packages make the two loaders, and takes the packages away: updates of the kernel need
-// none of them.
+// bootLoader lets the image's own GRUB packages make the two loaders, and takes the packages away: updates of the
+// kernel need none of them.
 func (b *builder) bootLoader(ctx context.Context) error {
 	for name, text := range map[string]string{
 		"boot/grub/grub.cfg": grubConfig,

@@ -75,8 +75,8 @@ type builder struct {
 	prop Properties
 }
 
-// Build makes an image and the file with its properties beside it. It may be killed at any point: what is whole is renamed into
-// its place at the end, and the next run clears away what was left.
+// Build makes an image and the file with its properties beside it. It may be killed at any point: what is whole is
+// renamed into its place at the end, and the next run clears away what was left.
 func Build(ctx context.Context, o Options) (Properties, error) {
 	b := &builder{Options: o.completed()}
 	defer func() { b.clear() }()
@@ -189,7 +189,8 @@ func (b *builder) tools() map[string]string {
 	return out
 }
 
-// begin makes the working directory beside the output: the two are on one file system, and what a killed run left is found.
+// begin makes the working directory beside the output: the two are on one file system, and what a killed run left is
+// found.
 func (b *builder) begin(context.Context) error {
 	b.work = b.Output + ".building"
 	if err := os.MkdirAll(filepath.Dir(b.Output), 0o755); err != nil {
@@ -234,5 +235,6 @@ func run(ctx context.Context, in io.Reader, name string, args ...string) error {
 	return nil
 }
 
-// epoch is the time that files get which are made here: 2026-01-01. An earlier one makes TLS clients think that the clock is wrong.
+// epoch is the time that files get which are made here: 2026-01-01. An earlier one makes TLS clients think that the
+// clock is wrong.
 const epoch = "1767225600"

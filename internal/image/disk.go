@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rootUUID names the root file system, to the boot loader as well. It is the same in each image: two of them are never in one
-// machine, and a random one would make each build another.
+// rootUUID names the root file system, to the boot loader as well. It is the same in each image: two of them are never
+// in one machine, and a random one would make each build another.
 const rootUUID = "6a65726f-626f-616d-8000-6e6f6465726f"
 
 const mib = 1 << 20
@@ -57,8 +57,8 @@ func (b *builder) clampTimes() error {
 	})
 }
 
-// ext4 makes a file system of the root. With size 0 it is as small as it can be: a cloud of containers enlarges it to the
-// flavor's disk.
+// ext4 makes a file system of the root. With size 0 it is as small as it can be: a cloud of containers enlarges it to
+// the flavor's disk.
 func (b *builder) ext4(ctx context.Context, file string, size int64) error {
 	used, err := b.used()
 	if err != nil {

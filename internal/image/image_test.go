@@ -56,7 +56,8 @@ func options(t *testing.T, kind string) Options {
 	}
 }
 
-// TestEverythingMissingAtOnce: who has waited for a build of minutes does not want to learn of the next thing afterwards.
+// TestEverythingMissingAtOnce: who has waited for a build of minutes does not want to learn of the next thing
+// afterwards.
 func TestEverythingMissingAtOnce(t *testing.T) {
 	o := options(t, "pod")
 	o.Bundle, o.Format, o.Without, o.Overlay = shelf{files: []string{"kubelet"}}, "iso", []string{"cilium"}, "/nowhere"
@@ -155,7 +156,8 @@ func TestKindsDiffer(t *testing.T) {
 	}
 }
 
-// TestShield: kubelet 1.36 (pkg/kubelet/cm, setupKernelTunables) and Cilium 1.20 write these. In a container they are the machine's.
+// TestShield: kubelet 1.36 (pkg/kubelet/cm, setupKernelTunables) and Cilium 1.20 write these. In a container they are
+// the machine's.
 func TestShield(t *testing.T) {
 	b := configured(t, Container)
 	for name, value := range map[string]string{
@@ -206,8 +208,8 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// TestArchiveIsRepeatable: the same files give the same tar, whatever the hour. (A file system has times of change that nobody
-// can set, so it is another one each time.)
+// TestArchiveIsRepeatable: the same files give the same tar, whatever the hour. (A file system has times of change that
+// nobody can set, so it is another one each time.)
 func TestArchiveIsRepeatable(t *testing.T) {
 	var sums []string
 	for range 2 {

@@ -16,8 +16,8 @@ func (b *builder) chosen() []ContainerImage {
 	return slices.DeleteFunc(slices.Clone(b.Bundle.Images()), func(i ContainerImage) bool { return slices.Contains(b.Without, i.Name) })
 }
 
-// preload lets the bundle's own containerd import images in the root file system, with no network and in name spaces that end
-// with it: whatever kills this run leaves no mount and no process.
+// preload lets the bundle's own containerd import images in the root file system, with no network and in name spaces
+// that end with it: whatever kills this run leaves no mount and no process.
 func (b *builder) preload(ctx context.Context) error {
 	script, err := files.ReadFile("files/preload.sh")
 	if err != nil {

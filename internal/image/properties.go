@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
-// Properties are what is known of an image. They are in a file beside it, named FILE.json; the first four are properties of the
-// image in Glance, where Magnum and schedulers look.
+// Properties are what is known of an image. They are in a file beside it, named FILE.json; the first four are
+// properties of the image in Glance, where Magnum and schedulers look.
 type Properties struct {
 	OSDistro     string `json:"os_distro"`
 	OSVersion    string `json:"os_version"`

@@ -185,8 +185,8 @@ func (b *builder) link(at, to string) error {
 	return os.Symlink(to, full)
 }
 
-// copyFiles writes the files of a directory here. Those in a bin or sbin directory can be executed; a name that ends with .in has
-// values to fill in.
+// copyFiles writes the files of a directory here. Those in a bin or sbin directory can be executed; a name that ends
+// with .in has values to fill in.
 func (b *builder) copyFiles(dir string, values *strings.Replacer) error {
 	return fs.WalkDir(files, dir, func(at string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -246,7 +246,8 @@ func (b *builder) clean(context.Context) error {
 			}
 		}
 	}
-	// systemd takes an empty file for a first boot and makes an id. kubeadm looks for systemd-resolved's name servers by itself.
+	// systemd takes an empty file for a first boot and makes an id. kubeadm looks for systemd-resolved's name servers by
+	// itself.
 	if err := os.WriteFile(filepath.Join(b.root, "etc/machine-id"), nil, 0o444); err != nil {
 		return err
 	}

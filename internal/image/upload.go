@@ -13,7 +13,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 )
 
-// digestProperty says which file an image in Glance is. An upload that is repeated finds what the one before it has done.
+// digestProperty says which file an image in Glance is. An upload that is repeated finds what the one before it has
+// done.
 const digestProperty = "jeroboam_digest"
 
 // UploadOptions are where an image goes.
@@ -26,8 +27,8 @@ type UploadOptions struct {
 	Progress func(sent, total int64)
 }
 
-// Upload brings an image and its properties to Glance and returns its id. An image of the same name and contents is not brought
-// again; what a killed upload has left is removed.
+// Upload brings an image and its properties to Glance and returns its id. An image of the same name and contents is not
+// brought again; what a killed upload has left is removed.
 func Upload(ctx context.Context, o UploadOptions) (id string, there bool, err error) {
 	p, err := ReadProperties(o.File)
 	if err != nil {

@@ -54,8 +54,8 @@ func needAnsible(t *testing.T) {
 	}
 }
 
-// needExpression skips a test unless Ansible can evaluate an expression: ansible-core comes without collections, and some of
-// their filters need a Python package.
+// needExpression skips a test unless Ansible can evaluate an expression: ansible-core comes without collections, and
+// some of their filters need a Python package.
 func needExpression(t *testing.T, expression, from string) {
 	t.Helper()
 	needAnsible(t)
@@ -101,8 +101,8 @@ func TestCommunityGeneralIsAnsibles(t *testing.T) {
 	compareTemplates(t, texts)
 }
 
-// TestCoreIsEnough: what is compared without asking for a collection must need none, or the comparison fails on a machine that has ansible-core
-// alone (issue "Right answers", row 35).
+// TestCoreIsEnough: what is compared without asking for a collection must need none, or the comparison fails on a
+// machine that has ansible-core alone (issue "Right answers", row 35).
 func TestCoreIsEnough(t *testing.T) {
 	ofCollections := regexp.MustCompile(`\b(?:community|netcommon|ansible\.(?:utils|netcommon|posix))\.|\|\s*(?:` +
 		strings.Join(slices.Sorted(maps.Keys(addressFilters)), "|") + `|json_query|version_sort)\b`)

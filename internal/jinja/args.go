@@ -2,7 +2,8 @@ package jinja
 
 import "fmt"
 
-// args are a call's arguments, read by place or name. What is not read is an error: a misspelled argument must not be lost.
+// args are a call's arguments, read by place or name. What is not read is an error: a misspelled argument must not be
+// lost.
 type args struct {
 	r          *run
 	of         string

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// Python changes the case of whole texts by Unicode's full mappings, where one character may become several: "ß" is "SS" in
-// capitals, and a sigma that ends a word is a final one. Go's strings package maps one character to one.
+// Python changes the case of whole texts by Unicode's full mappings, where one character may become several: "ß" is
+// "SS" in capitals, and a sigma that ends a word is a final one. Go's strings package maps one character to one.
 
 func lower(s string) string { return cases.Lower(language.Und).String(s) }
 func upper(s string) string { return cases.Upper(language.Und).String(s) }
@@ -64,8 +64,8 @@ func title(s string) string {
 
 var wordStart = regexp.MustCompile(`[-\s({\[<]+`)
 
-// titleFilter begins every word with a capital, where words begin after blanks, dashes and opening brackets: Jinja2's filter,
-// which leaves "it's" one word.
+// titleFilter begins every word with a capital, where words begin after blanks, dashes and opening brackets: Jinja2's
+// filter, which leaves "it's" one word.
 func titleFilter(s string) string {
 	var out strings.Builder
 	word := func(w string) {

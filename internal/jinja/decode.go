@@ -87,8 +87,9 @@ func number(s string) (any, error) {
 	return f, nil
 }
 
-// FromYAML makes a value of YAML, read as YAML 1.1, which is what Ansible reads: yes is true, 0644 is octal, 1:30 is 90. The
-// budget counts nodes, since aliases can make many of few. The scalar function, when there is one, may replace a scalar.
+// FromYAML makes a value of YAML, read as YAML 1.1, which is what Ansible reads: yes is true, 0644 is octal, 1:30 is
+// 90. The budget counts nodes, since aliases can make many of few. The scalar function, when there is one, may replace
+// a scalar.
 func FromYAML(n *yaml.Node, budget *int, scalar func(n *yaml.Node, v any) (any, error)) (any, error) {
 	d := &yamlDecoder{budget: budget, scalar: scalar}
 	return d.value(n, 0)

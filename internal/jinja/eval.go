@@ -22,7 +22,8 @@ func (r *run) reveal(v any) any {
 	}
 }
 
-// defined insists that a value is more than a name. The lenient kind of undefined passes: who cannot use it calls solid.
+// defined insists that a value is more than a name. The lenient kind of undefined passes: who cannot use it calls
+// solid.
 func (r *run) defined(v any) any {
 	switch v := v.(type) {
 	case *Undefined:

@@ -65,7 +65,8 @@ func (r *run) assignment(s *setStatement) {
 	r.assign(s.targets, v)
 }
 
-// assign gives a value to a target in the innermost scope. An undefined value may be assigned, and fails when it is used.
+// assign gives a value to a target in the innermost scope. An undefined value may be assigned, and fails when it is
+// used.
 func (r *run) assign(t target, v any) {
 	switch {
 	case t.several != nil:

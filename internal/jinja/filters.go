@@ -10,8 +10,8 @@ type filter struct {
 
 type filterFunc = func(r *run, in any, a *args) any
 
-// filterNamed finds a filter: Jinja2's own, Ansible's, and what OpenStack-Ansible uses of collections. Each table is one file.
-// A dotted name must be a known collection's: openstack.osa.x is not x.
+// filterNamed finds a filter: Jinja2's own, Ansible's, and what OpenStack-Ansible uses of collections. Each table is
+// one file. A dotted name must be a known collection's: openstack.osa.x is not x.
 func filterNamed(name string) (filter, bool) {
 	name = shortName(name)
 	switch name {

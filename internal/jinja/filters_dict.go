@@ -30,8 +30,8 @@ func combineFilter(r *run, in any, a *args) any {
 	return out
 }
 
-// definedWithin insists that nothing inside is undefined, as Ansible's combine does. What is lazy is not looked at: a variable
-// is defined, whatever may be wrong with its value.
+// definedWithin insists that nothing inside is undefined, as Ansible's combine does. What is lazy is not looked at: a
+// variable is defined, whatever may be wrong with its value.
 func (r *run) definedWithin(v any) {
 	defer r.deeper()()
 	r.spend(1)

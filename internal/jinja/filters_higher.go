@@ -1,6 +1,7 @@
 package jinja
 
-// mapFilter is map('filter', args...) and map(attribute='a.b', default=x). Undefined elements go through: a default may follow.
+// mapFilter is map('filter', args...) and map(attribute='a.b', default=x). Undefined elements go through: a default may
+// follow.
 func mapFilter(r *run, in any, a *args) any {
 	items := r.items(in)
 	out := &List{Items: make([]any, 0, len(items))}

@@ -37,8 +37,8 @@ func (r *run) finish(source string, parts []any) any {
 	return out
 }
 
-// check walks a result: it must be data, of bearable size even when parts of it are shared, and without an undefined value
-// that nothing came to forgive. What is lazy stays so.
+// check walks a result: it must be data, of bearable size even when parts of it are shared, and without an undefined
+// value that nothing came to forgive. What is lazy stays so.
 func (r *run) check(v any) {
 	defer r.deeper()()
 	r.spend(1)
@@ -78,8 +78,8 @@ func isOmit(v any) bool { _, ok := v.(Omit); return ok }
 
 func newlinesAtEnd(s string) int { return len(s) - len(strings.TrimRight(s, "\n")) }
 
-// keepsType says whether text types leave a lone piece alone: lists and dicts would come back from their text as they were,
-// and "{{ name }}" is not even evaluated when the variable was written as a number or a boolean.
+// keepsType says whether text types leave a lone piece alone: lists and dicts would come back from their text as they
+// were, and "{{ name }}" is not even evaluated when the variable was written as a number or a boolean.
 func (r *run) keepsType(source string, v any) bool {
 	switch v := v.(type) {
 	case *List:
@@ -124,7 +124,8 @@ func (r *run) fromText(text string) any {
 	return v
 }
 
-// pythonLiteral reads what Python's ast.literal_eval reads, as far as YAML and JSON can hold it, and JSON's true, false and null.
+// pythonLiteral reads what Python's ast.literal_eval reads, as far as YAML and JSON can hold it, and JSON's true, false
+// and null.
 func (r *run) pythonLiteral(text string) (v any, ok bool) {
 	inner := &run{box: r.box, vars: jsonNames{}, text: text, limits: r.limits, steps: r.steps, bytes: r.bytes, depth: r.depth}
 	defer func() {

@@ -1,13 +1,13 @@
 // Package jinja evaluates Ansible's templates: Jinja2 expressions in values of variables, as Ansible evaluates them.
 //
 // A template is a string with "{{ ... }}" or "{% ... %}" in it. What it becomes depends on Ansible's age. Native types
-// (ansible-core 2.19 and later): a lone "{{ expression }}" keeps its type, everything else is text. Text types (before 2.19,
-// OpenStack-Ansible up to 2025.2): everything becomes text first, and text that looks like a list, a dict or a boolean becomes
-// one again. Both are here, because an operator's files rely on the rules they were written under.
+// (ansible-core 2.19 and later): a lone "{{ expression }}" keeps its type, everything else is text. Text types (before
+// 2.19, OpenStack-Ansible up to 2025.2): everything becomes text first, and text that looks like a list, a dict or a
+// boolean becomes one again. Both are here, because an operator's files rely on the rules they were written under.
 //
-// It is a closed box. A template reads variables through Vars and lookups through the functions the caller gives, and nothing
-// else: no file, no network, no clock. Whatever a template says, Render returns a value or an *Error, after a bounded number
-// of steps and bytes. Undefined names, unknown filters and wrong types are errors; nothing is guessed.
+// It is a closed box. A template reads variables through Vars and lookups through the functions the caller gives, and
+// nothing else: no file, no network, no clock. Whatever a template says, Render returns a value or an *Error, after a
+// bounded number of steps and bytes. Undefined names, unknown filters and wrong types are errors; nothing is guessed.
 //
 // Secrets spread: a value computed from a secret one is secret (see Lazy), and no error repeats a value.
 package jinja

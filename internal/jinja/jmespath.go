@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// jsonQuery is community.general's json_query: a question in JMESPath (jmespath.org/specification.html). It is written out here
-// because answers keep the order of keys, the difference of 1 and 1.0, and what is secret, which libraries lose.
+// jsonQuery is community.general's json_query: a question in JMESPath (jmespath.org/specification.html). It is written
+// out here because answers keep the order of keys, the difference of 1 and 1.0, and what is secret, which libraries
+// lose.
 func jsonQuery(r *run, in any, a *args) any {
 	text := a.text(0, "expr", "")
 	p := &pathParser{r: r, text: text}

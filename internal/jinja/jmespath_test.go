@@ -113,7 +113,8 @@ func brokenQueries() []string {
 
 const queryData = "{'a': {'b': 1, 'z': 'q'}, 'list': [{'n': 'y', 'v': 2}, {'n': 'x', 'v': 1, 'sub': [{'y': 7}]}], 'map': {'k2': {'v': 5}, 'k1': {'v': 6}}, 'nested': [{'in': [{'x': 1}, {'x': 2}]}, {'in': [{'x': 3}]}, {'other': 1}], 'words': ['b', 'a'], 'numbers': [3, 1.5], 'quoted key': 9, 'none': none}"
 
-// queryTemplates are templates that ask: the question stands in a variable of the template, where no quote is in its way.
+// queryTemplates are templates that ask: the question stands in a variable of the template, where no quote is in its
+// way.
 func queryTemplates(questions []string) []string {
 	var out []string
 	for _, q := range questions {

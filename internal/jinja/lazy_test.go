@@ -2,8 +2,8 @@ package jinja
 
 import "testing"
 
-// lazyTemplates are what Jinja2 does with values it does not look at, as Ansible 2.14 has it; without a want it is refused. An
-// undefined name fails when its value is used. An if without else is lenient: it prints as nothing.
+// lazyTemplates are what Jinja2 does with values it does not look at, as Ansible 2.14 has it; without a want it is
+// refused. An undefined name fails when its value is used. An if without else is lenient: it prints as nothing.
 func lazyTemplates() [][2]string {
 	return [][2]string{
 		{`{{ false | ternary(nope, 'x') }}`, `'x'`},

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// lookup calls one of the lookups the caller gave. As in Ansible, lookup() returns a lone result as it is, and several joined
-// by commas; query() and wantlist=true return the list.
+// lookup calls one of the lookups the caller gave. As in Ansible, lookup() returns a lone result as it is, and several
+// joined by commas; query() and wantlist=true return the list.
 func (r *run) lookup(wantList bool, a *args) any {
 	name := shortName(a.text(0, "", ""))
 	wantList = a.boolean(-1, "wantlist", wantList)

@@ -7,7 +7,8 @@ import (
 	"unicode"
 )
 
-// pattern compiles Python's expression with Go's engine, which cannot loop: looking around and back references are refused.
+// pattern compiles Python's expression with Go's engine, which cannot loop: looking around and back references are
+// refused.
 func (r *run) pattern(text string, a *args, ignoreCase, multiline bool) *regexp.Regexp {
 	r.alloc(len(text) * 16)
 	r.spend(len(text))

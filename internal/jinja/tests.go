@@ -25,7 +25,8 @@ func testNamed(name string) (test, bool) {
 	return test{undefined: typeTest(name), call: t}, ok
 }
 
-// typeTest says whether a test can answer for an undefined value: most of these ask for a type, and it has none of them.
+// typeTest says whether a test can answer for an undefined value: most of these ask for a type, and it has none of
+// them.
 func typeTest(name string) bool {
 	switch name {
 	case "none", "string", "boolean", "integer", "float", "number", "callable", "mapping", "sequence", "true", "false", "sameas", "in":

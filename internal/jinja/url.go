@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// urlEncode quotes text for a path, where slashes stay; of a mapping or a list of pairs it makes a query: Jinja2's urlencode.
+// urlEncode quotes text for a path, where slashes stay; of a mapping or a list of pairs it makes a query: Jinja2's
+// urlencode.
 func urlEncode(r *run, in any, _ *args) any {
 	switch v := in.(type) {
 	case *Dict, Mapping:
@@ -77,8 +78,8 @@ func urlSplit(r *run, in any, a *args) any {
 	return v
 }
 
-// splitURL is Python's urllib.parse.urlsplit, which takes any text for a URL and decodes nothing. The problem says what is
-// wrong, and quotes nothing: a URL may hold a password.
+// splitURL is Python's urllib.parse.urlsplit, which takes any text for a URL and decodes nothing. The problem says what
+// is wrong, and quotes nothing: a URL may hold a password.
 func splitURL(s string) (u urlParts, problem string) {
 	s = strings.TrimLeftFunc(s, func(c rune) bool { return c <= ' ' })
 	s = strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(s)

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Values are what Python's are after YAML and Jinja2 have seen them: nil, bool, int, float64, string, *List, *Dict, and the
-// types of this file. Nothing else goes in or comes out.
+// Values are what Python's are after YAML and Jinja2 have seen them: nil, bool, int, float64, string, *List, *Dict, and
+// the types of this file. Nothing else goes in or comes out.
 
 // Dict is Python's dict: it remembers the order of its keys, which is visible in loops, items() and text.
 type Dict struct {
@@ -137,13 +137,13 @@ func (l *Lazy) Force() (value any, secret bool, err error) {
 // Omit is Ansible's omit: a value that takes its key or its place in a list with it.
 type Omit struct{}
 
-// Undefined is a name that means nothing. It may be passed around, be a member of a list that nobody reads, and be asked
-// about (is defined, default); any use of its value is an error.
+// Undefined is a name that means nothing. It may be passed around, be a member of a list that nobody reads, and be
+// asked about (is defined, default); any use of its value is an error.
 type Undefined struct {
 	Name string // what was looked for
 	Err  error  // why it is undefined, when it is the value of something that failed on an undefined name
-	// Blank is the value of "x if false" without else. Jinja2 makes it of its lenient kind: it prints as nothing, is false and
-	// has no elements, and only arithmetic, order and attributes of it are errors.
+	// Blank is the value of "x if false" without else. Jinja2 makes it of its lenient kind: it prints as nothing, is false
+	// and has no elements, and only arithmetic, order and attributes of it are errors.
 	Blank bool
 }
 

@@ -2,7 +2,8 @@ package jinja
 
 import "testing"
 
-// wordTemplates are texts whose letters change case, become URLs, or are read back as values: each was another one here once.
+// wordTemplates are texts whose letters change case, become URLs, or are read back as values: each was another one here
+// once.
 func wordTemplates() []string {
 	return []string{
 		"{{ 'ß' | upper }}",

@@ -19,5 +19,6 @@ func Config(server string, ca []byte, user string, account clientcmdapi.AuthInfo
 // KubeconfigKey is where KubeconfigSecretName's Secret has the kubeconfig.
 const KubeconfigKey = "value"
 
-// KubeconfigSecretName is the Secret with the kubeconfig that Cluster API makes for a cluster (Cluster API 1.14, util/secret).
+// KubeconfigSecretName is the Secret with the kubeconfig that Cluster API makes for a cluster (Cluster API 1.14,
+// util/secret).
 func KubeconfigSecretName(stackID string) string { return stackID + "-kubeconfig" }

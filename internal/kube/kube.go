@@ -36,7 +36,8 @@ import (
 // FieldOwner is the field manager of everything Jeroboam writes: one name, so that what we no longer want goes away.
 const FieldOwner = client.FieldOwner("jeroboam")
 
-// IfUnchanged makes a patch of what differs from an object as it was read, which the API server refuses when somebody else has changed it since.
+// IfUnchanged makes a patch of what differs from an object as it was read, which the API server refuses when somebody
+// else has changed it since.
 func IfUnchanged(was client.Object) client.Patch {
 	return client.MergeFromWithOptions(was, client.MergeFromWithOptimisticLock{})
 }
@@ -201,7 +202,8 @@ func EnsureNamespace(ctx context.Context, c client.Client, name string) error {
 	return nil
 }
 
-// Refusal is what an API server finds wrong with an object, for people: without the lines that only say that others were not looked at.
+// Refusal is what an API server finds wrong with an object, for people: without the lines that only say that others
+// were not looked at.
 func Refusal(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {

@@ -11,12 +11,13 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 )
 
-// FreeMachineSets lets machine sets go whose machine deployment is gone, and returns how many there still are. which are labels that they
-// have. Both arguments ask the API server itself.
+// FreeMachineSets lets machine sets go whose machine deployment is gone, and returns how many there still are. which
+// are labels that they have. Both arguments ask the API server itself.
 //
-// Cluster API 1.14 lets a machine deployment go as soon as its cache shows no machine set. One that was made a moment before stays
-// then: its controller, and that of its machines, fail because they do not find the deployment, and the deletion of the whole cluster
-// waits for them for ever. Without the label that names the deployment it is a machine set of its own, and is deleted as one.
+// Cluster API 1.14 lets a machine deployment go as soon as its cache shows no machine set. One that was made a moment
+// before stays then: its controller, and that of its machines, fail because they do not find the deployment, and the
+// deletion of the whole cluster waits for them for ever. Without the label that names the deployment it is a machine
+// set of its own, and is deleted as one.
 func FreeMachineSets(ctx context.Context, live client.Reader, w client.Writer, which client.MatchingLabels) (left int, err error) {
 	sets := &clusterv1.MachineSetList{}
 	if err := live.List(ctx, sets, client.InNamespace(v1alpha1.Namespace), which); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// Seen with Cluster API 1.14.2: a node group that was deleted a second after it was made left a machine set that nobody could delete, and
-// with it the cluster.
+// Seen with Cluster API 1.14.2: a node group that was deleted a second after it was made left a machine set that nobody
+// could delete, and with it the cluster.
 func TestMachineSetsWhoseDeploymentIsGone(t *testing.T) {
 	scheme, err := kube.NewScheme()
 	if err != nil {

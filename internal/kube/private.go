@@ -27,10 +27,11 @@ func Private(host string) (stack string, private bool) {
 	return strings.CutSuffix(host, "."+v1alpha1.Namespace)
 }
 
-// ThroughProxies opens connections to workload clusters. A private cluster's API server has the name STACK.magnum-system in its kubeconfig,
-// a name of the management cluster's own DNS that means one of its proxies (docs/proxy.md). It is looked up where the DNS has it from, in the
-// EndpointSlices of the Service, so that it does not matter whether this process runs in the management cluster or beside it. The server
-// name of TLS stays the cluster's, by which the proxy knows where to go. All other addresses are given to next.
+// ThroughProxies opens connections to workload clusters. A private cluster's API server has the name
+// STACK.magnum-system in its kubeconfig, a name of the management cluster's own DNS that means one of its proxies
+// (docs/proxy.md). It is looked up where the DNS has it from, in the EndpointSlices of the Service, so that it does not
+// matter whether this process runs in the management cluster or beside it. The server name of TLS stays the cluster's,
+// by which the proxy knows where to go. All other addresses are given to next.
 //
 // EndpointSlices are read anew each time a connection is made: there is one for each cluster, and it lasts.
 func ThroughProxies(r client.Reader, next func(ctx context.Context, network, address string) (net.Conn, error),

@@ -19,9 +19,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 )
 
-// Provider is what Cluster API's OpenStack provider says of one cluster and does not hand on to Cluster API. Release 0.13 hands on next to
-// nothing: an OpenStackCluster has no conditions, and its errors are events; an OpenStackMachine waits for its OpenStackServer without a
-// word, and that has a condition whose message is empty when Nova gives a server up.
+// Provider is what Cluster API's OpenStack provider says of one cluster and does not hand on to Cluster API. Release
+// 0.13 hands on next to nothing: an OpenStackCluster has no conditions, and its errors are events; an OpenStackMachine
+// waits for its OpenStackServer without a word, and that has a condition whose message is empty when Nova gives a
+// server up.
 type Provider struct {
 	Failure string // why the provider has given the cluster up; it does so seldom
 	Warning string // the last event of the cluster's network and load balancer, if it is a warning
@@ -45,7 +46,8 @@ const warnedWithin = 20 * time.Minute
 // maxWarned bounds how many servers' events are read: a cluster whose hundred servers all fail has one reason.
 const maxWarned = 5
 
-// ReadProvider reads what the provider of a Cluster says, from the API server; nil when it is another provider, or its kinds are unknown.
+// ReadProvider reads what the provider of a Cluster says, from the API server; nil when it is another provider, or its
+// kinds are unknown.
 func ReadProvider(ctx context.Context, r client.Reader, mapper meta.RESTMapper, cluster *clusterv1.Cluster, now time.Time) (*Provider, error) {
 	ref := cluster.Spec.InfrastructureRef
 	if ref.Kind != "OpenStackCluster" {
@@ -81,7 +83,8 @@ func ReadProvider(ctx context.Context, r client.Reader, mapper meta.RESTMapper, 
 	return out, nil
 }
 
-// missingParts is the first thing that an OpenStackCluster does not have, in the order in which CAPO 0.13 makes them (reconcileNetworkComponents).
+// missingParts is the first thing that an OpenStackCluster does not have, in the order in which CAPO 0.13 makes them
+// (reconcileNetworkComponents).
 func missingParts(o map[string]any) string {
 	has := func(field string) bool {
 		_, there, _ := unstructured.NestedMap(o, "status", field)
@@ -172,7 +175,8 @@ func falseMessage(o map[string]any, kind string) string {
 	return ""
 }
 
-// lastWarning is the text of an object's newest event if that is a warning: what it warned of before something worked is over.
+// lastWarning is the text of an object's newest event if that is a warning: what it warned of before something worked
+// is over.
 func lastWarning(ctx context.Context, r client.Reader, kind, name string, now time.Time) (string, error) {
 	list := &corev1.EventList{}
 	err := r.List(ctx, list, client.InNamespace(v1alpha1.Namespace), client.MatchingFieldsSelector{

@@ -19,8 +19,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// The objects are as cluster-api-provider-openstack 0.13 writes them: of a server that Nova has put into ERROR the condition has a reason
-// and no message; of one that Nova refused it has the whole error.
+// The objects are as cluster-api-provider-openstack 0.13 writes them: of a server that Nova has put into ERROR the
+// condition has a reason and no message; of one that Nova refused it has the whole error.
 const provided = `
 apiVersion: infrastructure.cluster.x-k8s.io/v1beta1
 kind: OpenStackCluster

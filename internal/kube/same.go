@@ -8,9 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Same says that applying an object would certainly change nothing: all that it says is so, and all that we own is in it.
-// "No" only means that the API server has to be asked. Asking for everything costs it a full validation of every definition of
-// Cluster API's, most of the time that a plan took.
+// Same says that applying an object would certainly change nothing: all that it says is so, and all that we own is in
+// it. "No" only means that the API server has to be asked. Asking for everything costs it a full validation of every
+// definition of Cluster API's, most of the time that a plan took.
 func Same(want, have *unstructured.Unstructured) bool {
 	if !Within(want.Object, have.Object) {
 		return false
@@ -76,8 +76,8 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// covers says whether every field of a set is in the object. The form of the set is Kubernetes' FieldsV1: "f:" a field, "k:" an
-// element of a list by its keys, "v:" an element by its value, "." the thing itself.
+// covers says whether every field of a set is in the object. The form of the set is Kubernetes' FieldsV1: "f:" a field,
+// "k:" an element of a list by its keys, "v:" an element by its value, "." the thing itself.
 func covers(object any, fields map[string]any) bool {
 	for key, below := range fields {
 		if key == "." {

@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 )
 
-// Stack is what Cluster API has made of one cluster so far. What is not there yet is nil or empty. It may hold objects of the cache
-// itself: who changes one copies it first.
+// Stack is what Cluster API has made of one cluster so far. What is not there yet is nil or empty. It may hold objects
+// of the cache itself: who changes one copies it first.
 type Stack struct {
 	Cluster      *clusterv1.Cluster
 	ControlPlane *controlplanev1.KubeadmControlPlane
@@ -24,8 +24,8 @@ type Stack struct {
 	Foreign bool
 }
 
-// Belongs tells whether an object is one of the cluster's. A name alone proves nothing: the Python driver beside us, or a name drawn
-// twice, would give one tenant another's cluster.
+// Belongs tells whether an object is one of the cluster's. A name alone proves nothing: the Python driver beside us, or
+// a name drawn twice, would give one tenant another's cluster.
 func Belongs(o client.Object, uuid string) bool {
 	return o.GetLabels()[v1alpha1.LabelClusterUUID] == uuid
 }
@@ -86,7 +86,8 @@ func AddIndexes(ctx context.Context, f client.FieldIndexer) error {
 // GroupOf is the value of IndexGroup: of the masters when deployment is empty.
 func GroupOf(stack, deployment string) string { return stack + "/" + deployment }
 
-// ReadStack reads what there is of the Cluster API cluster name of the cluster uuid, from a cache that knows the indexes.
+// ReadStack reads what there is of the Cluster API cluster name of the cluster uuid, from a cache that knows the
+// indexes.
 func ReadStack(ctx context.Context, r client.Reader, name, uuid string) (*Stack, error) {
 	of := client.MatchingFields{IndexStack: name}
 	return readStack(ctx, r, name, uuid, of, of)
@@ -97,8 +98,8 @@ func ReadGroup(ctx context.Context, r client.Reader, name, uuid, deployment stri
 	return readStack(ctx, r, name, uuid, client.MatchingFields{IndexStack: name}, client.MatchingFields{IndexGroup: GroupOf(name, deployment)})
 }
 
-// ReadStackLive is ReadStack from the API server itself. The caches of several kinds are never equally old; what must not
-// be concluded from a mixture of ages is looked at here.
+// ReadStackLive is ReadStack from the API server itself. The caches of several kinds are never equally old; what must
+// not be concluded from a mixture of ages is looked at here.
 func ReadStackLive(ctx context.Context, r client.Reader, name, uuid string) (*Stack, error) {
 	of := client.MatchingLabels{clusterv1.ClusterNameLabel: name}
 	return readStack(ctx, r, name, uuid, of, of)

@@ -12,8 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 )
 
-// RecordsOfStack wakes a controller of MagnumClusters when something of Cluster API's changes: a Cluster, or an object that carries
-// the label with its cluster's name. The cache behind r knows the indexes.
+// RecordsOfStack wakes a controller of MagnumClusters when something of Cluster API's changes: a Cluster, or an object
+// that carries the label with its cluster's name. The cache behind r knows the indexes.
 func RecordsOfStack(r client.Reader, log *slog.Logger) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		stack := o.GetLabels()[clusterv1.ClusterNameLabel]

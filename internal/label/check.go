@@ -11,8 +11,9 @@ import (
 	"sync"
 )
 
-// None of these lets a newline through, and only rePrinted lets a quote, a backslash, a brace or the beginning of a YAML construct:
-// it is for names that the cloud has given, which go into Cluster API's objects as JSON and nowhere else.
+// None of these lets a newline through, and only rePrinted lets a quote, a backslash, a brace or the beginning of a
+// YAML construct: it is for names that the cloud has given, which go into Cluster API's objects as JSON and nowhere
+// else.
 //
 // They are compiled when first asked: bounded repeats make them large, and most commands never look at a label.
 var (

@@ -241,8 +241,8 @@ func holds(t interface{ Fatalf(string, ...any) }, l label.Label, value string) {
 	}
 }
 
-// holdsName: names of the cloud may hold anything that prints. That they go into Cluster API's objects as JSON is capi's test
-// TestNamesOfTheCloud.
+// holdsName: names of the cloud may hold anything that prints. That they go into Cluster API's objects as JSON is
+// capi's test TestNamesOfTheCloud.
 func holdsName(t interface{ Fatalf(string, ...any) }, l label.Label, value string, valid bool) {
 	got := label.Of(map[string]string{l.Name: value}).String(l.Name)
 	for _, v := range []string{value, got} {
@@ -335,8 +335,8 @@ func scope(l label.Label) string {
 	return "cluster"
 }
 
-// TestEveryLabelIsRead: a label in the documentation that nothing reads would be taken and do nothing. Code names a label by its constant
-// or by its text; what only this package does with it does not count.
+// TestEveryLabelIsRead: a label in the documentation that nothing reads would be taken and do nothing. Code names a
+// label by its constant or by its text; what only this package does with it does not count.
 func TestEveryLabelIsRead(t *testing.T) {
 	constants := map[string]string{} // name of the constant -> label
 	own, err := parser.ParseFile(token.NewFileSet(), "registry.go", nil, 0)

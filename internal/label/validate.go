@@ -83,8 +83,8 @@ func across(labels map[string]string) []error {
 	return errs
 }
 
-// unusable reports networks of a cluster whose addresses no machine, pod or service can have (RFC 6890: this host, loopback, link-local,
-// multicast and reserved).
+// unusable reports networks of a cluster whose addresses no machine, pod or service can have (RFC 6890: this host,
+// loopback, link-local, multicast and reserved).
 func unusable(v Values) []error {
 	var errs []error
 	for _, name := range []string{CalicoPool, CiliumPool, ServiceRange, FixedSubnetCIDR} {

@@ -54,8 +54,8 @@ func (v Values) Int(name string) int {
 	return n
 }
 
-// CSV is a label's list, each item once; nil when it is empty. Cluster API and its OpenStack provider take many of these lists as sets: a
-// network that is named twice would be refused there, after the request was accepted.
+// CSV is a label's list, each item once; nil when it is empty. Cluster API and its OpenStack provider take many of
+// these lists as sets: a network that is named twice would be refused there, after the request was accepted.
 func (v Values) CSV(name string) []string {
 	var items []string
 	for _, s := range split(v.String(name)) {

@@ -71,7 +71,8 @@ type Cluster struct {
 type Upgrade struct {
 	Generation   int64 // counts the requests
 	MaxBatchSize int   // how many nodes of a group are replaced at once; 0: not said
-	// FromImage and FromImageID are the image of the template before: groups that have it follow a cluster's upgrade (Follows).
+	// FromImage and FromImageID are the image of the template before: groups that have it follow a cluster's upgrade
+	// (Follows).
 	FromImage, FromImageID string
 	Note                   string // what its owner is warned of while it lasts
 }
@@ -168,7 +169,8 @@ type NodeGroup struct {
 	NodesToRemove []string
 	Version       string
 	Resolved      Resolved
-	// Upgrade is the last upgrade of the group by name; ClusterUpgrade is the generation of the cluster's in which it took part.
+	// Upgrade is the last upgrade of the group by name; ClusterUpgrade is the generation of the cluster's in which it took
+	// part.
 	Upgrade        Upgrade
 	ClusterUpgrade int64
 	// Resized and Upgraded are the generations of Resize and Upgrade that were reached.
@@ -197,9 +199,9 @@ type ClusterTemplate struct {
 	UpdatedAt time.Time
 }
 
-// TemplateFields are what a cluster template says. The record of a template (v1alpha1.MagnumClusterTemplateSpec) has the same
-// fields in the same order, so that one is converted into the other and the compiler finds what stands in one of them only; the
-// API reads, patches, shows and sorts them by one table.
+// TemplateFields are what a cluster template says. The record of a template (v1alpha1.MagnumClusterTemplateSpec) has
+// the same fields in the same order, so that one is converted into the other and the compiler finds what stands in one
+// of them only; the API reads, patches, shows and sorts them by one table.
 type TemplateFields struct {
 	Name                string
 	ProjectID           string

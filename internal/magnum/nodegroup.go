@@ -24,8 +24,8 @@ type GroupFault struct {
 	Why       string
 }
 
-// CheckNodeGroup reports everything that is wrong with a node group by itself. It is the one rule set: the API asks it before it
-// accepts a group, and whoever writes a group for Cluster API asks it again.
+// CheckNodeGroup reports everything that is wrong with a node group by itself. It is the one rule set: the API asks it
+// before it accepts a group, and whoever writes a group for Cluster API asks it again.
 func CheckNodeGroup(g *NodeGroup) []GroupFault {
 	var out []GroupFault
 	fault := func(attribute, format string, args ...any) {
@@ -87,8 +87,8 @@ func (g *NodeGroup) AskSize(n int, remove []string) {
 	g.Resize++
 }
 
-// GiveBounds makes the bounds of a new group of workers its own, which its owner may change: those that nobody gave are those of its
-// labels. A group that the autoscaler sizes always has a maximum, and begins within its bounds.
+// GiveBounds makes the bounds of a new group of workers its own, which its owner may change: those that nobody gave are
+// those of its labels. A group that the autoscaler sizes always has a maximum, and begins within its bounds.
 func (g *NodeGroup) GiveBounds(fewest int, most *int, autoscaled bool) {
 	if g.MinNodeCount == 0 {
 		g.MinNodeCount = fewest
@@ -105,12 +105,13 @@ func (g *NodeGroup) GiveBounds(fewest int, most *int, autoscaled bool) {
 	}
 }
 
-// AutoscaledMost is the most nodes of a group that the autoscaler sizes and for which nobody gave a maximum: one more than the
-// fewest (magnum-cluster-api, utils.py), and not fewer than it begins with.
+// AutoscaledMost is the most nodes of a group that the autoscaler sizes and for which nobody gave a maximum: one more
+// than the fewest (magnum-cluster-api, utils.py), and not fewer than it begins with.
 func AutoscaledMost(fewest, begins int) int { return max(fewest+1, begins) }
 
-// DeploymentName is what Kubernetes calls the group: its machine deployment, and the label on its nodes. A name that Kubernetes can use
-// is used as it is, so that groups that exist keep theirs; of others the readable part is kept, and told apart by a hash.
+// DeploymentName is what Kubernetes calls the group: its machine deployment, and the label on its nodes. A name that
+// Kubernetes can use is used as it is, so that groups that exist keep theirs; of others the readable part is kept, and
+// told apart by a hash.
 func (g *NodeGroup) DeploymentName() string {
 	if len(g.Name) <= 63 && deploymentName.MatchString(g.Name) {
 		return g.Name
@@ -134,7 +135,8 @@ var (
 	labelName      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 )
 
-// The domains whose labels Cluster API itself carries from machines to nodes (Cluster API 1.14, "metadata propagation").
+// The domains whose labels Cluster API itself carries from machines to nodes (Cluster API 1.14, "metadata
+// propagation").
 const (
 	roleDomain        = "node-role.kubernetes.io"
 	restrictionDomain = "node-restriction.kubernetes.io"
@@ -179,8 +181,9 @@ func nodeLabelProblem(g *NodeGroup, k, v string) string {
 	return ""
 }
 
-// setElsewhere are the labels that a kubelet could be told (k8s.io/kubelet, pkg/apis/well_known_labels.go), but that it, or the cloud
-// controller manager, then sets to what is true of the node: asking for another value has no effect, or breaks scheduling.
+// setElsewhere are the labels that a kubelet could be told (k8s.io/kubelet, pkg/apis/well_known_labels.go), but that
+// it, or the cloud controller manager, then sets to what is true of the node: asking for another value has no effect,
+// or breaks scheduling.
 func setElsewhere() []string {
 	return []string{
 		"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
@@ -199,9 +202,9 @@ func qualified(key string) bool {
 	return len(domain) <= 253 && deploymentName.MatchString(domain) && labelName.MatchString(name)
 }
 
-// takenAway are the taints that say how a node is: its kubelet, the node lifecycle controller (k8s.io/api, core/v1/well_known_taints.go),
-// the cloud controller manager (k8s.io/cloud-provider/api) and Cluster API remove them as soon as that is over, so that asking for one
-// has no lasting effect, or keeps a node from ever being used.
+// takenAway are the taints that say how a node is: its kubelet, the node lifecycle controller (k8s.io/api,
+// core/v1/well_known_taints.go), the cloud controller manager (k8s.io/cloud-provider/api) and Cluster API remove them
+// as soon as that is over, so that asking for one has no lasting effect, or keeps a node from ever being used.
 func takenAway() []string {
 	return []string{
 		"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/unschedulable",

@@ -74,7 +74,8 @@ func TestWhatANodeGroupCanBe(t *testing.T) {
 	}
 }
 
-// Cluster API 1.14 takes a DNS name of at most 63 characters for a machine deployment of a topology, and puts it into labels.
+// Cluster API 1.14 takes a DNS name of at most 63 characters for a machine deployment of a topology, and puts it into
+// labels.
 func TestEveryNodeGroupHasANameForKubernetes(t *testing.T) {
 	legal := regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 	seen := map[string]string{}

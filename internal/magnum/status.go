@@ -5,7 +5,8 @@ import "strings"
 // Status is the state of a cluster or of a node group as Magnum's clients know it: an action and how far it is.
 type Status string
 
-// The states Jeroboam gives. Magnum knows more (ROLLBACK, RESUME, SNAPSHOT, CHECK, ADOPT); no operation here leads to them.
+// The states Jeroboam gives. Magnum knows more (ROLLBACK, RESUME, SNAPSHOT, CHECK, ADOPT); no operation here leads to
+// them.
 const (
 	CreateInProgress Status = "CREATE_IN_PROGRESS"
 	CreateComplete   Status = "CREATE_COMPLETE"
@@ -30,9 +31,9 @@ func (s Status) Failed() bool { return strings.HasSuffix(string(s), "_FAILED") }
 // Deleting tells whether the thing is going away, or should have.
 func (s Status) Deleting() bool { return strings.HasPrefix(string(s), "DELETE_") }
 
-// AllowsUpdate tells whether a cluster in this state may be updated, upgraded or have its certificates rotated
-// (Magnum 1.14, conductor: only after something completed, and never while being deleted). Here an update that failed may be followed
-// by another too: that is how it is repaired.
+// AllowsUpdate tells whether a cluster in this state may be updated, upgraded or have its certificates rotated (Magnum
+// 1.14, conductor: only after something completed, and never while being deleted). Here an update that failed may be
+// followed by another too: that is how it is repaired.
 func (s Status) AllowsUpdate() bool { return s.Complete() && !s.Deleting() || s == UpdateFailed }
 
 // AllowsResize tells whether a cluster in this state may be resized or have its node groups changed

@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// What clients are told of a cluster and of a node group is decided here and nowhere else: readers hand StatusOf what the record
-// says, controllers add what they have just found, and both get the same answer. Three rules:
+// What clients are told of a cluster and of a node group is decided here and nowhere else: readers hand StatusOf what
+// the record says, controllers add what they have just found, and both get the same answer. Three rules:
 //
-//   - A record that was changed after its status was written is in progress, at once, without anybody writing that down.
-//   - An operation is complete when everything that was asked for has been reached. A cluster is complete when its node groups
-//     and its addons are. What breaks afterwards is a matter of health, not of status.
-//   - An operation fails when its time is up: a cluster must come up within create_timeout (Magnum 1.14); everything else must
-//     come nearer to its goal at least once in create_timeout, however long it takes as a whole.
+//   - A record that was changed after its status was written is in progress, at once, without anybody writing that
+//     down.
+//   - An operation is complete when everything that was asked for has been reached. A cluster is complete when its node
+//     groups and its addons are. What breaks afterwards is a matter of health, not of status.
+//   - An operation fails when its time is up: a cluster must come up within create_timeout (Magnum 1.14); everything
+//     else must come nearer to its goal at least once in create_timeout, however long it takes as a whole.
 //
 // A failed operation goes on being tried, and becomes complete when it is reached after all.
 
@@ -77,11 +78,11 @@ type Verdict struct {
 }
 
 const (
-	// DeleteFailedAfter is how long an error may keep a deletion from going on before clients are told DELETE_FAILED. The deletion
-	// goes on being tried all the same, and at once when its owner asks again.
+	// DeleteFailedAfter is how long an error may keep a deletion from going on before clients are told DELETE_FAILED. The
+	// deletion goes on being tried all the same, and at once when its owner asks again.
 	DeleteFailedAfter = 2 * time.Minute
-	// PartsAnswer is how long a cluster whose time is up waits for its node groups, whose time is up too: who reads that a cluster
-	// has failed wants to read in the same answer which groups have, and why.
+	// PartsAnswer is how long a cluster whose time is up waits for its node groups, whose time is up too: who reads that a
+	// cluster has failed wants to read in the same answer which groups have, and why.
 	PartsAnswer = 10 * time.Second
 	// longest bounds create_timeout, whose minutes may be more than a Duration can hold.
 	longest = 100 * 365 * 24 * time.Hour
@@ -277,8 +278,8 @@ func (f Facts) sumUp() sum {
 	return out
 }
 
-// KnowsHealth tells whether a cluster in this state has a health: before it was complete for the first time and while it goes away
-// nobody looks (Magnum 1.14, periodic.py: created and updated clusters only).
+// KnowsHealth tells whether a cluster in this state has a health: before it was complete for the first time and while
+// it goes away nobody looks (Magnum 1.14, periodic.py: created and updated clusters only).
 func KnowsHealth(s Status) bool {
 	switch s {
 	case CreateComplete, UpdateInProgress, UpdateComplete, UpdateFailed:

@@ -19,8 +19,8 @@ import (
 // ErrNoNamespace says that a namespace is not, or no longer, on this host.
 var ErrNoNamespace = errors.New("no such network namespace")
 
-// KeepAlive finds peers that are gone without a word within three minutes, and lets a connection outlive a network that is
-// away for two.
+// KeepAlive finds peers that are gone without a word within three minutes, and lets a connection outlive a network that
+// is away for two.
 func KeepAlive() net.KeepAliveConfig {
 	return net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 8}
 }
@@ -56,8 +56,8 @@ func (d *Dialer) Dial(ctx context.Context, namespace string, to netip.AddrPort, 
 	return c.(*net.TCPConn), nil
 }
 
-// dial goes inside and leaves the rest to the standard dialer, which makes its socket first and asks Control before it does anything
-// else: that is when the thread goes home. What takes long, connecting, happens at home.
+// dial goes inside and leaves the rest to the standard dialer, which makes its socket first and asks Control before it
+// does anything else: that is when the thread goes home. What takes long, connecting, happens at home.
 func (d *Dialer) dial(ctx context.Context, path, to string, timeout time.Duration) (net.Conn, error) {
 	visit, err := d.enter(path)
 	if err != nil {
@@ -98,8 +98,8 @@ func (d *Dialer) enter(path string) (*visit, error) {
 	return nil, fmt.Errorf("enter the namespace: %w", err)
 }
 
-// errOutside keeps the standard dialer from a second socket, which it would try for when the first one connected to itself:
-// that one would be made at home.
+// errOutside keeps the standard dialer from a second socket, which it would try for when the first one connected to
+// itself: that one would be made at home.
 var errOutside = errors.New("the address cannot be connected to from there")
 
 func (v *visit) socketMade() error {

@@ -44,7 +44,8 @@ type seen struct {
 	inode uint64
 }
 
-// NewDirectory reads dir once. changed is called by Run, after each change. A directory that does not exist yet is empty.
+// NewDirectory reads dir once. changed is called by Run, after each change. A directory that does not exist yet is
+// empty.
 func NewDirectory(dir string, log *slog.Logger, changed func()) (*Directory, error) {
 	d := &Directory{dir: filepath.Clean(dir), log: log, changed: changed, have: map[string]seen{}}
 	_, _, err := d.scan(nil)
@@ -71,8 +72,8 @@ func (d *Directory) Len() int {
 	return len(d.have)
 }
 
-// A new namespace is a file first and becomes a namespace when it is mounted over, of which inotify says nothing. So files
-// that are none yet are looked at again, soon and then less often, for as long as it can still be that.
+// A new namespace is a file first and becomes a namespace when it is mounted over, of which inotify says nothing. So
+// files that are none yet are looked at again, soon and then less often, for as long as it can still be that.
 const (
 	mountedSoon = 500 * time.Microsecond
 	mountedLate = 5 * time.Second

@@ -1,11 +1,11 @@
-// Package notify tells others what becomes of clusters: who bills for them, who keeps an inventory, who must be called at night. What
-// is told is what Magnum tells (Magnum 1.14, conductor/utils.py): an oslo.messaging notification whose payload is a CADF event of the
-// activity create, update or delete of a cluster, with the outcome pending, success or failure. It goes where an operator says: into the
-// log, one line each, and to a URL.
+// Package notify tells others what becomes of clusters: who bills for them, who keeps an inventory, who must be called
+// at night. What is told is what Magnum tells (Magnum 1.14, conductor/utils.py): an oslo.messaging notification whose
+// payload is a CADF event of the activity create, update or delete of a cluster, with the outcome pending, success or
+// failure. It goes where an operator says: into the log, one line each, and to a URL.
 //
-// Nobody may hold up a cluster by not listening: notifications for the URL wait in a queue that has an end, each is tried a few times,
-// and what finds no place or no answer is counted and said in the log. A process that is killed takes its queue with it; what must be
-// exact is asked of the API.
+// Nobody may hold up a cluster by not listening: notifications for the URL wait in a queue that has an end, each is
+// tried a few times, and what finds no place or no answer is counted and said in the log. A process that is killed
+// takes its queue with it; what must be exact is asked of the API.
 package notify
 
 import (

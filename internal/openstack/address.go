@@ -11,9 +11,9 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/layer3/floatingips"
 )
 
-// EnsureFloatingIP returns the address of the project's floating IP with this description, which it makes on the external network
-// if there is none. The description is what it is found by: Neutron takes it with the request that creates, unlike tags, so that
-// no floating IP is lost between two requests.
+// EnsureFloatingIP returns the address of the project's floating IP with this description, which it makes on the
+// external network if there is none. The description is what it is found by: Neutron takes it with the request that
+// creates, unlike tags, so that no floating IP is lost between two requests.
 func (p *Project) EnsureFloatingIP(ctx context.Context, networkID, description string) (address string, err error) {
 	have, err := p.floatingIPs(ctx, description)
 	if err != nil {

@@ -20,8 +20,8 @@ type Admin struct {
 // Admin makes a client for the service user.
 func (c *Cloud) Admin() *Admin { return &Admin{cloud: c} }
 
-// DeleteApplicationCredential deletes a user's credential by its name, and those that took its place, whose names begin with it; that
-// they, or the user, are gone already is fine. ErrForbidden when the cloud lets only the user do it.
+// DeleteApplicationCredential deletes a user's credential by its name, and those that took its place, whose names begin
+// with it; that they, or the user, are gone already is fine. ErrForbidden when the cloud lets only the user do it.
 func (a *Admin) DeleteApplicationCredential(ctx context.Context, userID, name string) error {
 	doing := fmt.Sprintf("delete application credential %q", name)
 	service, err := a.cloud.service.get(ctx)

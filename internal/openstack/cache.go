@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// cacheKey is the SHA-256 of a secret. The secret itself is never kept: a memory dump of the cache gives nobody a token.
+// cacheKey is the SHA-256 of a secret. The secret itself is never kept: a memory dump of the cache gives nobody a
+// token.
 type cacheKey [sha256.Size]byte
 
 // keyOf hashes the parts with a zero byte between them, which no token or secret holds.
@@ -28,8 +29,9 @@ const (
 	sweepEvery     = time.Minute
 )
 
-// cache is a bounded map whose entries expire. A hit takes a read lock and writes one atomic word, so that readers do not queue.
-// When it is full, the least recently used of a sample goes: nearly as good as a true LRU and without its list.
+// cache is a bounded map whose entries expire. A hit takes a read lock and writes one atomic word, so that readers do
+// not queue. When it is full, the least recently used of a sample goes: nearly as good as a true LRU and without its
+// list.
 type cache[V any] struct {
 	max int
 

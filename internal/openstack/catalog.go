@@ -22,7 +22,8 @@ var serviceTypes = map[string][]string{
 	"share":         {"sharev2", "shared-file-system"},
 }
 
-// availability reads an endpoint type the way OpenStack's configuration files write it: publicURL, public, internalURL, ...
+// availability reads an endpoint type the way OpenStack's configuration files write it: publicURL, public, internalURL,
+// ...
 func availability(endpointType string) (gophercloud.Availability, error) {
 	switch name := strings.TrimSuffix(endpointType, "URL"); name {
 	case "":
@@ -55,8 +56,8 @@ func (c catalog) endpoint(service, endpointType, region string) (string, error) 
 	return "", fmt.Errorf("%s endpoint of %s in region %q: %w", want, service, region, ErrNotFound)
 }
 
-// client makes a client for a service. Catalogs list some services with and some without their version; gophercloud would ask the
-// service which versions it has, one more round trip for every token, so we put the one version we speak.
+// client makes a client for a service. Catalogs list some services with and some without their version; gophercloud
+// would ask the service which versions it has, one more round trip for every token, so we put the one version we speak.
 func (c catalog) client(
 	provider *gophercloud.ProviderClient, service, endpointType, region string,
 ) (*gophercloud.ServiceClient, error) {

@@ -23,8 +23,8 @@ const (
 	maxProjects = 4096
 )
 
-// Settings say where Keystone is and who Jeroboam's service user is, the values of [keystone_authtoken], and how the other services
-// are called, the values of the *_client sections.
+// Settings say where Keystone is and who Jeroboam's service user is, the values of [keystone_authtoken], and how the
+// other services are called, the values of the *_client sections.
 type Settings struct {
 	AuthURL           string
 	Username          string
@@ -59,8 +59,8 @@ func (s Settings) GoString() string { return s.String() }
 // LogValue is String for log/slog.
 func (s Settings) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Cloud makes the clients. It holds the connections, the session of the service user and what was learned about tokens and
-// credentials; all of it can be learned again, so any number of replicas may each have one.
+// Cloud makes the clients. It holds the connections, the session of the service user and what was learned about tokens
+// and credentials; all of it can be learned again, so any number of replicas may each have one.
 type Cloud struct {
 	settings Settings
 	http     http.Client

@@ -17,8 +17,8 @@ type CloudConfig struct {
 	Credential   Credential
 }
 
-// CloudsYAML is the clouds.yaml in the Secret <stack>-cloud-config, with the keys of the Magnum driver (1.2 step 4.2) in the same
-// order, so that an adopted cluster's Secret does not change.
+// CloudsYAML is the clouds.yaml in the Secret <stack>-cloud-config, with the keys of the Magnum driver (1.2 step 4.2)
+// in the same order, so that an adopted cluster's Secret does not change.
 func (c CloudConfig) CloudsYAML() ([]byte, error) {
 	type auth struct {
 		ID      string `yaml:"application_credential_id"`

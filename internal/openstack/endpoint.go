@@ -21,8 +21,8 @@ const (
 	identity     = "identity"
 )
 
-// Endpoint says which endpoint of a service is called and who vouches for it: an operator's [nova_client], [glance_client] and so on.
-// A zero value is the public endpoint in the region of [Settings], checked as Keystone is.
+// Endpoint says which endpoint of a service is called and who vouches for it: an operator's [nova_client],
+// [glance_client] and so on. A zero value is the public endpoint in the region of [Settings], checked as Keystone is.
 type Endpoint struct {
 	Region   string // empty: Settings.Region
 	Type     string // publicURL, internalURL, adminURL, with or without "URL"; empty: public
@@ -77,8 +77,8 @@ func (c *Cloud) serviceClient(entries catalog, provider *gophercloud.ProviderCli
 	return entries.client(provider, service, e.Type, cmp.Or(e.Region, c.settings.Region))
 }
 
-// sharing makes a provider client that sends through another HTTP client and has the same token. When the token has died it lets
-// the original log in again, which does so once for all.
+// sharing makes a provider client that sends through another HTTP client and has the same token. When the token has
+// died it lets the original log in again, which does so once for all.
 func sharing(original *gophercloud.ProviderClient, through http.Client) *gophercloud.ProviderClient {
 	copied := &gophercloud.ProviderClient{
 		IdentityBase: original.IdentityBase, IdentityEndpoint: original.IdentityEndpoint, HTTPClient: through,

@@ -68,7 +68,8 @@ func (p *places) ca(t *testing.T) string {
 	return file
 }
 
-// TestEndpoints: each service is called at the endpoint, in the region and with the trust of its own section, as Magnum's clients are.
+// TestEndpoints: each service is called at the endpoint, in the region and with the trust of its own section, as
+// Magnum's clients are.
 func TestEndpoints(t *testing.T) {
 	p := newPlaces(t)
 	ca := p.ca(t)
@@ -134,7 +135,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestSharedLogin: a service with a connection of its own uses the one session of the service user, whose new login is everybody's.
+// TestSharedLogin: a service with a connection of its own uses the one session of the service user, whose new login is
+// everybody's.
 func TestSharedLogin(t *testing.T) {
 	k := newKeystone(t)
 	cloud := k.cloud(t)

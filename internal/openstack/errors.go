@@ -32,8 +32,8 @@ var (
 
 const maxDetail = 300
 
-// explain turns gophercloud's errors, which print whole URLs and bodies, into ours: what was being done, which kind of failure,
-// and the service's own words without the given secrets.
+// explain turns gophercloud's errors, which print whole URLs and bodies, into ours: what was being done, which kind of
+// failure, and the service's own words without the given secrets.
 func explain(doing string, err error, secrets ...string) error {
 	if err == nil {
 		return nil
@@ -121,8 +121,8 @@ func message(body []byte) string {
 	return ""
 }
 
-// fromKeystone tells Keystone's own refusal from a page that some proxy on the way wrote: only the former says anything about a
-// token or a credential.
+// fromKeystone tells Keystone's own refusal from a page that some proxy on the way wrote: only the former says anything
+// about a token or a credential.
 func fromKeystone(code gophercloud.ErrUnexpectedResponseCode) bool {
 	var body struct {
 		Error struct {

@@ -32,8 +32,8 @@ func (c Credential) GoString() string { return c.String() }
 // LogValue is String for log/slog.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// Project acts in the project of one cluster, with the cluster's application credential. Reconcilers use it: no method waits for
-// the cloud to finish something, and every method can be called again.
+// Project acts in the project of one cluster, with the cluster's application credential. Reconcilers use it: no method
+// waits for the cloud to finish something, and every method can be called again.
 type Project struct {
 	cloud      *Cloud
 	session    *session
@@ -43,8 +43,8 @@ type Project struct {
 // sessionLifetime bounds how long a session is kept for reconcilers; its token renews itself.
 const sessionLifetime = time.Hour
 
-// ForProject logs in with the credential, or takes up the session of the last time. ErrUnauthorized when the credential is dead: it
-// was deleted or has expired, or its user was removed, disabled or lost a role.
+// ForProject logs in with the credential, or takes up the session of the last time. ErrUnauthorized when the credential
+// is dead: it was deleted or has expired, or its user was removed, disabled or lost a role.
 func (c *Cloud) ForProject(ctx context.Context, credential Credential) (*Project, error) {
 	key := keyOf(credential.ID, credential.Secret)
 	if known, ok := c.projects.get(key, c.now()); ok {
@@ -95,9 +95,10 @@ const serverGroupMicroversion = "2.64"
 
 const serverGroupPage = 1000 // Nova's own osapi_max_limit
 
-// EnsureServerGroup returns the id of the server group with this name, which it makes if there is none. A group that exists is left
-// as it is, whatever its policy: a policy cannot be changed and the id is in the machines (Magnum driver 11, 14). Of several, which two
-// processes made at the same moment, it is always the same one; the others go with the cluster.
+// EnsureServerGroup returns the id of the server group with this name, which it makes if there is none. A group that
+// exists is left as it is, whatever its policy: a policy cannot be changed and the id is in the machines (Magnum driver
+// 11, 14). Of several, which two processes made at the same moment, it is always the same one; the others go with the
+// cluster.
 func (p *Project) EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error) {
 	id, err = p.FindServerGroup(ctx, name)
 	if !errors.Is(err, ErrNotFound) {
@@ -185,8 +186,9 @@ func (p *Project) serverGroups(ctx context.Context, match func(name string) bool
 	}
 }
 
-// DeleteLoadBalancers asks for the deletion of every load balancer that the cluster's cloud controller manager made for a Service,
-// with its floating IP, and names those that are still there. It does not wait: come back until there are none.
+// DeleteLoadBalancers asks for the deletion of every load balancer that the cluster's cloud controller manager made for
+// a Service, with its floating IP, and names those that are still there. It does not wait: come back until there are
+// none.
 func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (remaining []string, err error) {
 	doing := "delete the load balancers of cluster " + clusterUUID
 	client, err := p.client(LoadBalancer)
@@ -219,8 +221,8 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 	return remaining, errors.Join(problems...)
 }
 
-// alive asks Keystone about the session's own token. Whoever asks the cloud for nothing would learn only when the session ends that
-// its credential is dead.
+// alive asks Keystone about the session's own token. Whoever asks the cloud for nothing would learn only when the
+// session ends that its credential is dead.
 func (p *Project) alive(ctx context.Context) error {
 	provider := p.session.provider
 	//nolint:bodyclose // gophercloud has read and closed it
@@ -236,8 +238,8 @@ func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.Se
 	if err := p.deleteFloatingIPs(ctx, lb.VipPortID, clusterUUID); err != nil {
 		return p.explain(doing, err)
 	}
-	// Somebody who deletes a router by hand has to take addresses off first. One whose load balancer went before is not looked for: its
-	// owner may have kept it (keep-floatingip), with the same description.
+	// Somebody who deletes a router by hand has to take addresses off first. One whose load balancer went before is not
+	// looked for: its owner may have kept it (keep-floatingip), with the same description.
 	if err := p.DeleteFloatingIPs(ctx, "Floating IP for "+lb.Description); err != nil {
 		return err
 	}
@@ -252,8 +254,8 @@ func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.Se
 	return nil
 }
 
-// deleteFloatingIPs deletes the addresses that the cloud controller manager made for the cluster. One that its owner reserved, for a
-// Service with keep-floatingip or loadBalancerIP, is theirs: it only comes off.
+// deleteFloatingIPs deletes the addresses that the cloud controller manager made for the cluster. One that its owner
+// reserved, for a Service with keep-floatingip or loadBalancerIP, is theirs: it only comes off.
 func (p *Project) deleteFloatingIPs(ctx context.Context, portID, clusterUUID string) error {
 	if portID == "" {
 		return nil

@@ -29,7 +29,8 @@ func (c *Cloud) provider() (*gophercloud.ProviderClient, error) {
 	return provider, nil
 }
 
-// login makes a session. A provider client answers a 401 with one new login, shared by all who wait, and repeats the request.
+// login makes a session. A provider client answers a 401 with one new login, shared by all who wait, and repeats the
+// request.
 func (c *Cloud) login(ctx context.Context, options gophercloud.AuthOptions) (*session, error) {
 	options.IdentityEndpoint = c.keystone()
 	options.AllowReauth = true

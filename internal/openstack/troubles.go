@@ -50,7 +50,8 @@ func (p *Project) ServerFault(ctx context.Context, id string) (string, error) {
 	return scrub(server.Fault.Message, []string{p.credential.Secret}), nil
 }
 
-// ServerConsole is the end of what a server has written to its console; "" when there is no such server, or nothing of it is kept.
+// ServerConsole is the end of what a server has written to its console; "" when there is no such server, or nothing of
+// it is kept.
 func (p *Project) ServerConsole(ctx context.Context, id string) (string, error) {
 	const doing, lines = "ask Nova for the console of a server", 200
 	client, err := p.client(Compute)
@@ -64,7 +65,8 @@ func (p *Project) ServerConsole(ctx context.Context, id string) (string, error) 
 	return text, p.explain(doing, err)
 }
 
-// LoadBalancerState is a load balancer's provisioning status and since when it has it; "" when there is none with this name.
+// LoadBalancerState is a load balancer's provisioning status and since when it has it; "" when there is none with this
+// name.
 func (p *Project) LoadBalancerState(ctx context.Context, name string) (status string, since time.Time, err error) {
 	const doing = "ask Octavia for a load balancer"
 	client, err := p.client(LoadBalancer)
@@ -86,8 +88,8 @@ func (p *Project) LoadBalancerState(ctx context.Context, name string) (status st
 	return cmp.Or(lb.ProvisioningStatus, "UNKNOWN"), lb.CreatedAt, nil
 }
 
-// ServerGone tells that Nova has no server of this id. One that can be restored is not gone. Anybody on the way may say 404, such as a load
-// balancer that does not know the path; only Nova says which server it could not find.
+// ServerGone tells that Nova has no server of this id. One that can be restored is not gone. Anybody on the way may say
+// 404, such as a load balancer that does not know the path; only Nova says which server it could not find.
 func (p *Project) ServerGone(ctx context.Context, id string) (bool, error) {
 	const doing = "ask Nova whether a server is gone"
 	client, err := p.client(Compute)
@@ -110,8 +112,9 @@ func (p *Project) ServerGone(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// wholeList is the first microversion in which Nova lists servers of a cell that does not answer, as UNKNOWN and without their names, and only
-// to those who ask for no name. Before it, and with a filter, they are left out and nobody is told.
+// wholeList is the first microversion in which Nova lists servers of a cell that does not answer, as UNKNOWN and
+// without their names, and only to those who ask for no name. Before it, and with a filter, they are left out and
+// nobody is told.
 const wholeList = "2.69"
 
 // ServersNamed are the names of the project's servers that begin so: all of them, or an error.

@@ -18,8 +18,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 )
 
-// User asks the cloud in the name of whoever sent a request: with their token, so that they find what they may use and nothing
-// else (Magnum A11: service calls are made with the user's token). It lives as long as the request.
+// User asks the cloud in the name of whoever sent a request: with their token, so that they find what they may use and
+// nothing else (Magnum A11: service calls are made with the user's token). It lives as long as the request.
 type User struct {
 	cloud    *Cloud
 	identity Identity
@@ -245,8 +245,9 @@ func (u *User) Keypair(ctx context.Context, name string) (Keypair, error) {
 	return Keypair{Name: k.Name, Fingerprint: k.Fingerprint}, nil
 }
 
-// CreateApplicationCredential makes a credential with all roles of the user in the token's project, without an end (Magnum driver
-// 1.2 step 4.1). ErrConflict when the user has one of this name: its secret is lost, [Admin] can remove it.
+// CreateApplicationCredential makes a credential with all roles of the user in the token's project, without an end
+// (Magnum driver 1.2 step 4.1). ErrConflict when the user has one of this name: its secret is lost, [Admin] can remove
+// it.
 func (u *User) CreateApplicationCredential(ctx context.Context, name, description string) (Credential, error) {
 	doing := fmt.Sprintf("create application credential %q", name)
 	client, err := u.client(ctx, identity)
@@ -262,7 +263,8 @@ func (u *User) CreateApplicationCredential(ctx context.Context, name, descriptio
 	return Credential{ID: made.ID, Secret: made.Secret}, nil
 }
 
-// IdentityEndpoint is Keystone's address in the catalog, of the given endpoint type and region: what a cluster's clouds.yaml needs.
+// IdentityEndpoint is Keystone's address in the catalog, of the given endpoint type and region: what a cluster's
+// clouds.yaml needs.
 func (u *User) IdentityEndpoint(ctx context.Context, endpointType, region string) (string, error) {
 	const doing = "find Keystone in the catalog"
 	entries, err := u.catalog(ctx)

@@ -11,8 +11,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/pagination"
 )
 
-// What a load balancer can be made of, and the address it can have. Octavia lets nobody see these lists whose token has none of its own
-// roles, if its operator chose those (ErrForbidden), and many clouds have no Octavia (ErrNotFound).
+// What a load balancer can be made of, and the address it can have. Octavia lets nobody see these lists whose token has
+// none of its own roles, if its operator chose those (ErrForbidden), and many clouds have no Octavia (ErrNotFound).
 
 // LoadBalancerProviders lists the providers that Octavia has enabled, by name.
 func (u *User) LoadBalancerProviders(ctx context.Context) ([]string, error) {
@@ -25,8 +25,8 @@ func (u *User) LoadBalancerProviders(ctx context.Context) ([]string, error) {
 	return names, u.explain(doing, err)
 }
 
-// LoadBalancerFlavors lists Octavia's enabled flavors by name, which is what Cluster API's provider finds them by: an id means nothing
-// to it (cluster-api-provider-openstack 0.13, getOrCreateAPILoadBalancer).
+// LoadBalancerFlavors lists Octavia's enabled flavors by name, which is what Cluster API's provider finds them by: an
+// id means nothing to it (cluster-api-provider-openstack 0.13, getOrCreateAPILoadBalancer).
 func (u *User) LoadBalancerFlavors(ctx context.Context) ([]string, error) {
 	const doing = "list flavors of load balancers"
 	client, err := u.client(ctx, LoadBalancer)
@@ -42,7 +42,8 @@ func (u *User) LoadBalancerFlavors(ctx context.Context) ([]string, error) {
 	return names, u.explain(doing, err)
 }
 
-// LoadBalancerZones lists Octavia's enabled availability zones. ErrNotFound also when Octavia is older than they are (API 2.14).
+// LoadBalancerZones lists Octavia's enabled availability zones. ErrNotFound also when Octavia is older than they are
+// (API 2.14).
 func (u *User) LoadBalancerZones(ctx context.Context) ([]string, error) {
 	const doing = "list availability zones of load balancers"
 	client, err := u.client(ctx, LoadBalancer)
@@ -66,7 +67,8 @@ type balancerZone struct {
 	Enabled bool   `json:"enabled"`
 }
 
-// balancerZonePage is a page of a list that gophercloud does not know (Octavia's API 2.14, GET /v2/lbaas/availabilityzones).
+// balancerZonePage is a page of a list that gophercloud does not know (Octavia's API 2.14, GET
+// /v2/lbaas/availabilityzones).
 type balancerZonePage struct{ pagination.LinkedPageBase }
 
 // NextPageURL is where the list goes on; empty at its end.

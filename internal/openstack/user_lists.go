@@ -39,7 +39,8 @@ func (u *User) Subnets(ctx context.Context, networkID string) ([]Subnet, error) 
 	return out, nil
 }
 
-// VolumeTypes lists the volume types the user may use, by name and by id: Cinder takes either. ErrNotFound when the cloud has no Cinder.
+// VolumeTypes lists the volume types the user may use, by name and by id: Cinder takes either. ErrNotFound when the
+// cloud has no Cinder.
 func (u *User) VolumeTypes(ctx context.Context) ([]string, error) {
 	const doing = "list volume types"
 	client, err := u.client(ctx, Volumes)

@@ -20,8 +20,8 @@ const (
 	validateTimeout = 10 * time.Second
 )
 
-// Identity is what Keystone says about a token: keystonemiddleware's X-User-*, X-Project-* and X-Roles. It is shared between
-// requests; nobody changes it.
+// Identity is what Keystone says about a token: keystonemiddleware's X-User-*, X-Project-* and X-Roles. It is shared
+// between requests; nobody changes it.
 type Identity struct {
 	UserID            string
 	UserName          string
@@ -40,9 +40,10 @@ type Identity struct {
 // HasRole tells whether the token carries the role.
 func (i Identity) HasRole(name string) bool { return slices.Contains(i.Roles, name) }
 
-// Validator turns tokens into identities. What Keystone said is believed for token_cache_time and never longer than the token
-// lives: a revoked token therefore works at most that long, and a Keystone outage shorter than that goes unnoticed by whoever was
-// here before. A refusal is remembered for a few seconds, so that a broken client does not become Keystone's problem.
+// Validator turns tokens into identities. What Keystone said is believed for token_cache_time and never longer than the
+// token lives: a revoked token therefore works at most that long, and a Keystone outage shorter than that goes
+// unnoticed by whoever was here before. A refusal is remembered for a few seconds, so that a broken client does not
+// become Keystone's problem.
 type Validator struct {
 	cloud    *Cloud
 	lifetime time.Duration

@@ -71,7 +71,8 @@ func TestZeroPaddedRange(t *testing.T) {
 	}
 }
 
-// What takes the whole inventory from Ansible is refused, though the original writes it: Ansible refuses null and "" among hosts.
+// What takes the whole inventory from Ansible is refused, though the original writes it: Ansible refuses null and ""
+// among hosts.
 func TestWhatAnsibleRefuses(t *testing.T) {
 	for _, c := range []struct{ reason, config, want string }{
 		{

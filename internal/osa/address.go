@@ -114,8 +114,8 @@ func strict(s string) bool {
 	return err == nil
 }
 
-// inetAton reads an IPv4 address of one to four numbers, decimal, octal or hexadecimal, of which the last fills what is left.
-// A blank ends it.
+// inetAton reads an IPv4 address of one to four numbers, decimal, octal or hexadecimal, of which the last fills what is
+// left. A blank ends it.
 func inetAton(s string) (netip.Addr, bool) {
 	if i := strings.IndexAny(s, " \t\n\v\f\r"); i >= 0 {
 		s = s[:i]
@@ -142,8 +142,8 @@ func inetAton(s string) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}), true
 }
 
-// ParseNetwork reads a network as netaddr does: 10.0.0.0/22, 10.0.0.0/255.255.252.0, 10/8, with blanks and leading zeros that
-// Python's int() takes; host bits are dropped.
+// ParseNetwork reads a network as netaddr does: 10.0.0.0/22, 10.0.0.0/255.255.252.0, 10/8, with blanks and leading
+// zeros that Python's int() takes; host bits are dropped.
 func ParseNetwork(s string) (netip.Prefix, error) {
 	text, length, ok := strings.Cut(s, "/")
 	a, err := netip.ParseAddr(text)
@@ -165,8 +165,8 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, n).Masked(), nil
 }
 
-// partialAddress writes out an IPv4 address of which the end is missing, as netaddr's expand_partial_address does; "" when it
-// is none.
+// partialAddress writes out an IPv4 address of which the end is missing, as netaddr's expand_partial_address does; ""
+// when it is none.
 func partialAddress(s string) string {
 	parts := strings.Split(s, ".")
 	for i, p := range parts {

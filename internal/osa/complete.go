@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// lxcHosts makes the group of hosts that run containers, anew at every run. A host without a component would bring null into it:
-// the original writes that, and Ansible then refuses the whole inventory and sees no host at all.
+// lxcHosts makes the group of hosts that run containers, anew at every run. A host without a component would bring null
+// into it: the original writes that, and Ansible then refuses the whole inventory and sees no host at all.
 func (r *run) lxcHosts() {
 	list := &List{}
 	for _, h := range r.table {

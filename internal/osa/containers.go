@@ -171,8 +171,8 @@ func (r *run) affinity(k kindOf, name string, settings *Map) (int64, bool) {
 	return 0, false
 }
 
-// noContainers makes a kind metal when the host, or the whole cloud, has no containers. The original writes that into the
-// properties that all hosts share, so that hosts that come later have none either.
+// noContainers makes a kind metal when the host, or the whole cloud, has no containers. The original writes that into
+// the properties that all hosts share, so that hosts that come later have none either.
 func (r *run) noContainers(k kindOf, name string, settings *Map) bool {
 	if !r.config.Has("global_overrides") {
 		r.found.refuse("no-overrides", r.top(), "add global_overrides, even if it has only one setting", "global_overrides can't be found in user config")
@@ -260,8 +260,8 @@ func (r *run) describe(h *host, k kindOf, physical, on string, address Value, po
 	}
 }
 
-// likeName matches names that start with a prefix, in which dashes and underscores are the same. The original makes it a
-// regular expression without quoting, so a dot in a host name stands for any character.
+// likeName matches names that start with a prefix, in which dashes and underscores are the same. The original makes it
+// a regular expression without quoting, so a dot in a host name stands for any character.
 func likeName(prefix string) (func(string) bool, error) {
 	if strings.ContainsAny(prefix, `\+*?()[]{}^$|`) {
 		re, err := regexp.Compile("^" + strings.NewReplacer("-", "[_-]", "_", "[_-]").Replace(prefix))

@@ -2,7 +2,8 @@
 //
 // The input is a directory such as /etc/openstack_deploy: the user configuration, conf.d, env.d, and the
 // openstack_inventory.json that earlier runs left. The output is the inventory that dynamic_inventory.py of the same
-// release makes of it. An existing inventory is the truth: names, addresses and orders in it stay, new things are appended.
+// release makes of it. An existing inventory is the truth: names, addresses and orders in it stay, new things are
+// appended.
 //
 // Three layers, each a value that the next one takes:
 //

@@ -39,8 +39,8 @@ type Result struct {
 	Findings  Findings
 }
 
-// Generate makes the inventory: the existing one, with what the configuration adds. The source stays as it is. The error
-// is a *Refusal with everything that stops it; the findings are complete in both cases.
+// Generate makes the inventory: the existing one, with what the configuration adds. The source stays as it is. The
+// error is a *Refusal with everything that stops it; the findings are complete in both cases.
 func Generate(src *Source, draw Draw) (*Result, error) {
 	r := newRun(src, draw)
 	if r.found.Err() == nil {

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// inventoryINI is the name of the static inventories beside dynamic_inventory.py: the release has one in its tree, the operator
-// may have one. openstack-ansible passes all three to every playbook.
+// inventoryINI is the name of the static inventories beside dynamic_inventory.py: the release has one in its tree, the
+// operator may have one. openstack-ansible passes all three to every playbook.
 const inventoryINI = "inventory.ini"
 
 const (
@@ -28,8 +28,8 @@ var (
 	iniLabels   = regexp.MustCompile(`^(?:[\w.:-]|\[[0-9a-zA-Z]+:[0-9a-zA-Z]+(?::[0-9]+)?\])+$`)
 )
 
-// readINI reads one static inventory into the hosts and groups that are there. A file that is not there is none: Ansible goes
-// on, too. The error names every line that Ansible would not take.
+// readINI reads one static inventory into the hosts and groups that are there. A file that is not there is none:
+// Ansible goes on, too. The error names every line that Ansible would not take.
 func (m *hostsAndGroups) readINI(path string) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -113,7 +113,8 @@ func (p *iniReader) read(line string) {
 	}
 }
 
-// section begins a section. [group] and [group:children] declare a group; [group:vars] is for one that is declared elsewhere.
+// section begins a section. [group] and [group:children] declare a group; [group:vars] is for one that is declared
+// elsewhere.
 func (p *iniReader) section(name, state string) {
 	if state == "" {
 		state = "hosts"
@@ -331,8 +332,8 @@ func numbers(first, last string, step, most int) ([]string, error) {
 	return out, nil
 }
 
-// shellWords splits a line as Python's shlex does: quotes hold words together, a backslash takes the next character as it is,
-// and # begins a comment.
+// shellWords splits a line as Python's shlex does: quotes hold words together, a backslash takes the next character as
+// it is, and # begins a comment.
 func shellWords(line string) ([]string, error) {
 	var words []string
 	var word []byte

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Inventory is groups and hosts as Ansible gets them. It is a view on one tree: what was read or generated, in its order.
+// Inventory is groups and hosts as Ansible gets them. It is a view on one tree: what was read or generated, in its
+// order.
 type Inventory struct {
 	root *Map
 }

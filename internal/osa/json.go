@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ReadJSON reads JSON as Python's json.loads does after decoding as ASCII: keys keep their order, the last of duplicates
-// wins, integers are exact, NaN and Infinity are numbers, lone surrogates stay. It is strict otherwise.
+// ReadJSON reads JSON as Python's json.loads does after decoding as ASCII: keys keep their order, the last of
+// duplicates wins, integers are exact, NaN and Infinity are numbers, lone surrogates stay. It is strict otherwise.
 func ReadJSON(file string, text []byte) (v Value, err error) {
 	p := &jsonReader{file: file, text: text, line: 1}
 	for i, b := range text {

@@ -13,7 +13,8 @@ import (
 // maxJSONBytes bounds the text: values that share much can be small in memory and endless on paper.
 const maxJSONBytes = 128 << 20
 
-// WriteJSON writes a value as the original writes its inventory: four spaces, sorted keys, ASCII, no newline at the end.
+// WriteJSON writes a value as the original writes its inventory: four spaces, sorted keys, ASCII, no newline at the
+// end.
 func WriteJSON(v Value) ([]byte, error) {
 	w := &jsonWriter{out: make([]byte, 0, 1<<16)}
 	if err := w.value(v, 0, Pos{}); err != nil {
@@ -70,7 +71,8 @@ func jsonScalar(v Value) (string, bool) {
 	return "", false
 }
 
-// pythonFloat is Python's repr of a float: the shortest text that reads back, with an exponent below 1e-4 and from 1e16 on.
+// pythonFloat is Python's repr of a float: the shortest text that reads back, with an exponent below 1e-4 and from 1e16
+// on.
 func pythonFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):
@@ -121,7 +123,8 @@ func (w *jsonWriter) object(m *Map, depth int) error {
 	return nil
 }
 
-// sortedEntries orders keys as Python compares them, and refuses what Python cannot: strings with numbers, null with anything.
+// sortedEntries orders keys as Python compares them, and refuses what Python cannot: strings with numbers, null with
+// anything.
 func sortedEntries(m *Map) ([]Entry, error) {
 	out := slices.Clone(m.entries)
 	var failed error

@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// pythonLiteral reads a value as Python's ast.literal_eval does, which Ansible applies to each value of an INI inventory:
-// numbers, quoted text, None, True, False, and lists, tuples and dicts of them; a comment may follow. Anything else is not ok,
-// and stays text. Sets, bytes and complex numbers, which no variable of OpenStack-Ansible is, stay text too.
+// pythonLiteral reads a value as Python's ast.literal_eval does, which Ansible applies to each value of an INI
+// inventory: numbers, quoted text, None, True, False, and lists, tuples and dicts of them; a comment may follow.
+// Anything else is not ok, and stays text. Sets, bytes and complex numbers, which no variable of OpenStack-Ansible is,
+// stay text too.
 func pythonLiteral(text string) (v Value, ok bool) {
 	p := &literalReader{text: strings.TrimLeft(text, " \t")}
 	v, ok = p.value(0)

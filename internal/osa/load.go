@@ -83,8 +83,8 @@ func (s *Source) candidates(preferred, name string) []string {
 	return []string{filepath.Join(preferred, name), filepath.Join(s.system, name)}
 }
 
-// find returns the first candidate that is there. One in the system's directory instead of the asked-for one is legal, and
-// rarely meant.
+// find returns the first candidate that is there. One in the system's directory instead of the asked-for one is legal,
+// and rarely meant.
 func (s *Source) find(preferred, name string, want func(fs.FileMode) bool) (string, error) {
 	for i, path := range s.candidates(preferred, name) {
 		info, err := os.Stat(path)
@@ -221,8 +221,8 @@ func (s *Source) readMap(file string) (*Map, error) {
 	return m, nil
 }
 
-// mergeDir merges all YAML files below a directory, in the order the original meets them: files of a directory as the file
-// system lists them, then its subdirectories, symbolic links to directories left out.
+// mergeDir merges all YAML files below a directory, in the order the original meets them: files of a directory as the
+// file system lists them, then its subdirectories, symbolic links to directories left out.
 func (s *Source) mergeDir(into *Map, dir string) (int, error) {
 	entries, err := listRaw(dir)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// cases are operators' directories with the inventory that the original tool made of them, and the release that made it.
+// cases are operators' directories with the inventory that the original tool made of them, and the release that made
+// it.
 func cases(t *testing.T) map[string]osa.Options {
 	t.Helper()
 	dirs, err := filepath.Glob("testdata/oracle/*/RELEASE")

@@ -14,8 +14,8 @@ import (
 )
 
 // TestBesideTheOriginal runs the original generator on the same directories, fresh and again. It needs a directory that
-// holds <release>/osa_toolkit and <release>/inventory of OpenStack-Ansible, in OSA_ORIGINALS, and a Python with yaml and
-// netaddr, in OSA_PYTHON.
+// holds <release>/osa_toolkit and <release>/inventory of OpenStack-Ansible, in OSA_ORIGINALS, and a Python with yaml
+// and netaddr, in OSA_PYTHON.
 func TestBesideTheOriginal(t *testing.T) {
 	trees, err := filepath.Glob(filepath.Join(os.Getenv("OSA_ORIGINALS"), "*", "osa_toolkit"))
 	if os.Getenv("OSA_ORIGINALS") == "" || err != nil || len(trees) == 0 {

@@ -113,8 +113,8 @@ func (r Release) span() string {
 	}
 }
 
-// releaseOfLooks goes by the names in the base environment and in the inventory that is there. From 33 on no group of the
-// base environment has a dash. What 32.2 added shows in an inventory only.
+// releaseOfLooks goes by the names in the base environment and in the inventory that is there. From 33 on no group of
+// the base environment has a dash. What 32.2 added shows in an inventory only.
 func releaseOfLooks(s *Source) Release {
 	r := Release{DeepReference: true, AnyUnderscores: true, HostAddress: true, From: "the names in environment and inventory"}
 	dashes, old := looks(s)

@@ -37,7 +37,8 @@ func (r *run) reviewGroups() {
 	}
 }
 
-// reviewContainers finds containers that Ansible would run into: of hosts that are gone, and outside their component's group.
+// reviewContainers finds containers that Ansible would run into: of hosts that are gone, and outside their component's
+// group.
 func (r *run) reviewContainers() {
 	for _, e := range r.section("container_skel").Entries() {
 		group, _ := e.Key.(string)
@@ -109,7 +110,8 @@ func (r *run) reviewPrefixes() {
 	}
 }
 
-// reviewAddresses finds addresses that two hosts have, that lie outside their network, or that may be drawn by accident.
+// reviewAddresses finds addresses that two hosts have, that lie outside their network, or that may be drawn by
+// accident.
 func (r *run) reviewAddresses() {
 	owner := map[string]string{}
 	for _, h := range r.table {

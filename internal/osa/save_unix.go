@@ -20,8 +20,8 @@ func tryLock(f *os.File) error {
 	}
 }
 
-// likeOld gives a new file the mode of the old one, and its owner where that is allowed. A first one is readable by all,
-// as the original's is under the usual umask.
+// likeOld gives a new file the mode of the old one, and its owner where that is allowed. A first one is readable by
+// all, as the original's is under the usual umask.
 func likeOld(f *os.File, old fs.FileInfo) error {
 	mode := fs.FileMode(0o644)
 	if old != nil {

@@ -13,8 +13,8 @@ const (
 	ungrouped = "ungrouped"
 )
 
-// hostsAndGroups is an inventory as Ansible puts it together from several sources: groups and members add up, of variables
-// those of later sources win (ansible-core 2.14, inventory/data.py).
+// hostsAndGroups is an inventory as Ansible puts it together from several sources: groups and members add up, of
+// variables those of later sources win (ansible-core 2.14, inventory/data.py).
 type hostsAndGroups struct {
 	safe   bool   // names of groups get underscores, as ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS=always asks
 	source string // what is read now
@@ -159,7 +159,8 @@ func (m *hostsAndGroups) set(layers []*Map, key string, v Value, pos Pos) []*Map
 	return layers
 }
 
-// inventory is the whole as one inventory: hosts in no other group are ungrouped, groups below no other are below "all".
+// inventory is the whole as one inventory: hosts in no other group are ungrouped, groups below no other are below
+// "all".
 func (m *hostsAndGroups) inventory() *Inventory {
 	hostvars, meta, root := &Map{}, &Map{}, &Map{}
 	meta.Set("hostvars", hostvars, Pos{})

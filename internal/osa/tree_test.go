@@ -12,8 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// haproxyVars are written as OpenStack-Ansible writes the variables of its load balancers: what a deployment does not have is
-// undefined, and stands where nobody looks.
+// haproxyVars are written as OpenStack-Ansible writes the variables of its load balancers: what a deployment does not
+// have is undefined, and stands where nobody looks.
 const haproxyVars = `
 zun_enabled: "{{ 'zun_all' in groups and groups['zun_all'] | length > 0 }}"
 records:
@@ -54,8 +54,9 @@ func TestVariablesOfALoadBalancer(t *testing.T) {
 	}
 }
 
-// TestOriginalTrees evaluates every variable that the releases themselves bring, for hosts of every kind. OSA_ORIGINALS is as
-// for TestBesideTheOriginal. What may fail there needs facts, files of a real deploy host, or what only an operator can set.
+// TestOriginalTrees evaluates every variable that the releases themselves bring, for hosts of every kind. OSA_ORIGINALS
+// is as for TestBesideTheOriginal. What may fail there needs facts, files of a real deploy host, or what only an
+// operator can set.
 func TestOriginalTrees(t *testing.T) {
 	trees, err := filepath.Glob(filepath.Join(os.Getenv("OSA_ORIGINALS"), "*", "inventory"))
 	if os.Getenv("OSA_ORIGINALS") == "" || err != nil || len(trees) == 0 {

@@ -38,8 +38,8 @@ type Tagged struct {
 	Pos   Pos
 }
 
-// Map is a mapping that keeps the order in which keys arrived. Keys are compared as Python compares them: 1, 1.0 and true
-// are the same key. The zero value is an empty map.
+// Map is a mapping that keeps the order in which keys arrived. Keys are compared as Python compares them: 1, 1.0 and
+// true are the same key. The zero value is an empty map.
 type Map struct {
 	Pos     Pos
 	entries []Entry

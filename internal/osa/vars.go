@@ -15,14 +15,15 @@ import (
 type VarsOptions struct {
 	Config string // the operator's directory: inventory.ini, group_vars, host_vars, user_*.yml
 	Tree   string // OpenStack-Ansible's inventory directory: inventory.ini, group_vars, host_vars
-	// SafeGroups gives names of groups underscores for whatever no variable's name may have, as OpenStack-Ansible does from
-	// release 33 on (ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS=always).
+	// SafeGroups gives names of groups underscores for whatever no variable's name may have, as OpenStack-Ansible does
+	// from release 33 on (ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS=always).
 	SafeGroups bool
 	Facts      string // Ansible's fact cache; "" is ansible_facts in Config
-	// RoleDefaults are defaults of roles, by role: they are below everything, and what is evaluated sees them as if the roles
-	// ran. nil is what Ansible sees outside of a role.
+	// RoleDefaults are defaults of roles, by role: they are below everything, and what is evaluated sees them as if the
+	// roles ran. nil is what Ansible sees outside of a role.
 	RoleDefaults *Map
-	// HostFacts are facts somebody gathered, by host and Ansible's short name, such as "hostname". They go before the cache.
+	// HostFacts are facts somebody gathered, by host and Ansible's short name, such as "hostname". They go before the
+	// cache.
 	HostFacts map[string]map[string]string
 	Passwords []VaultPassword
 	Types     jinja.Types
@@ -31,11 +32,12 @@ type VarsOptions struct {
 
 // Variables are the variables of all hosts, as Ansible would see them before a play adds its own.
 //
-// Hosts and groups are those of three inventories together: the generated one, the tree's inventory.ini, the operator's.
+// Hosts and groups are those of three inventories together: the generated one, the tree's inventory.ini, the
+// operator's.
 //
-// Lowest first: the inventories' groups, the tree's group_vars, the operator's group_vars, the inventories' host, the tree's and
-// the operator's host_vars, cached facts, user_*.yml, and what Ansible itself knows. Within one directory "all" comes first,
-// then groups by depth, priority and name. A value replaces the one below it as a whole.
+// Lowest first: the inventories' groups, the tree's group_vars, the operator's group_vars, the inventories' host, the
+// tree's and the operator's host_vars, cached facts, user_*.yml, and what Ansible itself knows. Within one directory
+// "all" comes first, then groups by depth, priority and name. A value replaces the one below it as a whole.
 type Variables struct {
 	Findings Findings
 
@@ -201,8 +203,9 @@ func (h *HostVars) addFiles(dir, entity, level string) {
 	}
 }
 
-// entityFiles are the files of a group or a host, as Ansible finds them: the first of NAME, NAME.yml, NAME.yaml and NAME.json
-// that is there; a directory stands for what is in it, by name, without hidden files and those an editor left.
+// entityFiles are the files of a group or a host, as Ansible finds them: the first of NAME, NAME.yml, NAME.yaml and
+// NAME.json that is there; a directory stands for what is in it, by name, without hidden files and those an editor
+// left.
 func entityFiles(dir, entity string) ([]string, error) {
 	if strings.ContainsAny(entity, "/\x00") {
 		return nil, nil

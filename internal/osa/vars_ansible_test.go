@@ -15,8 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// ansible runs one ad-hoc command and returns each host's message. The ansible that is installed is the judge; which types it
-// has depends on its age.
+// ansible runs one ad-hoc command and returns each host's message. The ansible that is installed is the judge; which
+// types it has depends on its age.
 func ansible(t *testing.T, pattern, message string, sources []string, args ...string) map[string]any {
 	t.Helper()
 	var line []string
@@ -68,7 +68,8 @@ func ansibleTypes(t *testing.T) jinja.Types {
 	return jinja.Native
 }
 
-// source makes a directory that Ansible takes as OpenStack-Ansible's: a program that prints the inventory, beside group_vars.
+// source makes a directory that Ansible takes as OpenStack-Ansible's: a program that prints the inventory, beside
+// group_vars.
 func source(t *testing.T, dir, inventory string) string {
 	t.Helper()
 	path := filepath.Join(dir, "dynamic_inventory.py")
@@ -124,7 +125,8 @@ func compareVars(t *testing.T, all *osa.Variables, pattern string, hosts, names,
 	return compared
 }
 
-// sortDeepGroups sorts the members of groups with grandchildren: Ansible walks them as a set, in another order on every run.
+// sortDeepGroups sorts the members of groups with grandchildren: Ansible walks them as a set, in another order on every
+// run.
 func sortDeepGroups(all *osa.Variables, theirs, ours any) {
 	for _, side := range []any{theirs, ours} {
 		groups, _ := side.(map[string]any)

@@ -123,7 +123,8 @@ func (h *HostVars) Defined(name string) (Definition, bool) {
 	return all[len(all)-1], true
 }
 
-// lazy makes a value as templates see it: text with a template is evaluated when someone looks, encrypted text is opened then.
+// lazy makes a value as templates see it: text with a template is evaluated when someone looks, encrypted text is
+// opened then.
 func (h *HostVars) lazy(v Value, d Definition, pos Pos, path string) any {
 	switch v := v.(type) {
 	case *Map:

@@ -10,8 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/jinja"
 )
 
-// Lookups are the lookups of Ansible that only read: env, file, first_found. Everything else (pipe, url, password) would run
-// or write something, and is refused. A file with a private key in it is secret.
+// Lookups are the lookups of Ansible that only read: env, file, first_found. Everything else (pipe, url, password)
+// would run or write something, and is refused. A file with a private key in it is secret.
 func Lookups(env func(string) (string, bool)) map[string]jinja.Lookup {
 	return map[string]jinja.Lookup{
 		"env": func(terms []any, options *jinja.Dict) ([]any, error) {

@@ -17,8 +17,8 @@ import (
 type YAMLOptions struct {
 	// KeepTags are local tags that become a Tagged instead of an error, for example "!vault" and "!unsafe".
 	KeepTags []string
-	// LibYAML reads as libyaml does, with which Ansible reads files of variables: a tab is a blank, and an escape of half a
-	// surrogate pair is an error. PyYAML's own scanner, which reads the user configuration, has it the other way round.
+	// LibYAML reads as libyaml does, with which Ansible reads files of variables: a tab is a blank, and an escape of half
+	// a surrogate pair is an error. PyYAML's own scanner, which reads the user configuration, has it the other way round.
 	LibYAML bool
 }
 
@@ -34,9 +34,9 @@ var (
 	yamlAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
 )
 
-// ReadYAML reads one document as PyYAML 6's safe_load does: YAML 1.1 types, the last of duplicate keys wins, aliases share
-// the object of their anchor, merge keys go first. Syntax comes from yaml/v3's parser, types from here. What PyYAML would
-// refuse is an Error among the findings; a duplicate key is a Warning. An empty file is nil.
+// ReadYAML reads one document as PyYAML 6's safe_load does: YAML 1.1 types, the last of duplicate keys wins, aliases
+// share the object of their anchor, merge keys go first. Syntax comes from yaml/v3's parser, types from here. What
+// PyYAML would refuse is an Error among the findings; a duplicate key is a Warning. An empty file is nil.
 func ReadYAML(file string, text []byte, opts YAMLOptions) (v Value, found Findings) {
 	c := &constructor{file: file, opts: opts, done: map[*yaml.Node]Value{}, open: map[*yaml.Node]bool{}, flat: map[*yaml.Node][]pair{}, size: map[any]int{}}
 	defer func() {

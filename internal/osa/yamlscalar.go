@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The types of YAML 1.1 as PyYAML 6 finds them. Traps that are meant: "1e5" and "0o17" are strings, 0644 and 12:30:45 are
-// integers, "y" is a string while "yes" and "on" are booleans, an underscore may stand in a number.
+// The types of YAML 1.1 as PyYAML 6 finds them. Traps that are meant: "1e5" and "0o17" are strings, 0644 and 12:30:45
+// are integers, "y" is a string while "yes" and "on" are booleans, an underscore may stand in a number.
 var (
 	yamlBool      = regexp.MustCompile(`^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$`)
 	yamlNull      = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
@@ -84,7 +84,8 @@ func implicitTag(s string) string {
 	return "!!str"
 }
 
-// yamlInteger reads what Python's constructor makes of an integer: binary, octal with a leading 0, hexadecimal, base 60.
+// yamlInteger reads what Python's constructor makes of an integer: binary, octal with a leading 0, hexadecimal, base
+// 60.
 func yamlInteger(text string) (Value, error) {
 	bad := fmt.Errorf("%q is not an integer", text)
 	s := strings.ReplaceAll(text, "_", "")

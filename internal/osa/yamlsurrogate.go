@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Half a surrogate pair, escaped in double quotes, is a character to PyYAML and an error to libyaml and to the parser here. So
-// the parser gets it as a character of a private plane, which is taken back from what it read. In text that is not in double
-// quotes a backslash means nothing, and it is written there as it was.
+// Half a surrogate pair, escaped in double quotes, is a character to PyYAML and an error to libyaml and to the parser
+// here. So the parser gets it as a character of a private plane, which is taken back from what it read. In text that is
+// not in double quotes a backslash means nothing, and it is written there as it was.
 var (
 	surrogateEscape = regexp.MustCompile(`(\\*)\\(u|U0000)([dD][89a-fA-F][0-9a-fA-F]{2})`)
 	privateEscape   = regexp.MustCompile(`\\U00(10|0F)([dD][89a-fA-F][0-9a-fA-F]{2})`)
@@ -56,7 +56,8 @@ func showSurrogates(n *yaml.Node) {
 	}
 }
 
-// surrogates are a text's private characters as what they stand for: a pair is one character, half a pair stays as it is.
+// surrogates are a text's private characters as what they stand for: a pair is one character, half a pair stays as it
+// is.
 func surrogates(s string) string {
 	half := func(c rune) rune {
 		if plane, low := c>>16, c&0xFFFF; (plane == 0x10 || plane == 0x0F) && utf16.IsSurrogate(low) {

@@ -6,8 +6,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/oslo"
 )
 
-// FuzzRead checks that no file makes the reader panic or hang, that every option it reports exists on its line, and that
-// all options end up used once each has been asked for.
+// FuzzRead checks that no file makes the reader panic or hang, that every option it reports exists on its line, and
+// that all options end up used once each has been asked for.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"[DEFAULT]\na = $b ${c.d} $$ \\$\n  more\nb: 'x'\n", "a\n[", "[]\n=\n", "\ufeff[x]\r\na=1\ra=2", "[x]\na=$a", "[x]\na=$b$b\nb=$c$c",

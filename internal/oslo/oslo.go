@@ -72,7 +72,8 @@ type value struct {
 	order int // how many were read before it
 }
 
-// newKey normalizes the group as oslo.config does: lower case, except exactly DEFAULT. So [default] is an ordinary group.
+// newKey normalizes the group as oslo.config does: lower case, except exactly DEFAULT. So [default] is an ordinary
+// group.
 func newKey(group, option string) key {
 	switch group {
 	case "", Default:
@@ -100,8 +101,8 @@ func Read(sources ...Source) (*Config, error) {
 	return c, errors.Join(problems...)
 }
 
-// ReadDir gives the *.conf files directly in fsys in the order oslo.config reads a --config-dir, which is by name. Append
-// them to the sources of the files so that they win. dir is the operator's name of the directory, for messages.
+// ReadDir gives the *.conf files directly in fsys in the order oslo.config reads a --config-dir, which is by name.
+// Append them to the sources of the files so that they win. dir is the operator's name of the directory, for messages.
 func ReadDir(fsys fs.FS, dir string) ([]Source, error) {
 	// Not fs.Glob: it hides errors of reading the directory.
 	entries, err := fs.ReadDir(fsys, ".")
@@ -127,8 +128,8 @@ func ReadDir(fsys fs.FS, dir string) ([]Source, error) {
 	return sources, errors.Join(problems...)
 }
 
-// SetEnvironment takes overrides OS_<GROUP>__<OPTION> from environ, which has the form of os.Environ. Group and option are
-// upper case in the variable, and the group of plain options is DEFAULT: OS_DEFAULT__DEBUG.
+// SetEnvironment takes overrides OS_<GROUP>__<OPTION> from environ, which has the form of os.Environ. Group and option
+// are upper case in the variable, and the group of plain options is DEFAULT: OS_DEFAULT__DEBUG.
 func (c *Config) SetEnvironment(environ []string) {
 	for _, pair := range environ {
 		name, text, _ := strings.Cut(pair, "=")

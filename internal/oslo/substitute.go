@@ -53,8 +53,8 @@ func (e *expansion) expand(group, text string) string {
 	return b.String()
 }
 
-// resolve looks an option up as oslo.config does: "group.name" in that group, "name" in the group of the value that refers
-// to it and then in DEFAULT.
+// resolve looks an option up as oslo.config does: "group.name" in that group, "name" in the group of the value that
+// refers to it and then in DEFAULT.
 func (e *expansion) resolve(group, name string) string {
 	if e.budget--; e.budget < 0 {
 		e.fault = "fewer references in it to other options"

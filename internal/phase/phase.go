@@ -1,7 +1,7 @@
-// Package phase runs the steps of a reconcile. A reconciler lists its phases in one slice, on one screen; each phase does
-// one thing, idempotently, and says how it went with one small value. The first that is not done ends the round: the next
-// event, or the time it asked for, starts again from the top, where everything already done is found done. That is why
-// a process may be killed at any line.
+// Package phase runs the steps of a reconcile. A reconciler lists its phases in one slice, on one screen; each phase
+// does one thing, idempotently, and says how it went with one small value. The first that is not done ends the round:
+// the next event, or the time it asked for, starts again from the top, where everything already done is found done.
+// That is why a process may be killed at any line.
 package phase
 
 import (

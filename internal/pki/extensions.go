@@ -28,9 +28,9 @@ const (
 	usageAllowed = usageDigitalSignature | usageContentCommitment | usageKeyEncipherment
 )
 
-// filter gives the extensions of a request that go into the certificate. What is not allowed is left out, or refused if the
-// request says it is critical: the sender insists, and would get a certificate that does something else. Key usage and basic
-// constraints are cut down to what is allowed by the same rule. (Magnum 1.14: common/x509/validator.py.)
+// filter gives the extensions of a request that go into the certificate. What is not allowed is left out, or refused if
+// the request says it is critical: the sender insists, and would get a certificate that does something else. Key usage
+// and basic constraints are cut down to what is allowed by the same rule. (Magnum 1.14: common/x509/validator.py.)
 //
 // Basic constraints are not among the result: the certificate has its own, CA:FALSE, whether asked for or not.
 func filter(requested []pkix.Extension) ([]pkix.Extension, error) {

@@ -7,8 +7,8 @@ import (
 	"encoding/pem"
 )
 
-// PublicKeyHash is what kubeadm pins an authority by: the SHA-256 of its certificate's public key (RFC 7469), as "sha256:..."; "" if
-// text is no certificate.
+// PublicKeyHash is what kubeadm pins an authority by: the SHA-256 of its certificate's public key (RFC 7469), as
+// "sha256:..."; "" if text is no certificate.
 func PublicKeyHash(text []byte) string {
 	block, _ := pem.Decode(text)
 	if block == nil {

@@ -1,10 +1,10 @@
 // Package pki makes the certificate authorities of workload clusters and signs what tenants ask for.
 //
-// A cluster has three authorities (kubernetes, etcd and front-proxy) and a key pair for service account tokens. They are
-// made here once, stored as secrets under the names Cluster API looks for, and used by kubeadm on the control plane. A
-// tenant gets access to the cluster by sending a certificate signing request, which [Sign] signs as Magnum does: the
-// subject is kept, also "O=system:masters", because whoever passes policy certificate:create is an administrator of the
-// cluster; of the extensions only harmless ones are.
+// A cluster has three authorities (kubernetes, etcd and front-proxy) and a key pair for service account tokens. They
+// are made here once, stored as secrets under the names Cluster API looks for, and used by kubeadm on the control
+// plane. A tenant gets access to the cluster by sending a certificate signing request, which [Sign] signs as Magnum
+// does: the subject is kept, also "O=system:masters", because whoever passes policy certificate:create is an
+// administrator of the cluster; of the extensions only harmless ones are.
 //
 // How long things last: authorities five years, and signed certificates five years as well but never longer than their
 // authority, so in practice both end together. Both start a day early, for nodes whose clock is late. (Magnum 1.14:
@@ -49,22 +49,23 @@ const (
 	typeECKey       = "EC PRIVATE KEY"
 )
 
-// Authority is a certificate authority. In a secret for Cluster API, CertPEM is tls.crt and KeyPEM is tls.key. PEM ends with
-// a newline here; Magnum's API shows it without.
+// Authority is a certificate authority. In a secret for Cluster API, CertPEM is tls.crt and KeyPEM is tls.key. PEM ends
+// with a newline here; Magnum's API shows it without.
 type Authority struct {
 	CertPEM []byte
 	KeyPEM  []byte
 }
 
-// ServiceAccountKey signs the tokens of a cluster's service accounts. In the secret that Cluster API names "-sa", PublicPEM
-// is tls.crt (it is no certificate) and PrivatePEM is tls.key.
+// ServiceAccountKey signs the tokens of a cluster's service accounts. In the secret that Cluster API names "-sa",
+// PublicPEM is tls.crt (it is no certificate) and PrivatePEM is tls.key.
 type ServiceAccountKey struct {
 	PublicPEM  []byte
 	PrivatePEM []byte
 }
 
-// NewCA makes a self-signed authority with an RSA key. A name longer than X.520 allows is cut; that two authorities have
-// the same name is normal (rotation makes such) and no problem, because certificates point to their issuer's key, too.
+// NewCA makes a self-signed authority with an RSA key. A name longer than X.520 allows is cut; that two authorities
+// have the same name is normal (rotation makes such) and no problem, because certificates point to their issuer's key,
+// too.
 func NewCA(random io.Reader, now time.Time, commonName string) (Authority, error) {
 	if commonName == "" || !utf8.ValidString(commonName) {
 		return Authority{}, fmt.Errorf("make certificate authority: %q is no common name", commonName)

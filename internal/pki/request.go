@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// NewRequest makes a key and a certificate request with it, both PEM, for whom another authority is to sign: a user of Kubernetes and
-// its groups. The key is ECDSA, since making RSA keys is slow.
+// NewRequest makes a key and a certificate request with it, both PEM, for whom another authority is to sign: a user of
+// Kubernetes and its groups. The key is ECDSA, since making RSA keys is slow.
 func NewRequest(random io.Reader, commonName string, organizations ...string) (keyPEM, requestPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {

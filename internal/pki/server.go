@@ -10,8 +10,8 @@ import (
 	"net"
 )
 
-// NewServer makes a key and a certificate for a TLS server that is known under the given names and addresses. Empty ones
-// are left out; the first is the common name.
+// NewServer makes a key and a certificate for a TLS server that is known under the given names and addresses. Empty
+// ones are left out; the first is the common name.
 func NewServer(ca Authority, hosts []string, o Options) (Client, error) {
 	fail := func(err error) (Client, error) { return Client{}, fmt.Errorf("make server certificate: %w", err) }
 	issuer, signer, err := ca.parse()

@@ -38,9 +38,9 @@ type Options struct {
 	Validity time.Duration
 }
 
-// Sign signs a PEM request with the authority and gives the certificate as PEM. Of the request it keeps the subject, the key
-// and the extensions that [filter] lets through; the certificate is never an authority's. The error is an *InputError if the
-// request is to blame.
+// Sign signs a PEM request with the authority and gives the certificate as PEM. Of the request it keeps the subject,
+// the key and the extensions that [filter] lets through; the certificate is never an authority's. The error is an
+// *InputError if the request is to blame.
 func Sign(ca Authority, csrPEM []byte, o Options) ([]byte, error) {
 	csr, err := parseRequest(csrPEM)
 	if err != nil {
@@ -94,8 +94,8 @@ func newTemplate(issuer *x509.Certificate, o Options) (*x509.Certificate, error)
 	return &x509.Certificate{SerialNumber: serial, NotBefore: notBefore, NotAfter: notAfter, BasicConstraintsValid: true}, nil
 }
 
-// parseRequest reads a request and checks that its sender has the key. SHA-1 signatures and RSA keys of 1024 bits pass, as
-// in Magnum: tempest sends such a request, and what they protect here is only the tenant's own cluster.
+// parseRequest reads a request and checks that its sender has the key. SHA-1 signatures and RSA keys of 1024 bits pass,
+// as in Magnum: tempest sends such a request, and what they protect here is only the tenant's own cluster.
 func parseRequest(csrPEM []byte) (*x509.CertificateRequest, error) {
 	if len(csrPEM) > maxRequest {
 		return nil, refuse("is longer than %d bytes", maxRequest)
@@ -125,8 +125,8 @@ type Client struct {
 	KeyPEM  []byte
 }
 
-// NewClient makes a key and has a certificate for client authentication signed: commonName is the user of Kubernetes and
-// organizations are its groups. The key is ECDSA, since making RSA keys is slow.
+// NewClient makes a key and has a certificate for client authentication signed: commonName is the user of Kubernetes
+// and organizations are its groups. The key is ECDSA, since making RSA keys is slow.
 func NewClient(ca Authority, commonName string, organizations []string, o Options) (Client, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), o.Random)
 	if err != nil {

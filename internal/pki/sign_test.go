@@ -18,8 +18,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
-// weakRequest has an RSA key of 1024 bits and a SHA-1 signature. It is the well-known sample that Magnum's functional tests
-// send, so it must be signed.
+// weakRequest has an RSA key of 1024 bits and a SHA-1 signature. It is the well-known sample that Magnum's functional
+// tests send, so it must be signed.
 const weakRequest = `-----BEGIN CERTIFICATE REQUEST-----
 MIIByjCCATMCAQAwgYkxCzAJBgNVBAYTAlVTMRMwEQYDVQQIEwpDYWxpZm9ybmlh
 MRYwFAYDVQQHEw1Nb3VudGFpbiBWaWV3MRMwEQYDVQQKEwpHb29nbGUgSW5jMR8w
@@ -272,8 +272,8 @@ func TestSignAuthorities(t *testing.T) {
 	}
 }
 
-// FuzzSign checks that no request makes signing panic, that failures are the sender's, and that whatever is signed is a leaf
-// that chains to the authority and has no extension that is not allowed.
+// FuzzSign checks that no request makes signing panic, that failures are the sender's, and that whatever is signed is a
+// leaf that chains to the authority and has no extension that is not allowed.
 func FuzzSign(f *testing.F) {
 	ca := fastCA(f, pkcs8, nil)
 	roots := pool(f, ca)

@@ -9,7 +9,8 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// Facts are how one thing is, or should be: aspect to value, such as "mode": "0644". A nil map is a thing that is not there.
+// Facts are how one thing is, or should be: aspect to value, such as "mode": "0644". A nil map is a thing that is not
+// there.
 type Facts map[string]string
 
 // Thing is something that can be compared: how it should be.
@@ -27,8 +28,8 @@ type Thing struct {
 	Creates Action
 }
 
-// Compare gives the change that brings a thing from have to what it should be; nil if it is so already. Aspects that have
-// has and Want does not are nobody's business.
+// Compare gives the change that brings a thing from have to what it should be; nil if it is so already. Aspects that
+// have has and Want does not are nobody's business.
 func Compare(t Thing, have Facts) *Change {
 	c := &Change{Place: t.Place, Group: t.Group, Kind: t.Kind, Name: t.Name}
 	switch {

@@ -15,16 +15,17 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// File is a plan that is kept to be reviewed, and carried out as it was reviewed. What is carried out is a plan that is made again: the
-// file only proves that it is the same one, and that everything is still as it was when this one was made.
+// File is a plan that is kept to be reviewed, and carried out as it was reviewed. What is carried out is a plan that is
+// made again: the file only proves that it is the same one, and that everything is still as it was when this one was
+// made.
 type File struct {
 	// Format is this one's.
 	Format int `json:"format"`
 	// Made is when, By is the program that made it.
 	Made time.Time `json:"made"`
 	By   string    `json:"by"`
-	// Salt and Digest are of the plan and of its basis. The basis has passwords among much that is known: the digest is one that costs
-	// too much to guess them by.
+	// Salt and Digest are of the plan and of its basis. The basis has passwords among much that is known: the digest is
+	// one that costs too much to guess them by.
 	Salt   []byte `json:"salt"`
 	Digest []byte `json:"digest"`
 	// Basis are the digests of the basis' parts, to say what has moved.
@@ -52,7 +53,8 @@ type PartSum struct {
 
 const fileFormat = 2
 
-// sumsAtMost bounds the digests of parts: each takes a twentieth of a second. Of further parts is only said that one of them has moved.
+// sumsAtMost bounds the digests of parts: each takes a twentieth of a second. Of further parts is only said that one of
+// them has moved.
 const sumsAtMost = 32
 
 // maxFile bounds what is read: a plan for hundreds of hosts with all differences has a few megabytes.

@@ -1,8 +1,9 @@
-// Package plan has the words of "deploy plan" and "deploy apply": what would change, on what, and how dangerous that is.
+// Package plan has the words of "deploy plan" and "deploy apply": what would change, on what, and how dangerous that
+// is.
 //
-// A plan is a value. Whoever makes it has looked at the world and compared (inspect, diff); whoever carries it out takes it
-// as it is. Showing a plan and throwing it away is the dry run, so there is no other. Nothing secret is ever in a plan: a
-// secret's change says that it changes, not to what.
+// A plan is a value. Whoever makes it has looked at the world and compared (inspect, diff); whoever carries it out
+// takes it as it is. Showing a plan and throwing it away is the dry run, so there is no other. Nothing secret is ever
+// in a plan: a secret's change says that it changes, not to what.
 package plan
 
 import (
@@ -14,8 +15,8 @@ import (
 // Action is what happens to a thing. Its text is the word people read.
 type Action string
 
-// The actions. Check is for what cannot be seen yet, because what it stands in has to be started first: it is looked at when
-// its turn comes, and changed if it has to be.
+// The actions. Check is for what cannot be seen yet, because what it stands in has to be started first: it is looked at
+// when its turn comes, and changed if it has to be.
 const (
 	Create  Action = "create"
 	Update  Action = "update"
@@ -59,8 +60,8 @@ type Change struct {
 	Summary string `json:"summary,omitempty"`
 	// Diff is a unified diff where the change is one of text. Never of a secret.
 	Diff string `json:"diff,omitempty"`
-	// What is the change as a typed value, such as an upgrade from one version to another, for judges and for who carries it out; nil
-	// where place, kind and name say all.
+	// What is the change as a typed value, such as an upgrade from one version to another, for judges and for who carries
+	// it out; nil where place, kind and name say all.
 	What any `json:"-"`
 }
 
@@ -95,7 +96,8 @@ func (p Plan) Blocked(allowed []string) []Finding {
 	return out
 }
 
-// Masked is the plan with its texts as hide leaves them: a difference may have a password in it that nobody declared to be one.
+// Masked is the plan with its texts as hide leaves them: a difference may have a password in it that nobody declared to
+// be one.
 func (p Plan) Masked(hide func(string) string) Plan {
 	p.Changes, p.Findings = slices.Clone(p.Changes), slices.Clone(p.Findings)
 	for i := range p.Changes {

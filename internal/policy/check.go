@@ -18,8 +18,8 @@ const (
 	opLiteral // text equals want
 )
 
-// check is one node of an expression. It is a struct with a switch, and not an interface with ten implementations, because
-// that keeps the arguments on the stack: enforcing allocates nothing.
+// check is one node of an expression. It is a struct with a switch, and not an interface with ten implementations,
+// because that keeps the arguments on the stack: enforcing allocates nothing.
 type check struct {
 	op        op
 	args      []*check

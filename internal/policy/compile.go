@@ -5,10 +5,12 @@ import (
 	"fmt"
 )
 
-// maxCost bounds the checks one rule may lead to: "a: rule:b or rule:b, b: rule:c or rule:c ..." doubles with every line.
+// maxCost bounds the checks one rule may lead to: "a: rule:b or rule:b, b: rule:c or rule:c ..." doubles with every
+// line.
 const maxCost = 10_000
 
-// adminRule is the rule behind is_admin and IsAdmin; fallbackRule, if an operator defines it, stands for undefined ones.
+// adminRule is the rule behind is_admin and IsAdmin; fallbackRule, if an operator defines it, stands for undefined
+// ones.
 const (
 	adminRule    = "context_is_admin"
 	fallbackRule = "default"

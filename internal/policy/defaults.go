@@ -15,8 +15,9 @@ type Default struct {
 	Operations []string
 }
 
-// before is what a helper rule asked before Magnum 17 (2023.2), which knew no roles but admin. It is or-ed to the rule while
-// [Settings.OldDefaults] is set (Magnum 22, policies/base.py: the deprecated rules stand at the helper rules and nowhere else).
+// before is what a helper rule asked before Magnum 17 (2023.2), which knew no roles but admin. It is or-ed to the rule
+// while [Settings.OldDefaults] is set (Magnum 22, policies/base.py: the deprecated rules stand at the helper rules and
+// nowhere else).
 func before(name string) string {
 	switch name {
 	case "admin_or_project_reader", "admin_or_project_member", "project_member_deny_cluster_user",
@@ -29,8 +30,8 @@ func before(name string) string {
 	return ""
 }
 
-// The checks of Magnum's rules. An alias means the same as the check without: its cluster_user part went away with Magnum's
-// trusts. It keeps its name because an operator's file may replace the rule behind it.
+// The checks of Magnum's rules. An alias means the same as the check without: its cluster_user part went away with
+// Magnum's trusts. It keeps its name because an operator's file may replace the rule behind it.
 const (
 	checkAdmin           = "rule:context_is_admin"
 	checkReader          = "rule:admin_or_project_reader"

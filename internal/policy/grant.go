@@ -8,8 +8,8 @@ type Grant struct {
 	all     bool
 }
 
-// Allows says whether things of the project may be touched. The empty project is nobody's: only a grant for all projects
-// covers it.
+// Allows says whether things of the project may be touched. The empty project is nobody's: only a grant for all
+// projects covers it.
 func (g Grant) Allows(projectID string) bool {
 	return g.all || (projectID != "" && g.project == projectID)
 }
@@ -25,8 +25,8 @@ func (g Grant) UserID() string { return g.user }
 
 // System gives a grant for all projects that no caller asked for. It is for work the service does on its own account:
 // controllers, start-up, adoption of existing clusters. A code path that serves a request must not use it, with one
-// exception: counting or comparing where nothing of another project reaches the caller, such as a name that must be unique.
-// The reason is for the reader of the code and must not be empty.
+// exception: counting or comparing where nothing of another project reaches the caller, such as a name that must be
+// unique. The reason is for the reader of the code and must not be empty.
 func System(reason string) Grant {
 	if reason == "" {
 		panic("policy.System needs a reason")

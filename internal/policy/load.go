@@ -17,8 +17,8 @@ type Source struct {
 	Data []byte
 }
 
-// Load is New with the overrides of policy files; rules of later files win, as in oslo.policy's policy_dirs. The error joins
-// all problems of all files.
+// Load is New with the overrides of policy files; rules of later files win, as in oslo.policy's policy_dirs. The error
+// joins all problems of all files.
 func Load(settings Settings, files ...Source) (*Enforcer, error) {
 	var (
 		rules    []Rule

@@ -50,8 +50,8 @@ func answer(e *policy.Enforcer, c policy.Credentials, allProjectsRule, rule stri
 	return 200
 }
 
-// TestRoleMatrix repeats what was measured on Magnum master with enforce_new_defaults and enforce_scope. The cluster belongs
-// to user demo of project demo; admin is of another project; reader is another user of the same project.
+// TestRoleMatrix repeats what was measured on Magnum master with enforce_new_defaults and enforce_scope. The cluster
+// belongs to user demo of project demo; admin is of another project; reader is another user of the same project.
 func TestRoleMatrix(t *testing.T) {
 	owned := policy.Target{ProjectID: demoProject, UserID: "u-demo"}
 	// own marks requests without a thing to look up: the target is the caller.

@@ -12,15 +12,15 @@
 //	[["role:a", "rule:b"], ["role:c"]]  the old form: or of ands; [] is @
 //
 // Magnum's own rules stand in defaults.go. An operator's policy.yaml replaces them by name. They are enforced as Magnum
-// does since oslo.policy 4.4: the new defaults only (nothing is or-ed in from releases before 2023.2), and with scope: a
-// token of a system or a domain is refused on rules for projects, whatever its roles. [Settings] turns either off.
+// does since oslo.policy 4.4: the new defaults only (nothing is or-ed in from releases before 2023.2), and with scope:
+// a token of a system or a domain is refused on rules for projects, whatever its roles. [Settings] turns either off.
 //
 // oslo.policy notices most mistakes while enforcing and then quietly refuses, or quietly accepts under "not". Here all
-// rules are compiled at start-up and every problem is reported at once; what compiles has no way to fail later. Rules that
-// would ask a remote server (http:) are refused, since no check here leaves the process.
+// rules are compiled at start-up and every problem is reported at once; what compiles has no way to fail later. Rules
+// that would ask a remote server (http:) are refused, since no check here leaves the process.
 //
-// Permission is a value: [Enforcer.Authorize] and [Enforcer.Scope] return a [Grant], and whatever reads or writes tenant
-// data takes one as an argument.
+// Permission is a value: [Enforcer.Authorize] and [Enforcer.Scope] return a [Grant], and whatever reads or writes
+// tenant data takes one as an argument.
 package policy
 
 import (
@@ -29,8 +29,8 @@ import (
 	"slices"
 )
 
-// Credentials are what Keystone said about the caller's token. Keystone lists implied roles (admin implies member implies
-// reader) in the token; nothing is added here. A token has a project, a system scope or neither.
+// Credentials are what Keystone said about the caller's token. Keystone lists implied roles (admin implies member
+// implies reader) in the token; nothing is added here. A token has a project, a system scope or neither.
 type Credentials struct {
 	UserID          string
 	UserName        string
@@ -95,8 +95,8 @@ func (e *Enforcer) Warnings() []string {
 // Changed names the rules that overrides replaced or added, in order.
 func (e *Enforcer) Changed() []string { return slices.Sorted(maps.Keys(e.changed)) }
 
-// Authorize asks one rule. The error is a *Forbidden; the Grant covers the target's project and nothing else. A rule that
-// nobody defined is forbidden, unless the operator defined a rule "default".
+// Authorize asks one rule. The error is a *Forbidden; the Grant covers the target's project and nothing else. A rule
+// that nobody defined is forbidden, unless the operator defined a rule "default".
 func (e *Enforcer) Authorize(c Credentials, rule string, t Target) (Grant, error) {
 	if !e.passes(&c, rule, &t) {
 		return Grant{}, &Forbidden{Rule: rule}
@@ -104,9 +104,9 @@ func (e *Enforcer) Authorize(c Credentials, rule string, t Target) (Grant, error
 	return Grant{project: t.ProjectID, user: c.UserID}, nil
 }
 
-// Scope gives the grant for looking things up before it is known whose they are: the caller's own project, or all projects
-// if the named rule passes. The name "" means never all projects, which is how Magnum's resize, node group, certificate and
-// credential requests behave: an administrator of another project gets 404 there.
+// Scope gives the grant for looking things up before it is known whose they are: the caller's own project, or all
+// projects if the named rule passes. The name "" means never all projects, which is how Magnum's resize, node group,
+// certificate and credential requests behave: an administrator of another project gets 404 there.
 func (e *Enforcer) Scope(c Credentials, allProjectsRule string) Grant {
 	own := Target{ProjectID: c.ProjectID, UserID: c.UserID}
 	all := allProjectsRule != "" && e.passes(&c, allProjectsRule, &own)

@@ -392,7 +392,8 @@ func BenchmarkAuthorize(b *testing.B) {
 	}
 }
 
-// TestSettings: operators who put the new defaults off keep what was allowed before Magnum 17, and a rule of their own stays as it is.
+// TestSettings: operators who put the new defaults off keep what was allowed before Magnum 17, and a rule of their own
+// stays as it is.
 func TestSettings(t *testing.T) {
 	reader := policy.Credentials{UserID: "u", ProjectID: "p", Roles: []string{"reader"}}
 	noRole := policy.Credentials{UserID: "u", ProjectID: "p"}

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// advertise chooses the address that clients are told: what was asked for, else the one that is listened on, else the one
-// that this host's default route leaves by. One that nobody could reach us at is refused.
+// advertise chooses the address that clients are told: what was asked for, else the one that is listened on, else the
+// one that this host's default route leaves by. One that nobody could reach us at is refused.
 func advertise(ctx context.Context, asked, bind string, local func() ([]net.Addr, error)) (netip.Addr, error) {
 	bound, any, err := parseBind(bind)
 	if err != nil {
@@ -23,7 +23,8 @@ func advertise(ctx context.Context, asked, bind string, local func() ([]net.Addr
 		}
 		a = a.Unmap()
 		if !any && a != bound {
-			// An address of another machine may lead here, by translation. One of ours does not, when something else is listened on.
+			// An address of another machine may lead here, by translation. One of ours does not, when something else is listened
+			// on.
 			ours, err := isLocal(a, local)
 			if err != nil {
 				return netip.Addr{}, err

@@ -1,10 +1,11 @@
-// Package proxy makes the API servers of private workload clusters reachable for the management cluster, from a host where
-// Neutron keeps a namespace of their network: clients connect to https://<stack>.magnum-system:6443, the management cluster's
-// Service of that name leads to this host, and a data plane passes the connection on inside the namespace.
+// Package proxy makes the API servers of private workload clusters reachable for the management cluster, from a host
+// where Neutron keeps a namespace of their network: clients connect to https://<stack>.magnum-system:6443, the
+// management cluster's Service of that name leads to this host, and a data plane passes the connection on inside the
+// namespace.
 //
-// What is done follows from three things that are watched: OpenStackClusters, the namespaces of this host, and whether API servers
-// answer. Each change leads to one round of decide, which is a pure function, and its result is handed to the data plane, the
-// health checks and the control plane. An idle host does nothing but check and renew its lease.
+// What is done follows from three things that are watched: OpenStackClusters, the namespaces of this host, and whether
+// API servers answer. Each change leads to one round of decide, which is a pure function, and its result is handed to
+// the data plane, the health checks and the control plane. An idle host does nothing but check and renew its lease.
 package proxy
 
 import (

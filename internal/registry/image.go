@@ -37,8 +37,8 @@ type Spec struct {
 	Labels     map[string]string
 }
 
-// Build makes an image of one uncompressed layer. Its digest depends on the contents and nothing else: no times, no owners,
-// no order of a directory, no compressor. layerFile is where the layer is kept while the image is used.
+// Build makes an image of one uncompressed layer. Its digest depends on the contents and nothing else: no times, no
+// owners, no order of a directory, no compressor. layerFile is where the layer is kept while the image is used.
 func Build(s Spec, layerFile string) (v1.Image, error) {
 	layer, err := writeLayer(s.Files, layerFile)
 	if err != nil {
@@ -154,8 +154,8 @@ func writeFile(w *tar.Writer, f File) error {
 	return err
 }
 
-// formatFor is the oldest format that can have a name: what has once been built stays as it is. Debian's ca-certificates has
-// names that are not ASCII.
+// formatFor is the oldest format that can have a name: what has once been built stays as it is. Debian's
+// ca-certificates has names that are not ASCII.
 func formatFor(name string) tar.Format {
 	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return tar.FormatPAX

@@ -218,8 +218,8 @@ func (l *Layout) verifyBlob(d v1.Descriptor) error {
 	return nil
 }
 
-// Archive writes the images with the given references (all, if there are none) as a tar of an OCI image layout, which is
-// what "ctr images import -" reads. The same images give the same bytes.
+// Archive writes the images with the given references (all, if there are none) as a tar of an OCI image layout, which
+// is what "ctr images import -" reads. The same images give the same bytes.
 func (l *Layout) Archive(w io.Writer, references ...string) error {
 	all, err := l.descriptors()
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// MagnumName is the name an image must have in the registry that a cluster's label container_infra_prefix names, without the
-// prefix: "registry.k8s.io/kube-apiserver:v1.36.4" is "kube-apiserver:v1.36.4". The rules are those of magnum-cluster-api
-// (image_utils.py), and those of metrics-server and of Kubernetes' test images, which it does not know; an image of another source has no name there, and a workload
-// cluster cannot use it.
+// MagnumName is the name an image must have in the registry that a cluster's label container_infra_prefix names,
+// without the prefix: "registry.k8s.io/kube-apiserver:v1.36.4" is "kube-apiserver:v1.36.4". The rules are those of
+// magnum-cluster-api (image_utils.py), and those of metrics-server and of Kubernetes' test images, which it does not
+// know; an image of another source has no name there, and a workload cluster cannot use it.
 func MagnumName(reference string) (string, error) {
 	host, rest, _ := strings.Cut(reference, "/")
 	owner, name, nested := strings.Cut(rest, "/")

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// Pull fetches an image by its digest, for one platform ("linux/amd64"); the digest may be that of an index over platforms.
-// Credentials are those of the user's container tools (~/.docker/config.json). Layers are fetched, and checked against their
-// digests, when the image is stored.
+// Pull fetches an image by its digest, for one platform ("linux/amd64"); the digest may be that of an index over
+// platforms. Credentials are those of the user's container tools (~/.docker/config.json). Layers are fetched, and
+// checked against their digests, when the image is stored.
 func Pull(ctx context.Context, transport http.RoundTripper, reference, digest, platform string) (v1.Image, error) {
 	tag, err := name.NewTag(reference, name.StrictValidation)
 	if err != nil {

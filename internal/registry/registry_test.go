@@ -101,7 +101,8 @@ func FuzzParsePath(f *testing.F) {
 	})
 }
 
-// TestNamesOfFiles: a certificate of Debian's is called so, and a layer without such names must stay the bytes that it was.
+// TestNamesOfFiles: a certificate of Debian's is called so, and a layer without such names must stay the bytes that it
+// was.
 func TestNamesOfFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {

@@ -13,9 +13,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Handler serves a layout's images under /v2/, read-only, as the OCI distribution specification 1.1 describes it. alias gives
-// further full names (registry part included or not) under which an image can be asked for; it may be nil. What the layout
-// has when Handler is called is what is served.
+// Handler serves a layout's images under /v2/, read-only, as the OCI distribution specification 1.1 describes it. alias
+// gives further full names (registry part included or not) under which an image can be asked for; it may be nil. What
+// the layout has when Handler is called is what is served.
 func Handler(l *Layout, alias func(reference string) []string) (http.Handler, error) {
 	descriptors, err := l.descriptors()
 	if err != nil {
@@ -80,7 +80,8 @@ type request struct {
 	reference  string // tag or digest; "list" for tags
 }
 
-// parsePath cuts /v2/<repository>/<kind>/<reference>. A repository may have parts called "blobs", so the cut is from the end.
+// parsePath cuts /v2/<repository>/<kind>/<reference>. A repository may have parts called "blobs", so the cut is from
+// the end.
 func parsePath(path string) (request, bool) {
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	if !ok || len(rest) > 512 {
@@ -138,8 +139,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// find looks for a repository as the mirror of a registry (containerd adds ?ns=registry), then by its own name, then with the
-// docker.io names written out.
+// find looks for a repository as the mirror of a registry (containerd adds ?ns=registry), then by its own name, then
+// with the docker.io names written out.
 func (s *server) find(repository, mirrored string) (map[string]v1.Descriptor, bool) {
 	for _, n := range []string{mirrored + "/" + repository, repository} {
 		if tags, ok := s.repositories[n]; ok {

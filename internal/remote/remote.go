@@ -1,6 +1,6 @@
-// Package remote speaks to agents on other machines: it logs in with SSH, brings the agent there (once for each build), starts
-// it, and sends requests over its standard input and output. One connection carries everything a deployment needs of a host:
-// requests, big files, and connections to addresses that only the host reaches.
+// Package remote speaks to agents on other machines: it logs in with SSH, brings the agent there (once for each build),
+// starts it, and sends requests over its standard input and output. One connection carries everything a deployment
+// needs of a host: requests, big files, and connections to addresses that only the host reaches.
 //
 // Host keys are checked against known_hosts, always. Keys come from files or from the running ssh-agent.
 package remote
@@ -34,8 +34,8 @@ type Conn struct {
 	lost    chan struct{} // closed when the host no longer answers
 }
 
-// call is somebody who waits. Its channel of replies is never closed: whoever reads lines from the host may be about to send
-// when the host is given up elsewhere, by a heartbeat.
+// call is somebody who waits. Its channel of replies is never closed: whoever reads lines from the host may be about to
+// send when the host is given up elsewhere, by a heartbeat.
 type call struct {
 	replies chan reply
 	left    chan struct{} // closed when nobody waits any more
@@ -123,8 +123,8 @@ func (c *Conn) broken(err error) {
 	}
 }
 
-// Call asks for an operation, on the host or in one of its containers, and decodes the answer into out (nil: not wanted).
-// Events go to event as they come (nil: not wanted). A cancelled context stops waiting; the agent goes on.
+// Call asks for an operation, on the host or in one of its containers, and decodes the answer into out (nil: not
+// wanted). Events go to event as they come (nil: not wanted). A cancelled context stops waiting; the agent goes on.
 func (c *Conn) Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error {
 	id := c.nextID.Add(1)
 	line, err := json.Marshal(request{ID: id, Container: container, Op: op, In: in})

@@ -73,8 +73,8 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// A host may be lost while what it tells waits for somebody slow, such as a terminal that was stopped: every call ends with an
-// error that says so, and what was told before is heard.
+// A host may be lost while what it tells waits for somebody slow, such as a terminal that was stopped: every call ends
+// with an error that says so, and what was told before is heard.
 func TestAHostIsLostWhileNobodyListens(t *testing.T) {
 	const told = 200 // more than any queue holds
 	for range 20 {

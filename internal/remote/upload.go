@@ -13,9 +13,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// uploads is one agent that takes files, one after the other: a deployment brings about eighty, and starting an agent for each
-// cost more than most of them. A file is a line with its digest, then chunks with their length before them (four bytes, the
-// highest first), then a length of zero; the answer is a line, "ok" or what went wrong.
+// uploads is one agent that takes files, one after the other: a deployment brings about eighty, and starting an agent
+// for each cost more than most of them. A file is a line with its digest, then chunks with their length before them
+// (four bytes, the highest first), then a length of zero; the answer is a line, "ok" or what went wrong.
 type uploads struct {
 	client  *ssh.Client
 	command string

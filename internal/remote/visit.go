@@ -14,8 +14,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Visit is a host that is logged in to, and nothing more: no program is brought there before something is asked that only an agent
-// can do. Hosts that there are many of, and on which there is mostly nothing to be done, are looked at with Script.
+// Visit is a host that is logged in to, and nothing more: no program is brought there before something is asked that
+// only an agent can do. Hosts that there are many of, and on which there is mostly nothing to be done, are looked at
+// with Script.
 type Visit struct {
 	target  Target
 	program Program

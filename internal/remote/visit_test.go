@@ -64,7 +64,8 @@ func TestVisit(t *testing.T) {
 	}
 }
 
-// A host that hangs while an agent is brought there keeps nobody: neither who asks, once he gives up, nor who ends the connection.
+// A host that hangs while an agent is brought there keeps nobody: neither who asks, once he gives up, nor who ends the
+// connection.
 func TestAVisitThatHangs(t *testing.T) {
 	s := newServer(t)
 	v, err := remote.Reach(t.Context(), s.target, s.auth, program(t))

@@ -1,8 +1,10 @@
-// Package sign signs what one machine makes and another one uses, in minisign's format: bundles and catalogues of addons.
+// Package sign signs what one machine makes and another one uses, in minisign's format: bundles and catalogues of
+// addons.
 //
-// A digest says that bytes are those of the list; a signature says whose list it is. The secret key stays with whoever makes
-// bundles. Those who use them have the public key in a file, which may name several: the next one is handed out before the
-// first bundle is signed with it, and the old one is taken away when no bundle of its time is in use any more.
+// A digest says that bytes are those of the list; a signature says whose list it is. The secret key stays with whoever
+// makes bundles. Those who use them have the public key in a file, which may name several: the next one is handed out
+// before the first bundle is signed with it, and the old one is taken away when no bundle of its time is in use any
+// more.
 //
 // The format is that of https://jedisct1.github.io/minisign/, so that minisign itself can make keys, sign and verify.
 package sign
@@ -47,7 +49,8 @@ func (k Key) Public() (string, error) {
 
 func id(n uint64) string { return fmt.Sprintf("%016X", n) }
 
-// NewKey makes a key, and the text of its file. A password encrypts the file; without one its mode is all that protects it.
+// NewKey makes a key, and the text of its file. A password encrypts the file; without one its mode is all that protects
+// it.
 func NewKey(password string) (Key, []byte, error) {
 	_, private, err := minisign.GenerateKey(rand.Reader)
 	if err != nil {
@@ -180,8 +183,8 @@ func (t Trust) Check(what string, text, signature []byte) error {
 	return fmt.Errorf("%s is signed by key %s, and %s has only %s: take it from somebody you trust, or add that key", what, id(s.KeyID), t.file, strings.Join(ids, ", "))
 }
 
-// CheckFile reads a file of a tree and checks the signature beside it. The text that was checked is returned, so that nobody
-// has to read it a second time.
+// CheckFile reads a file of a tree and checks the signature beside it. The text that was checked is returned, so that
+// nobody has to read it a second time.
 func (t Trust) CheckFile(files fs.FS, name string) ([]byte, error) {
 	text, err := fs.ReadFile(files, name)
 	if err != nil || !t.Asked() {

@@ -76,7 +76,8 @@ func TestWhoseSignaturesAreBelieved(t *testing.T) {
 	}
 }
 
-// forge gives a signature the signatures of another one, and keeps its key id: the first ten bytes, of which base64 holds nine in twelve letters.
+// forge gives a signature the signatures of another one, and keeps its key id: the first ten bytes, of which base64
+// holds nine in twelve letters.
 func forge(t *testing.T, good, other string) string {
 	t.Helper()
 	g, o := strings.Split(good, "\n"), strings.Split(other, "\n")

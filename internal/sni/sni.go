@@ -1,9 +1,9 @@
 // Package sni reads the server name that a TLS client asks for (RFC 6066, section 3) out of its first message, the
 // ClientHello, and keeps every byte it read, so that the connection can be passed on as if nobody had looked.
 //
-// The bytes come from strangers. The reader takes no more than Limit of them, allocates in proportion to what really came,
-// and looks at nothing but lengths and the one extension. It is held against crypto/tls by a fuzz test: whatever that
-// accepts has the same name here.
+// The bytes come from strangers. The reader takes no more than Limit of them, allocates in proportion to what really
+// came, and looks at nothing but lengths and the one extension. It is held against crypto/tls by a fuzz test: whatever
+// that accepts has the same name here.
 package sni
 
 import (
@@ -40,8 +40,8 @@ type Hello struct {
 	Raw  []byte // everything that was read, in the buffer given to Read or a larger one
 }
 
-// Read reads r until the ClientHello is complete. buf is where it reads to as long as it is large enough. With an error that is
-// not r's own, Raw is still what was read.
+// Read reads r until the ClientHello is complete. buf is where it reads to as long as it is large enough. With an error
+// that is not r's own, Raw is still what was read.
 func Read(r io.Reader, buf []byte) (Hello, error) {
 	if len(buf) < 64 {
 		buf = make([]byte, 2048)

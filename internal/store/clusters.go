@@ -52,8 +52,8 @@ func (s *Store) Cluster(ctx context.Context, g policy.Grant, ident string) (*mag
 	return found, nil
 }
 
-// clusterByUUID asks the API server when the view has never heard of the UUID: another replica may have made the cluster
-// a moment ago.
+// clusterByUUID asks the API server when the view has never heard of the UUID: another replica may have made the
+// cluster a moment ago.
 func (s *Store) clusterByUUID(ctx context.Context, g policy.Grant, id string) (*magnum.Cluster, error) {
 	c, _ := s.view.entry(id)
 	if c == nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// ClusterOf is the cluster that a record and its node groups describe, as clients see it and controllers reason about it.
+// ClusterOf is the cluster that a record and its node groups describe, as clients see it and controllers reason about
+// it.
 func ClusterOf(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) *magnum.Cluster {
 	s, st := &r.Spec, &r.Status
 	c := &magnum.Cluster{
@@ -140,8 +141,8 @@ func changeNodeGroup(s *v1alpha1.MagnumNodeGroupSpec, g *magnum.NodeGroup) {
 	}
 }
 
-// DefaultNodeGroups are the two groups every cluster is born with. Their UUIDs follow from the cluster's, so that making
-// them twice makes them once.
+// DefaultNodeGroups are the two groups every cluster is born with. Their UUIDs follow from the cluster's, so that
+// making them twice makes them once.
 func DefaultNodeGroups(c *v1alpha1.MagnumCluster) []*v1alpha1.MagnumNodeGroup {
 	s := &c.Spec
 	group := func(name, role, flavorID, flavorName string, count, minimum int) *v1alpha1.MagnumNodeGroup {
@@ -192,9 +193,9 @@ func quotaOf(r *v1alpha1.MagnumQuota) *magnum.Quota {
 	}
 }
 
-// recordID numbers records in the order of their creation, in microseconds since 1970. UUIDs made by this package are of
-// version 7 and carry the time in them; of others, Kubernetes keeps the second of creation and the rest is drawn from the
-// name, so that a record's number never changes.
+// recordID numbers records in the order of their creation, in microseconds since 1970. UUIDs made by this package are
+// of version 7 and carry the time in them; of others, Kubernetes keeps the second of creation and the rest is drawn
+// from the name, so that a record's number never changes.
 func recordID(o metav1.Object) int64 {
 	if id, err := uuid.Parse(o.GetName()); err == nil && id.Version() == 7 {
 		millis := int64(id[0])<<40 | int64(id[1])<<32 | int64(id[2])<<24 | int64(id[3])<<16 | int64(id[4])<<8 | int64(id[5])

@@ -6,7 +6,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 )
 
-// TestRotating: a rotation lasts until it was reached, whatever the status says meanwhile. The API takes no other one so long.
+// TestRotating: a rotation lasts until it was reached, whatever the status says meanwhile. The API takes no other one
+// so long.
 func TestRotating(t *testing.T) {
 	for name, is := range map[string]struct {
 		asked, reached int64

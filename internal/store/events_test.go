@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// TestEvents: what controllers noted about a cluster and its groups is read with the API server's own filter, whichever way it was
-// counted, and belongs to the cluster's project.
+// TestEvents: what controllers noted about a cluster and its groups is read with the API server's own filter, whichever
+// way it was counted, and belongs to the cluster's project.
 func TestEvents(t *testing.T) {
 	s, ctx, g := newStore(t), t.Context(), member(t, "events")
 	made, err := s.CreateCluster(ctx, g, example("events", "k"), 10)

@@ -18,13 +18,15 @@ import (
 // nameLabel marks the leases that reserve names of Cluster API Clusters.
 const nameLabel = "magnum.jeroboam.cloud/name"
 
-// StackReservation is the name of the lease that reserves a stack's name. It is held as long as the cluster's record lives.
+// StackReservation is the name of the lease that reserves a stack's name. It is held as long as the cluster's record
+// lives.
 func StackReservation(stack string) string { return "magnum-name." + stack }
 
 const nameTries = 100 // each finds a taken name once in sixty million, were there one cluster
 
-// reserveStack draws a name for a Cluster API Cluster that nobody has: neither another replica, which draws at the same moment, nor
-// the Python driver, whose Clusters have no record here. The API server decides, because there is one of it.
+// reserveStack draws a name for a Cluster API Cluster that nobody has: neither another replica, which draws at the same
+// moment, nor the Python driver, whose Clusters have no record here. The API server decides, because there is one of
+// it.
 func (s *Store) reserveStack(ctx context.Context, uuid string) (string, error) {
 	for range nameTries {
 		s.mu.Lock()

@@ -112,8 +112,8 @@ func (s *Store) UpdateNodeGroup(
 	return NodeGroupOf(r), nil
 }
 
-// FindNodes returns the machines of the group that nodes name, each once, and those of nodes that name none. It asks the API server: a
-// node may have come a moment ago.
+// FindNodes returns the machines of the group that nodes name, each once, and those of nodes that name none. It asks
+// the API server: a node may have come a moment ago.
 func (s *Store) FindNodes(
 	ctx context.Context, g policy.Grant, clusterUUID, id string, nodes []string,
 ) (found, unknown []string, err error) {

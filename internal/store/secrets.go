@@ -42,7 +42,8 @@ func (s *Store) CertificateAuthority(ctx context.Context, g policy.Grant, cluste
 	return secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey], nil
 }
 
-// Kubeconfig returns the kubeconfig that Cluster API has made for a cluster, never cached: whoever has it is its administrator.
+// Kubeconfig returns the kubeconfig that Cluster API has made for a cluster, never cached: whoever has it is its
+// administrator.
 func (s *Store) Kubeconfig(ctx context.Context, g policy.Grant, clusterUUID string) ([]byte, error) {
 	c, err := s.clusterByUUID(ctx, g, clusterUUID)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 // serviceLabel marks the leases by which our processes say that they are alive; its value is Magnum's binary name.
 const serviceLabel = "magnum.jeroboam.cloud/service"
 
-// serviceNumber is the annotation with a process's number. Magnum's are a table's row numbers, and clients show them: small, the
-// first one 1, and the same as long as the lease lives.
+// serviceNumber is the annotation with a process's number. Magnum's are a table's row numbers, and clients show them:
+// small, the first one 1, and the same as long as the lease lives.
 const serviceNumber = "magnum.jeroboam.cloud/service-number"
 
 func numberOf(l *coordinationv1.Lease) int64 {
@@ -32,8 +32,8 @@ func numberOf(l *coordinationv1.Lease) int64 {
 	return max(n, 0)
 }
 
-// number finds the number for lease among all: its own, unless an older lease has the same, which two processes that started at once
-// can bring about; else the next one after the greatest.
+// number finds the number for lease among all: its own, unless an older lease has the same, which two processes that
+// started at once can bring about; else the next one after the greatest.
 func number(lease *coordinationv1.Lease, all []coordinationv1.Lease) int64 {
 	own, greatest := numberOf(lease), int64(0)
 	for i := range all {
@@ -122,14 +122,15 @@ func (s *Store) Heartbeat(ctx context.Context, host, binary string) error {
 // HeartbeatEvery is how often a process should say that it is alive: Magnum's report interval.
 const HeartbeatEvery = time.Minute
 
-// What nobody needs any more is taken away after these: services that do not answer, and names whose record was never stored.
+// What nobody needs any more is taken away after these: services that do not answer, and names whose record was never
+// stored.
 const (
 	forgetServiceAfter = time.Hour
 	forgetNameAfter    = 10 * time.Minute
 )
 
-// Tidy takes away what processes that are gone have left: heartbeats, which would be shown as services that are down for ever, and
-// reserved names without a cluster.
+// Tidy takes away what processes that are gone have left: heartbeats, which would be shown as services that are down
+// for ever, and reserved names without a cluster.
 func (s *Store) Tidy(ctx context.Context) error {
 	leases := &coordinationv1.LeaseList{}
 	if err := s.client.List(ctx, leases, client.InNamespace(v1alpha1.Namespace)); err != nil {

@@ -8,7 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestServiceNumber: two processes that start at once may take the same number; the younger one gives way at its next heartbeat.
+// TestServiceNumber: two processes that start at once may take the same number; the younger one gives way at its next
+// heartbeat.
 func TestServiceNumber(t *testing.T) {
 	at := time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)
 	lease := func(name, number string, age time.Duration) coordinationv1.Lease {

@@ -9,7 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// ClusterFacts is what the records of a cluster and its node groups say of its state. Controllers add what they have found.
+// ClusterFacts is what the records of a cluster and its node groups say of its state. Controllers add what they have
+// found.
 func ClusterFacts(r *v1alpha1.MagnumCluster, groups []*magnum.NodeGroup) magnum.Facts {
 	f := facts(r, r.Status.Status, r.Status.StatusReason, r.Status.ObservedGeneration, r.Status.OperationStartedAt)
 	for _, g := range groups {

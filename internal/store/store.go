@@ -101,8 +101,8 @@ func (s *Store) update(ctx context.Context, k kind, o client.Object, name string
 	return nil
 }
 
-// untilSettled is how often a change is tried again that somebody else was faster than: a dozen writers of one record at once are many,
-// and none of them needs to hear of the others.
+// untilSettled is how often a change is tried again that somebody else was faster than: a dozen writers of one record
+// at once are many, and none of them needs to hear of the others.
 func untilSettled() wait.Backoff {
 	return wait.Backoff{Steps: 30, Duration: 5 * time.Millisecond, Factor: 1.2, Jitter: 1, Cap: 200 * time.Millisecond}
 }

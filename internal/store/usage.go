@@ -13,9 +13,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// Usage shows Prometheus what there is: clusters, node groups and nodes, as all servers of one management cluster see them alike, so that
-// whoever adds servers up counts twice (alerts take the maximum). It says nothing of single clusters or projects, whose number has no
-// bound: labels are states, roles and minor versions of Kubernetes.
+// Usage shows Prometheus what there is: clusters, node groups and nodes, as all servers of one management cluster see
+// them alike, so that whoever adds servers up counts twice (alerts take the maximum). It says nothing of single
+// clusters or projects, whose number has no bound: labels are states, roles and minor versions of Kubernetes.
 func (v *View) Usage(now func() time.Time) prometheus.Collector {
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("jeroboam_"+name, help, labels, nil)

@@ -28,7 +28,8 @@ const (
 	kinds
 )
 
-// View is what this process knows of all records, as words, in memory. Snapshots handed out are shared and never change.
+// View is what this process knows of all records, as words, in memory. Snapshots handed out are shared and never
+// change.
 type View struct {
 	mu        sync.RWMutex
 	clusters  map[string]*clusterEntry // by UUID

@@ -1,5 +1,6 @@
-// Package tenant is the Magnum API as somebody who owns clusters sees it: logged in with their clouds.yaml, one cluster at a time, with
-// its node groups and events. It is for people at a terminal; what programs need, any OpenStack client has.
+// Package tenant is the Magnum API as somebody who owns clusters sees it: logged in with their clouds.yaml, one cluster
+// at a time, with its node groups and events. It is for people at a terminal; what programs need, any OpenStack client
+// has.
 //
 // OpenStack sends its clients no events, so that waiting is asking again.
 package tenant
@@ -154,7 +155,8 @@ func explain(err error) error {
 	return fmt.Errorf("HTTP %d: %s", code.Actual, said)
 }
 
-// message finds the sentence in an error body: Magnum's {"errors": [{"detail"}]}, or {"error": {"message"}} of Keystone and of Magnum's 401.
+// message finds the sentence in an error body: Magnum's {"errors": [{"detail"}]}, or {"error": {"message"}} of Keystone
+// and of Magnum's 401.
 func message(body []byte) string {
 	var said struct {
 		Errors []struct {

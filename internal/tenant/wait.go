@@ -11,8 +11,9 @@ import (
 // ErrFailed says that what was waited for has failed.
 var ErrFailed = errors.New("failed")
 
-// Wait asks again and again until the cluster has come to rest, or is gone if that is what is waited for, and tells each change of its
-// state. What runs at the API when Wait begins is in progress there already, so nothing can be missed.
+// Wait asks again and again until the cluster has come to rest, or is gone if that is what is waited for, and tells
+// each change of its state. What runs at the API when Wait begins is in progress there already, so nothing can be
+// missed.
 func (c *Client) Wait(ctx context.Context, ident string, gone bool, tell func(k Cluster)) error {
 	var last Cluster
 	for {

@@ -144,8 +144,8 @@ func (r *run) pods(ctx context.Context) (string, error) {
 // try is a connection from a pod to an address.
 type try struct{ from, to string }
 
-// tries are the connections that show a network to be whole: from each pod to each other one, or, where those would be too many, to
-// the next few, so that each pod is once at every end.
+// tries are the connections that show a network to be whole: from each pod to each other one, or, where those would be
+// too many, to the next few, so that each pod is once at every end.
 func tries(pods []corev1.Pod) []try {
 	const neighbours = 8
 	var out []try

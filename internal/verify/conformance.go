@@ -30,8 +30,8 @@ const (
 	serial     = `\[Serial\]`    // marks tests that bear no others beside them
 )
 
-// focus is the regular expression that chooses tests: Kubernetes marks those of the certification, and sonobuoy's quick mode is
-// one of them.
+// focus is the regular expression that chooses tests: Kubernetes marks those of the certification, and sonobuoy's quick
+// mode is one of them.
 func focus(mode string) string {
 	if mode == Quick {
 		return "Pods should be submitted and removed"
@@ -59,8 +59,9 @@ func (o Options) ginkgoArguments() string {
 	return args
 }
 
-// conformance runs the tests by the contract of hydrophone and of the image that Kubernetes publishes: a pod with rights over the
-// whole cluster, told by the environment what to run, which leaves e2e.log and junit_01.xml in a volume.
+// conformance runs the tests by the contract of hydrophone and of the image that Kubernetes publishes: a pod with
+// rights over the whole cluster, told by the environment what to run, which leaves e2e.log and junit_01.xml in a
+// volume.
 func (r *run) conformance(ctx context.Context) (string, error) {
 	if r.Conformance == None || r.Conformance == "" {
 		return "", skipped("--conformance none")
@@ -209,7 +210,8 @@ func (r *run) testsEnd(ctx context.Context, limit time.Duration) (status int, er
 	return status, err
 }
 
-// keepLog keeps what the tests' container said, of tests that did not come as far as to write files, and returns the end of it.
+// keepLog keeps what the tests' container said, of tests that did not come as far as to write files, and returns the
+// end of it.
 func (r *run) keepLog(ctx context.Context) error {
 	text, err := r.kube.CoreV1().Pods(r.testsNamespace()).GetLogs(testerPod, &corev1.PodLogOptions{Container: tester}).DoRaw(ctx)
 	if err != nil {
@@ -253,8 +255,8 @@ type junitFailure struct {
 	Text string `xml:",chardata"`
 }
 
-// suiteTimeout is what ginkgo writes of a test that the limit of the whole run (--timeout) ended. A test that took longer than its own
-// limit has the same status, and other words.
+// suiteTimeout is what ginkgo writes of a test that the limit of the whole run (--timeout) ended. A test that took
+// longer than its own limit has the same status, and other words.
 const suiteTimeout = "A suite timeout occurred"
 
 // readTests counts what ran. Ginkgo's own steps (before and after the suite) are no tests, unless one of them failed.
@@ -302,8 +304,8 @@ func readTests(report []byte) (tests, error) {
 // mostShown bounds the names of failed tests in the verdict.
 const mostShown = 30
 
-// judge says whether the tests passed. Nothing that failed is not enough: something must have run, and the program must have ended
-// well, which sonobuoy's users are not told.
+// judge says whether the tests passed. Nothing that failed is not enough: something must have run, and the program must
+// have ended well, which sonobuoy's users are not told.
 func (t tests) judge(mode, skip string, status int) (string, error) {
 	seen := fmt.Sprintf("%s: %d tests passed", mode, t.passed)
 	if skip != "" {

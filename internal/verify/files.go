@@ -35,7 +35,8 @@ type junitReason struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the verdict as a JUnit file has it: what was not run is an error, so that no reader takes it for success.
+// JUnit writes the verdict as a JUnit file has it: what was not run is an error, so that no reader takes it for
+// success.
 func (v Verdict) JUnit() ([]byte, error) {
 	s := junit{Name: Prefix + v.Run, Tests: len(v.Results)}
 	var total float64

@@ -225,8 +225,8 @@ func (r *run) warnings(ctx context.Context) string {
 	return out.String()
 }
 
-// connects tries a TCP connection from inside a pod. "" is success; everything else is why not, in agnhost's words: TIMEOUT,
-// REFUSED, DNS or OTHER. An error says that it could not be tried.
+// connects tries a TCP connection from inside a pod. "" is success; everything else is why not, in agnhost's words:
+// TIMEOUT, REFUSED, DNS or OTHER. An error says that it could not be tried.
 func (r *run) connects(ctx context.Context, from, to string) (string, error) {
 	out, err := r.exec(ctx, r.namespace(), from, "/agnhost", "connect", to, "--timeout=5s")
 	if err == nil {

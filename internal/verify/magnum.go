@@ -20,8 +20,8 @@ import (
 // errNever ends a wait at once: what is waited for does not come.
 var errNever = errors.New("it will not come")
 
-// await looks until what is looked for is there. What is seen meanwhile is told when it changes; the last of it is in the error
-// of a wait that was too long. An error is what one look met, and the next may not, unless it is errNever.
+// await looks until what is looked for is there. What is seen meanwhile is told when it changes; the last of it is in
+// the error of a wait that was too long. An error is what one look met, and the next may not, unless it is errNever.
 func (r *run) await(ctx context.Context, limit time.Duration, look func(context.Context) (done bool, seen string, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -86,8 +86,8 @@ func told(k *clusters.Cluster) string {
 	return text
 }
 
-// connection is a cluster's API server as its administrator reaches it: Magnum signs a key that is made here and stays in memory,
-// as "openstack coe cluster config" does.
+// connection is a cluster's API server as its administrator reaches it: Magnum signs a key that is made here and stays
+// in memory, as "openstack coe cluster config" does.
 func connection(ctx context.Context, magnum *gophercloud.ServiceClient, k *clusters.Cluster) (*rest.Config, error) {
 	if k.APIAddress == "" {
 		return nil, errors.New("magnum reports no api_address")

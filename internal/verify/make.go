@@ -24,7 +24,8 @@ import (
 // description is of what can have one, for somebody who wonders.
 const description = "made by jeroboam verify; jeroboam verify --cleanup removes it"
 
-// whole lets a request that makes something come to its end although the user interrupts: half asked is worse than asked.
+// whole lets a request that makes something come to its end although the user interrupts: half asked is worse than
+// asked.
 func whole(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 }

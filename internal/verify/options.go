@@ -39,7 +39,8 @@ type Options struct {
 	Conformance      string // None, Quick, Certified
 	ConformanceImage string
 	ConformanceSkip  string // regular expression of tests that are left out
-	// ConformanceProcesses run tests side by side, without those that bear no others beside them; 0 and 1 run all, one after the other.
+	// ConformanceProcesses run tests side by side, without those that bear no others beside them; 0 and 1 run all, one
+	// after the other.
 	ConformanceProcesses int
 	ConformanceLimit     time.Duration // when the tests are ended; 0: when all have run
 
@@ -52,8 +53,8 @@ type Options struct {
 	Now  func() time.Time
 }
 
-// PublicNetwork is the external network that is made in a cloud that has none, as the functional test of OpenStack-Ansible's
-// mcapi_vexxhost does.
+// PublicNetwork is the external network that is made in a cloud that has none, as the functional test of
+// OpenStack-Ansible's mcapi_vexxhost does.
 type PublicNetwork struct {
 	Physical string // Neutron's name of the physical network
 	CIDR     string // of its subnet

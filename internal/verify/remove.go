@@ -56,8 +56,8 @@ func owned(name, run string) bool {
 	return ours.MatchString(name) && (run == "" || name == Prefix+run)
 }
 
-// Remove removes what runs have made, of one run or of all, and says what it was. Nothing else is touched. It finds things by their
-// name, so it is the same for a run that ends, one that was interrupted, and one that was killed.
+// Remove removes what runs have made, of one run or of all, and says what it was. Nothing else is touched. It finds
+// things by their name, so it is the same for a run that ends, one that was interrupted, and one that was killed.
 func Remove(ctx context.Context, o Options, c Clients) ([]string, error) {
 	r := &run{Options: o, Clients: c, step: "remove"}
 	var removed []string
@@ -101,8 +101,8 @@ func (r *run) remove(ctx context.Context) (string, error) {
 	return strings.Join(removed, ", "), err
 }
 
-// removeCluster takes volumes and load balancers of pods away as long as the cluster can do that itself, then the cluster, and
-// waits for its end.
+// removeCluster takes volumes and load balancers of pods away as long as the cluster can do that itself, then the
+// cluster, and waits for its end.
 func (r *run) removeCluster(ctx context.Context, id string) error {
 	if k, err := clusters.Get(ctx, r.Magnum, id).Extract(); err == nil && k.APIAddress != "" && k.Status != "CREATE_IN_PROGRESS" && k.Status != "DELETE_IN_PROGRESS" {
 		if err := r.empty(ctx, k); err != nil {

@@ -68,8 +68,8 @@ func CheckNames() []string {
 	return out
 }
 
-// Run makes a cluster, looks at it, and removes what it made. Its error says that nothing was begun, or that results could not be
-// written; what is wrong with the cloud is in the verdict.
+// Run makes a cluster, looks at it, and removes what it made. Its error says that nothing was begun, or that results
+// could not be written; what is wrong with the cloud is in the verdict.
 func Run(ctx context.Context, o Options, c Clients) (Verdict, error) {
 	r := &run{Options: o, Clients: c}
 	var err error

@@ -34,8 +34,8 @@ type Verdict struct {
 	Results    []Result `json:"results"`
 }
 
-// Judge says what results mean: a cloud passes when something was looked at, nothing failed, and nothing was kept from being
-// looked at. A step that was skipped is no failure, and is said.
+// Judge says what results mean: a cloud passes when something was looked at, nothing failed, and nothing was kept from
+// being looked at. A step that was skipped is no failure, and is said.
 func Judge(run string, results []Result) Verdict {
 	count := map[string]int{}
 	var bad []string

@@ -10,8 +10,8 @@ import (
 // Trim is a version without the v before it.
 func Trim(v string) string { return strings.TrimPrefix(v, "v") }
 
-// Numbers are major, minor and patch of the version of a component, with or without v. What is no number counts as 0: versions come
-// from clusters that somebody else made.
+// Numbers are major, minor and patch of the version of a component, with or without v. What is no number counts as 0:
+// versions come from clusters that somebody else made.
 func Numbers(v string) [3]int {
 	var out [3]int
 	core, _, _ := strings.Cut(Trim(v), "-")

@@ -1,5 +1,5 @@
-// Package version says which build this is, and compares versions. A build's values come from the Go tool's own record of the
-// build, so that there is nothing to stamp and nothing to forget; a release is a tag.
+// Package version says which build this is, and compares versions. A build's values come from the Go tool's own record
+// of the build, so that there is nothing to stamp and nothing to forget; a release is a tag.
 package version
 
 import (

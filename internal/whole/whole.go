@@ -1,9 +1,9 @@
-// Package whole gives files their names when they are whole. Whoever reads a file by its name finds all of what was there before or all
-// of what is there now, also after kill -9 or a loss of power in the middle: the content is on the disk before the name is, and the
-// name before anybody is told.
+// Package whole gives files their names when they are whole. Whoever reads a file by its name finds all of what was
+// there before or all of what is there now, also after kill -9 or a loss of power in the middle: the content is on the
+// disk before the name is, and the name before anybody is told.
 //
-// A run that was killed may leave a file with another name beside the one that it was to replace. Sweep removes it, for those who know
-// that nobody else writes there now.
+// A run that was killed may leave a file with another name beside the one that it was to replace. Sweep removes it, for
+// those who know that nobody else writes there now.
 package whole
 
 import (
@@ -31,7 +31,8 @@ func Write(path string, text []byte, mode fs.FileMode) error {
 	return Name(f.Name(), path)
 }
 
-// Create begins a file beside the one that it is to become, for its owner alone. Whoever called it removes it when it came to nothing.
+// Create begins a file beside the one that it is to become, for its owner alone. Whoever called it removes it when it
+// came to nothing.
 func Create(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), begun(path)+"*") // mode 0600
 }
@@ -55,7 +56,8 @@ func Sweep(path string) error {
 	return errors.Join(problems...)
 }
 
-// Name gives a file that is written, and on the same file system, the name that it is to have. What had that name is replaced.
+// Name gives a file that is written, and on the same file system, the name that it is to have. What had that name is
+// replaced.
 func Name(file, path string) error {
 	f, err := os.Open(file)
 	if err != nil {

@@ -28,8 +28,8 @@ const (
 	// RequestTimeout bounds one request that is not a watch.
 	RequestTimeout = 15 * time.Second
 	dialTimeout    = 5 * time.Second
-	// maxAnswer bounds the answer to one request, maxError one that is an error: its text is shown to people. etcd takes 1.5 MiB of one
-	// object; what is made of an answer in memory is up to thirty times its size.
+	// maxAnswer bounds the answer to one request, maxError one that is an error: its text is shown to people. etcd takes
+	// 1.5 MiB of one object; what is made of an answer in memory is up to thirty times its size.
 	maxAnswer, maxError = 4 << 20, 64 << 10
 )
 
@@ -88,8 +88,8 @@ func Open(kubeconfig []byte, dial Dial) (*Cluster, error) {
 	return c, nil
 }
 
-// read refuses kubeconfigs that make this process run a program, or read a file of its host. Cluster API makes none of that kind; who put
-// one in its place would be the server.
+// read refuses kubeconfigs that make this process run a program, or read a file of its host. Cluster API makes none of
+// that kind; who put one in its place would be the server.
 func read(kubeconfig []byte) (*rest.Config, error) {
 	all, err := clientcmd.Load(kubeconfig)
 	if err != nil {
@@ -116,8 +116,8 @@ func read(kubeconfig []byte) (*rest.Config, error) {
 // Close gives the connection back.
 func (c *Cluster) Close() { c.streams.CloseIdleConnections() }
 
-// Apply brings one object to the cluster by server-side apply, and returns it as it is then. Fields that others own and we
-// name become ours; all others stay as they are.
+// Apply brings one object to the cluster by server-side apply, and returns it as it is then. Fields that others own and
+// we name become ours; all others stay as they are.
 func (c *Cluster) Apply(ctx context.Context, u *unstructured.Unstructured, manager string) (*unstructured.Unstructured, error) {
 	r, err := c.resource(u.GroupVersionKind(), u.GetNamespace())
 	if err != nil {
@@ -198,7 +198,8 @@ func (c *Cluster) Delete(ctx context.Context, kind schema.GroupVersionKind, name
 	return nil
 }
 
-// Merge changes fields of one object by a JSON merge patch; with a resourceVersion in it, only of the object as it was read.
+// Merge changes fields of one object by a JSON merge patch; with a resourceVersion in it, only of the object as it was
+// read.
 func (c *Cluster) Merge(ctx context.Context, kind schema.GroupVersionKind, namespace, name string, patch []byte, manager string) error {
 	r, err := c.resource(kind, namespace)
 	if err == nil {

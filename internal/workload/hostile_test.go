@@ -89,8 +89,8 @@ func endless(begin, part string, limit int) http.HandlerFunc {
 
 const emptyList = `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"7"},"items":[]}`
 
-// What an API server that is somebody's own may send in place of a list or an event, however much: the watch is lost and tried again, and
-// what it cost in memory is bounded.
+// What an API server that is somebody's own may send in place of a list or an event, however much: the watch is lost
+// and tried again, and what it cost in memory is bounded.
 func TestHostileWatches(t *testing.T) {
 	const much = 512 << 20
 	for _, tc := range []struct {

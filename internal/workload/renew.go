@@ -12,7 +12,8 @@ import (
 	"k8s.io/client-go/util/csaupgrade"
 )
 
-// TakeOver makes fields that other managers have written fields of manager, as far as the object is still the one that was read.
+// TakeOver makes fields that other managers have written fields of manager, as far as the object is still the one that
+// was read.
 func (c *Cluster) TakeOver(ctx context.Context, live *unstructured.Unstructured, from []string, manager string) error {
 	patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, sets.New(from...), manager)
 	if err != nil || patch == nil {
@@ -30,7 +31,8 @@ func (c *Cluster) TakeOver(ctx context.Context, live *unstructured.Unstructured,
 	return nil
 }
 
-// Valid tells whether an object would be taken if it were not there yet; nothing is made. The error is the API server's.
+// Valid tells whether an object would be taken if it were not there yet; nothing is made. The error is the API
+// server's.
 func (c *Cluster) Valid(ctx context.Context, u *unstructured.Unstructured, manager string) error {
 	r, err := c.resource(u.GroupVersionKind(), u.GetNamespace())
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// What one watch may cost in memory, however it is answered. client-go reads an event of any length into memory, and makes of a list of
-// nothing ("{},{},...") a hundred times its size; so watches are read here, object by object, and of each only what Seen has.
+// What one watch may cost in memory, however it is answered. client-go reads an event of any length into memory, and
+// makes of a list of nothing ("{},{},...") a hundred times its size; so watches are read here, object by object, and of
+// each only what Seen has.
 const (
 	mostOfOne  = 1 << 20  // bytes of one object's metadata: etcd takes 1.5 MiB of a whole object
 	mostInAll  = 16 << 20 // bytes of a list

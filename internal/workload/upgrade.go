@@ -39,13 +39,14 @@ const (
 	longestName = 253      // of whatever Kubernetes gives a name to (k8s.io/apimachinery 1.36, util/validation)
 )
 
-// deprecatedMetric is written by the API server (k8s.io/apiserver 1.36, endpoints/metrics: a gauge that is 1 from the first request on).
+// deprecatedMetric is written by the API server (k8s.io/apiserver 1.36, endpoints/metrics: a gauge that is 1 from the
+// first request on).
 const deprecatedMetric = "apiserver_requested_deprecated_apis{"
 
 var metricLabel = regexp.MustCompile(`([a-z_]+)="([A-Za-z0-9./-]*)"`)
 
-// DeprecatedAPIs asks the API server which deprecated APIs are in use. Of several API servers one answers. An API server that shows no
-// metrics is not an error: nothing is known.
+// DeprecatedAPIs asks the API server which deprecated APIs are in use. Of several API servers one answers. An API
+// server that shows no metrics is not an error: nothing is known.
 func (c *Cluster) DeprecatedAPIs(ctx context.Context) ([]DeprecatedAPI, error) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()

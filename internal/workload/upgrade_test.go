@@ -20,7 +20,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
-// TestDeprecatedAPIs reads what an API server of 1.29 showed after somebody had listed flow schemas of v1beta2, shortened.
+// TestDeprecatedAPIs reads what an API server of 1.29 showed after somebody had listed flow schemas of v1beta2,
+// shortened.
 func TestDeprecatedAPIs(t *testing.T) {
 	const metrics = `# TYPE apiserver_request_total counter
 apiserver_request_total{code="200",component="apiserver",group="batch",resource="jobs",verb="LIST",version="v1"} 7
@@ -50,8 +51,8 @@ apiserver_requested_deprecated_apis{group="",removed_release="",resource="compon
 	}
 }
 
-// TestWhatATenantMayShow: a cluster's owner may have put anything in place of its API server. What is read of it stays small, is soon
-// done with, and has no text that is no name.
+// TestWhatATenantMayShow: a cluster's owner may have put anything in place of its API server. What is read of it stays
+// small, is soon done with, and has no text that is no name.
 func TestWhatATenantMayShow(t *testing.T) {
 	c := open(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		line := func(resource string) {
@@ -74,7 +75,8 @@ func TestWhatATenantMayShow(t *testing.T) {
 	}
 }
 
-// TestNobodyIsSentOn: an API server that answers with another address is not followed there: it could be one that only we can reach.
+// TestNobodyIsSentOn: an API server that answers with another address is not followed there: it could be one that only
+// we can reach.
 func TestNobodyIsSentOn(t *testing.T) {
 	asked := make(chan string, 10)
 	inner := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
@@ -93,7 +95,8 @@ func TestNobodyIsSentOn(t *testing.T) {
 	}
 }
 
-// TestDeprecatedAPIsOfARealServer: the metric has the name and the labels that are read, and is there only after somebody has asked.
+// TestDeprecatedAPIsOfARealServer: the metric has the name and the labels that are read, and is there only after
+// somebody has asked.
 func TestDeprecatedAPIsOfARealServer(t *testing.T) {
 	m := kubetest.Start(t, kubetest.Options{})
 	version := func(name string, deprecated bool) apiextensionsv1.CustomResourceDefinitionVersion {

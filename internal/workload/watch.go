@@ -29,8 +29,8 @@ type Watcher interface {
 	Lost(kind schema.GroupVersionKind, err error)
 }
 
-// Watch tells of every object of a kind that has the label, and of each change, until ctx ends. It keeps nothing in memory. A
-// cluster that does not answer is asked again after a while that grows up to two minutes.
+// Watch tells of every object of a kind that has the label, and of each change, until ctx ends. It keeps nothing in
+// memory. A cluster that does not answer is asked again after a while that grows up to two minutes.
 func (c *Cluster) Watch(ctx context.Context, kind schema.GroupVersionKind, label string, w Watcher) {
 	pause := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.5, Steps: 8, Cap: 2 * time.Minute}
 	for next := pause; ctx.Err() == nil; {

@@ -13,9 +13,9 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
 
-// api measures the Magnum API over sockets with 1 to 10,000 clusters. The server is "jeroboam server" alone, so that its
-// processor time and memory are told from everybody else's; records lie in a management cluster that has no controllers, and
-// tokens are an all-in-one's, which is asked once and then remembered.
+// api measures the Magnum API over sockets with 1 to 10,000 clusters. The server is "jeroboam server" alone, so that
+// its processor time and memory are told from everybody else's; records lie in a management cluster that has no
+// controllers, and tokens are an all-in-one's, which is asked once and then remembered.
 func (b *bench) api(ctx context.Context) error {
 	sizes := []int{1, 100, 1000, 10000}
 	if b.quick {

@@ -1,8 +1,9 @@
-// Command bench measures what issue "Foundation" sets figures for, from outside, with the real binaries: sizes, start-up,
-// memory, the API over sockets, and many clusters at once. Progress goes to stderr, one table to stdout.
+// Command bench measures what issue "Foundation" sets figures for, from outside, with the real binaries: sizes,
+// start-up, memory, the API over sockets, and many clusters at once. Progress goes to stderr, one table to stdout.
 //
-// Wall time says little on a machine that others use too, so the table carries CPU time beside it wherever that says the
-// same thing, and the load average of each moment. Everything runs on 127.0.0.1, in a directory of its own that is removed.
+// Wall time says little on a machine that others use too, so the table carries CPU time beside it wherever that says
+// the same thing, and the load average of each moment. Everything runs on 127.0.0.1, in a directory of its own that is
+// removed.
 package main
 
 import (

@@ -15,7 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// Addresses of the cloud. Any will do, because no packet leaves the cloud's network namespace; the files in files/ have them too.
+// Addresses of the cloud. Any will do, because no packet leaves the cloud's network namespace; the files in files/ have
+// them too.
 const (
 	gateway = "10.77.0.1" // the cloud's network namespace, where tests and management clusters run
 	address = "10.77.0.10"
@@ -65,8 +66,8 @@ func (c *Cloud) upSteps() []machine.Step {
 	}
 }
 
-// watches is how many inotify instances the machine has to allow. They are counted for the whole machine, a Kubernetes node takes
-// thirty, and one too few ends some kubelet. The machine's own number is put back by Down.
+// watches is how many inotify instances the machine has to allow. They are counted for the whole machine, a Kubernetes
+// node takes thirty, and one too few ends some kubelet. The machine's own number is put back by Down.
 const watches = 1024
 
 // withCache does what fills or reads the cache.
@@ -109,8 +110,8 @@ func (c *Cloud) checkPrograms(context.Context) error {
 	})
 }
 
-// makeNamespaces makes the place where the cloud runs. From inside, floating addresses can be reached through the container,
-// which routes between the two networks.
+// makeNamespaces makes the place where the cloud runs. From inside, floating addresses can be reached through the
+// container, which routes between the two networks.
 func (c *Cloud) makeNamespaces(ctx context.Context) error {
 	for _, d := range []string{"ssh", "log", "lxc", "upper", "work", "root", "disks/instances", "disks/volumes", "bin"} {
 		if err := os.MkdirAll(c.path(d), 0o755); err != nil {

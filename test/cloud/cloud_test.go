@@ -44,7 +44,8 @@ func TestNoCloud(t *testing.T) {
 	}
 }
 
-// TestConfigurationNamesWhatIsThere: services log in as users that exist, at addresses that are the cloud's, and nobody is forgotten.
+// TestConfigurationNamesWhatIsThere: services log in as users that exist, at addresses that are the cloud's, and nobody
+// is forgotten.
 func TestConfigurationNamesWhatIsThere(t *testing.T) {
 	users := map[string]bool{}
 	for _, u := range world().users {

@@ -25,8 +25,9 @@ func enabled() []string {
 		cinder-api cinder-scheduler cinder-volume octavia-api cloud-agent`)
 }
 
-// masked are units that came along and have nothing to do here. systemd-machined does not know the cgroups of a container in
-// a container: libvirt asks it for a server's and fails (NoMachineForPID); without it libvirt makes them itself.
+// masked are units that came along and have nothing to do here. systemd-machined does not know the cgroups of a
+// container in a container: libvirt asks it for a server's and fails (NoMachineForPID); without it libvirt makes them
+// itself.
 func masked() []string {
 	return strings.Fields(`systemd-machined.service haproxy.service keepalived.service radvd.service lxc.service lxc-net.service
 		lxc-monitord.service rtslib-fb-targetctl.service libvirt-guests.service iscsid.service iscsid.socket open-iscsi.service multipathd.service
@@ -35,8 +36,9 @@ func masked() []string {
 }
 
 // uwsgiRecipe is what is changed in Debian's uwsgi files: few processes, and one thread where there is eventlet
-// (greenlet.error: cannot switch to a different thread, or a worker that never answers again: Placement's). Keystone's plugin ends it where the kernel has no AppArmor. uwsgi
-// closes a connection after every answer; it has to say so, or clients send the next request into it and read an EOF.
+// (greenlet.error: cannot switch to a different thread, or a worker that never answers again: Placement's). Keystone's
+// plugin ends it where the kernel has no AppArmor. uwsgi closes a connection after every answer; it has to say so, or
+// clients send the next request into it and read an EOF.
 const uwsgiRecipe = "3"
 
 func uwsgi(service, text string) string {

@@ -12,8 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// Down removes the cloud and everything a killed run may have left: processes, cgroups, loop devices, mounts, the directory.
-// Nothing of it is an error if it is not there.
+// Down removes the cloud and everything a killed run may have left: processes, cgroups, loop devices, mounts, the
+// directory. Nothing of it is an error if it is not there.
 func (c *Cloud) Down(ctx context.Context) error {
 	if err := c.marked(); err != nil {
 		return err

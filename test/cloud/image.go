@@ -13,8 +13,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// A small image to try the cloud with: Debian with systemd, cloud-init and sshd, as a raw ext4 file system ("disk_format raw"). It is no
-// Kubernetes node, and nothing in it is peculiar to containers but that the network is systemd-networkd's.
+// A small image to try the cloud with: Debian with systemd, cloud-init and sshd, as a raw ext4 file system
+// ("disk_format raw"). It is no Kubernetes node, and nothing in it is peculiar to containers but that the network is
+// systemd-networkd's.
 
 //go:embed imagefiles
 var imageFiles embed.FS

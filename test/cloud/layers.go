@@ -18,9 +18,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// The container's root is an overlay of three directories: Debian's packages, the configuration with the databases it was
-// given, and what this cloud has written. The first two stand in the cache under the hash of what they are made from, so a
-// cloud from the cache only boots, and taking it away removes only what it wrote.
+// The container's root is an overlay of three directories: Debian's packages, the configuration with the databases it
+// was given, and what this cloud has written. The first two stand in the cache under the hash of what they are made
+// from, so a cloud from the cache only boots, and taking it away removes only what it wrote.
 
 //go:embed files
 var files embed.FS
@@ -38,8 +38,9 @@ func packages() []string {
 		cinder-api cinder-scheduler cinder-volume octavia-api`)
 }
 
-// debstrap are mmdebstrap's arguments before the packages. Byte code is compiled once at the end instead of package by package, which
-// on a busy machine takes a quarter of an hour longer; without it every service compiles what it imports at every start.
+// debstrap are mmdebstrap's arguments before the packages. Byte code is compiled once at the end instead of package by
+// package, which on a busy machine takes a quarter of an hour longer; without it every service compiles what it imports
+// at every start.
 func debstrap() []string {
 	return []string{
 		"--quiet", "--variant=minbase", "--components=main", "--dpkgopt=force-unsafe-io",
@@ -77,8 +78,8 @@ func (c *Cloud) makeRootfs(ctx context.Context) error {
 	return os.Rename(fresh, c.rootfs())
 }
 
-// fresh is a new directory for what becomes a part of the cache by being renamed. What killed runs left is removed; a process
-// of theirs that still writes finds its directory gone.
+// fresh is a new directory for what becomes a part of the cache by being renamed. What killed runs left is removed; a
+// process of theirs that still writes finds its directory gone.
 func (c *Cloud) fresh(what string) (string, error) {
 	stale, err := filepath.Glob(filepath.Join(c.Cache, "new-"+what+"-*"))
 	if err != nil {
@@ -116,8 +117,8 @@ func (c *Cloud) configured() (string, error) {
 	return filepath.Join(c.Cache, "configured-"+digest(parts...)), err
 }
 
-// makeConfigured makes that layer: the container runs without OpenStack's services, databases are made, then everything starts once,
-// and Keystone, Nova and Neutron are told what an operator's cloud has.
+// makeConfigured makes that layer: the container runs without OpenStack's services, databases are made, then everything
+// starts once, and Keystone, Nova and Neutron are told what an operator's cloud has.
 func (c *Cloud) makeConfigured(ctx context.Context) error {
 	layer, err := c.configured()
 	if err != nil || exists(layer) {

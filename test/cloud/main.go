@@ -1,8 +1,9 @@
-// Command cloud makes a real OpenStack on one Debian 12 machine: Debian's own Keystone, Glance, Placement, Nova, Neutron,
-// Cinder and Octavia, in one LXC container in mount and network namespaces of their own. Servers are containers that Nova's
-// libvirt driver makes (virt_type = lxc), with systemd and cloud-init; networks, routers, floating addresses and security
-// groups are Neutron's; load balancers are haproxy in a namespace. Nothing of it is ours but configuration (files/) and the
-// glue that a machine without virtual machines needs (balancer, emulator). docs/cloud.md is the guide.
+// Command cloud makes a real OpenStack on one Debian 12 machine: Debian's own Keystone, Glance, Placement, Nova,
+// Neutron, Cinder and Octavia, in one LXC container in mount and network namespaces of their own. Servers are
+// containers that Nova's libvirt driver makes (virt_type = lxc), with systemd and cloud-init; networks, routers,
+// floating addresses and security groups are Neutron's; load balancers are haproxy in a namespace. Nothing of it is
+// ours but configuration (files/) and the glue that a machine without virtual machines needs (balancer, emulator).
+// docs/cloud.md is the guide.
 //
 //	go run ./test/cloud up
 //	go run ./test/cloud exec -- openstack server list   # in the cloud's network, with its clouds.yaml

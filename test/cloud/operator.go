@@ -22,7 +22,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// runInNetwork are the commands that this program gives itself inside the cloud's network, where Go cannot go after its start.
+// runInNetwork are the commands that this program gives itself inside the cloud's network, where Go cannot go after its
+// start.
 func runInNetwork(ctx context.Context, command string, limit time.Duration, args []string, out io.Writer) error {
 	switch command {
 	case "wait-keystone":

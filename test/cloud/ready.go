@@ -22,7 +22,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// A service answers when it has done something for a user who came with a token, and its agents have reported: an open port is not enough.
+// A service answers when it has done something for a user who came with a token, and its agents have reported: an open
+// port is not enough.
 
 type check struct {
 	name string

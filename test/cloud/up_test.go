@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// TestCloud makes the cloud, kills it in the middle, makes it again, has it run a server and a load balancer, and takes it away.
+// TestCloud makes the cloud, kills it in the middle, makes it again, has it run a server and a load balancer, and takes
+// it away.
 func TestCloud(t *testing.T) {
 	if os.Getenv("CLOUD_TEST") == "" {
 		t.Skip("a whole cloud takes minutes and 5 GB of memory: make e2e-cloudhost")

@@ -20,8 +20,8 @@ type operated struct {
 	flavors  []flavor
 }
 
-// A user's password is its name, but for services and the administrator, whose password is "lab": nothing of this can be
-// reached from outside the cloud's network namespace.
+// A user's password is its name, but for services and the administrator, whose password is "lab": nothing of this can
+// be reached from outside the cloud's network namespace.
 func (u user) password() string {
 	if u.project == "service" || u.name == "admin" {
 		return "lab"

@@ -1,5 +1,5 @@
-// Package contract is what Jeroboam relies on in an OpenStack, said by its own client (internal/openstack) as tests that run
-// against any cloud. The simulated one runs them with its own tests; the real one (test/cloud) with
+// Package contract is what Jeroboam relies on in an OpenStack, said by its own client (internal/openstack) as tests
+// that run against any cloud. The simulated one runs them with its own tests; the real one (test/cloud) with
 //
 //	go run ./test/cloud exec -- go test -count=1 -v ./test/contract
 //
@@ -17,8 +17,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// Cloud is a cloud with the projects demo and other, the users demo (a member), reader (who may only look at demo) and the
-// service user magnum, a public network "public", a flavor "m1.small" and demo's key pair "default".
+// Cloud is a cloud with the projects demo and other, the users demo (a member), reader (who may only look at demo) and
+// the service user magnum, a public network "public", a flavor "m1.small" and demo's key pair "default".
 type Cloud struct {
 	Service openstack.Settings // as the service user
 	Login   func(t *testing.T, user string) (token string)

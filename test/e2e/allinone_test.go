@@ -174,7 +174,8 @@ func (a *allinone) stop() error {
 // recovered is how controller-runtime 0.24 and Kubernetes tell of a panic, and how our API does.
 var recovered = regexp.MustCompile(`panic: [^\n]*\[recovered\]|Observed a panic|request panicked`)
 
-// panics finds what a controller or a handler recovered from: the next round forgives it, and so nothing else would show it.
+// panics finds what a controller or a handler recovered from: the next round forgives it, and so nothing else would
+// show it.
 func (a *allinone) panics() error {
 	text, err := os.ReadFile(filepath.Join(a.dataDir, "allinone.log"))
 	if err != nil {

@@ -89,8 +89,8 @@ func (c client) table(t *testing.T, args ...string) map[string]string {
 	return out
 }
 
-// refused runs a command that must fail, with words in what it prints. Some commands of the client end with 0 and only say
-// "failed": those that work on several things at once.
+// refused runs a command that must fail, with words in what it prints. Some commands of the client end with 0 and only
+// say "failed": those that work on several things at once.
 func (c client) refused(t *testing.T, words string, args ...string) {
 	t.Helper()
 	out, problems, err := c.run(t, args...)

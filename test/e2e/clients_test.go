@@ -11,13 +11,14 @@ import (
 	"testing"
 )
 
-// Clients beside the openstack command line (TestClusterWithTheClient and its kind) and gophercloud (TestGophercloud): make e2e-clients runs
-// all of them and prints their versions. docs/clients.md says what is known not to pass.
+// Clients beside the openstack command line (TestClusterWithTheClient and its kind) and gophercloud (TestGophercloud):
+// make e2e-clients runs all of them and prints their versions. docs/clients.md says what is known not to pass.
 
 // debianPython is the one that Debian's packages are for.
 const debianPython = "/usr/bin/python3"
 
-// script is a program of testdata/clients. It lives a client's day against the cloud of clouds.yaml and prints what it has seen as JSON.
+// script is a program of testdata/clients. It lives a client's day against the cloud of clouds.yaml and prints what it
+// has seen as JSON.
 func (a *allinone) script(t *testing.T, name string, seen any, args ...string) {
 	t.Helper()
 	a.scriptWith(t, "", name, seen, args...)
@@ -105,8 +106,9 @@ func sdkDay(t *testing.T, all *allinone, modules, cluster string) {
 	}
 }
 
-// TestAnsible lives a day with the modules of the newest openstack.cloud: a template and a cluster are made, found to be as they were asked for,
-// and removed. The 1.x of Debian 12 refuses the openstacksdk of Debian 12 before it asks anything.
+// TestAnsible lives a day with the modules of the newest openstack.cloud: a template and a cluster are made, found to
+// be as they were asked for, and removed. The 1.x of Debian 12 refuses the openstacksdk of Debian 12 before it asks
+// anything.
 func TestAnsible(t *testing.T) {
 	t.Parallel()
 	modules := newest(t, "ansible")
@@ -166,8 +168,8 @@ func TestAnsible(t *testing.T) {
 	}
 }
 
-// TestNewestMagnumClient lives the day with the newest python-magnumclient, and what it has beyond Debian 12's: node labels and taints, and a
-// new credential.
+// TestNewestMagnumClient lives the day with the newest python-magnumclient, and what it has beyond Debian 12's: node
+// labels and taints, and a new credential.
 func TestNewestMagnumClient(t *testing.T) {
 	t.Parallel()
 	all := shared(t)

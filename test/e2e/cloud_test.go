@@ -74,8 +74,8 @@ func (u *tenant) token(t *testing.T) token {
 	return body.Token
 }
 
-// objects lists everything in the management cluster's namespace for clusters, as "kind/name". Events tell what was and go
-// by themselves; leases are the controllers' own.
+// objects lists everything in the management cluster's namespace for clusters, as "kind/name". Events tell what was and
+// go by themselves; leases are the controllers' own.
 func (a *allinone) objects(t *testing.T) []string {
 	t.Helper()
 	kubeconfig := "--kubeconfig=" + a.stateDir + "/management.kubeconfig"

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestHeat makes, grows, checks and deletes a stack with OS::Magnum::ClusterTemplate and OS::Magnum::Cluster by Heat's own engine, and reads
-// every attribute that Heat has for a cluster.
+// TestHeat makes, grows, checks and deletes a stack with OS::Magnum::ClusterTemplate and OS::Magnum::Cluster by Heat's
+// own engine, and reads every attribute that Heat has for a cluster.
 func TestHeat(t *testing.T) {
 	t.Parallel()
 	onlyAsClient(t)

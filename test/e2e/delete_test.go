@@ -46,7 +46,8 @@ func TestDeleteLeavesNothing(t *testing.T) {
 	all.client("demo").says(t, "coe", "cluster", "delete", c.Name)
 	user.gone(t, uuid)
 	wasObjects = slices.DeleteFunc(wasObjects, classes.MatchString)
-	// What belongs to the Cluster and its machines is taken away by the garbage collector, a moment after the record is gone.
+	// What belongs to the Cluster and its machines is taken away by the garbage collector, a moment after the record is
+	// gone.
 	await(t, "the management cluster is as it was", soonBound, func(context.Context) (bool, string, error) {
 		left := slices.DeleteFunc(all.objects(t), func(o string) bool {
 			return classes.MatchString(o) && !strings.Contains(o, stack)

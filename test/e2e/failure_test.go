@@ -50,7 +50,8 @@ func TestMachinesThatNeverCome(t *testing.T) {
 	}
 }
 
-// A node group whose machines never come fails alone: the rest of the cluster works, and goes on when the group is gone.
+// A node group whose machines never come fails alone: the rest of the cluster works, and goes on when the group is
+// gone.
 //
 // It begins early for the same reason.
 func TestNodeGroupThatNeverComes(t *testing.T) {

@@ -23,7 +23,8 @@ func (u *tenant) healthy(t *testing.T, ident, want string, reasons map[string]st
 	})
 }
 
-// Health follows the machines: a node that is not ready, or that comes anew, shows; the cluster's status does not change.
+// Health follows the machines: a node that is not ready, or that comes anew, shows; the cluster's status does not
+// change.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	all := shared(t)

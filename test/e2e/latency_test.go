@@ -15,7 +15,8 @@ import (
 )
 
 // How long after the management cluster knows it does a client see it? Nothing polls in between, so it should be
-// milliseconds; on a busy machine it is not, and the figure is told rather than judged. It is not in parallel with other tests.
+// milliseconds; on a busy machine it is not, and the figure is told rather than judged. It is not in parallel with
+// other tests.
 func TestLatencyOfStatus(t *testing.T) {
 	all := shared(t)
 	user := all.as(t, "demo")
@@ -46,7 +47,8 @@ func TestLatencyOfStatus(t *testing.T) {
 	if knew.IsZero() {
 		t.FailNow()
 	}
-	// Available may come after the last machine is ready, which is when a cluster is complete: then the figure is negative.
+	// Available may come after the last machine is ready, which is when a cluster is complete: then the figure is
+	// negative.
 	latency := told.Sub(knew)
 	t.Logf("CREATE_COMPLETE was shown %s after Cluster API's conditions were true", latency.Round(time.Millisecond))
 	if latency > 30*time.Second {
@@ -54,7 +56,8 @@ func TestLatencyOfStatus(t *testing.T) {
 	}
 }
 
-// conditionsTrue watches a Cluster until it is available, its topology reconciled and its workers there, and returns when.
+// conditionsTrue watches a Cluster until it is available, its topology reconciled and its workers there, and returns
+// when.
 func (a *allinone) conditionsTrue(ctx context.Context, stack string) (time.Time, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(a.stateDir, "management.kubeconfig"))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A tenant rotates the authority of a cluster with the client they have: the kubeconfig of before ends, a new one works, and the cluster is
-// what it was.
+// A tenant rotates the authority of a cluster with the client they have: the kubeconfig of before ends, a new one
+// works, and the cluster is what it was.
 func TestRotationWithTheClient(t *testing.T) {
 	t.Parallel()
 	all := shared(t)
@@ -41,7 +41,8 @@ func TestRotationWithTheClient(t *testing.T) {
 		return now.Status == "UPDATE_COMPLETE", now.Status + " " + now.StatusReason, nil
 	})
 
-	// Whoever learns of the new authority and still has a certificate of the old one is nobody; so is the whole old kubeconfig.
+	// Whoever learns of the new authority and still has a certificate of the old one is nobody; so is the whole old
+	// kubeconfig.
 	fresh := demo.config(t, "turned")
 	now := readAccess(t, fresh)
 	if string(now.ca) == string(old.ca) || !strings.Contains(demo.says(t, "coe", "ca", "show", "turned"), strings.TrimSpace(string(now.ca))) {

@@ -27,7 +27,8 @@ const suiteBound = 20 * time.Minute
 // verdicts are what became of the tests of somebody else's suite, by name.
 type verdicts map[string]string
 
-// check compares with what is known not to pass, each with its reason, and wants so many that pass: a suite that runs nothing proves nothing.
+// check compares with what is known not to pass, each with its reason, and wants so many that pass: a suite that runs
+// nothing proves nothing.
 func (v verdicts) check(t *testing.T, passes int, known map[string]string, said string) {
 	t.Helper()
 	passed := 0
@@ -58,9 +59,10 @@ func (v verdicts) check(t *testing.T, passes int, known map[string]string, said 
 	}
 }
 
-// TestGophercloudsOwnTests runs gophercloud's acceptance tests of containerinfra, as its CI runs them against DevStack's Magnum. They are
-// internal to its module, so that a copy of the module is what they run in. Three of them are skipped in the source, because the cluster never
-// comes in that CI, or because of an id that is written out; the first two run here all the same.
+// TestGophercloudsOwnTests runs gophercloud's acceptance tests of containerinfra, as its CI runs them against
+// DevStack's Magnum. They are internal to its module, so that a copy of the module is what they run in. Three of them
+// are skipped in the source, because the cluster never comes in that CI, or because of an id that is written out; the
+// first two run here all the same.
 func TestGophercloudsOwnTests(t *testing.T) {
 	t.Parallel()
 	dir := gophercloudModule(t)
@@ -96,7 +98,8 @@ func TestGophercloudsOwnTests(t *testing.T) {
 	}, said)
 }
 
-// gophercloudModule copies the gophercloud that our go.mod has out of the module cache, which cannot be written to, and takes two skips away.
+// gophercloudModule copies the gophercloud that our go.mod has out of the module cache, which cannot be written to, and
+// takes two skips away.
 func gophercloudModule(t *testing.T) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}} {{.Dir}}", "github.com/gophercloud/gophercloud/v2").Output()
@@ -126,7 +129,8 @@ func gophercloudModule(t *testing.T) string {
 	return to
 }
 
-// TestTempest runs the tests of Magnum's tempest plugin that are not about bays, which left Magnum with microversion 1.11.
+// TestTempest runs the tests of Magnum's tempest plugin that are not about bays, which left Magnum with microversion
+// 1.11.
 func TestTempest(t *testing.T) {
 	t.Parallel()
 	onlyAsClient(t)

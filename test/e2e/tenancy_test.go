@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// verbs are all that can be done to a cluster. Each is what the owner would send, so that nothing but who asks is wrong.
+// verbs are all that can be done to a cluster. Each is what the owner would send, so that nothing but who asks is
+// wrong.
 func verbs(ident string) []struct {
 	method, path string
 	body         any
@@ -33,7 +34,8 @@ func verbs(ident string) []struct {
 	}
 }
 
-// Nobody sees or touches another project's cluster, a reader only reads, an admin sees all, and certificates are the owner's.
+// Nobody sees or touches another project's cluster, a reader only reads, an admin sees all, and certificates are the
+// owner's.
 func TestTenancy(t *testing.T) {
 	t.Parallel()
 	all := shared(t)

@@ -17,7 +17,8 @@ import (
 // provider is what "make e2e-clients" builds of the Go module terraform-provider-openstack.
 const provider = "../../bin/terraform-provider-openstack"
 
-// terraform is Terraform's (or OpenTofu's) command line in one directory, with the provider taken from where it was built: nothing is downloaded.
+// terraform is Terraform's (or OpenTofu's) command line in one directory, with the provider taken from where it was
+// built: nothing is downloaded.
 type terraform struct {
 	program, dir string
 	env          []string
@@ -54,7 +55,8 @@ func newTerraform(t *testing.T, all *allinone) terraform {
 	return tf
 }
 
-// run runs terraform and returns its exit status. Waits of the provider are steps of ten seconds, so that its bound is a wide one.
+// run runs terraform and returns its exit status. Waits of the provider are steps of ten seconds, so that its bound is
+// a wide one.
 func (tf terraform) run(t *testing.T, args ...string) (status int, stdout, both string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
@@ -102,8 +104,9 @@ func (tf terraform) outputs(t *testing.T) map[string]any {
 	return out
 }
 
-// TestTerraform is a cluster's life as terraform-provider-openstack lives it: templates, a cluster, a node group, resizes, an upgrade, imports,
-// and the end. After every step the plan is empty, which is what breaks first when an answer is not what was asked for.
+// TestTerraform is a cluster's life as terraform-provider-openstack lives it: templates, a cluster, a node group,
+// resizes, an upgrade, imports, and the end. After every step the plan is empty, which is what breaks first when an
+// answer is not what was asked for.
 func TestTerraform(t *testing.T) {
 	t.Parallel()
 	onlyAsClient(t)

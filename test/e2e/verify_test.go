@@ -19,8 +19,8 @@ type verification struct {
 	errors bytes.Buffer
 }
 
-// verify starts the program as the user demo, with what the simulated cloud has: it runs no programs, so that of the checks those of
-// nodes and of Magnum are left.
+// verify starts the program as the user demo, with what the simulated cloud has: it runs no programs, so that of the
+// checks those of nodes and of Magnum are left.
 func (a *allinone) verify(t *testing.T, args ...string) *verification {
 	t.Helper()
 	path, err := filepath.Abs(light)

@@ -1,7 +1,7 @@
 package main
 
-// balancerFiles is haproxy as OpenStack-Ansible's haproxy_server role leaves it: a base fragment, a fragment for each service,
-// and the assembled file. The galera fragment is there to be left alone.
+// balancerFiles is haproxy as OpenStack-Ansible's haproxy_server role leaves it: a base fragment, a fragment for each
+// service, and the assembled file. The galera fragment is there to be left alone.
 func balancerFiles() map[string]string {
 	const base = `global
         log         /dev/log local0

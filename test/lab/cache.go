@@ -20,8 +20,8 @@ type rootfs struct {
 	compress bool // as LXC's download template wants it
 }
 
-// What OpenStack-Ansible's openstack_hosts and lxc_hosts roles leave on a physical host, and what a base container has: an
-// init, a network, Python. Nothing of Kubernetes, no container runtime, no conntrack or socat.
+// What OpenStack-Ansible's openstack_hosts and lxc_hosts roles leave on a physical host, and what a base container has:
+// an init, a network, Python. Nothing of Kubernetes, no container runtime, no conntrack or socat.
 func rootfses() []rootfs {
 	host := []string{
 		"systemd", "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "iputils-ping", "openssh-server", "ca-certificates", "iptables",

@@ -12,11 +12,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// A lab may stand beside a cloud of test/cloud: "lab up --cloud DIR". The cloud's container gets an interface in the management network
-// and an sshd, and is a physical host of the operator's inventory, the one with Neutron's namespaces. It is the router between the two as
-// well: hosts reach OpenStack's services and floating addresses through it, and containers of hosts by way of their hosts, as they do
-// where there is a network outside. What the cloud gets stands in its /run and in its network namespace; it is taken away by "down", and
-// ends with the cloud or with the lab's namespaces otherwise.
+// A lab may stand beside a cloud of test/cloud: "lab up --cloud DIR". The cloud's container gets an interface in the
+// management network and an sshd, and is a physical host of the operator's inventory, the one with Neutron's
+// namespaces. It is the router between the two as well: hosts reach OpenStack's services and floating addresses through
+// it, and containers of hosts by way of their hosts, as they do where there is a network outside. What the cloud gets
+// stands in its /run and in its network namespace; it is taken away by "down", and ends with the cloud or with the
+// lab's namespaces otherwise.
 const (
 	cloudHost = "cloud" // the container's own host name
 	cloudIP   = "172.29.236.21"
@@ -122,7 +123,8 @@ func (l *Lab) joinCloud(ctx context.Context) error {
 		systemd-run --quiet --unit jeroboam-lab-sshd --property Restart=always `+cloudRun+`/sshd -D -e -f `+cloudRun+`/sshd_config`)
 }
 
-// cloudFiles brings the deployer's way in: the program is Debian's, of the same release, out of the hosts' own file system.
+// cloudFiles brings the deployer's way in: the program is Debian's, of the same release, out of the hosts' own file
+// system.
 func (l *Lab) cloudFiles(ctx context.Context, pid int) error {
 	run := fmt.Sprintf("/proc/%d/root%s", pid, cloudRun)
 	if err := os.MkdirAll(run, 0o755); err != nil {
@@ -186,7 +188,8 @@ func (l *Lab) cloudRoutes() string {
 	return text
 }
 
-// cloudDeployFiles are what an operator's files have where the cloud is a real one: its Keystone speaks plain HTTP, on one address.
+// cloudDeployFiles are what an operator's files have where the cloud is a real one: its Keystone speaks plain HTTP, on
+// one address.
 func cloudDeployFiles() map[string]string {
 	files := keystoneDeployFiles()
 	files["user_magnum.yml"] += "keystone_service_internaluri: " + cloudKeystone + "\nkeystone_service_internalurl: " + cloudKeystone + "/v3\n" +

@@ -11,8 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// makeDeployDir writes openstack_deploy, the operator's directory: the files of the document Jeroboam started from with the
-// lab's hosts, and beside it the release's environment (openstack-ansible-inventory).
+// makeDeployDir writes openstack_deploy, the operator's directory: the files of the document Jeroboam started from with
+// the lab's hosts, and beside it the release's environment (openstack-ansible-inventory).
 func (l *Lab) makeDeployDir(ctx context.Context) error {
 	testdata := filepath.Join(l.Source, "internal", "osa", "testdata")
 	deploy := l.path("openstack_deploy")

@@ -15,8 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// Down removes the lab and everything a killed run may have left: processes, cgroups, mounts, the directory. Nothing of it is
-// an error if it is not there.
+// Down removes the lab and everything a killed run may have left: processes, cgroups, mounts, the directory. Nothing of
+// it is an error if it is not there.
 func (l *Lab) Down(ctx context.Context) error {
 	if err := l.load(); err != nil && !strings.Contains(err.Error(), "there is no lab") {
 		_, _ = fmt.Fprintln(l.Err, "lab:", err) // the directory is removed all the same

@@ -103,7 +103,8 @@ func (l *Lab) hostFiles(h Host) map[string]string {
 	return files
 }
 
-// lxcbr0 is the bridge of containers' first interface. Beside a cloud it is their way out, as it is on OpenStack-Ansible's hosts.
+// lxcbr0 is the bridge of containers' first interface. Beside a cloud it is their way out, as it is on
+// OpenStack-Ansible's hosts.
 func (l *Lab) lxcbr0() string {
 	router, masquerade := "no", ""
 	if l.Cloud != "" {

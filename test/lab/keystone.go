@@ -22,15 +22,15 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// keystoneIP is where Debian's own Keystone runs, behind the lab's load balancer, in a lab that has one. It stands for the identity
-// service of the cloud that Magnum and proxies belong to; the rest of that cloud is not there.
+// keystoneIP is where Debian's own Keystone runs, behind the lab's load balancer, in a lab that has one. It stands for
+// the identity service of the cloud that Magnum and proxies belong to; the rest of that cloud is not there.
 const keystoneIP = "172.29.236.20"
 
 // labPassword is of Keystone's administrator and of Magnum's account: of no use outside the lab's network.
 const labPassword = "lab"
 
-// keystoneFiles make Debian's keystone package a service: tables in a file, which only one thread at a time may use, and the
-// administrator's account.
+// keystoneFiles make Debian's keystone package a service: tables in a file, which only one thread at a time may use,
+// and the administrator's account.
 func keystoneFiles() map[string]string {
 	internal, public := "https://"+internalVIP+":5000/v3", "https://"+external+":5000/v3"
 	return map[string]string{
@@ -61,8 +61,8 @@ RequiredBy=keystone.service
 	}
 }
 
-// keystoneFragment is Keystone at the load balancer, as OpenStack-Ansible's role leaves it: TLS on both virtual addresses, each with a
-// certificate of its own.
+// keystoneFragment is Keystone at the load balancer, as OpenStack-Ansible's role leaves it: TLS on both virtual
+// addresses, each with a certificate of its own.
 func keystoneFragment(balancer string) string {
 	text := "\n# Ansible managed\n"
 	for i, address := range []string{external, internalVIP} {
@@ -91,9 +91,10 @@ func certificateFile(balancer, address string) string {
 	return "etc/haproxy/ssl/haproxy_" + balancer + "-" + address + ".pem"
 }
 
-// makeAuthorities makes two: OpenStack-Ansible's own, which it keeps with the operator's configuration and which signs for the internal
-// address, and somebody else's, which signs for the external one. Clients find the second one at authorities/public.crt. Load balancers
-// trust the first one's root, as all hosts of OpenStack-Ansible do, and its intermediate one is there to sign for servers behind them.
+// makeAuthorities makes two: OpenStack-Ansible's own, which it keeps with the operator's configuration and which signs
+// for the internal address, and somebody else's, which signs for the external one. Clients find the second one at
+// authorities/public.crt. Load balancers trust the first one's root, as all hosts of OpenStack-Ansible do, and its
+// intermediate one is there to sign for servers behind them.
 func (l *Lab) makeAuthorities(ctx context.Context) error {
 	if !l.hasKeystone() && l.Cloud == "" {
 		return nil
@@ -137,7 +138,8 @@ func (l *Lab) makeAuthorities(ctx context.Context) error {
 // intermediate is the role pki's name for the authority that signs for servers.
 const intermediate = "ExampleCorpIntermediate"
 
-// newAuthority makes one below another, or one of its own. It may have others below itself, which Jeroboam's own may not.
+// newAuthority makes one below another, or one of its own. It may have others below itself, which Jeroboam's own may
+// not.
 func newAuthority(name string, above *pki.Authority) (pki.Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -203,7 +205,8 @@ func (l *Lab) hasKeystone() bool {
 	return false
 }
 
-// keystoneDeployFiles are what an operator's files have where there is a Keystone, in place of the word that nobody serves Magnum.
+// keystoneDeployFiles are what an operator's files have where there is a Keystone, in place of the word that nobody
+// serves Magnum.
 func keystoneDeployFiles() map[string]string {
 	return map[string]string{
 		"user_magnum.yml": "openstack_service_internaluri_proto: https\nopenstack_service_adminuri_proto: https\n" +

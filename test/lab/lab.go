@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// Addresses of the lab. They are those of the document Jeroboam started from, so that its configuration fits as it is; they
-// can be used on any machine, because no packet leaves the lab's network namespace.
+// Addresses of the lab. They are those of the document Jeroboam started from, so that its configuration fits as it is;
+// they can be used on any machine, because no packet leaves the lab's network namespace.
 const (
 	gateway     = "172.29.236.1" // the deploy host: the lab's own namespace
 	internalVIP = "172.29.236.9"
@@ -30,7 +30,8 @@ type Host struct {
 	Address  string `json:"address"`
 	Balancer bool   `json:"balancer"` // haproxy runs here and the virtual addresses are here
 	Keystone bool   `json:"keystone"` // OpenStack's identity service runs here, and nothing else
-	// Container is the name of the LXC container that the host is. It names the host's cgroups as well, so it is the lab's own.
+	// Container is the name of the LXC container that the host is. It names the host's cgroups as well, so it is the lab's
+	// own.
 	Container string `json:"container"`
 }
 
@@ -52,7 +53,8 @@ func (l *Lab) containerPrefix() string {
 	return fmt.Sprintf("jeroboam-lab-%08x-", crc32.ChecksumIEEE([]byte(l.Dir)))
 }
 
-// layout is which hosts there are: three with a load balancer beside them, or one that is everything; and Keystone's, if it is wanted.
+// layout is which hosts there are: three with a load balancer beside them, or one that is everything; and Keystone's,
+// if it is wanted.
 func layout(hosts int, keystone bool) ([]Host, error) {
 	out, err := plainLayout(hosts)
 	if keystone && err == nil {

@@ -1,6 +1,7 @@
 // Command lab makes "physical hosts" on one Debian 12 machine: LXC containers that run systemd and sshd, have a bridge
-// br-mgmt, and can hold LXC containers of their own. It is where "jeroboam deploy" is proven. Everything stands in mount and
-// network namespaces of its own, so nothing of it has a way out, and "down" leaves nothing behind. docs/lab.md is the guide.
+// br-mgmt, and can hold LXC containers of their own. It is where "jeroboam deploy" is proven. Everything stands in
+// mount and network namespaces of its own, so nothing of it has a way out, and "down" leaves nothing behind.
+// docs/lab.md is the guide.
 //
 //	go run ./test/lab up --hosts 3     # three hosts and a load balancer with the virtual addresses
 //	go run ./test/lab exec -- ssh ...  # run something on the deploy host, that is, inside the lab's network

@@ -20,8 +20,8 @@ const hostsTOML = `server = "https://registry.k8s.io"
   ca = "/etc/containerd/certs.d/bundle-ca.crt"
 `
 
-// TestControlPlaneFromRegistry pulls every image of a bundle on a host without a way out, with the bundle's own containerd,
-// from "jeroboam bundle serve", and runs one of them.
+// TestControlPlaneFromRegistry pulls every image of a bundle on a host without a way out, with the bundle's own
+// containerd, from "jeroboam bundle serve", and runs one of them.
 func TestControlPlaneFromRegistry(t *testing.T) {
 	bundle := os.Getenv("JEROBOAM_BUNDLE")
 	if bundle == "" || os.Geteuid() != 0 {

@@ -1,11 +1,11 @@
-// generate copies the custom resource definitions and webhook configurations of Cluster API's providers out of the Go module
-// cache, as JSON, which is read five times as fast as YAML at every start.
+// generate copies the custom resource definitions and webhook configurations of Cluster API's providers out of the Go
+// module cache, as JSON, which is read five times as fast as YAML at every start.
 //
 // It leaves out what an all-in-one pays for and nobody in it uses:
 //
 //   - descriptions: more than half of the text, and the API server would build its OpenAPI documents from them.
-//   - all versions but the stored one: the API server keeps a watch cache for each served version, and fills those of the older
-//     ones by calling the conversion webhook for every change of every object.
+//   - all versions but the stored one: the API server keeps a watch cache for each served version, and fills those of
+//     the older ones by calling the conversion webhook for every change of every object.
 //   - machines in Docker.
 //   - of the OpenStack resource controller everything but images, the one kind that the OpenStack provider watches.
 //
@@ -125,8 +125,8 @@ func write(out, provider string, patterns ...string) error {
 	return os.WriteFile(filepath.Join(out, provider+".json"), b, 0o644)
 }
 
-// moduleDir is where a module lies in the module cache: the version of go.mod where m names none. "go list -m" would be silent
-// about one that is not there yet, and on a new machine none is.
+// moduleDir is where a module lies in the module cache: the version of go.mod where m names none. "go list -m" would be
+// silent about one that is not there yet, and on a new machine none is.
 func moduleDir(m *bundle.Module) (string, error) {
 	name := m.Path
 	if m.Version != "" {

@@ -1,9 +1,10 @@
 // Package offsite copies backups to where they outlive the hosts that made them: a directory that is mounted from
-// elsewhere, a bucket of an S3-compatible object store (Swift's s3api, Ceph's gateway), or a directory of an SFTP server.
+// elsewhere, a bucket of an S3-compatible object store (Swift's s3api, Ceph's gateway), or a directory of an SFTP
+// server.
 //
 // Backups are encrypted before they come here, so that a place needs to be trusted to keep them and not to read them. A
-// copy has its name when it is whole. Nothing is remembered: what a place lacks is found by listing it, and a place that
-// was away gets the rest next time.
+// copy has its name when it is whole. Nothing is remembered: what a place lacks is found by listing it, and a place
+// that was away gets the rest next time.
 package offsite
 
 import (
@@ -22,7 +23,8 @@ import (
 type Target struct {
 	// URL is file:///directory, s3://host[:port]/bucket[/prefix] or sftp://user@host[:port]/directory.
 	URL string `json:"url"`
-	// AccessKey, SecretKey and Region are of S3; a region that is not given is us-east-1, which stores without regions take.
+	// AccessKey, SecretKey and Region are of S3; a region that is not given is us-east-1, which stores without regions
+	// take.
 	AccessKey string `json:"accessKey,omitempty"`
 	SecretKey string `json:"secretKey,omitempty"`
 	Region    string `json:"region,omitempty"`
@@ -114,9 +116,9 @@ type Copied struct {
 	Removed []string `json:"removed,omitempty"`
 }
 
-// Copy brings a target up to what a directory has. names are a node's backups there, the oldest first; the target gets the
-// newest that it lacks, and the node's oldest go when all of them are there. Of other files the target keeps what it has:
-// ours tells which are the node's.
+// Copy brings a target up to what a directory has. names are a node's backups there, the oldest first; the target gets
+// the newest that it lacks, and the node's oldest go when all of them are there. Of other files the target keeps what
+// it has: ours tells which are the node's.
 func Copy(ctx context.Context, t Target, dir string, names []string, ours func([]string) []string) (Copied, error) {
 	done := Copied{Target: t.Name()}
 	p, err := t.open(ctx)
@@ -173,8 +175,8 @@ func store(ctx context.Context, p place, path, name string) error {
 // partial is what the name of a copy that is not whole begins with.
 const partial = ".new-"
 
-// sweep removes copies that a killed run of this node has not finished: their backup may have gone here meanwhile, and nobody would write
-// over them.
+// sweep removes copies that a killed run of this node has not finished: their backup may have gone here meanwhile, and
+// nobody would write over them.
 func sweep(ctx context.Context, p place, names []string, ours func([]string) []string) error {
 	var left []string
 	for _, name := range names {

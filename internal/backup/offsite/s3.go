@@ -14,8 +14,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// bucket is one of an S3-compatible store, or what is below a prefix in it. A bucket is the store owner's to make: who may
-// only write backups needs no right to make buckets.
+// bucket is one of an S3-compatible store, or what is below a prefix in it. A bucket is the store owner's to make: who
+// may only write backups needs no right to make buckets.
 type bucket struct {
 	client       *minio.Client
 	name, prefix string

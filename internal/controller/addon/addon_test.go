@@ -72,7 +72,8 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
-// What a catalogue no longer has goes, what a tenant opts out of goes, and what is theirs stays although the inventory names it.
+// What a catalogue no longer has goes, what a tenant opts out of goes, and what is theirs stays although the inventory
+// names it.
 func TestPruning(t *testing.T) {
 	const three = catalogue.Metrics
 	w := newWorld(t, catalogueOf(t, needed(map[string]string{three: configMap("one", "a") + configMap("two", "a")})))
@@ -180,7 +181,8 @@ func TestNeverAvailable(t *testing.T) {
 const brokenKubeconfig = `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: t}}]}`
 
-// An API server that accepts and never answers, and one whose errors are megabytes: bounded, told, and nobody else's matter.
+// An API server that accepts and never answers, and one whose errors are megabytes: bounded, told, and nobody else's
+// matter.
 func TestBrokenAPIServers(t *testing.T) {
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// apply brings every object that is not as it was applied. An object that is refused fails its own addon; the others go on.
+// apply brings every object that is not as it was applied. An object that is refused fails its own addon; the others go
+// on.
 func (r *Reconciler) apply(ctx context.Context, s *scope) (phase.Outcome, error) {
 	for _, release := range s.releases {
 		if release.Home {
@@ -132,7 +133,8 @@ func (r *Reconciler) waitsThere(ctx context.Context, s *scope, u *unstructured.U
 	return why, nil
 }
 
-// oneLine is a text for a status: one line of bounded length, with nothing in it that moves a terminal's cursor. It is often a tenant's.
+// oneLine is a text for a status: one line of bounded length, with nothing in it that moves a terminal's cursor. It is
+// often a tenant's.
 func oneLine(text string) string {
 	printable := func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsPrint(r) {

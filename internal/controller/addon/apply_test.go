@@ -13,7 +13,8 @@ import (
 	catalogue "github.com/jeroboam-cloud/jeroboam/internal/addon"
 )
 
-// TestEveryKindIsAppliedOnce: another process applies everything once, because it knows nothing, and no object is written by it.
+// TestEveryKindIsAppliedOnce: another process applies everything once, because it knows nothing, and no object is
+// written by it.
 func TestEveryKindIsAppliedOnce(t *testing.T) {
 	w := newWorld(t, catalogueOf(t, tenKinds()))
 	w.round()

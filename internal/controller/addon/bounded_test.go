@@ -46,7 +46,8 @@ func TestCalm(t *testing.T) {
 	})
 }
 
-// TestASlowClusterHasItsTurn: an API server that answers everything, and late, holds no worker for long, and comes to its end all the same.
+// TestASlowClusterHasItsTurn: an API server that answers everything, and late, holds no worker for long, and comes to
+// its end all the same.
 func TestASlowClusterHasItsTurn(t *testing.T) {
 	const pace, limit = 150 * time.Millisecond, time.Second
 	cfg, err := kube.Connect(workloadConfig)

@@ -1,7 +1,7 @@
-// Package addon installs what makes a workload cluster usable and keeps it so: it applies what package addon says into the
-// cluster's own API server, takes away what a release no longer has, puts back what a tenant changed of it, and reports
-// what is available. It is woken by the management cluster's watches and by one watch for each applied kind in each workload
-// cluster; a cluster in which nothing happens costs no request.
+// Package addon installs what makes a workload cluster usable and keeps it so: it applies what package addon says into
+// the cluster's own API server, takes away what a release no longer has, puts back what a tenant changed of it, and
+// reports what is available. It is woken by the management cluster's watches and by one watch for each applied kind in
+// each workload cluster; a cluster in which nothing happens costs no request.
 //
 // What was applied stands in the workload cluster itself (inventory.go), so the process may be killed at any line.
 package addon
@@ -47,8 +47,8 @@ const (
 	againLast  = 2 * time.Minute
 )
 
-// roundLimit bounds one round. An API server that takes nearly the whole of each request's time would hold a worker for an hour; what was
-// applied is known, so the next round goes on from there, in its turn.
+// roundLimit bounds one round. An API server that takes nearly the whole of each request's time would hold a worker for
+// an hour; what was applied is known, so the next round goes on from there, in its turn.
 const roundLimit = time.Minute
 
 // Cloud is what addons have to know of the owner's cloud, asked with the cluster's own credential.
@@ -189,8 +189,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{RequeueAfter: out.After}, err
 }
 
-// unreachable tells whether an error is of the way to the API server and not of what was asked of it: then there is no use in
-// asking for more.
+// unreachable tells whether an error is of the way to the API server and not of what was asked of it: then there is no
+// use in asking for more.
 func unreachable(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || apierrors.IsServiceUnavailable(err) ||

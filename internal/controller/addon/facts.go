@@ -18,8 +18,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// facts are what was learned of the owner's cloud. They are asked for when the record or the credential changes, never by the
-// clock: a cluster in which nothing happens asks OpenStack nothing.
+// facts are what was learned of the owner's cloud. They are asked for when the record or the credential changes, never
+// by the clock: a cluster in which nothing happens asks OpenStack nothing.
 type facts struct {
 	generation int64
 	credential string // resourceVersion of the Secret
@@ -82,8 +82,8 @@ func installed(record *v1alpha1.MagnumCluster) map[string]string {
 	return out
 }
 
-// kubernetes is the version that a cluster is to have. Without an upgrade that Cluster API does not know of yet, that is what Cluster
-// API was told: addons must not wait for a version that nobody brings.
+// kubernetes is the version that a cluster is to have. Without an upgrade that Cluster API does not know of yet, that
+// is what Cluster API was told: addons must not wait for a version that nobody brings.
 func kubernetes(record *v1alpha1.MagnumCluster, stack *kube.Stack) string {
 	tag, told := label.Of(record.Spec.Labels).KubeTag(), stack.Cluster.Spec.Topology.Version
 	if record.Spec.Upgrade.Generation > capi.AskedOf(stack.Cluster).Upgrade {
@@ -92,8 +92,8 @@ func kubernetes(record *v1alpha1.MagnumCluster, stack *kube.Stack) string {
 	return cmp.Or(told, tag)
 }
 
-// running is which Kubernetes a cluster's nodes run. Node groups that do not go along with their cluster's upgrade are not counted:
-// they stay as they are until they are asked for by name.
+// running is which Kubernetes a cluster's nodes run. Node groups that do not go along with their cluster's upgrade are
+// not counted: they stay as they are until they are asked for by name.
 func running(stack *kube.Stack) catalogue.Running {
 	masters, workers := []string{stack.ControlPlane.Spec.Version}, []string{}
 	stays := map[string]bool{}

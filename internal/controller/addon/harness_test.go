@@ -31,8 +31,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// The workload cluster of these tests is a real API server with all of Kubernetes' kinds and its garbage collector, and without nodes; the
-// management cluster, of which little is asked here, is a fake.
+// The workload cluster of these tests is a real API server with all of Kubernetes' kinds and its garbage collector, and
+// without nodes; the management cluster, of which little is asked here, is a fake.
 var (
 	workloadConfig string        //nolint:gochecknoglobals // one API server for the package
 	workloads      client.Client //nolint:gochecknoglobals // of it

@@ -25,8 +25,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// What a cluster has in the management cluster: the autoscaler. It is applied there with the server's own rights, belongs to the
-// record, and goes when the record begins to go, before the machines that it would make again.
+// What a cluster has in the management cluster: the autoscaler. It is applied there with the server's own rights,
+// belongs to the record, and goes when the record begins to go, before the machines that it would make again.
 
 // runsPods tells whether the management cluster has Deployments at all: the all-in-one's API server has none.
 func runsPods(mapper meta.RESTMapper) (bool, error) {

@@ -40,8 +40,8 @@ var (
 	idleTime     = flag.Duration("idle-time", 2*time.Minute, "how long it looks at them")        //nolint:gochecknoglobals // a flag
 )
 
-// What one cluster at rest may cost the server. Kinds that are watched are what it grows with: ten here, as Cilium and a cloud controller
-// manager have.
+// What one cluster at rest may cost the server. Kinds that are watched are what it grows with: ten here, as Cilium and
+// a cloud controller manager have.
 const (
 	mostGoroutines = 40
 	mostMemory     = 1 << 20 // bytes of heap and stacks, caches of the management cluster's objects included
@@ -51,8 +51,8 @@ const (
 // TestSlowIdleClusters is the benchmark of a thousand (make bench-idle); make e2e has a few of them.
 func TestSlowIdleClusters(t *testing.T) { idle(t, *idleClusters, *idleTime) }
 
-// idle makes clusters in a real management cluster, all of them with one real API server behind them, waits until their addons are
-// available, and looks at what they cost while nothing happens.
+// idle makes clusters in a real management cluster, all of them with one real API server behind them, waits until their
+// addons are available, and looks at what they cost while nothing happens.
 func idle(t *testing.T, n int, watched time.Duration) {
 	t.Helper()
 	w := newIdle(t)

@@ -15,8 +15,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// The inventory is a ConfigMap of the workload cluster that names every object of ours there. Before something is applied its
-// name is in it, and it leaves only after it is gone; so whatever was applied is found and pruned, whoever was killed when.
+// The inventory is a ConfigMap of the workload cluster that names every object of ours there. Before something is
+// applied its name is in it, and it leaves only after it is gone; so whatever was applied is found and pruned, whoever
+// was killed when.
 const inventoryName = "jeroboam-addons"
 
 // item is one line of the inventory.
@@ -40,8 +41,8 @@ func configMapKind() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 }
 
-// readInventory returns what stands in the workload cluster; nothing when there is no inventory yet. A tenant may have written
-// anything into it: what is no inventory is none.
+// readInventory returns what stands in the workload cluster; nothing when there is no inventory yet. A tenant may have
+// written anything into it: what is no inventory is none.
 func readInventory(ctx context.Context, s *session) ([]ref, error) {
 	u, err := s.cluster.Get(ctx, configMapKind(), catalogue.Namespace, inventoryName)
 	if err != nil || u == nil {
@@ -122,8 +123,9 @@ func (s *scope) wanted() []ref {
 	return out
 }
 
-// prune deletes what is in the inventory and in no release. Only what has our label goes: an inventory is a tenant's to write,
-// and must not make us delete what is theirs. While a release cannot be made nothing is pruned, for what it had is unknown.
+// prune deletes what is in the inventory and in no release. Only what has our label goes: an inventory is a tenant's to
+// write, and must not make us delete what is theirs. While a release cannot be made nothing is pruned, for what it had
+// is unknown.
 func (r *Reconciler) prune(ctx context.Context, s *scope) (phase.Outcome, error) {
 	wanted := s.wanted()
 	var stale []ref

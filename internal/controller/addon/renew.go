@@ -15,8 +15,8 @@ import (
 // renewWithin is how long one round waits for an object to be gone before it is made again; a later one goes on.
 const renewWithin = 5 * time.Second
 
-// bring applies an object, and does what has to be done so that it can be applied: what an older manager left in it is taken over, and
-// what never changes is kept or made anew.
+// bring applies an object, and does what has to be done so that it can be applied: what an older manager left in it is
+// taken over, and what never changes is kept or made anew.
 func bring(ctx context.Context, s *scope, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	out, err := s.session.cluster.Apply(ctx, u, string(kube.FieldOwner))
 	if apierrors.IsInvalid(err) {

@@ -48,8 +48,8 @@ const oldAgent = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: agent
 
 func agent(labels string) string { return strings.ReplaceAll(oldAgent, "%s", labels) }
 
-// A workload that magnum-cluster-api made is taken over as it is: it keeps the selector that it was made with, loses what only its
-// maker wanted, and no pod goes before its successor is there.
+// A workload that magnum-cluster-api made is taken over as it is: it keeps the selector that it was made with, loses
+// what only its maker wanted, and no pod goes before its successor is there.
 func TestAdoptedWorkload(t *testing.T) {
 	w := newWorld(t, catalogueOf(t, needed(map[string]string{catalogue.Metrics: deployment("agent")})))
 	before := made(t, "cluster-api-controller-manager", agent("k8s-app: theirs"))
@@ -176,7 +176,8 @@ func TestImmutableFields(t *testing.T) {
 	}
 }
 
-// A mirror that has nothing: the addon says which image, of which pod, and what the registry said; not all of it, if it is a novel.
+// A mirror that has nothing: the addon says which image, of which pod, and what the registry said; not all of it, if it
+// is a novel.
 func TestAnImageThatIsNotThere(t *testing.T) {
 	w := newWorld(t, catalogueOf(t, needed(map[string]string{catalogue.Metrics: deployment("agent")})))
 	p := made(t, "kubelet", `{apiVersion: v1, kind: Pod, metadata: {name: agent-x, namespace: kube-system, labels: {app: a}}, spec: {containers: [{name: a, image: "m:5000/a/agent:v1"}]}}`)

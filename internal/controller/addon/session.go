@@ -79,7 +79,8 @@ func (p *sessions) Start(ctx context.Context) error {
 	return nil
 }
 
-// open returns the session of a cluster; a new one when there is none, or its kubeconfig or its control plane is another one.
+// open returns the session of a cluster; a new one when there is none, or its kubeconfig or its control plane is
+// another one.
 func (p *sessions) open(name, life string, kubeconfig []byte, dial workload.Dial) (*session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,8 +105,8 @@ func (p *sessions) open(name, life string, kubeconfig []byte, dial workload.Dial
 	return s, nil
 }
 
-// betweenRounds is the least time between two rounds that one cluster's events ask for. Its owner can make events without an end, and a
-// round costs a worker, requests, and perhaps a write of the record.
+// betweenRounds is the least time between two rounds that one cluster's events ask for. Its owner can make events
+// without an end, and a round costs a worker, requests, and perhaps a write of the record.
 const betweenRounds = 2 * time.Second
 
 // calm makes of any number of calls one at once and then one for each betweenRounds.
@@ -186,8 +187,9 @@ func (s *session) Changed(o workload.Seen) {
 	}
 }
 
-// note compares what is seen with what was applied, and tells whether a round is called for. What changed in a way that may be
-// drift is forgotten, so that the round applies it again; where nothing is missing the API server changes nothing.
+// note compares what is seen with what was applied, and tells whether a round is called for. What changed in a way that
+// may be drift is forgotten, so that the round applies it again; where nothing is missing the API server changes
+// nothing.
 func (s *session) note(r ref, o workload.Seen) bool {
 	was, ok := s.applied[r]
 	if !ok || !o.Gone && o.ResourceVersion == was.version {

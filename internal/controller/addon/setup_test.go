@@ -14,8 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// The server has kube's scheme and no other, and a management cluster that runs pods asks for more watches than one that does not: all of them
-// can be set up.
+// The server has kube's scheme and no other, and a management cluster that runs pods asks for more watches than one
+// that does not: all of them can be set up.
 func TestSetupWherePodsRun(t *testing.T) {
 	scheme, err := kube.NewScheme()
 	if err != nil {

@@ -3,8 +3,8 @@
 // so that whoever holds one can make the other.) They are Secrets under Cluster API's names; the kubeadm control plane
 // takes them over instead of making its own.
 //
-// A Secret that exists is never touched: a new authority at once would cut off every node and every kubeconfig. Package cluster
-// rotates them, step by step.
+// A Secret that exists is never touched: a new authority at once would cut off every node and every kubeconfig. Package
+// cluster rotates them, step by step.
 package certificate
 
 import (
@@ -63,7 +63,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// ensure makes the record the owner of what it makes: the cluster may be deleted meanwhile, and its own end looks once only.
+// ensure makes the record the owner of what it makes: the cluster may be deleted meanwhile, and its own end looks once
+// only.
 func (r *Reconciler) ensure(ctx context.Context, record *v1alpha1.MagnumCluster, c *magnum.Cluster, p capi.Purpose) error {
 	key := client.ObjectKey{Namespace: v1alpha1.Namespace, Name: capi.KeyPairSecretName(c.StackID, p)}
 	err := r.Reader.Get(ctx, key, &corev1.Secret{})

@@ -9,8 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// apiAddress makes the floating IP of an API without a load balancer before the Cluster, which names it and never changes it.
-// A Cluster that was made without one goes on without: the provider has found its own.
+// apiAddress makes the floating IP of an API without a load balancer before the Cluster, which names it and never
+// changes it. A Cluster that was made without one goes on without: the provider has found its own.
 func (r *Reconciler) apiAddress(ctx context.Context, s *scope) (phase.Outcome, error) {
 	if !capi.MakesAPIAddress(s.words) {
 		return phase.Done(), nil

@@ -2,8 +2,8 @@
 // everything that was made for it. It asks; what became of each node group is reported by package nodegroup, and the
 // cluster's state follows from its groups' (status.go).
 //
-// phases.go is the whole life of a cluster on one screen. A phase that has been done is found done, so the process may be
-// killed at any line; nothing is remembered outside the management cluster.
+// phases.go is the whole life of a cluster on one screen. A phase that has been done is found done, so the process may
+// be killed at any line; nothing is remembered outside the management cluster.
 package cluster
 
 import (
@@ -97,8 +97,8 @@ type Reconciler struct {
 	lost  looks // when each cluster's silent machines were last looked for
 }
 
-// Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and what
-// Cluster API makes of it.
+// Setup registers the reconciler and what wakes it: the record, its node groups, its Secrets (their names only) and
+// what Cluster API makes of it.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	byStack := handler.EnqueueRequestsFromMapFunc(kube.RecordsOfStack(r.Client, r.Log))
 	return ctrl.NewControllerManagedBy(mgr).Named("magnum-cluster").

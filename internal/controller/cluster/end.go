@@ -26,8 +26,9 @@ import (
 // lookAgain is how often a deletion in the cloud is asked after: OpenStack sends no events.
 const lookAgain = 2 * time.Second
 
-// letGoAfter is how long a clean-up in the cloud may be refused, or not come to its end, before the deletion continues without it. What it
-// leaves belongs to the owner's project, where they see it; a cluster that cannot be deleted helps nobody.
+// letGoAfter is how long a clean-up in the cloud may be refused, or not come to its end, before the deletion continues
+// without it. What it leaves belongs to the owner's project, where they see it; a cluster that cannot be deleted helps
+// nobody.
 const letGoAfter = 10 * time.Minute
 
 // errorAgain is how often a clean-up that was refused is tried again.
@@ -86,15 +87,17 @@ func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Out
 	})
 }
 
-// credentialAgain is how often a deletion that waits for Cluster API looks whether the cluster's credential still works: Keystone sends
-// no events, and Cluster API's OpenStack provider says nothing of a login that fails.
+// credentialAgain is how often a deletion that waits for Cluster API looks whether the cluster's credential still
+// works: Keystone sends no events, and Cluster API's OpenStack provider says nothing of a login that fails.
 const credentialAgain = 30 * time.Second
 
-// settleWithin bounds how long a deletion waits until Cluster API has made all of a cluster it has only just begun with.
+// settleWithin bounds how long a deletion waits until Cluster API has made all of a cluster it has only just begun
+// with.
 const settleWithin = 30 * time.Second
 
-// dropCluster deletes the Cluster. Cluster API's topology controller must not be in the middle of making a young cluster's
-// machine deployments then: what it makes after the Cluster is gone has a finalizer that nobody removes any more.
+// dropCluster deletes the Cluster. Cluster API's topology controller must not be in the middle of making a young
+// cluster's machine deployments then: what it makes after the Cluster is gone has a finalizer that nobody removes any
+// more.
 func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, error) {
 	c := s.stack.Cluster
 	if s.stack.Foreign {
@@ -196,8 +199,8 @@ func (r *Reconciler) dropSecrets(ctx context.Context, s *scope) (phase.Outcome, 
 	return phase.Done(), nil
 }
 
-// owns tells whether a Secret with a name of the cluster's is the cluster's. Those that the Python driver and Cluster API make do not say
-// so; they are, if the Cluster was.
+// owns tells whether a Secret with a name of the cluster's is the cluster's. Those that the Python driver and Cluster
+// API make do not say so; they are, if the Cluster was.
 func (s *scope) owns(secret *corev1.Secret) bool {
 	if whose, said := secret.Labels[v1alpha1.LabelClusterUUID]; said {
 		return whose == s.record.Name

@@ -19,7 +19,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// A deletion insists on what is ours. What the cloud's owner refuses is told, tried for a while, and then let go with its name.
+// A deletion insists on what is ours. What the cloud's owner refuses is told, tried for a while, and then let go with
+// its name.
 func TestADeletionHangsOnNothingThatIsNotOurs(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	forbidden := errors.New("delete application credential: forbidden")

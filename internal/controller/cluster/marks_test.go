@@ -15,7 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// TestMarksLiveAsLongAsTheirRequest: Cluster API gives a marked machine up whenever the group shrinks, for whatever reason.
+// TestMarksLiveAsLongAsTheirRequest: Cluster API gives a marked machine up whenever the group shrinks, for whatever
+// reason.
 func TestMarksLiveAsLongAsTheirRequest(t *testing.T) {
 	const ours, theirs = capi.DeleteMachineValue, "the autoscaler's"
 	for name, is := range map[string]struct {

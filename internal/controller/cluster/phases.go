@@ -48,8 +48,8 @@ func (r *Reconciler) reconcilePhases() []phase.Phase[*scope] {
 	}
 }
 
-// deletePhases are how a cluster goes. The order matters: what the cluster's own controllers made in the cloud goes while its
-// credential still works, and the credential goes when nothing needs it any more.
+// deletePhases are how a cluster goes. The order matters: what the cluster's own controllers made in the cloud goes
+// while its credential still works, and the credential goes when nothing needs it any more.
 func (r *Reconciler) deletePhases() []phase.Phase[*scope] {
 	return []phase.Phase[*scope]{
 		{Name: "load balancers", Run: r.dropLoadBalancers}, // made by Services of type LoadBalancer
@@ -64,7 +64,8 @@ func (r *Reconciler) deletePhases() []phase.Phase[*scope] {
 	}
 }
 
-// ownName refuses to work on somebody else's cluster: the store reserves names, but who makes clusters beside us may take one.
+// ownName refuses to work on somebody else's cluster: the store reserves names, but who makes clusters beside us may
+// take one.
 func (r *Reconciler) ownName(_ context.Context, s *scope) (phase.Outcome, error) {
 	if s.stack.Foreign {
 		return phase.Fail("Cluster API has a cluster %s that does not belong to this one. Delete this cluster and create it again: it gets "+
@@ -142,9 +143,10 @@ func (r *Reconciler) awaitCertificates(ctx context.Context, s *scope) (phase.Out
 	return phase.Done(), nil
 }
 
-// upgradeGroups carries the cluster's version and image over to the groups that follow its upgrade: an upgrade changes the cluster's
-// record only, in one write, so that it cannot stop half-way (Magnum 1.8: upgrade takes image and kube_tag from the new template).
-// A group with an image of its own keeps image and version until it is upgraded by name.
+// upgradeGroups carries the cluster's version and image over to the groups that follow its upgrade: an upgrade changes
+// the cluster's record only, in one write, so that it cannot stop half-way (Magnum 1.8: upgrade takes image and
+// kube_tag from the new template). A group with an image of its own keeps image and version until it is upgraded by
+// name.
 func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome, error) {
 	asked, changed := s.words.Upgrade, false
 	for i := range s.groups {
@@ -189,8 +191,8 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (Cloud, error) {
 	return s.cloud, nil
 }
 
-// markMachines tells Cluster API which machines a shrinking group gives up first. A mark lives as long as the request it belongs to: a
-// machine that was named once must not go when the group shrinks for another reason.
+// markMachines tells Cluster API which machines a shrinking group gives up first. A mark lives as long as the request
+// it belongs to: a machine that was named once must not go when the group shrinks for another reason.
 func (r *Reconciler) markMachines(ctx context.Context, s *scope) (phase.Outcome, error) {
 	for _, g := range s.members {
 		for _, m := range s.observed.GroupMachines(g) {
@@ -229,8 +231,8 @@ func (r *Reconciler) clusterClass(ctx context.Context, s *scope) (phase.Outcome,
 	return phase.Done(), nil
 }
 
-// hasClass spares the API server creations that would go through webhooks only to find that the objects exist. The class is made
-// last: when it is there, all is. An error means no; creating tells more.
+// hasClass spares the API server creations that would go through webhooks only to find that the objects exist. The
+// class is made last: when it is there, all is. An error means no; creating tells more.
 func (r *Reconciler) hasClass(ctx context.Context) bool {
 	class := &metav1.PartialObjectMetadata{}
 	last := r.Class.Objects[len(r.Class.Objects)-1]

@@ -18,12 +18,14 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// Machines that are gone for good are made anew here, on proof only: what package capi sees, read from the API server itself, and Nova's word.
+// Machines that are gone for good are made anew here, on proof only: what package capi sees, read from the API server
+// itself, and Nova's word.
 //
-// Of a cluster's only control plane machine that gives up for lost what etcd held; the cluster comes back empty, at its address, with its
-// authorities. Each step is found undone or done by whoever comes after a kill: its control plane is forgotten, the machine is deleted,
-// workers of before are replaced. In this order, because Cluster API prepares the next machine for joining at once (decision 0032). With a
-// worker that Nova has no server of nothing is lost, so it is replaced as it is found (decision 0034).
+// Of a cluster's only control plane machine that gives up for lost what etcd held; the cluster comes back empty, at its
+// address, with its authorities. Each step is found undone or done by whoever comes after a kill: its control plane is
+// forgotten, the machine is deleted, workers of before are replaced. In this order, because Cluster API prepares the
+// next machine for joining at once (decision 0032). With a worker that Nova has no server of nothing is lost, so it is
+// replaced as it is found (decision 0034).
 
 // Servers are what is asked of Nova before anything is given up.
 type Servers interface {
@@ -88,8 +90,8 @@ func (r *Reconciler) nova(ctx context.Context, s *scope) (Cloud, error) {
 	return cloud, nil
 }
 
-// giveUp lets the control plane be initialized anew by the machine after the only one, which does not answer and whose server Nova does not
-// have any more.
+// giveUp lets the control plane be initialized anew by the machine after the only one, which does not answer and whose
+// server Nova does not have any more.
 func (r *Reconciler) giveUp(ctx context.Context, s *scope, live capi.Observed, m *clusterv1.Machine) error {
 	id := capi.ServerID(m)
 	if id == "" {

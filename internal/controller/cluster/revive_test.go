@@ -268,7 +268,8 @@ func TestSomebodyDeletedTheMachine(t *testing.T) {
 	}
 }
 
-// TestALostWorkerIsMadeAnew on Nova's word, also when it is the only one of its group, which Cluster API leaves as it is.
+// TestALostWorkerIsMadeAnew on Nova's word, also when it is the only one of its group, which Cluster API leaves as it
+// is.
 func TestALostWorkerIsMadeAnew(t *testing.T) {
 	for name, is := range map[string]struct {
 		reason string

@@ -20,9 +20,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
-// A rotation is three steps (capi.StepTrust and its kind). Each writes the authority's Secret, then has every machine replaced that must
-// know of it: the control plane first, then workers where they have certificates or trust of that authority. What the Secret says is
-// where the rotation is: it carries the step, so whoever is killed in between goes on there. Decision 0030 weighs it.
+// A rotation is three steps (capi.StepTrust and its kind). Each writes the authority's Secret, then has every machine
+// replaced that must know of it: the control plane first, then workers where they have certificates or trust of that
+// authority. What the Secret says is where the rotation is: it carries the step, so whoever is killed in between goes
+// on there. Decision 0030 weighs it.
 
 const (
 	// rotationAnnotation is on an authority's Secret: "<generation of the request>.<step>".
@@ -46,8 +47,8 @@ type rotation struct {
 
 func (t *rotation) marker() string { return fmt.Sprintf("%d.%d", t.asked.Generation, t.step) }
 
-// workers tells whether workers are replaced in this step: they trust Kubernetes' authority and have certificates of it; tokens of
-// their pods are signed by the key that signs after the second step.
+// workers tells whether workers are replaced in this step: they trust Kubernetes' authority and have certificates of
+// it; tokens of their pods are signed by the key that signs after the second step.
 func (t *rotation) workers() bool {
 	return t.purpose == capi.CA || t.purpose == capi.ServiceAccount && t.step == capi.StepReissue
 }
@@ -106,8 +107,8 @@ func (t *rotation) signer() string {
 	return string(t.after.Certificate)
 }
 
-// unrolled says which machines are still to be replaced in this step, and asks for workers when the control plane is done. A machine
-// that was made after the Secret was written has what it says, whatever else is known of it.
+// unrolled says which machines are still to be replaced in this step, and asks for workers when the control plane is
+// done. A machine that was made after the Secret was written has what it says, whatever else is known of it.
 func (s *scope) unrolled(t *rotation, live capi.Rotation) string {
 	if live.ControlPlane != t.marker() || !s.observed.ControlPlaneAsks(t.marker()) {
 		return "the control plane is asked for other machines"
@@ -198,7 +199,8 @@ func (r *Reconciler) pairs(ctx context.Context, s *scope, t *rotation) error {
 		return err
 	}
 	if kept != nil && kept.Annotations[rotationAnnotation] != strconv.FormatInt(t.asked.Generation, 10) {
-		// One of which nothing has been written can go. Of any other it is all that can end it: the API takes no request meanwhile.
+		// One of which nothing has been written can go. Of any other it is all that can end it: the API takes no request
+		// meanwhile.
 		begun := !bytes.Equal(kept.Data["before.crt"], t.secret.Data[corev1.TLSCertKey])
 		if t.step != 0 || !s.owns(kept) || begun {
 			return fmt.Errorf("the Secret %s belongs to another rotation, which is not finished", name)

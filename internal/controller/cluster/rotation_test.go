@@ -14,8 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 )
 
-// TestTheRotationOfBefore: what another rotation has left behind is thrown away only if that rotation has done nothing yet. Else its pairs are
-// all that can end it: what it has written would be taken for an authority of its own.
+// TestTheRotationOfBefore: what another rotation has left behind is thrown away only if that rotation has done nothing
+// yet. Else its pairs are all that can end it: what it has written would be taken for an authority of its own.
 func TestTheRotationOfBefore(t *testing.T) {
 	const stack = "kube-abcde"
 	labels := map[string]string{v1alpha1.LabelClusterUUID: "7a8f"}

@@ -22,8 +22,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
-// Who trusts Kubernetes' authority beside the machines: Cluster API and we, by the kubeconfig that Cluster API made, and machines that
-// join, by the ConfigMap cluster-info that kubeadm init left in the cluster and nobody keeps.
+// Who trusts Kubernetes' authority beside the machines: Cluster API and we, by the kubeconfig that Cluster API made,
+// and machines that join, by the ConfigMap cluster-info that kubeadm init left in the cluster and nobody keeps.
 
 func configMap() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
@@ -72,8 +72,8 @@ func (r *Reconciler) trustInKubeconfig(ctx context.Context, config *corev1.Secre
 	return nil
 }
 
-// trustOfJoining puts authorities into cluster-info, which machines that join read and check against the hashes that they were made
-// with. kubeadm's own controller signs it anew. A cluster that nobody joins by kubeadm has none.
+// trustOfJoining puts authorities into cluster-info, which machines that join read and check against the hashes that
+// they were made with. kubeadm's own controller signs it anew. A cluster that nobody joins by kubeadm has none.
 func (r *Reconciler) trustOfJoining(ctx context.Context, kubeconfig, trusted []byte) error {
 	c, err := workload.Open(kubeconfig, r.Dial)
 	if err != nil {

@@ -43,8 +43,8 @@ func (r *Reconciler) serverGroups(ctx context.Context, s *scope) (phase.Outcome,
 	return phase.Done(), nil
 }
 
-// goneMeanwhile asks the API server whether a node group of the cache is gone or about to go. Its own controller has taken its server group
-// away then, or is at it, and nobody would do that again for the one that was just made.
+// goneMeanwhile asks the API server whether a node group of the cache is gone or about to go. Its own controller has
+// taken its server group away then, or is at it, and nobody would do that again for the one that was just made.
 func (r *Reconciler) goneMeanwhile(ctx context.Context, g *magnum.NodeGroup) (bool, error) {
 	record := &v1alpha1.MagnumNodeGroup{}
 	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: v1alpha1.Namespace, Name: g.UUID}, record)

@@ -31,8 +31,8 @@ func (n *nova) DeleteServerGroup(_ context.Context, name string) error {
 	return nil
 }
 
-// A node group that is deleted as soon as it was made is in the cache for a moment longer than its own controller knows it: a server group
-// that is made for it then would stay as long as the cluster.
+// A node group that is deleted as soon as it was made is in the cache for a moment longer than its own controller knows
+// it: a server group that is made for it then would stay as long as the cluster.
 func TestAServerGroupDoesNotOutliveItsNodeGroup(t *testing.T) {
 	for name, is := range map[string]struct {
 		reason string

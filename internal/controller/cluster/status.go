@@ -65,8 +65,8 @@ func (r *Reconciler) notify(ctx context.Context, s *scope, to magnum.Status, rea
 	r.Notify.Cluster(ctx, &words, to, reason)
 }
 
-// rest is how long a report can wait that has nothing but another reason to tell: a cluster on its way has a new one several
-// times a second, and every write wakes all who follow records.
+// rest is how long a report can wait that has nothing but another reason to tell: a cluster on its way has a new one
+// several times a second, and every write wakes all who follow records.
 func (r *Reconciler) rest(now, before *v1alpha1.MagnumClusterStatus) time.Duration {
 	if before.UpdatedAt == nil {
 		return 0
@@ -79,8 +79,8 @@ func (r *Reconciler) rest(now, before *v1alpha1.MagnumClusterStatus) time.Durati
 	return before.UpdatedAt.Add(reasonEvery).Sub(r.Now())
 }
 
-// judge gathers the facts of this round, lets package magnum decide, and returns when the decision may be another although nothing
-// happens.
+// judge gathers the facts of this round, lets package magnum decide, and returns when the decision may be another
+// although nothing happens.
 func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Duration {
 	st, now := &s.record.Status, r.Now()
 	f := store.ClusterFacts(s.record, nil)
@@ -147,7 +147,8 @@ func (r *Reconciler) life(s *scope, f *magnum.Facts) {
 	}
 }
 
-// addonsPending says which addon is not available yet, as package addon has reported it for this generation of the record.
+// addonsPending says which addon is not available yet, as package addon has reported it for this generation of the
+// record.
 func addonsPending(record *v1alpha1.MagnumCluster) string {
 	for _, a := range record.Status.Addons {
 		if a.State != v1alpha1.AddonAvailable && a.State != v1alpha1.AddonSkipped {

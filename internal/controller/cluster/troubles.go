@@ -17,8 +17,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
-// Why the cloud does not make what was asked for is seldom in Cluster API's objects, and the cloud sends no events. So while something is
-// missing, and only then, the provider's objects are read and the cloud is asked, at most once in lookEvery for each cluster.
+// Why the cloud does not make what was asked for is seldom in Cluster API's objects, and the cloud sends no events. So
+// while something is missing, and only then, the provider's objects are read and the cloud is asked, at most once in
+// lookEvery for each cluster.
 const (
 	lookEvery, lookSeldom = 15 * time.Second, 2 * time.Minute
 	// patience is how long the cloud may take before it is asked itself: most of what is missing is only being made.
@@ -130,8 +131,8 @@ func (r *Reconciler) tell(s *scope, found []v1alpha1.Trouble) {
 	}
 }
 
-// examine asks the provider's objects first, and the cloud itself where they do not say. It names machines whose servers Nova refused as well,
-// if they are due to be replaced.
+// examine asks the provider's objects first, and the cloud itself where they do not say. It names machines whose
+// servers Nova refused as well, if they are due to be replaced.
 func (r *Reconciler) examine(ctx context.Context, s *scope) ([]v1alpha1.Trouble, []*clusterv1.Machine, error) {
 	p, err := kube.ReadProvider(ctx, r.Reader, r.Client.RESTMapper(), s.stack.Cluster, r.Now())
 	if err != nil {
@@ -229,8 +230,8 @@ func (r *Reconciler) faults(ctx context.Context, s *scope, p *kube.Provider) map
 	return out
 }
 
-// consoles are those of servers that run and do not become nodes. Not every cloud keeps a console, nor lets its users read it: then
-// time tells.
+// consoles are those of servers that run and do not become nodes. Not every cloud keeps a console, nor lets its users
+// read it: then time tells.
 func (r *Reconciler) consoles(ctx context.Context, s *scope, p *kube.Provider) map[string]string {
 	out := map[string]string{}
 	for _, id := range s.observed.Nodeless(p, r.Now()) {

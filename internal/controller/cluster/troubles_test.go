@@ -219,7 +219,8 @@ func TestTheCloudIsNotAskedTooOften(t *testing.T) {
 	}
 }
 
-// A machine whose server Nova refuses is made anew after a while, with the cause told, also in a cluster at rest, and not in one that goes.
+// A machine whose server Nova refuses is made anew after a while, with the cause told, also in a cluster at rest, and
+// not in one that goes.
 func TestARefusedServerIsAskedForAgain(t *testing.T) {
 	for name, is := range map[string]struct {
 		reason string

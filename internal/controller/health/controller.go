@@ -48,8 +48,9 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// healthMoved lets those changes of machines pass that a cluster's health follows from. A machine changes a dozen times until it is ready,
-// and each look reads all machines of its cluster: without this, the cost of an event would grow with the cluster.
+// healthMoved lets those changes of machines pass that a cluster's health follows from. A machine changes a dozen times
+// until it is ready, and each look reads all machines of its cluster: without this, the cost of an event would grow
+// with the cluster.
 func healthMoved() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*clusterv1.Machine)

@@ -1,8 +1,8 @@
-// Package nodegroup says what became of a node group, and lets its record go when its machines are gone. It asks nothing
-// of Cluster API: package cluster does, for all groups of a cluster in one object.
+// Package nodegroup says what became of a node group, and lets its record go when its machines are gone. It asks
+// nothing of Cluster API: package cluster does, for all groups of a cluster in one object.
 //
-// A group is complete when three things hold at once: the Cluster carries what the record wishes, Cluster API's topology
-// controller has worked on just that Cluster, and the group's machines are there, up to date and ready.
+// A group is complete when three things hold at once: the Cluster carries what the record wishes, Cluster API's
+// topology controller has worked on just that Cluster, and the group's machines are there, up to date and ready.
 package nodegroup
 
 import (
@@ -88,7 +88,8 @@ func (r *Reconciler) requestsByCluster(ctx context.Context, o client.Object) []r
 	return out
 }
 
-// requestsByStack finds the groups that an object of Cluster API may concern: the one it is labelled with, or all. A machine concerns one.
+// requestsByStack finds the groups that an object of Cluster API may concern: the one it is labelled with, or all. A
+// machine concerns one.
 func (r *Reconciler) requestsByStack(ctx context.Context, o client.Object) []reconcile.Request {
 	stack := o.GetLabels()[clusterv1.ClusterNameLabel]
 	if _, ok := o.(*clusterv1.Cluster); ok {
@@ -268,7 +269,8 @@ func (r *Reconciler) end(ctx context.Context, s *scope) (ctrl.Result, error) {
 // setsAgain is how often a group that is going looks whether its machine sets are gone: nobody watches them.
 const setsAgain = time.Second
 
-// machineSets counts those of a group that are left, and lets those go that nobody else would. Of a cluster that is gone there are none.
+// machineSets counts those of a group that are left, and lets those go that nobody else would. Of a cluster that is
+// gone there are none.
 func (r *Reconciler) machineSets(ctx context.Context, s *scope, group *magnum.NodeGroup) (left int, err error) {
 	if s.observed.Cluster == nil || group.Role == magnum.RoleMaster {
 		return 0, nil

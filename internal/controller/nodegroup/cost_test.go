@@ -16,8 +16,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
-// What a look at one group costs does not grow with the cluster's other groups, as it would if the cluster were rendered to compare with it:
-// issue "Right answers", row 34, found it rendered and validated in each round of each group. Allocations are counted, not time.
+// What a look at one group costs does not grow with the cluster's other groups, as it would if the cluster were
+// rendered to compare with it: issue "Right answers", row 34, found it rendered and validated in each round of each
+// group. Allocations are counted, not time.
 func TestALookAtAGroupRendersNothing(t *testing.T) {
 	cost := func(groups int) (look, render float64) {
 		s := restingGroup(t, groups)

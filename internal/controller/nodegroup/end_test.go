@@ -16,7 +16,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// A group's record stays until its machine sets are gone, and one that nobody else would delete is let go: of the group alone.
+// A group's record stays until its machine sets are gone, and one that nobody else would delete is let go: of the group
+// alone.
 func TestAGroupGoesAfterItsMachineSets(t *testing.T) {
 	scheme, err := kube.NewScheme()
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// shelf answers as controller-runtime's cache does, through the indexes of package kube and without copies, and counts the machines that
-// it hands out.
+// shelf answers as controller-runtime's cache does, through the indexes of package kube and without copies, and counts
+// the machines that it hands out.
 type shelf struct {
 	client.Client // nil: nobody writes
 

@@ -22,7 +22,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
-// managedAnnotation is on nodes and says which of their labels and taints came from their node group, so that they can go again.
+// managedAnnotation is on nodes and says which of their labels and taints came from their node group, so that they can
+// go again.
 const managedAnnotation = "magnum.jeroboam.cloud/managed"
 
 // nodesAgain is how often nodes that could not be reached are tried again.
@@ -36,9 +37,9 @@ type managed struct {
 
 func taintID(key, effect string) string { return key + ":" + effect }
 
-// syncNodes gives the nodes of a group the labels and taints that Cluster API does not carry to them: those outside its own domains, which
-// kubelets only register with. New nodes get them when they join, and machines are not replaced for them. It returns what keeps it from
-// that; nothing is asked of a cluster whose nodes are known to be right.
+// syncNodes gives the nodes of a group the labels and taints that Cluster API does not carry to them: those outside its
+// own domains, which kubelets only register with. New nodes get them when they join, and machines are not replaced for
+// them. It returns what keeps it from that; nothing is asked of a cluster whose nodes are known to be right.
 func (r *Reconciler) syncNodes(ctx context.Context, s *scope) string {
 	if s.group.Role == magnum.RoleMaster || s.observed.Cluster == nil {
 		return ""

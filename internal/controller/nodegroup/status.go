@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
-// observe gathers the facts of this round, lets package magnum decide, and returns when the decision may be another although
-// nothing happens.
+// observe gathers the facts of this round, lets package magnum decide, and returns when the decision may be another
+// although nothing happens.
 func (r *Reconciler) observe(s *scope) time.Duration {
 	st, now := &s.record.Status, r.Now()
 	f := store.NodeGroupFacts(s.record)
@@ -61,7 +61,8 @@ type progress struct {
 	Left       int    // how many steps are missing
 }
 
-// progress compares what the Cluster carries with what the record asks for, and looks at what Cluster API has made of it.
+// progress compares what the Cluster carries with what the record asks for, and looks at what Cluster API has made of
+// it.
 func (r *Reconciler) progress(s *scope) progress {
 	live := s.observed.Cluster
 	if capi.AskedOf(live).Groups[s.group.Name].Record < s.record.Generation {
@@ -86,7 +87,8 @@ func (r *Reconciler) check(s *scope) error {
 	return capi.CheckGroup(store.ClusterOf(s.cluster, nil), s.group, s.members, o)
 }
 
-// version is the version of Kubernetes that the group is to have: its cluster's, unless it stays behind until it is upgraded by name.
+// version is the version of Kubernetes that the group is to have: its cluster's, unless it stays behind until it is
+// upgraded by name.
 func (r *Reconciler) version(s *scope) string {
 	if v := s.observed.DeferredVersion(s.group); v != "" {
 		return v

@@ -1,6 +1,6 @@
-// Package manifests carries what a management cluster must hold before Jeroboam can use it: the custom resource definitions
-// of Magnum's records, generated from the types beside this package ("make generate"), and the role that says what
-// Jeroboam may do. Whoever prepares a management cluster applies them as its administrator.
+// Package manifests carries what a management cluster must hold before Jeroboam can use it: the custom resource
+// definitions of Magnum's records, generated from the types beside this package ("make generate"), and the role that
+// says what Jeroboam may do. Whoever prepares a management cluster applies them as its administrator.
 package manifests
 
 import "embed"

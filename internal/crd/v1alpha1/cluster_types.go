@@ -65,7 +65,8 @@ type MagnumClusterSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	NodeCount int      `json:"nodeCount"`
 	Resolved  Resolved `json:"resolved,omitempty"`
-	// Upgrade is the last upgrade that was asked for: version, images and class of all that follows the cluster's template.
+	// Upgrade is the last upgrade that was asked for: version, images and class of all that follows the cluster's
+	// template.
 	// +optional
 	Upgrade Upgrade `json:"upgrade,omitzero"`
 	// Rotation is the last rotation that was asked for.
@@ -90,8 +91,8 @@ type Upgrade struct {
 	// MaxBatchSize is how many nodes of a group are replaced at once; 0 leaves it to Cluster API.
 	// +kubebuilder:validation:Minimum=0
 	MaxBatchSize int `json:"maxBatchSize,omitempty"`
-	// FromImage and FromImageID are the image of the cluster template before: groups that have it follow a cluster's upgrade, those with an
-	// image of their own do not.
+	// FromImage and FromImageID are the image of the cluster template before: groups that have it follow a cluster's
+	// upgrade, those with an image of their own do not.
 	FromImage   string `json:"fromImage,omitempty"`
 	FromImageID string `json:"fromImageID,omitempty"`
 	// Note is what its owner is warned of while it lasts.
@@ -180,7 +181,8 @@ type AddonStatus struct {
 	Version string `json:"version,omitempty"`
 	// Reached is the version that was the last one to be available everywhere.
 	Reached string `json:"reached,omitempty"`
-	// State is Available, Progressing (it was applied and does not run everywhere yet), Failed (it cannot be applied) or Skipped.
+	// State is Available, Progressing (it was applied and does not run everywhere yet), Failed (it cannot be applied) or
+	// Skipped.
 	// +kubebuilder:validation:Enum=Available;Progressing;Failed;Skipped
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`

@@ -64,7 +64,8 @@ type MagnumNodeGroupSpec struct {
 	// Upgrade is the last upgrade of this group by name.
 	// +optional
 	Upgrade Upgrade `json:"upgrade,omitzero"`
-	// ClusterUpgrade is the generation of the cluster's upgrade that this group took part in, or had to decide about, last.
+	// ClusterUpgrade is the generation of the cluster's upgrade that this group took part in, or had to decide about,
+	// last.
 	ClusterUpgrade int64 `json:"clusterUpgrade,omitempty"`
 }
 

@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Namespace holds every record and every Cluster API object. It cannot be chosen: host names in certificates of clusters
-// made by the Python driver end in it.
+// Namespace holds every record and every Cluster API object. It cannot be chosen: host names in certificates of
+// clusters made by the Python driver end in it.
 const Namespace = "magnum-system"
 
 // Finalizer keeps a record until what was made for it is gone.

@@ -1,5 +1,6 @@
-// Package backups lets nodes of the management cluster back it up: the timer on nodes, one backup at once for an operator, and an
-// archive brought to the node that a cluster is made anew on. What is in an archive is internal/backup's.
+// Package backups lets nodes of the management cluster back it up: the timer on nodes, one backup at once for an
+// operator, and an archive brought to the node that a cluster is made anew on. What is in an archive is
+// internal/backup's.
 package backups
 
 import (
@@ -52,8 +53,8 @@ func On(in intent.Intent, n intent.Node) string {
 	return in.Backups.Path
 }
 
-// Want are a node's timer. Each of the nodes that the configuration names makes backups of its own, so they need not agree
-// on anything. On other nodes nothing of it is to be there; archives stay.
+// Want are a node's timer. Each of the nodes that the configuration names makes backups of its own, so they need not
+// agree on anything. On other nodes nothing of it is to be there; archives stay.
 func Want(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
 	b := in.Backups
 	if On(in, n) == "" {
@@ -83,8 +84,8 @@ func Want(in intent.Intent, n intent.Node, f host.Facts) ([]host.Item, error) {
 	}, nil
 }
 
-// wantCopies is the file that says where backups are copied to, with what opens those places: root's alone, and not there when there
-// are none.
+// wantCopies is the file that says where backups are copied to, with what opens those places: root's alone, and not
+// there when there are none.
 func wantCopies(b intent.Backups) (host.File, error) {
 	if len(b.Copies) == 0 {
 		return host.File{Path: backupCopies, Gone: true}, nil
@@ -137,8 +138,8 @@ type Backup struct {
 	To string
 }
 
-// Serving finds a node that can make a backup: the named one, or the last that serves, so that the first one, which everybody looks
-// at, has less to do.
+// Serving finds a node that can make a backup: the named one, or the last that serves, so that the first one, which
+// everybody looks at, has less to do.
 func Serving(ctx context.Context, h site.Hosts, in intent.Intent, name string) (intent.Node, error) {
 	var errs []error
 	for _, n := range slices.Backward(in.Nodes) {
@@ -169,7 +170,8 @@ func (b Backup) Plan() plan.Plan {
 	}}}
 }
 
-// Take makes the archive on the node, writes it to w, and removes it there. What went wrong with objects is in the manifest.
+// Take makes the archive on the node, writes it to w, and removes it there. What went wrong with objects is in the
+// manifest.
 func (b Backup) Take(ctx context.Context, w io.Writer) (backup.Taken, error) {
 	var taken backup.Taken
 	place := site.Place{Host: b.Node.PhysicalHost, Container: b.Node.Name}

@@ -12,8 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// Restore is a backup that a new control plane is made of. Everything else is as in any deployment: only its first node gets
-// authorities and etcd's data before kubeadm init, and the others join it.
+// Restore is a backup that a new control plane is made of. Everything else is as in any deployment: only its first node
+// gets authorities and etcd's data before kubeadm init, and the others join it.
 type Restore struct {
 	// Name is what the operator calls the archive, Digest its digest, Key what opens it and nothing else.
 	Name   string
@@ -28,8 +28,8 @@ type Restore struct {
 // Begun says whether this very restore has begun on a node.
 func (r Restore) Begun(n host.Node) bool { return n.Restoring == r.Digest }
 
-// PutAt brings the archive to a node, as it is, and the key that opens it: the node gets authorities and etcd's data. It is in clear
-// in nothing but the node's own files.
+// PutAt brings the archive to a node, as it is, and the key that opens it: the node gets authorities and etcd's data.
+// It is in clear in nothing but the node's own files.
 func (r Restore) PutAt(ctx context.Context, run site.Run, step string, n intent.Node, p site.Place, facts host.Facts) error {
 	physical := site.Place{Host: n.PhysicalHost}
 	run.Say(step, n.Name, "bring %s there", r.Name)

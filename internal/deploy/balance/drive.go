@@ -20,8 +20,8 @@ type Balancers struct {
 	Port int
 }
 
-// Reach waits until every load balancer reaches a node's API server, and tells it so (see Nudge): the next node's goes away only
-// when clients find this one.
+// Reach waits until every load balancer reaches a node's API server, and tells it so (see Nudge): the next node's goes
+// away only when clients find this one.
 func (b Balancers) Reach(ctx context.Context, step string, n intent.Node) error {
 	for _, h := range b.Balancers {
 		if err := b.Wait(ctx, step, n.Name, time.Minute, func() (bool, string) { return b.introduce(ctx, h, n) }); err != nil {
@@ -69,10 +69,10 @@ func (b Balancers) introduce(ctx context.Context, h intent.HAProxyHost, n intent
 	return true, ""
 }
 
-// Divert keeps clients of the virtual address away from a node that is about to change, and returns what lets them back. New
-// connections go to other nodes, and those that are open end now: a client of an API server whose etcd is being replaced
-// would wait on a connection that looks well. A run that is killed in between leaves the load balancer diverted, which the next
-// plan shows and its apply mends.
+// Divert keeps clients of the virtual address away from a node that is about to change, and returns what lets them
+// back. New connections go to other nodes, and those that are open end now: a client of an API server whose etcd is
+// being replaced would wait on a connection that looks well. A run that is killed in between leaves the load balancer
+// diverted, which the next plan shows and its apply mends.
 func (b Balancers) Divert(ctx context.Context, step string, n intent.Node, others []intent.Node) func() {
 	var diverted []intent.HAProxyHost
 	for _, h := range b.Balancers {
@@ -103,8 +103,8 @@ func (b Balancers) reachesOther(ctx context.Context, h intent.HAProxyHost, n int
 	})
 }
 
-// setServer gives commands for a node to a load balancer, as the server of each service it is in. They help; a load balancer
-// that does not take them finds out by its checks, later.
+// setServer gives commands for a node to a load balancer, as the server of each service it is in. They help; a load
+// balancer that does not take them finds out by its checks, later.
 func (b Balancers) setServer(ctx context.Context, h intent.HAProxyHost, n intent.Node, commands ...string) {
 	for _, s := range h.Services {
 		for _, c := range commands {

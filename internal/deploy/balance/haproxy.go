@@ -1,5 +1,5 @@
-// Package balance is OpenStack-Ansible's load balancers as a deployment uses them: the fragments of haproxy.cfg for its services, what
-// haproxy says of its servers, and how clients are sent elsewhere while a node changes.
+// Package balance is OpenStack-Ansible's load balancers as a deployment uses them: the fragments of haproxy.cfg for its
+// services, what haproxy says of its servers, and how clients are sent elsewhere while a node changes.
 package balance
 
 import (
@@ -54,8 +54,8 @@ func Fragments(services []haproxy.Service, settings haproxy.Settings, f host.Fac
 	return append(out, host.Item{HAProxy: item})
 }
 
-// binds leaves the external address out, unless a fragment that is there has it: the API is for the deployment alone, but
-// nobody's access is cut by adopting a cluster.
+// binds leaves the external address out, unless a fragment that is there has it: the API is for the deployment alone,
+// but nobody's access is cut by adopting a cluster.
 func binds(s haproxy.Service, have string) []haproxy.Bind {
 	var out []haproxy.Bind
 	for _, b := range s.Binds {

@@ -32,7 +32,8 @@ func batches(objects []Object) [][]Object {
 	return out
 }
 
-// applyObject applies, again for as long as what it needs is still starting: a webhook's pod, a definition being established.
+// applyObject applies, again for as long as what it needs is still starting: a webhook's pod, a definition being
+// established.
 func applyObject(ctx context.Context, r site.Run, step string, c client.Client, o Object) error {
 	return r.Wait(ctx, step, o.Component, 5*time.Minute, func() (bool, string) {
 		u := o.U.DeepCopy()
@@ -84,7 +85,8 @@ func late(ctx context.Context, c client.Client, kind string, key client.ObjectKe
 	return why, nil
 }
 
-// Apply applies those of the objects that are chosen, a component after the other: the later ones call webhooks of the earlier ones.
+// Apply applies those of the objects that are chosen, a component after the other: the later ones call webhooks of the
+// earlier ones.
 func Apply(ctx context.Context, r site.Run, step string, c client.Client, objects []Object, chosen func(Object) bool) error {
 	for _, batch := range batches(objects) {
 		g, gctx := errgroup.WithContext(ctx)

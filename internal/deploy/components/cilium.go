@@ -17,8 +17,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// ciliumOptions are values of the chart that are chosen when it is deployed, and the keys of the ConfigMap that the chart puts
-// them under. The rest was decided when the bundle was made.
+// ciliumOptions are values of the chart that are chosen when it is deployed, and the keys of the ConfigMap that the
+// chart puts them under. The rest was decided when the bundle was made.
 func ciliumOptions() map[string]string {
 	return map[string]string{"tunnelProtocol": "tunnel-protocol", "tunnelPort": "tunnel-port", "MTU": "mtu"}
 }
@@ -28,8 +28,8 @@ const (
 	ciliumExtra    = "extraConfig." // the chart takes further keys of the ConfigMap as they are
 )
 
-// ciliumConfig is what the configuration decides of the agents' and the operator's configuration, as the chart would have
-// rendered it.
+// ciliumConfig is what the configuration decides of the agents' and the operator's configuration, as the chart would
+// have rendered it.
 func ciliumConfig(in intent.Intent) map[string]string {
 	out := map[string]string{
 		"cluster-pool-ipv4-cidr": in.Network.PodCIDR, "cluster-pool-ipv4-mask-size": fmt.Sprint(in.Network.PodMaskSize),
@@ -74,8 +74,8 @@ func nodeDevices(in intent.Intent) []string {
 	return out
 }
 
-// underlayMTU is the smallest MTU, in bytes, that the configuration gives to the networks between nodes; 0 if it gives none,
-// and the agent finds out.
+// underlayMTU is the smallest MTU, in bytes, that the configuration gives to the networks between nodes; 0 if it gives
+// none, and the agent finds out.
 func underlayMTU(in intent.Intent) int {
 	smallest := 0
 	for _, n := range in.Nodes {

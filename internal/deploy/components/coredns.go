@@ -11,8 +11,8 @@ import (
 // CoreDNS is the part of kubeadm's CoreDNS that the operator decides: the only object that we apply a part of.
 const CoreDNS = "coredns"
 
-// corednsObjects puts CoreDNS where kubernetes_coredns_node_selector says. A node selector is one value to server-side apply, so
-// kubeadm's own is in it. kubeadm upgrade takes it away again: applyComponents looks after that.
+// corednsObjects puts CoreDNS where kubernetes_coredns_node_selector says. A node selector is one value to server-side
+// apply, so kubeadm's own is in it. kubeadm upgrade takes it away again: applyComponents looks after that.
 func corednsObjects(in intent.Intent) []Object {
 	if len(in.Kubernetes.CoreDNSNodeSelector) == 0 {
 		return nil

@@ -1,8 +1,8 @@
-// Package components is what a bundle installs into the management cluster: the network of pods, cert-manager, Cluster API, as objects of
-// the API server with what the operator's configuration decides of them.
+// Package components is what a bundle installs into the management cluster: the network of pods, cert-manager, Cluster
+// API, as objects of the API server with what the operator's configuration decides of them.
 //
-// Objects says how they should be; it is pure. Compare asks the API server what applying would change, Apply applies what the plan has,
-// and Late says what is not complete yet. Back judges versions.
+// Objects says how they should be; it is pure. Compare asks the API server what applying would change, Apply applies
+// what the plan has, and Late says what is not complete yet. Back judges versions.
 package components
 
 import (
@@ -186,8 +186,8 @@ func objectText(u *unstructured.Unstructured) (string, error) {
 	return string(text), err
 }
 
-// NotCompared are the changes of a cluster whose objects cannot be looked at. If it is not there yet all are new; if it is, a run first has to bring it
-// back, and then applies them all.
+// NotCompared are the changes of a cluster whose objects cannot be looked at. If it is not there yet all are new; if it
+// is, a run first has to bring it back, and then applies them all.
 func NotCompared(in intent.Intent, b site.Bundle, there bool, why string) ([]plan.Change, error) {
 	objects, err := Objects(in, b)
 	var out []plan.Change

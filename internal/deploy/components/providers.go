@@ -26,8 +26,8 @@ func providers(in intent.Intent) []provider {
 	}
 }
 
-// inventory are the objects by which clusterctl knows what is installed (its "Provider", v1alpha3): it would otherwise install
-// everything again. Only for components that the bundle has.
+// inventory are the objects by which clusterctl knows what is installed (its "Provider", v1alpha3): it would otherwise
+// install everything again. Only for components that the bundle has.
 func inventory(in intent.Intent, b site.Bundle) []Object {
 	if !slices.ContainsFunc(b.Components, func(c site.Component) bool { return c.Name == "clusterctl-api" }) {
 		return nil

@@ -70,8 +70,8 @@ func Versioned(tag string) bool {
 	return v != "" && v[0] >= '0' && v[0] <= '9' && strings.Contains(v, ".")
 }
 
-// minorsAtOnce is how many minor versions of a component may be gone at once. Cluster API's book ("Skip upgrades") has three;
-// cert-manager's and Cilium's upgrade guides have one, and so has everything that says nothing of it.
+// minorsAtOnce is how many minor versions of a component may be gone at once. Cluster API's book ("Skip upgrades") has
+// three; cert-manager's and Cilium's upgrade guides have one, and so has everything that says nothing of it.
 func minorsAtOnce(component string) int {
 	if component == "cluster-api" || strings.HasPrefix(component, "kubeadm-") {
 		return 3
@@ -79,8 +79,8 @@ func minorsAtOnce(component string) int {
 	return 1
 }
 
-// Back judges versions: what a component has stored in its own newer form the older one cannot read, and conversions are tested
-// between neighbouring releases.
+// Back judges versions: what a component has stored in its own newer form the older one cannot read, and conversions
+// are tested between neighbouring releases.
 func Back(running []Running) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding

@@ -1,5 +1,6 @@
-// Package deploytest is what tests of a deployment and of its rooms share: the intent of the document Jeroboam started from, a small bundle,
-// hosts and clusters as they should be, agents that say what a test wants them to. For tests only.
+// Package deploytest is what tests of a deployment and of its rooms share: the intent of the document Jeroboam started
+// from, a small bundle, hosts and clusters as they should be, agents that say what a test wants them to. For tests
+// only.
 package deploytest
 
 import (
@@ -29,8 +30,8 @@ import (
 // Now is when everything happens.
 func Now() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
-// Seed is the intent of the document Jeroboam started from, on three hosts. Its files are internal/osa's; a test runs in the directory of
-// its package, which is below internal too.
+// Seed is the intent of the document Jeroboam started from, on three hosts. Its files are internal/osa's; a test runs
+// in the directory of its package, which is below internal too.
 func Seed(t *testing.T) intent.Intent {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -173,7 +174,8 @@ func Remove(world *deploy.World, name string) {
 	delete(world.Cluster.Nodes, name)
 }
 
-// Upgrading is a cluster of 1.35.4 whose first nodes have had their upgrade already, with etcd's programs in the bundle.
+// Upgrading is a cluster of 1.35.4 whose first nodes have had their upgrade already, with etcd's programs in the
+// bundle.
 func Upgrading(t *testing.T, done int) (deploy.Wanted, deploy.World) {
 	t.Helper()
 	in := Seed(t)

@@ -11,12 +11,14 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// oldestDriven is the oldest minor version of Kubernetes whose kubeadm this program drives: it is the first that reads kubeadmAPI.
+// oldestDriven is the oldest minor version of Kubernetes whose kubeadm this program drives: it is the first that reads
+// kubeadmAPI.
 const oldestDriven = 31
 
-// Chain is the way of a cluster to a bundle's Kubernetes. API servers, and etcd's objects with them, go through every minor version
-// (Kubernetes' version skew policy), so an old cluster needs as many runs as there are minor versions, each with all its gates. A
-// run looks at what is there and takes the first step; nothing else has to be remembered between two of them.
+// Chain is the way of a cluster to a bundle's Kubernetes. API servers, and etcd's objects with them, go through every
+// minor version (Kubernetes' version skew policy), so an old cluster needs as many runs as there are minor versions,
+// each with all its gates. A run looks at what is there and takes the first step; nothing else has to be remembered
+// between two of them.
 type Chain struct {
 	Have  string   // the oldest that runs; "" if there is no cluster yet
 	Steps []string // what it becomes, one after the other; the last is where it stays. Never empty
@@ -37,8 +39,8 @@ func (c Chain) String() string {
 	return strings.Join(all, " -> ")
 }
 
-// ChainOf finds the way from what runs to the bundle's own Kubernetes, or to the one it carries of the minor version that is asked
-// for ("1.35"): there it stops. Pure.
+// ChainOf finds the way from what runs to the bundle's own Kubernetes, or to the one it carries of the minor version
+// that is asked for ("1.35"): there it stops. Pure.
 func ChainOf(w Wanted, world World, until string) (Chain, error) {
 	own := w.Bundle.Versions["kubernetes"]
 	carried := []string{own}
@@ -96,8 +98,8 @@ func missing(from, to string) string {
 	return strings.Join(out, " and ")
 }
 
-// oldestRunning is the oldest version of an API server, or of a kubelet that an upgrade has not come to yet, of the nodes that
-// belong to the cluster.
+// oldestRunning is the oldest version of an API server, or of a kubelet that an upgrade has not come to yet, of the
+// nodes that belong to the cluster.
 func oldestRunning(w Wanted, world World) string {
 	oldest := ""
 	for _, n := range w.Living() {
@@ -113,8 +115,9 @@ func oldestRunning(w Wanted, world World) string {
 	return oldest
 }
 
-// Step gives configuration and bundle with another Kubernetes that the bundle carries. Everything else is the bundle's own in every
-// step: etcd, CoreDNS and the components support Kubernetes of some minor versions before them, and not the other way round.
+// Step gives configuration and bundle with another Kubernetes that the bundle carries. Everything else is the bundle's
+// own in every step: etcd, CoreDNS and the components support Kubernetes of some minor versions before them, and not
+// the other way round.
 func Step(in intent.Intent, b site.Bundle, to string) (intent.Intent, site.Bundle, error) {
 	in.Versions.Kubernetes = to
 	if to == b.Versions["kubernetes"] {

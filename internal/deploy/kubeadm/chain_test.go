@@ -103,7 +103,8 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 	}
 }
 
-// TestTheChainIsWalked: each run plans one step with that step's own programs and images, names the rest, and the last one ends it.
+// TestTheChainIsWalked: each run plans one step with that step's own programs and images, names the rest, and the last
+// one ends it.
 func TestTheChainIsWalked(t *testing.T) {
 	in := deploytest.Seed(t)
 	own := carrying("1.34.4", "1.35.4")
@@ -172,7 +173,8 @@ func TestTheChainIsWalked(t *testing.T) {
 	}
 }
 
-// API servers do not go back to the version of kubelets that lag behind them: the plan says that this is why, and what to do.
+// API servers do not go back to the version of kubelets that lag behind them: the plan says that this is why, and what
+// to do.
 func TestKubeletsThatLag(t *testing.T) {
 	in := deploytest.Seed(t)
 	in.Versions.Kubernetes = "1.34.4"

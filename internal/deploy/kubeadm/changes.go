@@ -44,8 +44,8 @@ type (
 		Name string
 		What []string
 	}
-	// Snapshot is taken on a node before an upgrade, and stays there. Fresh says that no member has begun the upgrade yet: a file of
-	// that name is of an older attempt.
+	// Snapshot is taken on a node before an upgrade, and stays there. Fresh says that no member has begun the upgrade yet:
+	// a file of that name is of an older attempt.
 	Snapshot struct {
 		Node, File string
 		Fresh      bool

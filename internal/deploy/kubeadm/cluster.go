@@ -37,8 +37,9 @@ const (
 	masterTaint       = "node-role.kubernetes.io/master"
 )
 
-// LookAtCluster asks the API server of a healthy node, directly: the load balancer may be what is broken. The client is nil if its
-// objects cannot be asked for: nobody answers, or kubeadm init was stopped before it made the administrator one.
+// LookAtCluster asks the API server of a healthy node, directly: the load balancer may be what is broken. The client is
+// nil if its objects cannot be asked for: nobody answers, or kubeadm init was stopped before it made the administrator
+// one.
 func LookAtCluster(ctx context.Context, h site.Hosts, w Wanted, world World, dial site.Dialer) (Cluster, client.Client, error) {
 	var c Cluster
 	i := slices.IndexFunc(w.Intent.Nodes, func(n intent.Node) bool {

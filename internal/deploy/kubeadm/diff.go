@@ -81,8 +81,9 @@ func memberChanges(w Wanted, world World, n intent.Node, now time.Time) []plan.C
 	return out
 }
 
-// nodeDifferences are what the Node object lacks: labels, and the taints that would keep everything else off a cluster that
-// has no other nodes. Only a Node that is there is touched (the original makes a bogus one where the names differ).
+// nodeDifferences are what the Node object lacks: labels, and the taints that would keep everything else off a cluster
+// that has no other nodes. Only a Node that is there is touched (the original makes a bogus one where the names
+// differ).
 func nodeDifferences(n intent.Node, node corev1.Node) []string {
 	var out []string
 	labels := labelsOf(n)

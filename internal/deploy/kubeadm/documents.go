@@ -121,7 +121,8 @@ func kubeletConfiguration(in intent.Intent, t traits) m {
 		"cgroupDriver": in.Kubernetes.CgroupDriver(),
 		// A node that cannot pull must not remove what it was given.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
-		// In amounts, not percentages: the disk is the infra host's, shared and large, and 15 % of it are far more than a node needs.
+		// In amounts, not percentages: the disk is the infra host's, shared and large, and 15 % of it are far more than a
+		// node needs.
 		"evictionHard": m{
 			"memory.available": "100Mi", "nodefs.available": "2Gi", "imagefs.available": "2Gi", "nodefs.inodesFree": "1%", "imagefs.inodesFree": "1%",
 		},
@@ -150,8 +151,8 @@ func kubeProxyConfiguration(in intent.Intent) m {
 	return c
 }
 
-// initDocuments are a node's settings as kubeadm reads them, and as /etc/kubernetes/kubeadm.yaml keeps them when they are in
-// force. They have no secret.
+// initDocuments are a node's settings as kubeadm reads them, and as /etc/kubernetes/kubeadm.yaml keeps them when they
+// are in force. They have no secret.
 func initDocuments(in intent.Intent, b site.Bundle, n intent.Node, t traits) (string, error) {
 	docs := []m{
 		{

@@ -15,8 +15,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// Drain moves away what can run elsewhere. What does not go within the time stays: Cluster API's controllers run once, and
-// the control plane's change may not depend on a pod that does not want to end.
+// Drain moves away what can run elsewhere. What does not go within the time stays: Cluster API's controllers run once,
+// and the control plane's change may not depend on a pod that does not want to end.
 func (r *Run) Drain(ctx context.Context, n intent.Node) (func(), error) {
 	other, ok := r.otherThan(ctx, n)
 	if !ok {

@@ -12,12 +12,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// warnAuthority is how long before its end an authority is spoken of: kubeadm's last ten years, and replacing one is work for
-// people, on every client of the cluster.
+// warnAuthority is how long before its end an authority is spoken of: kubeadm's last ten years, and replacing one is
+// work for people, on every client of the cluster.
 const warnAuthority = 365 * 24 * time.Hour
 
-// Authorities says what nothing here can change: authorities that end, and one that is not the configuration's. The time is the
-// host's, which is what its clients go by.
+// Authorities says what nothing here can change: authorities that end, and one that is not the configuration's. The
+// time is the host's, which is what its clients go by.
 func Authorities(w Wanted, world World) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
@@ -48,8 +48,9 @@ func Authorities(w Wanted, world World) plan.Judge {
 	}
 }
 
-// Downgrades judges that versions go up, and one minor version at a time (Kubernetes' version skew policy): etcd's data and the API
-// server's objects do not go back. kubeadm refuses it as well, but only after the first node has been drained.
+// Downgrades judges that versions go up, and one minor version at a time (Kubernetes' version skew policy): etcd's data
+// and the API server's objects do not go back. kubeadm refuses it as well, but only after the first node has been
+// drained.
 func Downgrades(w Wanted, world World) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
@@ -70,7 +71,8 @@ func Downgrades(w Wanted, world World) plan.Judge {
 	}
 }
 
-// Lost judges members that nobody has: etcd counts on one that is no longer there. Only the operator knows whether it comes back.
+// Lost judges members that nobody has: etcd counts on one that is no longer there. Only the operator knows whether it
+// comes back.
 func Lost(w Wanted, world World) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
@@ -86,9 +88,9 @@ func Lost(w Wanted, world World) plan.Judge {
 	}
 }
 
-// lagging says of a downgrade that it comes from kubelets which are older than the API servers: the way of an old cluster begins with the
-// oldest, and API servers do not go back to it. kubelet may be up to three minor versions behind (Kubernetes' version skew policy), and
-// goes over them at once.
+// lagging says of a downgrade that it comes from kubelets which are older than the API servers: the way of an old
+// cluster begins with the oldest, and API servers do not go back to it. kubelet may be up to three minor versions
+// behind (Kubernetes' version skew policy), and goes over them at once.
 func lagging(w Wanted, world World, have string) string {
 	var late []string
 	for _, n := range w.Living() {
@@ -103,7 +105,8 @@ func lagging(w Wanted, world World, have string) string {
 		"with what made the cluster (drain the node, install that kubelet, restart it), and run this again", strings.Join(late, ", "), have)
 }
 
-// ended are authorities of the operator's own that a new cluster would begin with, and that have ended: nothing they sign is believed.
+// ended are authorities of the operator's own that a new cluster would begin with, and that have ended: nothing they
+// sign is believed.
 func ended(w Wanted, node string) []plan.Finding {
 	c := w.Intent.CustomCA
 	i := slices.IndexFunc(w.Intent.Nodes, func(n intent.Node) bool { return n.Name == node })

@@ -9,8 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// liveDocuments is kubeadm's configuration for a cluster that lives: what the cluster keeps, with what the configuration names
-// put over it, and without what the configuration named before.
+// liveDocuments is kubeadm's configuration for a cluster that lives: what the cluster keeps, with what the
+// configuration names put over it, and without what the configuration named before.
 func liveDocuments(w Wanted, n intent.Node, s Shared, state host.Node) (string, error) {
 	want, before := w.record(n), recorded(state)
 	docs := []m{want["InitConfiguration"], overlaidCluster(want["ClusterConfiguration"], before["ClusterConfiguration"], document(s.Cluster))}

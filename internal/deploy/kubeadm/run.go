@@ -31,7 +31,8 @@ const (
 	SnapshotStep = "take a snapshot of etcd"
 )
 
-// Members are the nodes that are part of the control plane, in order: those that were, and those that joined in this run.
+// Members are the nodes that are part of the control plane, in order: those that were, and those that joined in this
+// run.
 func (r *Run) Members() []intent.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()

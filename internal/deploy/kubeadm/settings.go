@@ -18,10 +18,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// Settings are compared with what runs, not with what was written last: that also holds for a cluster that somebody else made,
-// and for a run that was killed between writing and restarting. What the configuration does not name is nobody's business,
-// except what it named before: /etc/kubernetes/kubeadm.yaml of a node is written after its settings are in force, so what it
-// has and the configuration has no more is to go.
+// Settings are compared with what runs, not with what was written last: that also holds for a cluster that somebody
+// else made, and for a run that was killed between writing and restarting. What the configuration does not name is
+// nobody's business, except what it named before: /etc/kubernetes/kubeadm.yaml of a node is written after its settings
+// are in force, so what it has and the configuration has no more is to go.
 
 // differences are a node's.
 type differences struct {
@@ -29,7 +29,8 @@ type differences struct {
 	kubelet []string // of its kubelet, which alone is restarted
 }
 
-// documentsByKind reads a file with several documents of kubeadm's. What cannot be read counts as empty: it is replaced.
+// documentsByKind reads a file with several documents of kubeadm's. What cannot be read counts as empty: it is
+// replaced.
 func documentsByKind(text string) map[string]m {
 	out := map[string]m{}
 	for _, part := range strings.Split("\n"+text, "\n---") {
@@ -81,7 +82,8 @@ func argumentsAt() map[string][]string {
 	}
 }
 
-// argumentsDiffer compares arguments with those in force; before are those that were wanted when they were written last.
+// argumentsDiffer compares arguments with those in force; before are those that were wanted when they were written
+// last.
 func argumentsDiffer(name string, want, before, have map[string]string) []string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(want)) {
@@ -185,8 +187,8 @@ func (w Wanted) record(n intent.Node) map[string]m {
 	return nil
 }
 
-// recorded are the settings that were in force when we last wrote them down. The original collection rewrites the file in every run
-// and applies it never: what that one names is no more ours than any other argument, and stays.
+// recorded are the settings that were in force when we last wrote them down. The original collection rewrites the file
+// in every run and applies it never: what that one names is no more ours than any other argument, and stays.
 func recorded(state host.Node) map[string]m {
 	text, ours := strings.CutPrefix(state.Settings[host.KubeadmConfig], host.Mark)
 	if !ours {
@@ -229,8 +231,8 @@ func nodeDiffers(w Wanted, n intent.Node, state host.Node) differences {
 	return out
 }
 
-// Shared are the settings that a cluster keeps for all its nodes, as kubeadm left them in its ConfigMaps, and the versions of
-// its two addons. Empty texts are ConfigMaps that are not there.
+// Shared are the settings that a cluster keeps for all its nodes, as kubeadm left them in its ConfigMaps, and the
+// versions of its two addons. Empty texts are ConfigMaps that are not there.
 type Shared struct {
 	Cluster, Kubelet, Proxy string
 	CoreDNS, ProxyTag       string
@@ -274,7 +276,8 @@ func SharedChanges(w Wanted, world World) []plan.Change {
 	return out
 }
 
-// livingProxy is kube-proxy's configuration for a cluster that has one: how it does its work is the cluster's, whoever made it.
+// livingProxy is kube-proxy's configuration for a cluster that has one: how it does its work is the cluster's, whoever
+// made it.
 func livingProxy(want, have m) m {
 	if len(have) == 0 {
 		return want

@@ -18,12 +18,14 @@ import (
 const (
 	// snapshots is where a node keeps them, in clear beside etcd's own data and as closed as that.
 	snapshots = host.Directory + "/before-upgrades"
-	// copiesKept is how many of a node's snapshots, and of kubeadm's own copies, stay: those of this upgrade and of the one before.
+	// copiesKept is how many of a node's snapshots, and of kubeadm's own copies, stay: those of this upgrade and of the
+	// one before.
 	copiesKept = 2
 )
 
-// SnapshotChanges are the snapshot before an upgrade: of the version that the cluster leaves, on the first node that serves. Without
-// etcd's own programs, which only a bundle of somebody's own making lacks, there is none, and a judge says so.
+// SnapshotChanges are the snapshot before an upgrade: of the version that the cluster leaves, on the first node that
+// serves. Without etcd's own programs, which only a bundle of somebody's own making lacks, there is none, and a judge
+// says so.
 func SnapshotChanges(w Wanted, world World, control []plan.Change) []plan.Change {
 	upgrades := plan.Of[Upgrade](plan.Plan{Changes: control})
 	at := slices.IndexFunc(w.Living(), func(n intent.Node) bool { return world.Member(n) && world.Nodes[n.Name].Healthy() })
@@ -37,8 +39,9 @@ func SnapshotChanges(w Wanted, world World, control []plan.Change) []plan.Change
 	}.change()}
 }
 
-// begun says whether anything on a member has the version of an upgrade. kubeadm changes one static pod after the other, and a run may
-// be killed between two of the first member's: what etcd has then is no longer what the old version wrote.
+// begun says whether anything on a member has the version of an upgrade. kubeadm changes one static pod after the
+// other, and a run may be killed between two of the first member's: what etcd has then is no longer what the old
+// version wrote.
 func begun(w Wanted, world World, n intent.Node) bool {
 	want := w.Intent.Versions.Kubernetes
 	for name, v := range world.Nodes[n.Name].StaticPods {
@@ -75,8 +78,8 @@ func NoSnapshot(w Wanted) plan.Judge {
 	}
 }
 
-// TakesSnapshots says of an item of a node that it is one of the programs that a snapshot needs. They are brought before: a cluster that
-// somebody else made has none of them on its nodes.
+// TakesSnapshots says of an item of a node that it is one of the programs that a snapshot needs. They are brought
+// before: a cluster that somebody else made has none of them on its nodes.
 func TakesSnapshots(i host.Item) bool {
 	return i.File != nil && slices.Contains(etcdPrograms(), path.Base(i.File.Path))
 }
@@ -88,8 +91,8 @@ func (r *Run) TakeSnapshot(ctx context.Context, s Snapshot) error {
 	return err
 }
 
-// snapshotScript takes a snapshot, checks it, and gives it its name then. One that an earlier run of the same upgrade has taken stays:
-// it is of before the first member changed. etcdutl reads the whole file and compares its digest.
+// snapshotScript takes a snapshot, checks it, and gives it its name then. One that an earlier run of the same upgrade
+// has taken stays: it is of before the first member changed. etcdutl reads the whole file and compares its digest.
 func snapshotScript(s Snapshot, pki string) string {
 	script := "umask 077\nmkdir -p " + path.Dir(s.File) + "\ncd " + path.Dir(s.File) + "\nfile=" + path.Base(s.File) + "\nrm -f ./*.new\n"
 	if !s.Fresh {
@@ -106,14 +109,15 @@ func oldest(order, pattern string) string {
 	return "ls -d " + order + " -- " + pattern + " 2>/dev/null | tail -n +" + fmt.Sprint(copiesKept+1) + " | while read -r old; do rm -rf \"./$old\"; done\n"
 }
 
-// tidy removes what kubeadm left for its own use. Its copies of etcd's data and of the manifests, which it makes in case it has to go
-// back, stay for the last upgrades: they are the way back when what is wrong shows later.
+// tidy removes what kubeadm left for its own use. Its copies of etcd's data and of the manifests, which it makes in
+// case it has to go back, stay for the last upgrades: they are the way back when what is wrong shows later.
 func (r *Run) tidy(ctx context.Context, n intent.Node) error {
 	_, err := r.Command(ctx, r.place(n), 2*time.Minute, "sh", "-ec", tidyScript("/etc/kubernetes/tmp"))
 	return err
 }
 
-// tidyScript keeps the newest copies by their names, which end in the time (kubeadm/app/constants: CreateTimestampDirForKubeadm).
+// tidyScript keeps the newest copies by their names, which end in the time (kubeadm/app/constants:
+// CreateTimestampDirForKubeadm).
 func tidyScript(dir string) string {
 	var script strings.Builder
 	script.WriteString("[ -d " + dir + " ] || exit 0\ncd " + dir + "\n")

@@ -53,8 +53,8 @@ func imageTag(p corev1.PodSpec) string {
 	return image[strings.LastIndexByte(image, ':')+1:]
 }
 
-// outdated is the version that something on a member still has, "" if nothing is left behind. kubelet is changed last, so a
-// node with an old one has not had all of its upgrade: kubeadm's is run again, which finishes it.
+// outdated is the version that something on a member still has, "" if nothing is left behind. kubelet is changed last,
+// so a node with an old one has not had all of its upgrade: kubeadm's is run again, which finishes it.
 func outdated(w Wanted, world World, n intent.Node) string {
 	want, state := w.Intent.Versions.Kubernetes, world.Nodes[n.Name]
 	for _, name := range host.StaticPods() {
@@ -147,7 +147,8 @@ func (r *Run) restoreManifests(ctx context.Context, n intent.Node) error {
 	return nil
 }
 
-// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster shares.
+// upgrade brings a node's control plane to the wanted version. The first node also brings what the whole cluster
+// shares.
 func (r *Run) upgrade(ctx context.Context, n intent.Node) error {
 	want := r.Wanted.Intent.Versions.Kubernetes
 	args := []string{"kubeadm", "upgrade", "node"}
@@ -156,7 +157,8 @@ func (r *Run) upgrade(ctx context.Context, n intent.Node) error {
 		return err
 	}
 	if !finished {
-		// The cluster's own copy of the configuration has the tags of etcd's and CoreDNS' images: of this bundle, from now on.
+		// The cluster's own copy of the configuration has the tags of etcd's and CoreDNS' images: of this bundle, from now
+		// on.
 		if err := r.uploadSettings(ctx, n); err != nil {
 			return err
 		}
@@ -169,8 +171,8 @@ func (r *Run) upgrade(ctx context.Context, n intent.Node) error {
 	return r.tidy(ctx, n)
 }
 
-// upgradedElsewhere says whether another member has had all of its upgrade, kubelet included: then what the cluster shares has
-// been upgraded as well, and what is left to a node is its own.
+// upgradedElsewhere says whether another member has had all of its upgrade, kubelet included: then what the cluster
+// shares has been upgraded as well, and what is left to a node is its own.
 func (r *Run) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error) {
 	for _, o := range r.Members() {
 		if o.Name == n.Name {
@@ -216,7 +218,8 @@ func (r *Run) renew(ctx context.Context, n intent.Node) error {
 	return r.restartStaticPods(ctx, n)
 }
 
-// restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at start.
+// restartStaticPods stops the control plane's containers; kubelet starts them again. All have read certificates at
+// start.
 func (r *Run) restartStaticPods(ctx context.Context, n intent.Node) error {
 	const script = `for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
   for id in $(crictl ps -q --name "^$name\$"); do crictl stop -t 30 "$id" >/dev/null; done
@@ -225,8 +228,8 @@ done`
 	return err
 }
 
-// Settled waits until a changed node is Ready, runs what it should, and stays so. started says that its kubelet was started again for a
-// reason that is not kubeadm's.
+// Settled waits until a changed node is Ready, runs what it should, and stays so. started says that its kubelet was
+// started again for a reason that is not kubeadm's.
 func (r *Run) Settled(ctx context.Context, n intent.Node, started bool) error {
 	want := r.Wanted.Intent.Versions.Kubernetes
 	c, err := r.API(ctx, n)
@@ -253,8 +256,8 @@ func (r *Run) Settled(ctx context.Context, n intent.Node, started bool) error {
 	return r.steady(ctx, n)
 }
 
-// steadyFor is how long a node has to serve without a gap after its kubelet was started: a kubelet of another minor version
-// restarts all containers a few seconds after it has said that the node is Ready.
+// steadyFor is how long a node has to serve without a gap after its kubelet was started: a kubelet of another minor
+// version restarts all containers a few seconds after it has said that the node is Ready.
 const steadyFor = 20 * time.Second
 
 // steady waits until a node has served for a while: the next node's etcd must not go away while this one's does.
@@ -273,7 +276,8 @@ func (r *Run) steady(ctx context.Context, n intent.Node) error {
 	})
 }
 
-// ChangeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of an upgrade.
+// ChangeAddons brings CoreDNS and kube-proxy to what they should be, if kubeadm has not done it with the last node of
+// an upgrade.
 func (r *Run) ChangeAddons(ctx context.Context) error {
 	const step = "change addons"
 	if !Shares(r.Plan, SharedAddons) && !Shares(r.Plan, sharedProxy) && !Upgrading(r.Plan) {
@@ -308,7 +312,8 @@ func (r *Run) addon(ctx context.Context, step string, n intent.Node, name string
 	return r.kubeadmLive(ctx, n, 5*time.Minute, "init", "phase", "addon", name)
 }
 
-// restartProxies makes kube-proxy's pods read their configuration again, one node after the other, as kubectl's "rollout restart" does.
+// restartProxies makes kube-proxy's pods read their configuration again, one node after the other, as kubectl's
+// "rollout restart" does.
 func restartProxies(ctx context.Context, c client.Client, now time.Time) error {
 	var proxy appsv1.DaemonSet
 	if err := c.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "kube-proxy"}, &proxy); err != nil {

@@ -59,8 +59,8 @@ type World struct {
 	Cluster Cluster
 }
 
-// Look asks the nodes' agents for what kubeadm and etcd have there. Places that are not there or cannot be looked at are left out; files
-// names a directory of a node that is listed as well, "" for none.
+// Look asks the nodes' agents for what kubeadm and etcd have there. Places that are not there or cannot be looked at
+// are left out; files names a directory of a node that is listed as well, "" for none.
 func Look(ctx context.Context, h site.Hosts, w Wanted, seen site.Seen, files func(intent.Node) string) (map[string]host.Node, error) {
 	out := map[string]host.Node{}
 	var mu sync.Mutex
@@ -91,14 +91,14 @@ func (w World) listed(n intent.Node) bool {
 	return false
 }
 
-// Member says whether a node is part of the control plane: its etcd member votes, and something of kubeadm's is there. A node
-// that only does not answer is still one, and one of which files are missing is a broken one: a join is not begun again where a
-// member votes. What a join leaves that was killed before its member voted is none.
+// Member says whether a node is part of the control plane: its etcd member votes, and something of kubeadm's is there.
+// A node that only does not answer is still one, and one of which files are missing is a broken one: a join is not
+// begun again where a member votes. What a join leaves that was killed before its member voted is none.
 func (w World) Member(n intent.Node) bool {
 	state := w.Nodes[n.Name]
 	if w.anyMembers() {
-		// kubeadm lets etcd's member vote when all its manifests are there. One that is missing was in kubeadm's hands when an
-		// upgrade was killed: it moves the old one away before it moves the new one in.
+		// kubeadm lets etcd's member vote when all its manifests are there. One that is missing was in kubeadm's hands when
+		// an upgrade was killed: it moves the old one away before it moves the new one in.
 		return w.listed(n) && state.Touched()
 	}
 	if !state.KubeletConf || len(state.StaticPods) == 0 {

@@ -28,11 +28,12 @@ const (
 	Step  = "copy kubeconfigs"
 )
 
-// Account is the fleet's (docs/proxy.md), by whose token that never ends a proxy works which somebody has set up by hand.
+// Account is the fleet's (docs/proxy.md), by whose token that never ends a proxy works which somebody has set up by
+// hand.
 const Account = "jeroboam-proxy"
 
-// Copy is a kubeconfig of the management cluster at a place that is no part of it. OpenStack-Ansible makes the place and the user;
-// where one is missing there is no copy.
+// Copy is a kubeconfig of the management cluster at a place that is no part of it. OpenStack-Ansible makes the place
+// and the user; where one is missing there is no copy.
 type Copy struct {
 	Place site.Place
 	Path  string
@@ -58,8 +59,8 @@ type Source struct {
 	API func(ctx context.Context) (client.Client, error)
 }
 
-// Proxy is the kubeconfig of the proxy's account: the cluster's address and authority as an administrator knows them, and the account's
-// own token.
+// Proxy is the kubeconfig of the proxy's account: the cluster's address and authority as an administrator knows them,
+// and the account's own token.
 func (s Source) Proxy(ctx context.Context) (string, error) {
 	c, err := s.API(ctx)
 	if err != nil {
@@ -95,7 +96,8 @@ type Copies struct {
 	Here  []Copy
 	Have  []plan.Facts
 	Notes []plan.Finding
-	// Sums are the digests of nodes' admin.conf by node; Proxy is that of the proxy's kubeconfig, "" if the cluster has no such account.
+	// Sums are the digests of nodes' admin.conf by node; Proxy is that of the proxy's kubeconfig, "" if the cluster has no
+	// such account.
 	Sums  map[string]string
 	Proxy string
 }
@@ -196,8 +198,8 @@ func (c Copy) file(text string) *host.File {
 	return &host.File{Path: c.Path, Content: text, Mode: 0o600, Owner: c.User + ":" + c.Group, Secret: true}
 }
 
-// Plan adds the copies to a plan: those that are not as they should be, and those whose original the plan changes. Fresh are nodes that
-// get another admin.conf.
+// Plan adds the copies to a plan: those that are not as they should be, and those whose original the plan changes.
+// Fresh are nodes that get another admin.conf.
 func (c Copies) Plan(p plan.Plan, fresh map[string]bool) plan.Plan {
 	for i, one := range c.Here {
 		change := plan.Compare(c.thing(one, c.Have[i]), c.Have[i])
@@ -236,8 +238,8 @@ func (c Copies) nodeOf(sum string) string {
 	return ""
 }
 
-// Apply writes the copies that the plan has. Originals are read when everything else is done, and stay in memory: of a node's admin.conf, or
-// of the proxy's own.
+// Apply writes the copies that the plan has. Originals are read when everything else is done, and stay in memory: of a
+// node's admin.conf, or of the proxy's own.
 func (c Copies) Apply(ctx context.Context, r site.Run, p plan.Plan, original func(ctx context.Context, admin bool) (string, error)) error {
 	texts := map[bool]string{}
 	for _, one := range c.Here {

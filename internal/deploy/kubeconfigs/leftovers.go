@@ -13,7 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Leftovers are what a deployment has left at places that are no part of the cluster: kubeconfigs, and the agents that wrote them.
+// Leftovers are what a deployment has left at places that are no part of the cluster: kubeconfigs, and the agents that
+// wrote them.
 type Leftovers struct {
 	// Hosts are agents of all hosts that were reached.
 	Hosts site.Hosts
@@ -25,9 +26,9 @@ type Leftovers struct {
 	Notes []plan.Finding
 }
 
-// LookAtLeftovers finds kubeconfigs that are of no use when the cluster has gone. They are told by the address in them: one of another
-// cluster stays. As long as a node stays, because OpenStack-Ansible made its container, its cluster's kubeconfigs do too. Entered are
-// containers that were looked into anyway.
+// LookAtLeftovers finds kubeconfigs that are of no use when the cluster has gone. They are told by the address in them:
+// one of another cluster stays. As long as a node stays, because OpenStack-Ansible made its container, its cluster's
+// kubeconfigs do too. Entered are containers that were looked into anyway.
 func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, all []Copy, server string, stays bool, entered []site.Place) Leftovers {
 	l := Leftovers{Hosts: h, Entered: entered}
 	facts, errs := site.LookAtAll(ctx, h, Hosts(all))

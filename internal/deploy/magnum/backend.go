@@ -13,8 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
-// backendTLS are the files of a server that speaks TLS to load balancers: the operator's or the role pki's where there are any,
-// otherwise ours, for the names that os_magnum asks for (magnum_pki_san).
+// backendTLS are the files of a server that speaks TLS to load balancers: the operator's or the role pki's where there
+// are any, otherwise ours, for the names that os_magnum asks for (magnum_pki_san).
 func backendTLS(w Wish, h intent.MagnumHost) []host.Item {
 	m := w.Intent.Magnum.Service
 	const owner, mode = "root:" + account, 0o640
@@ -42,8 +42,9 @@ func tlsPaths(i host.Item) []string {
 	return []string{i.File.Path}
 }
 
-// NoTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left, and so is what
-// OpenStack's own Magnum serves with, where that is there as well: whose certificate it is was not asked if the operator wants that one.
+// NoTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left,
+// and so is what OpenStack's own Magnum serves with, where that is there as well: whose certificate it is was not asked
+// if the operator wants that one.
 func NoTLS(in intent.Intent, h intent.MagnumHost, f Found) []host.Item {
 	m := in.Magnum.Service
 	if !m.BackendSSL || h.Certificate != "" || f.Theirs {
@@ -52,8 +53,8 @@ func NoTLS(in intent.Intent, h intent.MagnumHost, f Found) []host.Item {
 	return []host.Item{{File: &host.File{Path: m.BackendTLS.Key, Gone: true}}, {File: &host.File{Path: m.BackendTLS.Cert, Gone: true}}}
 }
 
-// Signable refuses a service whose servers need certificates that nobody can make. Reading the configuration only warns of it, as long
-// as nobody has said who serves.
+// Signable refuses a service whose servers need certificates that nobody can make. Reading the configuration only warns
+// of it, as long as nobody has said who serves.
 func Signable(in intent.Intent) error {
 	m := in.Magnum.Service
 	for _, h := range in.Magnum.Hosts {
@@ -65,7 +66,8 @@ func Signable(in intent.Intent) error {
 	return nil
 }
 
-// Sign makes a server's certificate and key with OpenStack-Ansible's authority, with the chain that load balancers need.
+// Sign makes a server's certificate and key with OpenStack-Ansible's authority, with the chain that load balancers
+// need.
 func Sign(in intent.Intent, c host.ServerCertificate, random io.Reader, now time.Time) (host.ServerCertificate, error) {
 	tls := in.Magnum.Service.BackendTLS
 	ca := pki.Authority{CertPEM: []byte(tls.Signer), KeyPEM: []byte(tls.SignerKey.Reveal())}

@@ -34,8 +34,8 @@ const validity = 365 * 24 * time.Hour
 // signing is how long the cluster may take to sign.
 const signing = time.Minute
 
-// Kubeconfig509 has the cluster sign a client certificate for Jeroboam's server, and makes a kubeconfig of it. The key is made here
-// and goes nowhere but to the place. The request is removed from the cluster again, also when it fails.
+// Kubeconfig509 has the cluster sign a client certificate for Jeroboam's server, and makes a kubeconfig of it. The key
+// is made here and goes nowhere but to the place. The request is removed from the cluster again, also when it fails.
 func Kubeconfig509(ctx context.Context, c client.Client, r Request) (config string, err error) {
 	random := r.Random
 	if random == nil {

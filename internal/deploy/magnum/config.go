@@ -24,9 +24,9 @@ type section struct {
 type option struct{ name, value string }
 
 // Config is magnum.conf as the role os_magnum makes it from the same variables (openstack-ansible-os_magnum,
-// templates/magnum.conf.j2), then magnum_config_overrides. Of the role's own options those are left out that only parts which are
-// not there would read, database, message queue, Heat, trustee: a password that nobody reads is not written. What the operator
-// overrides stays, whether it has a meaning here or not.
+// templates/magnum.conf.j2), then magnum_config_overrides. Of the role's own options those are left out that only parts
+// which are not there would read, database, message queue, Heat, trustee: a password that nobody reads is not written.
+// What the operator overrides stays, whether it has a meaning here or not.
 func Config(in intent.Intent, h intent.MagnumHost) string {
 	sections := ofRole(in, h)
 	for _, name := range slices.Sorted(maps.Keys(in.Magnum.ConfigOverrides)) {

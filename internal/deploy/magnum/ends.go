@@ -9,9 +9,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Ends says which of the operator's certificates have ended, or end within the time before which ours are renewed: those that servers
-// show to load balancers, and the authority that signs them. Nobody but the operator can renew them. The time is the place's own, by
-// which they are judged; a place of which it is not known is left out.
+// Ends says which of the operator's certificates have ended, or end within the time before which ours are renewed:
+// those that servers show to load balancers, and the authority that signs them. Nobody but the operator can renew them.
+// The time is the place's own, by which they are judged; a place of which it is not known is left out.
 func Ends(in intent.Intent, now func(intent.MagnumHost) time.Time, before time.Duration) []plan.Finding {
 	m := in.Magnum.Service
 	if !m.BackendSSL {

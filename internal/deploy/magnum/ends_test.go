@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
-// A certificate of the operator's that ends is told of in time, and one that has ended as such; by the clock of the place.
+// A certificate of the operator's that ends is told of in time, and one that has ended as such; by the clock of the
+// place.
 func TestCertificatesThatEnd(t *testing.T) {
 	made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	ca, err := pki.NewCA(rand.Reader, made, "ExampleCorpIntermediate")

@@ -12,7 +12,8 @@ import (
 
 // Found is what is at a place before anything is done there.
 type Found struct {
-	// Ours: Jeroboam serves there, or a run that brought it in or out was killed. Theirs: OpenStack's own Magnum is installed.
+	// Ours: Jeroboam serves there, or a run that brought it in or out was killed. Theirs: OpenStack's own Magnum is
+	// installed.
 	Ours, Theirs bool
 }
 
@@ -34,8 +35,8 @@ func FoundBy(seen []plan.Facts) Found {
 	return f
 }
 
-// Serves decides who serves Magnum's API: the operator's word, and without one whoever does already. A new cloud gets Jeroboam.
-// The finding says what that means where somebody could be surprised; it is empty otherwise.
+// Serves decides who serves Magnum's API: the operator's word, and without one whoever does already. A new cloud gets
+// Jeroboam. The finding says what that means where somebody could be surprised; it is empty otherwise.
 func Serves(in intent.Intent, found map[string]Found) (who string, why plan.Finding) {
 	var ours, theirs []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {

@@ -1,8 +1,10 @@
-// Package magnum puts Magnum's service on the hosts of magnum_all: Jeroboam's server in place of magnum-api and magnum-conductor,
-// with the account, the configuration and the endpoints that OpenStack-Ansible's role os_magnum would give them.
+// Package magnum puts Magnum's service on the hosts of magnum_all: Jeroboam's server in place of magnum-api and
+// magnum-conductor, with the account, the configuration and the endpoints that OpenStack-Ansible's role os_magnum would
+// give them.
 //
-// What a place should have is Want, and the way back to OpenStack's own Magnum is Leave; both are pure. Keystone is looked at and
-// changed by Look and Register. Which of the two serves is decided by Serves, from the operator's word and from what is there.
+// What a place should have is Want, and the way back to OpenStack's own Magnum is Leave; both are pure. Keystone is
+// looked at and changed by Look and Register. Which of the two serves is decided by Serves, from the operator's word
+// and from what is there.
 package magnum
 
 import (
@@ -17,7 +19,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// Where things are on a host of Magnum. The configuration is where the role os_magnum has it: what it wrote is kept beside.
+// Where things are on a host of Magnum. The configuration is where the role os_magnum has it: what it wrote is kept
+// beside.
 const (
 	Unit       = "jeroboam.service"
 	Kubeconfig = host.Etc + "/server.kubeconfig"
@@ -52,12 +55,12 @@ type Wish struct {
 	Renew time.Duration
 }
 
-// theirs are the units of OpenStack's own Magnum, in the order in which they stop; they start in the other one. The roles uwsgi and
-// systemd_service name them so.
+// theirs are the units of OpenStack's own Magnum, in the order in which they stop; they start in the other one. The
+// roles uwsgi and systemd_service name them so.
 func theirs() []string { return []string{"magnum-api.service", "magnum-conductor.service"} }
 
-// Want is what a place of Jeroboam's server should have, in the order of the work: OpenStack's own Magnum stops when everything is
-// there that serves in its stead.
+// Want is what a place of Jeroboam's server should have, in the order of the work: OpenStack's own Magnum stops when
+// everything is there that serves in its stead.
 func Want(w Wish, h intent.MagnumHost) []host.Item {
 	out := []host.Item{
 		{User: &host.User{Name: account, Home: "/var/lib/magnum", Comment: "Magnum System User"}},
@@ -98,8 +101,8 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 	return append(out, host.Item{Unit: &host.Unit{Name: Unit, Enabled: true, Active: true, Uses: uses}})
 }
 
-// Leave is the way back: our server stops, what os_magnum wrote is in its place again, its services run. The unit's file goes last:
-// as long as it is there, a run that was killed is known to have more to do.
+// Leave is the way back: our server stops, what os_magnum wrote is in its place again, its services run. The unit's
+// file goes last: as long as it is there, a run that was killed is known to have more to do.
 func Leave(f Found) []host.Item {
 	out := []host.Item{
 		{Unit: &host.Unit{Name: Unit, Gone: true}},
@@ -119,8 +122,8 @@ func Leave(f Found) []host.Item {
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
-// Gone is a place that nobody is to serve from: what a deployment that is removed had there. Without the program, if that is somebody
-// else's as well. The unit's file goes last here too.
+// Gone is a place that nobody is to serve from: what a deployment that is removed had there. Without the program, if
+// that is somebody else's as well. The unit's file goes last here too.
 func Gone(program bool) []host.Item {
 	out := Leave(Found{Ours: true})
 	last := out[len(out)-1]
@@ -131,8 +134,8 @@ func Gone(program bool) []host.Item {
 	return append(out, last)
 }
 
-// trusted are the files with authorities that the configuration names, those that we have the content of. Others have to be on the
-// host; the server says so if they are not.
+// trusted are the files with authorities that the configuration names, those that we have the content of. Others have
+// to be on the host; the server says so if they are not.
 func trusted(in intent.Intent) []host.File {
 	var out []host.File
 	if own := bundleOf(in); own != "" {

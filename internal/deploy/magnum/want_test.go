@@ -131,8 +131,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestBackendTLS: a server that speaks TLS has the operator's certificate, or one that load balancers believe, and waits for neither
-// with plain HTTP.
+// TestBackendTLS: a server that speaks TLS has the operator's certificate, or one that load balancers believe, and
+// waits for neither with plain HTTP.
 func TestBackendTLS(t *testing.T) {
 	root, err := pki.NewCA(rand.Reader, time.Now(), "ExampleCorpIntermediate")
 	if err != nil {

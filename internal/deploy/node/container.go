@@ -82,8 +82,8 @@ func firstFiles(n intent.Node) []host.File {
 	return append(out, host.File{Path: "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service", Link: "/lib/systemd/system/systemd-networkd.service"})
 }
 
-// Unfinished says of a container that it has to be made: there is none, or a run of ours was killed while it made it. One
-// that OpenStack-Ansible made is its own matter.
+// Unfinished says of a container that it has to be made: there is none, or a run of ours was killed while it made it.
+// One that OpenStack-Ansible made is its own matter.
 func Unfinished(f host.Facts, name string) bool {
 	running, there := f.Containers[name]
 	return !there || f.Made[name] && !running

@@ -10,7 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// kernelModules are what kube-proxy, the CNI plugins and containerd use (vexxhost.kubernetes: cni_plugins_kernel_modules).
+// kernelModules are what kube-proxy, the CNI plugins and containerd use (vexxhost.kubernetes:
+// cni_plugins_kernel_modules).
 func kernelModules() []host.Module {
 	return []host.Module{
 		{Name: "br_netfilter", Shows: "/proc/sys/net/bridge"},

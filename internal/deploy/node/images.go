@@ -12,8 +12,8 @@ import (
 // publicRepository is where kubeadm's images are by default; the bundle has them under its names.
 const publicRepository = "registry.k8s.io"
 
-// imagesOf are the images that nodes are given. With kubernetes_image_repository kubeadm names its own, and no others, after that
-// repository: they get those names beside the ones they have, so that nothing has to be pulled from there.
+// imagesOf are the images that nodes are given. With kubernetes_image_repository kubeadm names its own, and no others,
+// after that repository: they get those names beside the ones they have, so that nothing has to be pulled from there.
 func imagesOf(in intent.Intent, b site.Bundle) []host.Image {
 	repository := in.Kubernetes.ImageRepository
 	if repository == "" || repository == publicRepository {

@@ -19,8 +19,8 @@ const (
 	kubeletDropIn    = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 )
 
-// lateProgram says that a program is replaced after the control plane of its node in an upgrade: kubelet must never be newer
-// than the API server it speaks to (Kubernetes' version skew policy).
+// lateProgram says that a program is replaced after the control plane of its node in an upgrade: kubelet must never be
+// newer than the API server it speaks to (Kubernetes' version skew policy).
 func lateProgram(name string) bool { return name == "kubelet" || name == "kubectl" }
 
 // Inside are the container's inside, up to kubeadm.
@@ -186,8 +186,8 @@ WantedBy=multi-user.target
 
 type unitFile struct{ name, text string }
 
-// mountUnits are what Cilium needs of a container, and the guard against swap. Each does its work once: the original mounts
-// again on top whenever the unit restarts, and races with containerd at boot.
+// mountUnits are what Cilium needs of a container, and the guard against swap. Each does its work once: the original
+// mounts again on top whenever the unit restarts, and races with containerd at boot.
 func mountUnits(swap bool) []unitFile {
 	mount := func(what, where, kind string) string {
 		return fmt.Sprintf(`[Unit]

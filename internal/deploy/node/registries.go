@@ -12,11 +12,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// certsDir has a directory for each registry; containerd reads it anew for each image (docs/hosts.md of its repository).
+// certsDir has a directory for each registry; containerd reads it anew for each image (docs/hosts.md of its
+// repository).
 const certsDir = "/etc/containerd/certs.d"
 
-// registryItems say how containerd pulls from the registries that the operator names. What a deployment installs is imported and never
-// pulled; what operators run beside it is.
+// registryItems say how containerd pulls from the registries that the operator names. What a deployment installs is
+// imported and never pulled; what operators run beside it is.
 func registryItems(c intent.Containerd) []host.Item {
 	var out []host.Item
 	dir := func(registry string) string { return certsDir + "/" + registry }

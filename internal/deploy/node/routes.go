@@ -27,15 +27,16 @@ func podRange(in intent.Intent, at int) (netip.Prefix, error) {
 	return netip.PrefixFrom(netip.AddrFrom4(start), bits), nil
 }
 
-// The configurations by which containerd knows the network of pods: Cilium's agents write their own when they are ready.
+// The configurations by which containerd knows the network of pods: Cilium's agents write their own when they are
+// ready.
 const (
 	bridgeConf = "/etc/cni/net.d/10-jeroboam.conflist"
 	ciliumConf = "/etc/cni/net.d/05-cilium.conflist"
 )
 
-// networkItems are a node's part of the network of pods. A bundle without Cilium has the light one: the reference plugins' bridge on
-// each node, and routes between nodes; it has no network policy. Of the two networks only one may be there: the plan shows that the
-// other one is removed, and removing has to be allowed.
+// networkItems are a node's part of the network of pods. A bundle without Cilium has the light one: the reference
+// plugins' bridge on each node, and routes between nodes; it has no network policy. Of the two networks only one may be
+// there: the plan shows that the other one is removed, and removing has to be allowed.
 func networkItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
 	if !b.Has(site.Cilium) {
 		return bridgeItems(in, n)
@@ -75,9 +76,9 @@ func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
 	}, routeItems(routes+serviceRoute(in, n))...), nil
 }
 
-// serviceRoute leads to services. Their addresses are translated before a packet leaves, but only one that has a route gets
-// that far: without a default route, on a management network that is closed, the API server could not call a webhook, nor an
-// agent of Cilium the API server.
+// serviceRoute leads to services. Their addresses are translated before a packet leaves, but only one that has a route
+// gets that far: without a default route, on a management network that is closed, the API server could not call a
+// webhook, nor an agent of Cilium the API server.
 func serviceRoute(in intent.Intent, n intent.Node) string {
 	out := ""
 	for _, net := range n.Networks {

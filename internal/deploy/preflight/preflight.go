@@ -1,5 +1,6 @@
-// Package preflight looks at what hosts are, before anything on them has been changed: what would make a deployment fail, all of it
-// at once, and a report of the hosts that can be pasted into a bug report. It is a function of facts: nobody is asked.
+// Package preflight looks at what hosts are, before anything on them has been changed: what would make a deployment
+// fail, all of it at once, and a report of the hosts that can be pasted into a bug report. It is a function of facts:
+// nobody is asked.
 package preflight
 
 import (
@@ -16,11 +17,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// MinimumFree is the free space in /var/lib/lxc and /var/lib/jeroboam that a host needs for a new node: its root file system, images twice, etcd.
+// MinimumFree is the free space in /var/lib/lxc and /var/lib/jeroboam that a host needs for a new node: its root file
+// system, images twice, etcd.
 const MinimumFree = 10 << 30
 
-// maxSkew is how far a host's clock may be from the deployer's: certificates that begin in the future are refused, and etcd
-// warns from a second on.
+// maxSkew is how far a host's clock may be from the deployer's: certificates that begin in the future are refused, and
+// etcd warns from a second on.
 const maxSkew = 5 * time.Second
 
 // Check tells everything that would make a deployment fail, before anything has been changed. Pure.
@@ -52,9 +54,9 @@ func Check(in intent.Intent, facts map[string]host.Facts) error {
 	return errors.Join(errs...)
 }
 
-// release says what is wrong with a host's operating system, "" if nothing. The releases are those that OpenStack-Ansible 2024.1 to
-// 2026.1 supports, without the family of Red Hat: what the bundle brings into containers is Debian's, and SELinux has been thought
-// of nowhere.
+// release says what is wrong with a host's operating system, "" if nothing. The releases are those that
+// OpenStack-Ansible 2024.1 to 2026.1 supports, without the family of Red Hat: what the bundle brings into containers is
+// Debian's, and SELinux has been thought of nowhere.
 func release(f host.Facts) string {
 	name := cmp.Or(strings.TrimSpace(f.Name), "its operating system")
 	switch f.ID {
@@ -103,7 +105,8 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 	}
 }
 
-// controllers of the unified hierarchy without which kubelet does not start (Kubernetes: "cgroup v2", kubelet's required controllers).
+// controllers of the unified hierarchy without which kubelet does not start (Kubernetes: "cgroup v2", kubelet's
+// required controllers).
 func controllers() []string { return []string{"cpu", "cpuset", "memory", "pids"} }
 
 // kernel says what the host's kernel lacks: a container cannot load modules, nor give itself controllers.

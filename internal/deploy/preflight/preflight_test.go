@@ -30,7 +30,8 @@ func TestPreflightTellsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// What a node is given are Debian's packages and the paths of its family: a host that is none fails before anything has changed.
+// What a node is given are Debian's packages and the paths of its family: a host that is none fails before anything has
+// changed.
 func TestReleasesOfHosts(t *testing.T) {
 	in := deploytest.Seed(t)
 	name := in.Nodes[0].PhysicalHost

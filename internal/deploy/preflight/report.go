@@ -39,7 +39,8 @@ type Host struct {
 	Containers int      `json:"containers"`
 }
 
-// ReportOf says what was seen, and all that would make a deployment fail. Lost are hosts that were not reached, with the reason. Pure.
+// ReportOf says what was seen, and all that would make a deployment fail. Lost are hosts that were not reached, with
+// the reason. Pure.
 func ReportOf(in intent.Intent, facts map[string]host.Facts, lost map[string]error) Report {
 	r := Report{Release: in.Release, Generation: in.Generation, Hosts: []Host{}, Problems: []string{}}
 	for _, h := range in.Hosts {

@@ -43,8 +43,8 @@ func AccountOf(path string) Account {
 	return fleet()
 }
 
-// Manifest is what the management cluster must hold. The account's token that never ends is left out: each host has one of its own.
-// Without Jeroboam's server nobody else makes the namespace of clusters.
+// Manifest is what the management cluster must hold. The account's token that never ends is left out: each host has one
+// of its own. Without Jeroboam's server nobody else makes the namespace of clusters.
 func Manifest(withNamespace bool) []byte {
 	var out []string
 	if withNamespace {
@@ -58,8 +58,8 @@ func Manifest(withNamespace bool) []byte {
 	return []byte(strings.Join(out, "\n---\n"))
 }
 
-// Granted are the UIDs of the Secrets that tokens of an account are bound to, by host. Before there is a cluster, or the account's
-// namespace, there are none.
+// Granted are the UIDs of the Secrets that tokens of an account are bound to, by host. Before there is a cluster, or
+// the account's namespace, there are none.
 func Granted(ctx context.Context, c client.Client, a Account) (map[string]string, error) {
 	var list corev1.SecretList
 	if err := c.List(ctx, &list, client.InNamespace(a.namespace), client.HasLabels{hostLabel}); err != nil {
@@ -103,8 +103,8 @@ type Request struct {
 	CA      []byte
 }
 
-// Grant makes a token for one host and a kubeconfig of it. The Secret that it is bound to is found or made, and says in words what it
-// is for; it holds nothing.
+// Grant makes a token for one host and a kubeconfig of it. The Secret that it is bound to is found or made, and says in
+// words what it is for; it holds nothing.
 func Grant(ctx context.Context, c client.Client, r Request) (string, error) {
 	a := r.Account
 	s := &corev1.Secret{

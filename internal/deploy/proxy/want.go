@@ -1,9 +1,9 @@
-// Package proxy puts Jeroboam's proxy on the hosts of mcapi_vexxhost_proxy_hosts, beside Neutron's namespaces, in place of
-// magnum-cluster-api-proxy, and "jeroboam proxy access" beside the management cluster.
+// Package proxy puts Jeroboam's proxy on the hosts of mcapi_vexxhost_proxy_hosts, beside Neutron's namespaces, in place
+// of magnum-cluster-api-proxy, and "jeroboam proxy access" beside the management cluster.
 //
-// What a host should have is Want, and the way back to the old proxy is Leave; what a node should have for the fleet's rights is Access.
-// All are pure. Each host has a token of its own, bound to a Secret of the host's name: Grant makes it, and whoever deletes the Secret
-// ends it, for that host alone. Which of the two proxies runs is decided by Runs.
+// What a host should have is Want, and the way back to the old proxy is Leave; what a node should have for the fleet's
+// rights is Access. All are pure. Each host has a token of its own, bound to a Secret of the host's name: Grant makes
+// it, and whoever deletes the Secret ends it, for that host alone. Which of the two proxies runs is decided by Runs.
 package proxy
 
 import (
@@ -39,7 +39,8 @@ const (
 	accessDefaults = "/etc/default/jeroboam-proxy-access"
 )
 
-// defaultPort is taken where the operator has named none: only with a fixed one does a new process take over without a refused connection.
+// defaultPort is taken where the operator has named none: only with a fixed one does a new process take over without a
+// refused connection.
 const defaultPort = "8443"
 
 // Wish is what all hosts have in common.
@@ -75,8 +76,8 @@ func FoundBy(seen []plan.Facts) Found {
 	return Found{Ours: seen[0] != nil, Theirs: seen[1] != nil, OldHosts: strings.Contains(seen[2]["content"], oldHosts)}
 }
 
-// Runs decides which proxy the hosts have: the operator's word; without one, the old proxy stays as long as OpenStack's own Magnum
-// serves and somebody has it. The finding says so; it is empty otherwise.
+// Runs decides which proxy the hosts have: the operator's word; without one, the old proxy stays as long as OpenStack's
+// own Magnum serves and somebody has it. The finding says so; it is empty otherwise.
 func Runs(in intent.Intent, serves string, found map[string]Found) (which string, why plan.Finding) {
 	var theirs []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
@@ -102,8 +103,8 @@ func Runs(in intent.Intent, serves string, found map[string]Found) (which string
 	return which, plan.Finding{}
 }
 
-// Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes the same port
-// and the same name in the fleet.
+// Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes
+// the same port and the same name in the fleet.
 func Want(w Wish, h intent.ProxyHost) []host.Item {
 	return []host.Item{
 		{User: &host.User{Name: User, Home: "/nonexistent", Comment: "Jeroboam proxy"}},
@@ -129,8 +130,8 @@ func (w Wish) token(path, name, owner string) host.Item {
 	}}
 }
 
-// Leave is the way back: our proxy stops, the old one runs again. The unit's file goes last: as long as it is there, a run that was
-// killed is known to have more to do.
+// Leave is the way back: our proxy stops, the old one runs again. The unit's file goes last: as long as it is there, a
+// run that was killed is known to have more to do.
 func Leave() []host.Item {
 	return []host.Item{
 		{Relay: &host.Relay{Template: Template, Gone: true}},
@@ -141,8 +142,8 @@ func Leave() []host.Item {
 	}
 }
 
-// Gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as well. The
-// kubeconfig is removed with all others of the cluster.
+// Gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as
+// well. The kubeconfig is removed with all others of the cluster.
 func Gone(programToo bool) []host.Item {
 	out := []host.Item{{Relay: &host.Relay{Template: Template, Gone: true}}, {File: &host.File{Path: environment, Gone: true}}}
 	if programToo {
@@ -151,9 +152,9 @@ func Gone(programToo bool) []host.Item {
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
-// Environment is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it names none. Where it
-// names no address either, clients reach the proxy on the management network, where they are: the host may have no default route, and
-// one that leads elsewhere.
+// Environment is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it
+// names none. Where it names no address either, clients reach the proxy on the management network, where they are: the
+// host may have no default route, and one that leads elsewhere.
 func Environment(h intent.ProxyHost, old bool) string {
 	all := map[string]string{"PROXY_PORT": defaultPort}
 	if h.Advertise == "" && h.ManagementAddress != "" {
@@ -179,8 +180,8 @@ func quoted(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`", "\n", " ").Replace(value) + `"`
 }
 
-// Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of proxied clusters'
-// kubeconfigs in the fleet's role, and may do what no host of the proxy may.
+// Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of
+// proxied clusters' kubeconfigs in the fleet's role, and may do what no host of the proxy may.
 func Access(w Wish, node string, always bool) []host.Item {
 	defaults := host.Mark
 	if always {

@@ -53,8 +53,8 @@ func Ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, er
 	return out, a.Call(ctx, p.Container, op, in, &out, nil)
 }
 
-// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done. There may be hundreds
-// of them, and on most of them nothing changes in a run.
+// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done.
+// There may be hundreds of them, and on most of them nothing changes in a run.
 type Looker interface {
 	Script(ctx context.Context, script string) (string, error)
 }

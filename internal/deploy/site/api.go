@@ -19,8 +19,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 )
 
-// Dialer connects to the API server as administrator. Connections go through a host's agent, so the deployer itself needs no
-// route to the management network.
+// Dialer connects to the API server as administrator. Connections go through a host's agent, so the deployer itself
+// needs no route to the management network.
 type Dialer func(ctx context.Context, h Hosts, via Place, server string) (client.Client, error)
 
 // Connect is the Dialer of deployments: the credentials come from the node, and stay in memory.
@@ -40,8 +40,8 @@ func Connect(ctx context.Context, h Hosts, via Place, server string) (client.Cli
 	return c, nil
 }
 
-// Scheme has the types that a deployment speaks of beside Jeroboam's own: evictions, the workloads of kubeadm's addons, and
-// requests for certificates.
+// Scheme has the types that a deployment speaks of beside Jeroboam's own: evictions, the workloads of kubeadm's addons,
+// and requests for certificates.
 func Scheme() (*runtime.Scheme, error) {
 	s, err := kube.NewScheme()
 	if err != nil {
@@ -57,8 +57,8 @@ func Scheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
-// AdminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address that is
-// in it, if that is not empty.
+// AdminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address
+// that is in it, if that is not empty.
 func AdminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.Config, error) {
 	text, err := Ask[string](ctx, h, via, host.OpRead, host.AdminConf)
 	if err != nil {

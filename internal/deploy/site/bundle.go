@@ -40,8 +40,8 @@ type Release struct {
 	Images   []host.Image
 }
 
-// With is the bundle with the Kubernetes of a release in place of its own. Programs take the place of those with their name, images
-// of those of their repository.
+// With is the bundle with the Kubernetes of a release in place of its own. Programs take the place of those with their
+// name, images of those of their repository.
 func (b Bundle) With(release string) (Bundle, error) {
 	i := slices.IndexFunc(b.Releases, func(r Release) bool { return r.Version == release })
 	if i < 0 {
@@ -84,7 +84,8 @@ type Component struct {
 	Values map[string]any
 }
 
-// Cilium is the component that is the network of pods, where a bundle has it. Its DaemonSet and its other objects are named so.
+// Cilium is the component that is the network of pods, where a bundle has it. Its DaemonSet and its other objects are
+// named so.
 const Cilium = "cilium"
 
 // Has says whether a bundle has a component.

@@ -9,9 +9,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// Hold makes all hosts this run's until its connections end. Two runs at once could each take a member of etcd away, with a gate
-// that is right for itself. Hosts are taken one after the other in the same order by everybody, so that of two runs one gets all; a host
-// that a run cannot reach it does not change. Nothing is kept in the cluster: there may be none yet, and none that answers.
+// Hold makes all hosts this run's until its connections end. Two runs at once could each take a member of etcd away,
+// with a gate that is right for itself. Hosts are taken one after the other in the same order by everybody, so that of
+// two runs one gets all; a host that a run cannot reach it does not change. Nothing is kept in the cluster: there may
+// be none yet, and none that answers.
 func (h Hosts) Hold(ctx context.Context, run host.Hold) error {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		if _, err := Ask[struct{}](ctx, h, Place{Host: name}, host.OpHold, run); err != nil {

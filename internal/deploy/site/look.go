@@ -11,8 +11,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// Look gathers the facts of all hosts, and of containers on them that have some of their own, under their names: what runs in a container
-// has its files, addresses and programs there.
+// Look gathers the facts of all hosts, and of containers on them that have some of their own, under their names: what
+// runs in a container has its files, addresses and programs there.
 func Look(ctx context.Context, h Hosts, inside ...Place) (map[string]host.Facts, error) {
 	facts, errs := LookAtAll(ctx, h, slices.Sorted(maps.Keys(h)))
 	lookInside(ctx, h, facts, errs, inside)
@@ -46,8 +46,9 @@ func LookAt(ctx context.Context, h Hosts, p Place) (host.Facts, error) {
 	return f, err
 }
 
-// clockOf compares a host's clock with ours. It was read when the request had come there, and the answer left when the host had
-// looked around; the two ways in between took the rest, half of it each unless they differ, which is as far as it can be wrong.
+// clockOf compares a host's clock with ours. It was read when the request had come there, and the answer left when the
+// host had looked around; the two ways in between took the rest, half of it each unless they differ, which is as far as
+// it can be wrong.
 func clockOf(f host.Facts, asked, answered time.Time) host.Clock {
 	ways := max(answered.Sub(asked)-f.Took, 0)
 	return host.Clock{Ahead: f.Now.Sub(asked.Add(ways / 2)), Within: ways / 2}
@@ -80,7 +81,8 @@ type Outside struct {
 	Lost  map[string]error
 }
 
-// LookOutside gathers the facts of hosts, and of containers as Look does; unreached are hosts that nobody could log in to.
+// LookOutside gathers the facts of hosts, and of containers as Look does; unreached are hosts that nobody could log in
+// to.
 func LookOutside(ctx context.Context, h Hosts, unreached map[string]error, inside ...Place) Outside {
 	o := Outside{Hosts: h, Lost: maps.Clone(unreached)}
 	if o.Lost == nil {

@@ -72,7 +72,8 @@ func (r Run) Command(ctx context.Context, p Place, limit time.Duration, args ...
 	return out.Out, err
 }
 
-// CommandWith runs a program with a file for root alone, which is there for as long as the program runs, whatever becomes of us.
+// CommandWith runs a program with a file for root alone, which is there for as long as the program runs, whatever
+// becomes of us.
 func (r Run) CommandWith(ctx context.Context, p Place, limit time.Duration, path, text string, args ...string) error {
 	_, err := Ask[host.Output](ctx, r.Hosts, p, host.OpRun, host.Command{
 		Args: args, Timeout: limit, Files: []host.File{{Path: path, Content: text, Mode: 0o600, Secret: true}},
@@ -80,7 +81,8 @@ func (r Run) CommandWith(ctx context.Context, p Place, limit time.Duration, path
 	return err
 }
 
-// Ensure brings items at a place to where they should be. Files that they need are on the host already, and lent to its containers.
+// Ensure brings items at a place to where they should be. Files that they need are on the host already, and lent to its
+// containers.
 func (r Run) Ensure(ctx context.Context, step string, p Place, items ...host.Item) error {
 	a, err := r.Hosts.At(p)
 	if err != nil || len(items) == 0 {

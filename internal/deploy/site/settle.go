@@ -9,8 +9,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// Settle waits until agents have ended what a deployer left them with that was killed or lost them. How a place looks before
-// that says nothing about how it will be.
+// Settle waits until agents have ended what a deployer left them with that was killed or lost them. How a place looks
+// before that says nothing about how it will be.
 func Settle(ctx context.Context, h Hosts, places []Place, tell func(place, text string)) error {
 	var all sync.WaitGroup
 	var mu sync.Mutex

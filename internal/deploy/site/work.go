@@ -70,7 +70,8 @@ type Seen struct {
 	// Items are parallel to the list's.
 	Items []plan.Facts
 	// Closed are places that are not there yet. Sleeping are containers that are there and do not run: what is in them is
-	// known when they have been started. Unseen are places on hosts that nobody reached, which only status goes on without.
+	// known when they have been started. Unseen are places on hosts that nobody reached, which only status goes on
+	// without.
 	Closed, Sleeping, Unseen map[string]bool
 }
 

@@ -29,7 +29,8 @@ type Cluster struct {
 	Config     *rest.Config
 	Client     client.Client // as administrator, without a cache
 	Kubeconfig string
-	// Workload is a kubeconfig of a workload cluster's API server, with all of Kubernetes' kinds and no nodes, if Options ask for it.
+	// Workload is a kubeconfig of a workload cluster's API server, with all of Kubernetes' kinds and no nodes, if Options
+	// ask for it.
 	Workload string
 }
 
@@ -40,7 +41,8 @@ type Options struct {
 	CRDDirs    []string // further custom resource definitions
 }
 
-// Main runs a package's tests with one cluster, which the tests get from the function given to set. Call it from TestMain.
+// Main runs a package's tests with one cluster, which the tests get from the function given to set. Call it from
+// TestMain.
 func Main(m *testing.M, o Options, set func(*Cluster)) int {
 	dir, err := os.MkdirTemp("", "kubetest")
 	if err != nil {

@@ -14,13 +14,14 @@ func Alert(services []Service) []Service {
 	return out
 }
 
-// Alerted is a service whose servers are given up as soon as one connection to them fails, and not when checks have noticed: with the
-// role's defaults that takes 36 seconds, in which new connections wait for a host that has lost its power. Open connections to such a
-// server end, so that clients come again; it is asked every two seconds whether it is back. What the operator's options say of any of
-// this is left as it is, and a server without another one beside it is not given up.
+// Alerted is a service whose servers are given up as soon as one connection to them fails, and not when checks have
+// noticed: with the role's defaults that takes 36 seconds, in which new connections wait for a host that has lost its
+// power. Open connections to such a server end, so that clients come again; it is asked every two seconds whether it is
+// back. What the operator's options say of any of this is left as it is, and a server without another one beside it is
+// not given up.
 //
-// Words and times are those of haproxy 2.6's manual (5.2, "Server and default-server options"). Two seconds to connect are enough for one
-// lost packet, which the kernel sends again after one.
+// Words and times are those of haproxy 2.6's manual (5.2, "Server and default-server options"). Two seconds to connect
+// are enough for one lost packet, which the kernel sends again after one.
 func Alerted(s Service) Service {
 	n := 0
 	for _, server := range s.Servers {

@@ -24,8 +24,9 @@ type File struct {
 	Absent bool
 }
 
-// Files are the files of services on one load balancer, as the role leaves them (haproxy_service_config.yml). A service that is
-// enabled and has neither servers nor a frontend alone has no file: what is there stays there, as with the role.
+// Files are the files of services on one load balancer, as the role leaves them (haproxy_service_config.yml). A service
+// that is enabled and has neither servers nor a frontend alone has no file: what is there stays there, as with the
+// role.
 func Files(services []Service, settings Settings) []File {
 	var out []File
 	add := func(name, text string, absent bool) {
@@ -71,7 +72,8 @@ func Render(s Service, settings Settings) string {
 	return w.out.String()
 }
 
-// Same says whether two configurations are equal in effect: comments, blank lines, indentation and runs of blanks aside.
+// Same says whether two configurations are equal in effect: comments, blank lines, indentation and runs of blanks
+// aside.
 func Same(a, b string) bool { return slices.Equal(directives(a), directives(b)) }
 
 func directives(text string) []string {

@@ -133,8 +133,8 @@ func TestFragmentsAreValid(t *testing.T) {
 	})
 }
 
-// TestSeed holds what the original role makes of the README's service: two frontends, one backend, checks with the role's
-// own interval because haproxy_interval and the like are no keys of the schema.
+// TestSeed holds what the original role makes of the README's service: two frontends, one backend, checks with the
+// role's own interval because haproxy_interval and the like are no keys of the schema.
 func TestSeed(t *testing.T) {
 	const want = `
 frontend k8s-front-1

@@ -1,13 +1,14 @@
-// Package haproxy renders services for the load balancers of OpenStack-Ansible: the schema of its role haproxy_server, and
-// fragments of haproxy.cfg that are equal in effect to those of the role.
+// Package haproxy renders services for the load balancers of OpenStack-Ansible: the schema of its role haproxy_server,
+// and fragments of haproxy.cfg that are equal in effect to those of the role.
 //
-// A Service is one entry of a variable such as k8s_haproxy_services, with the role's defaults filled in; Settings are the
-// role's variables on one load balancer; Render makes the file of the service, /etc/haproxy/conf.d/<name>, which the role
-// assembles with the others in the order of their names.
+// A Service is one entry of a variable such as k8s_haproxy_services, with the role's defaults filled in; Settings are
+// the role's variables on one load balancer; Render makes the file of the service, /etc/haproxy/conf.d/<name>, which
+// the role assembles with the others in the order of their names.
 package haproxy
 
-// Service is one service. Field by field it is the schema of the role (templates/service.j2 of openstack-ansible-haproxy_server,
-// 2024.1 to 2026.1); the variable is in the comment where the name differs. Defaults are filled in.
+// Service is one service. Field by field it is the schema of the role (templates/service.j2 of
+// openstack-ansible-haproxy_server, 2024.1 to 2026.1); the variable is in the comment where the name differs. Defaults
+// are filled in.
 type Service struct {
 	// Name is haproxy_service_name: the file, the frontends <name>-front-N, the backend <name>-back.
 	Name string `json:"name"`

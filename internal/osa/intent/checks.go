@@ -82,7 +82,8 @@ func (r *reader) checkDrawn() {
 	}
 }
 
-// checkAgreement finds what is meant for the cluster as a whole and differs between its nodes: the first node's value counts.
+// checkAgreement finds what is meant for the cluster as a whole and differs between its nodes: the first node's value
+// counts.
 func (r *reader) checkAgreement() {
 	first := r.first()
 	for name := range first.read {

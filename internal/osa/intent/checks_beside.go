@@ -12,7 +12,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// userRC is what the command openstack-ansible reads before each playbook (scripts/openstack-ansible.sh of OpenStack-Ansible).
+// userRC is what the command openstack-ansible reads before each playbook (scripts/openstack-ansible.sh of
+// OpenStack-Ansible).
 const userRC = "user.rc"
 
 // playTags are the tags of the playbook openstack.osa.k8s by which all is left out that changes nodes.
@@ -20,9 +21,9 @@ func playTags() []string { return []string{"k8s", "cluster-api", "k8s-backups"} 
 
 var skippedTags = regexp.MustCompile(`(?m)^[ \t]*export[ \t]+ANSIBLE_SKIP_TAGS=["']?([^"'\s#]*)`)
 
-// checkOwnPlay: OpenStack-Ansible 33 (2026.1) and later run a Kubernetes playbook of their own on k8s_all in setup_infrastructure. It has
-// no switch (playbooks/setup_infrastructure.yml and k8s.yml of openstack.osa), and would write its own settings over those that are
-// here, and its own versions: only tags keep it away for good.
+// checkOwnPlay: OpenStack-Ansible 33 (2026.1) and later run a Kubernetes playbook of their own on k8s_all in
+// setup_infrastructure. It has no switch (playbooks/setup_infrastructure.yml and k8s.yml of openstack.osa), and would
+// write its own settings over those that are here, and its own versions: only tags keep it away for good.
 func (r *reader) checkOwnPlay() {
 	if r.src.Release.DashesMatter || len(r.in.Nodes) == 0 {
 		return
@@ -45,8 +46,8 @@ func (r *reader) checkOwnPlay() {
 		strings.Join(missing, ", "))
 }
 
-// checkFamily refuses IPv6 where nodes, load balancers and Magnum meet: kubeadm's configuration, etcd's peers, routes and what a
-// certificate is for are made for one family. Users may come to an external IPv6 address.
+// checkFamily refuses IPv6 where nodes, load balancers and Magnum meet: kubeadm's configuration, etcd's peers, routes
+// and what a certificate is for are made for one family. Users may come to an external IPv6 address.
 func (r *reader) checkFamily() {
 	const fix = "give the management network IPv4 addresses; users may have an external_lb_vip_address of IPv6"
 	refuse := func(path, what, address string) {

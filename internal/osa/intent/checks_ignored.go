@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// ignored are fields that an operator may set and that change nothing in a deployment by Jeroboam, with the reason. What is set and
-// stands here is told; a field that nothing reads and that stands neither here nor in informative fails a test.
+// ignored are fields that an operator may set and that change nothing in a deployment by Jeroboam, with the reason.
+// What is set and stands here is told; a field that nothing reads and that stands neither here nor in informative fails
+// a test.
 func ignored() map[string]string {
 	const (
 		bundle   = "it comes from the bundle, of the version that is in it"

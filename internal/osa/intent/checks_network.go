@@ -83,8 +83,9 @@ func (r *reader) known() []named {
 	return out
 }
 
-// checkRanges finds ranges that are none, and addresses of hosts within the cluster's own. What overlaps is a warning: a cluster
-// that lives has its ranges for good, and only the deployer sees whether there is one. It makes none with such a range.
+// checkRanges finds ranges that are none, and addresses of hosts within the cluster's own. What overlaps is a warning:
+// a cluster that lives has its ranges for good, and only the deployer sees whether there is one. It makes none with
+// such a range.
 func (r *reader) checkRanges() {
 	n := r.in.Network
 	pods, err := netip.ParsePrefix(n.PodCIDR)

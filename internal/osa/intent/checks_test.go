@@ -123,8 +123,8 @@ const (
 	proxies     = "  POD_IP: \"{{ management_address }}\"\n"
 )
 
-// Each case changes the clean directory in one way. want is "severity code place", where place is file:line as far as it
-// is given; everything that is found must be among want, and all of want found.
+// Each case changes the clean directory in one way. want is "severity code place", where place is file:line as far as
+// it is given; everything that is found must be among want, and all of want found.
 func TestFindings(t *testing.T) {
 	other := authority(t, true)
 	const copies = "cluster_api_backups_enabled: true\ncluster_api_backups_recipients: [age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t]\ncluster_api_backups_copies:\n"

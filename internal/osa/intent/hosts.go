@@ -96,8 +96,8 @@ type Node struct {
 	Labels map[string]string `json:"labels"`
 }
 
-// StacksOverlay says whether containerd on a node mounts overlays on what the container has for a root file system. The kernel refuses
-// that where the root is an overlay itself (Documentation/filesystems/overlayfs.rst: upperdir).
+// StacksOverlay says whether containerd on a node mounts overlays on what the container has for a root file system. The
+// kernel refuses that where the root is an overlay itself (Documentation/filesystems/overlayfs.rst: upperdir).
 func (in Intent) StacksOverlay(n Node) bool {
 	dir := strings.Trim(cmp.Or(in.Containerd.StorageDir, "/var/lib/containerd"), "/") + "/"
 	elsewhere := slices.ContainsFunc(n.LXC.BindMounts, func(m BindMount) bool { return strings.HasPrefix(dir, strings.Trim(m.Container, "/")+"/") })
@@ -118,9 +118,9 @@ type ContainerNetwork struct {
 	Address string `json:"address"`
 	Gateway string `json:"gateway"`
 	MTU     int    `json:"mtu"`
-	// VethPair is the outer end's name: the last 8 characters of the container's name without - and _, "_", the interface; the
-	// last 15 of that. HardwareAddressFile is where the MAC is kept: OpenStack-Ansible draws 00:16:3e:xx:xx:xx on the host
-	// when there is no file, and takes the one of a running container before that.
+	// VethPair is the outer end's name: the last 8 characters of the container's name without - and _, "_", the interface;
+	// the last 15 of that. HardwareAddressFile is where the MAC is kept: OpenStack-Ansible draws 00:16:3e:xx:xx:xx on the
+	// host when there is no file, and takes the one of a running container before that.
 	VethPair            string        `json:"vethPair"`
 	HardwareAddressFile string        `json:"hardwareAddressFile"`
 	StaticRoutes        []StaticRoute `json:"staticRoutes"`
@@ -141,13 +141,15 @@ type LXC struct {
 	// Config are lines "key = value" that config must have, in order: lxc_container_config_list and what the playbook adds
 	// for nested containers. A key without a value ("lxc.cap.drop =") clears what was set before it.
 	Config []string `json:"config"`
-	// Dropped are lines OpenStack-Ansible adds that LXC does not know: LXD's. They are left where they are, and not written.
+	// Dropped are lines OpenStack-Ansible adds that LXC does not know: LXD's. They are left where they are, and not
+	// written.
 	Dropped []string `json:"dropped"`
 	// MountAuto is the one line lxc.mount.auto: lxc_container_mount_auto.
 	MountAuto []string `json:"mountAuto"`
 	// BindMounts are mounts from the physical host.
 	BindMounts []BindMount `json:"bindMounts"`
-	// BackingStore is "dir", "lvm", "btrfs", "overlayfs", "zfs" or "machinectl"; FSSize is its size where it has one ("5G").
+	// BackingStore is "dir", "lvm", "btrfs", "overlayfs", "zfs" or "machinectl"; FSSize is its size where it has one
+	// ("5G").
 	BackingStore string `json:"backingStore"`
 	FSSize       string `json:"fsSize"`
 	// Domain follows the name in /etc/hosts: lxc_container_domain.

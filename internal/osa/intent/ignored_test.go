@@ -50,8 +50,8 @@ func TestIgnored(t *testing.T) {
 
 const here = "github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 
-// TestEveryFieldIsReadOrTold walks the typed intent: a field that no deployment reads is told as having no effect, or is there to be
-// shown. Nothing is read and then dropped without a word.
+// TestEveryFieldIsReadOrTold walks the typed intent: a field that no deployment reads is told as having no effect, or
+// is there to be shown. Nothing is read and then dropped without a word.
 func TestEveryFieldIsReadOrTold(t *testing.T) {
 	read, told, walked := fieldsRead(t), map[string]bool{}, map[reflect.Type]bool{}
 	var walk func(ty reflect.Type, path string)

@@ -14,10 +14,11 @@ type Intent struct {
 	Directory string `json:"directory"`
 	// Release is the OpenStack-Ansible release, such as "30.1.5" or "33 or newer".
 	Release string `json:"release"`
-	// Generation says which playbooks the configuration was written for; defaults that the operator did not touch are theirs.
+	// Generation says which playbooks the configuration was written for; defaults that the operator did not touch are
+	// theirs.
 	Generation Generation `json:"generation"`
-	// Drawn are containers that are not in openstack_inventory.json yet: their names and addresses were drawn for this run and
-	// will be others in the next one, until "jeroboam inventory --write". Nothing may be deployed before.
+	// Drawn are containers that are not in openstack_inventory.json yet: their names and addresses were drawn for this run
+	// and will be others in the next one, until "jeroboam inventory --write". Nothing may be deployed before.
 	Drawn []string `json:"drawn"`
 	// NeedFacts are hosts and containers whose facts a variable needs and nobody gathered. Fields that stand on them have
 	// defaults; gather the facts and read again with Options.HostFacts.
@@ -57,7 +58,8 @@ type Generation string
 
 // Generations, oldest first.
 const (
-	// Seed is vexxhost.kubernetes from the branch venv-support, with the files of the README: Kubernetes 1.28, Cluster API 1.8.
+	// Seed is vexxhost.kubernetes from the branch venv-support, with the files of the README: Kubernetes 1.28, Cluster API
+	// 1.8.
 	Seed Generation = "seed"
 	// Ops is openstack-ansible-ops of 2026 with vexxhost.kubernetes: Kubernetes 1.33, Cluster API 1.10.
 	Ops Generation = "ops"

@@ -20,9 +20,10 @@ func (in Intent) mask(text string) string {
 // Mask hides what is secret in a text that was made of fields, such as a rendered file.
 func (in Intent) Mask(text string) string { return in.Masker()(text) }
 
-// Masker hides what is secret in texts that were made of fields or read on hosts: plans, progress, errors. Besides the secrets
-// themselves these are their lines, since a difference has one line at a time, the forms in which JSON and systemd's units
-// write them, and every password of a URL, whoever wrote it: a host may still have one that the configuration no longer knows.
+// Masker hides what is secret in texts that were made of fields or read on hosts: plans, progress, errors. Besides the
+// secrets themselves these are their lines, since a difference has one line at a time, the forms in which JSON and
+// systemd's units write them, and every password of a URL, whoever wrote it: a host may still have one that the
+// configuration no longer knows.
 func (in Intent) Masker() func(string) string {
 	forms := map[string]bool{}
 	for _, s := range in.Secrets() {
@@ -48,7 +49,8 @@ func (in Intent) Masker() func(string) string {
 	return func(text string) string { return maskURLs(replace.Replace(text)) }
 }
 
-// shortestLine is the length from which on one line of a longer secret is looked for: shorter ones, such as a brace, are everywhere.
+// shortestLine is the length from which on one line of a longer secret is looked for: shorter ones, such as a brace,
+// are everywhere.
 const shortestLine = 12
 
 // proxyPasswords are those of proxies, which need no scheme: Go's programs take user:password@host:port for http.

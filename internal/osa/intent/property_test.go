@@ -29,7 +29,8 @@ func yamlOf(t *testing.T, opts intent.Options) string {
 	return out.String()
 }
 
-// The order of keys in a file of variables, and which file of a group holds them, changes no value. Comments with lines do.
+// The order of keys in a file of variables, and which file of a group holds them, changes no value. Comments with lines
+// do.
 func TestOrderOfVariablesDoesNotMatter(t *testing.T) {
 	opts := clean(t)
 	want := values(yamlOf(t, opts))

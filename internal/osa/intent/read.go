@@ -28,8 +28,8 @@ type Options struct {
 	Draw osa.Draw
 }
 
-// Read reads everything. The error is for what could not be read; what is wrong with the content is in the findings, all of
-// it, and an Intent with errors among them is not to be deployed.
+// Read reads everything. The error is for what could not be read; what is wrong with the content is in the findings,
+// all of it, and an Intent with errors among them is not to be deployed.
 func Read(opts Options) (Intent, osa.Findings, error) {
 	r := &reader{opts: opts.filled(), seen: map[string]bool{}, broken: map[string]bool{}, scopes: map[string]*scope{}}
 	r.in.Origins, r.in.NeedFacts = map[string]Origin{}, []string{}

@@ -96,8 +96,8 @@ func (r *reader) services() ([]writtenService, error) {
 	return out, errors.Join(failed...)
 }
 
-// magnumServices are those of Magnum's hosts, each once. OpenStack-Ansible's inventory has them; where it cannot be read, what it
-// would have holds.
+// magnumServices are those of Magnum's hosts, each once. OpenStack-Ansible's inventory has them; where it cannot be
+// read, what it would have holds.
 func (r *reader) magnumServices() ([]writtenService, error) {
 	var out []writtenService
 	var failed []error
@@ -166,8 +166,8 @@ func flat(v osa.Value) []osa.Value {
 	return out
 }
 
-// rawServices finds the mappings in files that a service was combined from: overrides, then the service itself, then whatever
-// else has its name.
+// rawServices finds the mappings in files that a service was combined from: overrides, then the service itself, then
+// whatever else has its name.
 func (r *reader) rawServices(s *scope, variable string, m *osa.Map) []*osa.Map {
 	name := text(m, "haproxy_service_name")
 	var out []*osa.Map

@@ -74,8 +74,8 @@ func (r *reader) magnumService(s *scope) {
 	}
 }
 
-// authorities are the certificates of OpenStack-Ansible's own authorities that every host trusts. The role pki keeps them on the
-// deploy host, below openstack_pki_dir; what an operator brings in another way is on the hosts already.
+// authorities are the certificates of OpenStack-Ansible's own authorities that every host trusts. The role pki keeps
+// them on the deploy host, below openstack_pki_dir; what an operator brings in another way is on the hosts already.
 func (r *reader) authorities(s *scope, at string) map[string]string {
 	r.from(at, Origin{Variable: "openstack_pki_install_ca", Level: "derived", Why: "certificates below openstack_pki_dir"})
 	out := map[string]string{}

@@ -82,8 +82,8 @@ func (r *reader) systemBundle(s *scope) string {
 	return "/etc/ssl/certs/ca-certificates.crt"
 }
 
-// overrides are magnum_config_overrides as config_template writes them into an INI file: a mapping is a section, a list is
-// joined with commas, a scalar at the top belongs to DEFAULT.
+// overrides are magnum_config_overrides as config_template writes them into an INI file: a mapping is a section, a list
+// is joined with commas, a scalar at the top belongs to DEFAULT.
 func (r *reader) overrides(s *scope) map[string]map[string]string {
 	const name, at = "magnum_config_overrides", "magnum.configOverrides"
 	out := map[string]map[string]string{}
@@ -139,7 +139,8 @@ func (r *reader) line(path string, d osa.Definition, raw *osa.Map, key osa.Value
 	r.from(path, o)
 }
 
-// proxyPrefixes are the two spellings of the proxy's variables: those of OpenStack-Ansible 33 come first where they exist.
+// proxyPrefixes are the two spellings of the proxy's variables: those of OpenStack-Ansible 33 come first where they
+// exist.
 func (r *reader) proxyName(name string) string {
 	if r.in.Generation == InTree {
 		return "magnum_capi_vexxhost_" + name + "|mcapi_vexxhost_" + name
@@ -209,8 +210,8 @@ func (r *reader) proxyHost(at string, s *scope) ProxyHost {
 	return h
 }
 
-// hostsOf resolves a pattern of hosts as Ansible does: groups, hosts and globs, joined by "," or ":"; "!" takes away, "&"
-// keeps what is in both. The order is the inventory's.
+// hostsOf resolves a pattern of hosts as Ansible does: groups, hosts and globs, joined by "," or ":"; "!" takes away,
+// "&" keeps what is in both. The order is the inventory's.
 func (r *reader) hostsOf(pattern string) []string {
 	var plus, minus, both []string
 	for _, word := range strings.FieldsFunc(pattern, func(c rune) bool { return c == ',' || c == ':' }) {

@@ -7,8 +7,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// Mappings of Jeroboam's own, each with a few settings: places of backups, registries. What is in one and means nothing is a mistake of
-// somebody who counts on it.
+// Mappings of Jeroboam's own, each with a few settings: places of backups, registries. What is in one and means nothing
+// is a mistake of somebody who counts on it.
 
 // setting takes the value of a setting; false is a value of another type.
 type setting func(v osa.Value) bool

@@ -13,19 +13,22 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// BackendTLS is TLS between load balancers and Magnum's servers, where magnum_backend_ssl asks for it. The files of a server are
-// the operator's (magnum_user_ssl_cert, magnum_user_ssl_key), or those that the role pki has made for os_magnum; where there are
-// none, a deployment makes them as that role would, signed by OpenStack-Ansible's own authority.
+// BackendTLS is TLS between load balancers and Magnum's servers, where magnum_backend_ssl asks for it. The files of a
+// server are the operator's (magnum_user_ssl_cert, magnum_user_ssl_key), or those that the role pki has made for
+// os_magnum; where there are none, a deployment makes them as that role would, signed by OpenStack-Ansible's own
+// authority.
 type BackendTLS struct {
 	// Cert and Key are where they are on a server: magnum_ssl_cert, magnum_ssl_key.
 	Cert string `json:"cert"`
 	Key  string `json:"key"`
-	// Signer is the authority that signs, with those above it, in PEM; SignerKey its key. Empty where every server has files.
+	// Signer is the authority that signs, with those above it, in PEM; SignerKey its key. Empty where every server has
+	// files.
 	Signer    string `json:"signer"`
 	SignerKey Secret `json:"signerKey"`
 }
 
-// backendTLS reads the servers' certificates, each with its chain, and who signs those that are not there. s is of Magnum's first host.
+// backendTLS reads the servers' certificates, each with its chain, and who signs those that are not there. s is of
+// Magnum's first host.
 func (r *reader) backendTLS(s *scope) {
 	const at = "magnum.service.backendTLS"
 	m := &r.in.Magnum
@@ -50,7 +53,8 @@ func (r *reader) backendTLS(s *scope) {
 	}
 }
 
-// serverPair are a server's certificate and key: the operator's, or the role pki's; none says that there are none, and one is to be made.
+// serverPair are a server's certificate and key: the operator's, or the role pki's; none says that there are none, and
+// one is to be made.
 func (r *reader) serverPair(s *scope, at string) (cert, key string, none bool) {
 	files, own := [2]string{s.quiet("magnum_user_ssl_cert"), s.quiet("magnum_user_ssl_key")}, true
 	if files[0] == "" && files[1] == "" {

@@ -12,11 +12,13 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
-// Registry is how nodes pull from one registry: an entry of containerd_registries, by the registry's name in images ("quay.io").
+// Registry is how nodes pull from one registry: an entry of containerd_registries, by the registry's name in images
+// ("quay.io").
 type Registry struct {
 	// Mirrors are URLs that are asked before the registry itself, in order.
 	Mirrors []string `json:"mirrors"`
-	// CA are authorities, PEM, that the mirrors' certificates (without mirrors, the registry's) may be of, beside the node's own.
+	// CA are authorities, PEM, that the mirrors' certificates (without mirrors, the registry's) may be of, beside the
+	// node's own.
 	CA string `json:"ca"`
 	// Username and Password are for the mirrors, or without them for the registry: Basic authorization.
 	Username string `json:"username"`

@@ -53,7 +53,8 @@ func (s *scope) variable(name string) (osa.Variable, bool) {
 	return v, v.Value != nil
 }
 
-// shortestSecret is the length from which on a secret is looked for wherever it may have gone: shorter ones are everywhere.
+// shortestSecret is the length from which on a secret is looked for wherever it may have gone: shorter ones are
+// everywhere.
 const shortestSecret = 4
 
 // remember keeps the texts of secrets, to mask them in whatever was made of them.
@@ -108,8 +109,8 @@ func (s *scope) written(name string) (osa.Definition, bool) {
 // roleDefault is how the level of a role's default begins.
 const roleDefault = "default of "
 
-// unreadable tells why a variable cannot be evaluated. Facts that are missing are no mistake of the operator's, and a role's
-// default that needs what nobody sets is as good as not set.
+// unreadable tells why a variable cannot be evaluated. Facts that are missing are no mistake of the operator's, and a
+// role's default that needs what nobody sets is as good as not set.
 func (r *reader) unreadable(host string, v osa.Variable) {
 	for _, err := range unjoin(v.Err) {
 		pos, text := v.Origin.Pos, err.Error()
@@ -176,8 +177,8 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// take evaluates a variable for the field at a path and keeps where it came from. Of names joined by | the first that is
-// defined counts.
+// take evaluates a variable for the field at a path and keeps where it came from. Of names joined by | the first that
+// is defined counts.
 func (s *scope) take(path, name string) (osa.Value, bool) {
 	v, ok := s.variable(s.pick(name))
 	if !ok {

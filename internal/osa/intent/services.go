@@ -35,12 +35,12 @@ type Magnum struct {
 	PipPackages []string `json:"pipPackages"`
 	// ConfigOverrides are options of magnum.conf by section: magnum_config_overrides. Values are as an INI file has them.
 	ConfigOverrides map[string]map[string]string `json:"configOverrides"`
-	// DriversCAFile is [drivers] openstack_ca_file: trusted by workload nodes, exclusively. CAPIClientCAFile is [capi_client]
-	// ca_file: trusted by Cluster API's controllers, exclusively. "" is the system's trust.
+	// DriversCAFile is [drivers] openstack_ca_file: trusted by workload nodes, exclusively. CAPIClientCAFile is
+	// [capi_client] ca_file: trusted by Cluster API's controllers, exclusively. "" is the system's trust.
 	DriversCAFile    string `json:"driversCAFile"`
 	CAPIClientCAFile string `json:"capiClientCAFile"`
-	// EndpointType is the endpoints Cluster API's controllers use: [capi_client] endpoint_type, "publicURL" if nobody set it.
-	// WantedEndpointType is what [capi_client] endpoint asks for, which no driver reads; "" if it is not there.
+	// EndpointType is the endpoints Cluster API's controllers use: [capi_client] endpoint_type, "publicURL" if nobody set
+	// it. WantedEndpointType is what [capi_client] endpoint asks for, which no driver reads; "" if it is not there.
 	EndpointType       string `json:"endpointType"`
 	WantedEndpointType string `json:"wantedEndpointType"`
 	// NetworkDrivers are the network drivers that templates may name, NetworkDriver the default.
@@ -68,8 +68,8 @@ type MagnumHost struct {
 
 // MagnumService is Magnum as OpenStack's users meet it: who serves it, its account and its place in the catalog.
 type MagnumService struct {
-	// Implementation is who serves: "jeroboam", "magnum" (OpenStack's own, of which nothing is touched), or "" if nobody said:
-	// whoever is there. Variable magnum_implementation.
+	// Implementation is who serves: "jeroboam", "magnum" (OpenStack's own, of which nothing is touched), or "" if nobody
+	// said: whoever is there. Variable magnum_implementation.
 	Implementation string `json:"implementation"`
 	Port           int    `json:"port"`
 	Debug          bool   `json:"debug"`
@@ -111,8 +111,8 @@ type MagnumService struct {
 type Proxy struct {
 	// Pattern is the hosts as the operator wrote them: mcapi_vexxhost_proxy_hosts, "network_hosts" if nobody did.
 	Pattern string `json:"pattern"`
-	// Implementation is which proxy they have: "jeroboam", "magnum-cluster-api" (the collection's, of which only kubeconfigs are made), or
-	// "" if nobody said. Variable magnum_proxy_implementation.
+	// Implementation is which proxy they have: "jeroboam", "magnum-cluster-api" (the collection's, of which only
+	// kubeconfigs are made), or "" if nobody said. Variable magnum_proxy_implementation.
 	Implementation string `json:"implementation"`
 	// Hosts are those it means, in order. Settings are evaluated for each.
 	Hosts []ProxyHost `json:"hosts"`
@@ -124,8 +124,8 @@ type ProxyHost struct {
 	// Bind and Port are where it listens: PROXY_BIND ("*") and PROXY_PORT (0 is a free one).
 	Bind string `json:"bind"`
 	Port int    `json:"port"`
-	// Advertise is the address that EndpointSlices name: POD_IP, or Bind where that is an address. "" is the host's address
-	// on the management network; the original takes that of its default route.
+	// Advertise is the address that EndpointSlices name: POD_IP, or Bind where that is an address. "" is the host's
+	// address on the management network; the original takes that of its default route.
 	Advertise string `json:"advertise"`
 	// Always is PROXY_ALWAYS: use the proxy even for clusters with a floating address.
 	Always bool `json:"always"`
@@ -149,8 +149,8 @@ type BackupCopy struct {
 	Target offsite.Target `json:"-"`
 }
 
-// Backups are the periodic backups of the management cluster. Most names are those of the playbook, which exports Cluster API's objects;
-// Recipients, Keep, Nodes and Copies are our own.
+// Backups are the periodic backups of the management cluster. Most names are those of the playbook, which exports
+// Cluster API's objects; Recipients, Keep, Nodes and Copies are our own.
 type Backups struct {
 	Enabled bool `json:"enabled"`
 	// Path is in the node; on its physical host it is /openstack/backup/<container>/...
@@ -160,8 +160,8 @@ type Backups struct {
 	// OnCalendar and RandomizedDelaySec are systemd's.
 	OnCalendar         string `json:"onCalendar"`
 	RandomizedDelaySec int    `json:"randomizedDelaySec"`
-	// Recipients are the public keys (age) that backups are encrypted for: cluster_api_backups_recipients. Keep is how many
-	// each node keeps: cluster_api_backups_keep, 7 if nobody said.
+	// Recipients are the public keys (age) that backups are encrypted for: cluster_api_backups_recipients. Keep is how
+	// many each node keeps: cluster_api_backups_keep, 7 if nobody said.
 	Recipients []string `json:"recipients"`
 	Keep       int      `json:"keep"`
 	// Nodes are the nodes that make backups, each its own; the last one if nobody said.

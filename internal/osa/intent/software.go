@@ -9,8 +9,8 @@ import (
 type Network struct {
 	// ManagementCIDR is the network of hosts, containers and the internal VIP: cidr_networks.management (or container).
 	ManagementCIDR string `json:"managementCIDR"`
-	// PodCIDR is Cilium's pool: cilium_ipv4_cidr, 10.0.0.0/8 if nobody set it. PodMaskSize is what a node gets of it, 24 by
-	// Cilium's default: a /22 is enough for four nodes.
+	// PodCIDR is Cilium's pool: cilium_ipv4_cidr, 10.0.0.0/8 if nobody set it. PodMaskSize is what a node gets of it, 24
+	// by Cilium's default: a /22 is enough for four nodes.
 	PodCIDR     string `json:"podCIDR"`
 	PodMaskSize int    `json:"podMaskSize"`
 	// ServiceCIDR is kubeadm's 10.96.0.0/12: the collection never sets another.
@@ -55,8 +55,8 @@ type Versions struct {
 
 // Kubernetes is how kubeadm makes the management cluster.
 type Kubernetes struct {
-	// ControlPlaneHost is where everybody reaches the API, an address or name without a port: kubernetes_hostname. The port is
-	// 6443, which the role has no variable for. BackendPort is where API servers listen behind the load balancer.
+	// ControlPlaneHost is where everybody reaches the API, an address or name without a port: kubernetes_hostname. The
+	// port is 6443, which the role has no variable for. BackendPort is where API servers listen behind the load balancer.
 	ControlPlaneHost string `json:"controlPlaneHost"`
 	ControlPlanePort int    `json:"controlPlanePort"`
 	BackendPort      int    `json:"backendPort"`
@@ -73,7 +73,8 @@ type Kubernetes struct {
 	AllowUnsafeSwap bool `json:"allowUnsafeSwap"`
 	// RemoveKubeProxy leaves kube-proxy to Cilium: kubernetes_remove_kube_proxy.
 	RemoveKubeProxy bool `json:"removeKubeProxy"`
-	// TLSMinVersion is "VersionTLS13" for API server, controller manager, scheduler and kubelet ("TLS1.3" for etcd), or "".
+	// TLSMinVersion is "VersionTLS13" for API server, controller manager, scheduler and kubelet ("TLS1.3" for etcd), or
+	// "".
 	TLSMinVersion string `json:"tlsMinVersion"`
 	// KubeletExtraArgs are kubelet's arguments beyond node-ip and container-runtime-endpoint.
 	KubeletExtraArgs map[string]string `json:"kubeletExtraArgs"`
@@ -168,8 +169,8 @@ type ClusterAPI struct {
 	GitHubToken      Secret         `json:"githubToken"`
 }
 
-// Sources say where things are fetched from, where the operator overrode it. What is not here comes from the lock file's
-// default place.
+// Sources say where things are fetched from, where the operator overrode it. What is not here comes from the lock
+// file's default place.
 type Sources struct {
 	// URLs are download URLs by variable: "kubeadm_download_url" and the like, evaluated for the first node.
 	URLs map[string]string `json:"urls"`
@@ -194,9 +195,9 @@ func (i Intent) Endpoint() string {
 	return net.JoinHostPort(i.Kubernetes.ControlPlaneHost, strconv.Itoa(i.Kubernetes.ControlPlanePort))
 }
 
-// CgroupDriver is who makes the cgroups of pods, for kubelet and containerd alike. Without cgroups by quality of service, which
-// is what the collection configures, kubelet names no parent, and runc refuses to ask systemd ("expected cgroupsPath to be of
-// format slice:prefix:name").
+// CgroupDriver is who makes the cgroups of pods, for kubelet and containerd alike. Without cgroups by quality of
+// service, which is what the collection configures, kubelet names no parent, and runc refuses to ask systemd ("expected
+// cgroupsPath to be of format slice:prefix:name").
 func (k Kubernetes) CgroupDriver() string {
 	if k.KubeletExtraArgs["cgroups-per-qos"] == "false" {
 		return "cgroupfs"

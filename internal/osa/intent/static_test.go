@@ -7,7 +7,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// What the operator's inventory.ini sets is asked for, as Ansible has it: openstack-ansible passes the file to every playbook.
+// What the operator's inventory.ini sets is asked for, as Ansible has it: openstack-ansible passes the file to every
+// playbook.
 func TestStaticInventory(t *testing.T) {
 	const ini = "inventory.ini"
 	for _, c := range []struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/netns"
 )
 
-// Domain is what follows a cluster's stack name in the host name that clients use; it is in the certificate of each API server. It is
-// the namespace magnum-system as the management cluster's DNS resolves it.
+// Domain is what follows a cluster's stack name in the host name that clients use; it is in the certificate of each API
+// server. It is the namespace magnum-system as the management cluster's DNS resolves it.
 const Domain = "magnum-system"
 
 // Backend is the API server of one workload cluster, as this host can reach it.

@@ -23,9 +23,9 @@ type Dial func(ctx context.Context, namespace string, to netip.AddrPort, timeout
 // Check is how a backend is asked whether it answers.
 type Check string
 
-// CheckTLS is a whole TLS handshake under the name that clients use; CheckReadyz asks for /readyz after it. An API server that
-// refuses anonymous requests is alive too: only 5xx answers count as failures. Certificates are not verified, for this host
-// holds no cluster's authority; clients do that.
+// CheckTLS is a whole TLS handshake under the name that clients use; CheckReadyz asks for /readyz after it. An API
+// server that refuses anonymous requests is alive too: only 5xx answers count as failures. Certificates are not
+// verified, for this host holds no cluster's authority; clients do that.
 const (
 	CheckTLS    Check = "tls"
 	CheckReadyz Check = "readyz"
@@ -51,8 +51,8 @@ type ProberOptions struct {
 	Changed  func(stack string) // after each change of a backend's health
 }
 
-// A backend that stops answering is asked once more, soon, before it counts as down. While it is down it is asked soon, and then less
-// often: a namespace that was made a moment ago has no address yet.
+// A backend that stops answering is asked once more, soon, before it counts as down. While it is down it is asked soon,
+// and then less often: a namespace that was made a moment ago has no address yet.
 const (
 	secondLook = 300 * time.Millisecond
 	downFirst  = 50 * time.Millisecond

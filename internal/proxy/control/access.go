@@ -16,8 +16,8 @@ import (
 // RoleKubeconfigs is the role that names the Secrets a fleet may touch.
 const RoleKubeconfigs = "jeroboam-proxy-kubeconfigs"
 
-// kubeconfigRole lets the fleet read and write the kubeconfigs of the clusters it proxies, by name. Without clusters it has no
-// rule at all: a rule without names would mean every Secret.
+// kubeconfigRole lets the fleet read and write the kubeconfigs of the clusters it proxies, by name. Without clusters it
+// has no rule at all: a rule without names would mean every Secret.
 func kubeconfigRole(clusters map[string]Cluster, always bool) *rbacv1.Role {
 	r := &rbacv1.Role{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
@@ -37,8 +37,8 @@ func kubeconfigRole(clusters map[string]Cluster, always bool) *rbacv1.Role {
 	return r
 }
 
-// Access keeps the role RoleKubeconfigs: once, or until ctx ends. It needs what no host may have, the right to write roles and
-// to read all kubeconfigs; so it runs beside the management cluster.
+// Access keeps the role RoleKubeconfigs: once, or until ctx ends. It needs what no host may have, the right to write
+// roles and to read all kubeconfigs; so it runs beside the management cluster.
 func Access(ctx context.Context, config *rest.Config, always, once bool, log *slog.Logger) error {
 	c, err := connect(config)
 	if err != nil {

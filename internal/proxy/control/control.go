@@ -89,8 +89,8 @@ func restClient(config *rest.Config, http *http.Client, scheme *runtime.Scheme, 
 	return out, nil
 }
 
-// mapper knows the few resources there are, so that none of it is asked of the API server, which a credential with few rights
-// may reach late.
+// mapper knows the few resources there are, so that none of it is asked of the API server, which a credential with few
+// rights may reach late.
 func mapper(s *runtime.Scheme) meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(s.PreferredVersionAllGroups())
 	for _, gv := range s.PreferredVersionAllGroups() {
@@ -172,8 +172,8 @@ func (c *Control) Clusters() []Cluster {
 	return out
 }
 
-// Publish keeps this host's slices, its lease, and its candidacy for owner, until ctx ends. When a newer process takes the host
-// over it returns early.
+// Publish keeps this host's slices, its lease, and its candidacy for owner, until ctx ends. When a newer process takes
+// the host over it returns early.
 func (c *Control) Publish(ctx context.Context, a Advertised) error {
 	defer close(c.stopped)
 	if err := c.beat.claim(ctx); err != nil {
@@ -271,7 +271,8 @@ func (c *Control) Standing() Standing {
 	return Standing{Owner: c.election.owns(), Superseded: c.superseded}
 }
 
-// Published says whether a cluster's slice is in the management cluster, and what was wrong with it or, on the owner, its kubeconfig.
+// Published says whether a cluster's slice is in the management cluster, and what was wrong with it or, on the owner,
+// its kubeconfig.
 func (c *Control) Published(stack string) (bool, error) {
 	c.mu.Lock()
 	p, o := c.publisher, c.owner

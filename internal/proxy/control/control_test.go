@@ -77,7 +77,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestVersions: clusters are followed in the newest version that is served, and go on being followed when that one is taken away.
+// TestVersions: clusters are followed in the newest version that is served, and go on being followed when that one is
+// taken away.
 func TestVersions(t *testing.T) {
 	c, err := connect(management.Config)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// election makes one host the fleet's owner. client-go's would ask the API server every two seconds on every host; this one
-// watches the lease. The rule is the same: a lease that was not seen to change for as long as it lasts, by the observer's own
-// clock, is free; whoever writes it first, on the state that all have seen, has it.
+// election makes one host the fleet's owner. client-go's would ask the API server every two seconds on every host; this
+// one watches the lease. The rule is the same: a lease that was not seen to change for as long as it lasts, by the
+// observer's own clock, is free; whoever writes it first, on the state that all have seen, has it.
 type election struct {
 	client client.Client
 	id     Identity

@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// feed keeps the newest state of some objects, reduced to what is needed of each: a reflector without an informer's second
-// and third copy. It implements cache.ReflectorStore.
+// feed keeps the newest state of some objects, reduced to what is needed of each: a reflector without an informer's
+// second and third copy. It implements cache.ReflectorStore.
 type feed[T any] struct {
 	convert func(runtime.Object) (key string, value T, err error)
 	changed func(key string)
@@ -145,7 +145,8 @@ func (f *feed[T]) Replace(list []any, _ string) error {
 	return nil
 }
 
-// bothWays gives a ListerWatcherWithContext the methods without a context, which the reflector's signature still asks for.
+// bothWays gives a ListerWatcherWithContext the methods without a context, which the reflector's signature still asks
+// for.
 type bothWays struct{ cache.ListerWatcherWithContext }
 
 func (b bothWays) List(o metav1.ListOptions) (runtime.Object, error) {

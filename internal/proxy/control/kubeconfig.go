@@ -13,8 +13,9 @@ const kubeconfigKey = "value"
 // SecretName is the name of a cluster's kubeconfig Secret.
 func SecretName(stack string) string { return stack + "-kubeconfig" }
 
-// rewrite gives a kubeconfig's cluster another server and leaves all else. The cluster is the one named like the stack, as
-// Cluster API writes it, or else the first. changed is false when there is nothing to do. Errors carry nothing of the content.
+// rewrite gives a kubeconfig's cluster another server and leaves all else. The cluster is the one named like the stack,
+// as Cluster API writes it, or else the first. changed is false when there is nothing to do. Errors carry nothing of
+// the content.
 func rewrite(kubeconfig []byte, stack, server string) (out []byte, changed bool, err error) {
 	var file map[string]any
 	if err := yaml.Unmarshal(kubeconfig, &file); err != nil {

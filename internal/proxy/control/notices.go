@@ -16,8 +16,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// notices says when one object changes, and nothing else. client-go's watch has a goroutine for each and keeps room for the largest event
-// it has seen, several times over; the owner has as many watches as there are clusters, and nearly all are always silent.
+// notices says when one object changes, and nothing else. client-go's watch has a goroutine for each and keeps room for
+// the largest event it has seen, several times over; the owner has as many watches as there are clusters, and nearly
+// all are always silent.
 type notices struct {
 	body  io.ReadCloser
 	chunk [256]byte
@@ -41,7 +42,8 @@ func noticesOf(ctx context.Context, c rest.Interface, resource, name string) (*n
 
 func (n *notices) Close() { _ = n.body.Close() } // only read
 
-// next waits until the object was made or changed. io.EOF is the end of a watch that has lasted as long as was asked for.
+// next waits until the object was made or changed. io.EOF is the end of a watch that has lasted as long as was asked
+// for.
 func (n *notices) next() error {
 	for {
 		line, err := n.line()

@@ -18,8 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// oldAfter is how long a slice of a host with the old proxy, which writes it every ten seconds, may stay as it is before it
-// counts as left behind.
+// oldAfter is how long a slice of a host with the old proxy, which writes it every ten seconds, may stay as it is
+// before it counts as left behind.
 const oldAfter = 5 * time.Minute
 
 // ownerWorkers is how many clusters the owner works on at once.
@@ -229,7 +229,8 @@ func (o *owner) sweep(ctx context.Context) {
 	}
 }
 
-// left finds hosts of ours that are dead, with the last state of their lease, and slices of old hosts that nobody refreshes.
+// left finds hosts of ours that are dead, with the last state of their lease, and slices of old hosts that nobody
+// refreshes.
 func (o *owner) left(steady time.Time) (dead map[string]string, old []heldSlice) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

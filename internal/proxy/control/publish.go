@@ -28,7 +28,8 @@ func object[T client.Object](o runtime.Object) (string, T, error) {
 // Wish is what this host wants to be published about a cluster.
 type Wish int
 
-// A cluster that is not known well enough keeps the slice it has: after a restart nothing is withdrawn before it was asked.
+// A cluster that is not known well enough keeps the slice it has: after a restart nothing is withdrawn before it was
+// asked.
 const (
 	Withdraw Wish = iota
 	Leave

@@ -15,13 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// kubeconfigs keeps the server in the kubeconfig Secrets of proxied clusters. Each Secret has a watch of its own, by name, as
-// kubelets watch the Secrets of their pods: it is the only way to watch that does not need the right to read all Secrets.
+// kubeconfigs keeps the server in the kubeconfig Secrets of proxied clusters. Each Secret has a watch of its own, by
+// name, as kubelets watch the Secrets of their pods: it is the only way to watch that does not need the right to read
+// all Secrets.
 //
-// There is no fight with the kubeadm control plane. It writes the Secret when it makes it, with the address it knows, and again
-// when the client certificate has lived half its life; then it keeps the server it finds (Cluster API 1.14: RegenerateSecret). Each
-// write wakes the watch, and the server is put back within milliseconds, on the very state that was read. Whoever else insists
-// on another server is answered more and more slowly, and the log says so.
+// There is no fight with the kubeadm control plane. It writes the Secret when it makes it, with the address it knows,
+// and again when the client certificate has lived half its life; then it keeps the server it finds (Cluster API 1.14:
+// RegenerateSecret). Each write wakes the watch, and the server is put back within milliseconds, on the very state that
+// was read. Whoever else insists on another server is answered more and more slowly, and the log says so.
 //
 // What is watched is metadata; the Secret is read when it has changed.
 type kubeconfigs struct {

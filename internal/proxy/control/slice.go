@@ -59,8 +59,8 @@ func same(have, want *discoveryv1.EndpointSlice) bool {
 		have.Endpoints[0].Conditions.Ready != nil && *have.Endpoints[0].Conditions.Ready && reflect.DeepEqual(have.Ports, want.Ports)
 }
 
-// service is the name of a cluster in the management cluster's DNS. Its labels and ports are the old proxy's, which puts back
-// what differs.
+// service is the name of a cluster in the management cluster's DNS. Its labels and ports are the old proxy's, which
+// puts back what differs.
 func service(stack string, targetPort int32) *corev1.Service {
 	policy := corev1.IPFamilyPolicyPreferDualStack // hosts may have addresses of either family
 	s := &corev1.Service{

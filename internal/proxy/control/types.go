@@ -16,8 +16,8 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 )
 
-// Names in the management cluster. The first three labels and the annotation are those of magnum-cluster-api-proxy, so that
-// hosts of both kinds understand each other's objects.
+// Names in the management cluster. The first three labels and the annotation are those of magnum-cluster-api-proxy, so
+// that hosts of both kinds understand each other's objects.
 const (
 	Namespace      = "magnum-system"  // of clusters and all that belongs to them
 	FleetNamespace = "jeroboam-proxy" // of the fleet's leases and its service account
@@ -40,8 +40,9 @@ func Server(stack string) string {
 	return "https://" + net.JoinHostPort(stack+"."+Namespace, strconv.Itoa(ServicePort))
 }
 
-// OpenStackCluster is what we read of Cluster API Provider OpenStack's object. The two versions have different fields for the same
-// things; both are here, for their names do not meet. (cluster-api-provider-openstack: api/v1beta1 and api/v1beta2.)
+// OpenStackCluster is what we read of Cluster API Provider OpenStack's object. The two versions have different fields
+// for the same things; both are here, for their names do not meet. (cluster-api-provider-openstack: api/v1beta1 and
+// api/v1beta2.)
 type OpenStackCluster struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -167,7 +168,8 @@ func read(o *OpenStackCluster) Cluster {
 	return c
 }
 
-// private: v1beta1 has disableAPIServerFloatingIP, false unless set; a v1beta2 with apiServer has enableFloatingIP in it, true unless set.
+// private: v1beta1 has disableAPIServerFloatingIP, false unless set; a v1beta2 with apiServer has enableFloatingIP in
+// it, true unless set.
 func private(o *OpenStackCluster) bool {
 	if d := o.Spec.DisableAPIServerFloatingIP; d != nil {
 		return *d

@@ -1,6 +1,6 @@
 // Package haproxy is the data plane for those who want HAProxy: it writes a configuration that names each backend's
-// network namespace, runs a process of its own, reloads it when the configuration has really changed, and starts it again
-// when it dies.
+// network namespace, runs a process of its own, reloads it when the configuration has really changed, and starts it
+// again when it dies.
 package haproxy
 
 import (
@@ -27,11 +27,11 @@ type settings struct {
 	Backends        []backend.Backend
 }
 
-// configuration is written so that the same backends give the same text, whatever their order. A namespace's generation is in
-// it, for a namespace that was made again needs a reload: haproxy holds on to the one it opened.
+// configuration is written so that the same backends give the same text, whatever their order. A namespace's generation
+// is in it, for a namespace that was made again needs a reload: haproxy holds on to the one it opened.
 //
-// "timeout tunnel" holds once both sides have spoken. It is as long as haproxy can count, for a watch may be silent for hours;
-// keepalive finds peers that are gone.
+// "timeout tunnel" holds once both sides have spoken. It is as long as haproxy can count, for a watch may be silent for
+// hours; keepalive finds peers that are gone.
 const configuration = `# Written by "jeroboam proxy"; changes are lost.
 global
     stats socket {{.Socket}} mode 600 level operator expose-fd listeners

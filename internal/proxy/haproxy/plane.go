@@ -73,8 +73,8 @@ func New(ctx context.Context, o Options) (*Plane, error) {
 	return p, nil
 }
 
-// connections is how many haproxy can hold with so many file descriptors: two sockets each, a pipe for every fourth, and some for itself.
-// It refuses to start when it cannot hold what its configuration says.
+// connections is how many haproxy can hold with so many file descriptors: two sockets each, a pipe for every fourth,
+// and some for itself. It refuses to start when it cannot hold what its configuration says.
 func connections(descriptors uint64) int {
 	return int(min(descriptors, 1<<30)-min(descriptors, 200)) * 2 / 5
 }
@@ -177,8 +177,8 @@ const (
 
 // Run keeps a haproxy running until ctx ends; then it lets streams end until drain does.
 //
-// The child is asked to end when the thread that started it does, so that none is left when this process is killed. That is why
-// the thread is kept.
+// The child is asked to end when the thread that started it does, so that none is left when this process is killed.
+// That is why the thread is kept.
 func (p *Plane) Run(ctx, drain context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// lobby holds connections that have not said yet which cluster they want. Anybody who reaches the port can open some and say
-// nothing, so no source can keep others out: where there is no room, whoever has most there gives one up, and that is the one
-// that has been silent longest.
+// lobby holds connections that have not said yet which cluster they want. Anybody who reaches the port can open some
+// and say nothing, so no source can keep others out: where there is no room, whoever has most there gives one up, and
+// that is the one that has been silent longest.
 type lobby struct {
 	limit int
 

@@ -89,7 +89,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestSilentSource: one that opens connections and says nothing keeps nobody out, itself least of all; its oldest ones make room.
+// TestSilentSource: one that opens connections and says nothing keeps nobody out, itself least of all; its oldest ones
+// make room.
 func TestSilentSource(t *testing.T) {
 	r := newRig(t, func(o *native.Options) { o.MaxPending, o.HelloTimeout = 8, time.Minute })
 	if err := r.Set([]backend.Backend{to("kube-aaaaa", apiServer(t, "a"), "qdhcp-a")}); err != nil {
@@ -130,8 +131,8 @@ func TestSilentSource(t *testing.T) {
 	}
 }
 
-// TestLimits: one more than allowed is closed and counted, and there is room again when one has ended; a backend whose ways have changed
-// still has its streams.
+// TestLimits: one more than allowed is closed and counted, and there is room again when one has ended; a backend whose
+// ways have changed still has its streams.
 func TestLimits(t *testing.T) {
 	for _, tc := range []struct {
 		why    backend.Refused

@@ -1,9 +1,10 @@
-// Package native is the data plane that dials: for each connection it reads the server name, connects to that cluster's API
-// server inside its network's namespace, and copies bytes both ways until both sides have ended.
+// Package native is the data plane that dials: for each connection it reads the server name, connects to that cluster's
+// API server inside its network's namespace, and copies bytes both ways until both sides have ended.
 //
-// TLS is not terminated, there is nothing to configure and nothing to reload. An established stream has no time limit: watches, exec and
-// logs -f live as long as their ends do; keepalive finds ends that are gone. A stream ends from our side only when its
-// backend is gone: the cluster was deleted, its address changed, or the namespace it runs through was deleted.
+// TLS is not terminated, there is nothing to configure and nothing to reload. An established stream has no time limit:
+// watches, exec and logs -f live as long as their ends do; keepalive finds ends that are gone. A stream ends from our
+// side only when its backend is gone: the cluster was deleted, its address changed, or the namespace it runs through
+// was deleted.
 package native
 
 import (
@@ -125,7 +126,8 @@ func (r *route) cut(which func(*stream) bool, forGood bool) {
 	}
 }
 
-// Listen opens a socket that several processes can share: a new one takes connections from then on, while an old one ends.
+// Listen opens a socket that several processes can share: a new one takes connections from then on, while an old one
+// ends.
 func Listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	// Linux gives a listening socket's keepalive to all that it accepts, which saves four calls for each.
 	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
@@ -158,9 +160,9 @@ func share(fd int) error {
 	return nil
 }
 
-// preferNewest makes the kernel give new connections to the second socket of a group whenever there is one: the one that
-// was opened last. Without it they would be spread over old and new, and those in the old socket's queue lost when it closes.
-// A group of one has no second socket; the kernel then takes the one there is.
+// preferNewest makes the kernel give new connections to the second socket of a group whenever there is one: the one
+// that was opened last. Without it they would be spread over old and new, and those in the old socket's queue lost when
+// it closes. A group of one has no second socket; the kernel then takes the one there is.
 func preferNewest(l *net.TCPListener) error {
 	raw, err := l.SyscallConn()
 	if err != nil {
@@ -214,8 +216,8 @@ func (p *Plane) Serve(l *net.TCPListener) error {
 // linger is how long a closing socket still takes what the kernel had already given to it.
 const linger = 300 * time.Millisecond
 
-// Drain stops accepting, lets streams end until ctx does, and then cuts them. Another process that has the same port open
-// gets every connection from the moment it opened it.
+// Drain stops accepting, lets streams end until ctx does, and then cuts them. Another process that has the same port
+// open gets every connection from the moment it opened it.
 func (p *Plane) Drain(ctx context.Context, l *net.TCPListener) {
 	p.draining.Store(true)
 	if err := l.SetDeadline(time.Now().Add(linger)); err == nil {

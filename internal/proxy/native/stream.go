@@ -28,7 +28,8 @@ type stream struct {
 	ended          atomic.Int32 // directions
 }
 
-// buffers hold what is read and not written yet. A stream that waits has none. Two kilobytes take any usual ClientHello.
+// buffers hold what is read and not written yet. A stream that waits has none. Two kilobytes take any usual
+// ClientHello.
 type buffers struct{ hello, data sync.Pool }
 
 const (
@@ -42,8 +43,8 @@ var pool = buffers{
 	data:  sync.Pool{New: func() any { return new([dataSize]byte) }},
 }
 
-// unrecognizedName is the TLS alert for a server name that is not served (RFC 6066, section 3): it tells a person who made a
-// mistake what it was.
+// unrecognizedName is the TLS alert for a server name that is not served (RFC 6066, section 3): it tells a person who
+// made a mistake what it was.
 func unrecognizedName() []byte { return []byte{21, 3, 1, 0, 2, 2, 112} }
 
 // handle is the life of one connection.
@@ -118,8 +119,8 @@ func (p *Plane) greet(client *net.TCPConn, buf []byte) (sni.Hello, *route, backe
 	return hello, r, ""
 }
 
-// join makes the stream one of its route's, as that is now. It fails when the backend has gone, or its ways have changed,
-// since the connection was made.
+// join makes the stream one of its route's, as that is now. It fails when the backend has gone, or its ways have
+// changed, since the connection was made.
 func (p *Plane) join(s *stream, host string) *route {
 	for ; ; time.Sleep(time.Millisecond) {
 		r := (*p.table.Load())[host]
@@ -157,7 +158,8 @@ func (s *stream) leave() {
 	}
 }
 
-// keepAfter is how old a stream is when keepalive is set up for its backend: most are over by then, and it takes four calls.
+// keepAfter is how old a stream is when keepalive is set up for its backend: most are over by then, and it takes four
+// calls.
 const keepAfter = 10 * time.Second
 
 func (s *stream) keepAlive() { _ = s.server.SetKeepAliveConfig(netns.KeepAlive()) } // it may have ended just now
@@ -186,7 +188,8 @@ func (s *stream) both(r *route, answered func()) {
 	_ = s.server.Close() // likewise
 }
 
-// oneWay copies one direction and passes its end on: an end as an end of that direction, an error as the end of everything.
+// oneWay copies one direction and passes its end on: an end as an end of that direction, an error as the end of
+// everything.
 func (s *stream) oneWay(to, from *net.TCPConn, count prometheus.Counter, first func()) {
 	err := pump(to, from, func(n int64) {
 		count.Add(float64(n))
@@ -203,9 +206,9 @@ func (s *stream) oneWay(to, from *net.TCPConn, count prometheus.Counter, first f
 	}
 }
 
-// A direction that has filled this many buffers in a row is a bulk transfer; from then on the kernel moves the bytes from
-// socket to socket. That takes a pipe, two file descriptors and a little memory, so that streams that mostly wait do better without:
-// the turn is taken again after each spliceSize bytes.
+// A direction that has filled this many buffers in a row is a bulk transfer; from then on the kernel moves the bytes
+// from socket to socket. That takes a pipe, two file descriptors and a little memory, so that streams that mostly wait
+// do better without: the turn is taken again after each spliceSize bytes.
 const (
 	bulkAfter  = 8
 	spliceSize = 32 << 20

@@ -1,6 +1,6 @@
-// Package balancer does what amphorae do in other clouds. Octavia's API, with a provider driver that takes everything, writes
-// its tables; the daemon follows them, runs one haproxy for each load balancer in a network namespace on the VIP's port, says
-// in the tables that it is done, and then how members fare.
+// Package balancer does what amphorae do in other clouds. Octavia's API, with a provider driver that takes everything,
+// writes its tables; the daemon follows them, runs one haproxy for each load balancer in a network namespace on the
+// VIP's port, says in the tables that it is done, and then how members fare.
 package balancer
 
 import (

@@ -17,8 +17,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
 )
 
-// A load balancer's place is a network namespace with one interface: the VIP's port in Neutron, which the linuxbridge agent
-// takes as it takes a server's.
+// A load balancer's place is a network namespace with one interface: the VIP's port in Neutron, which the linuxbridge
+// agent takes as it takes a server's.
 
 func namespace(id string) string { return "lb-" + id }
 

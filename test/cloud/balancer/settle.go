@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// settle says in Octavia's tables that what was asked for is done. The API refuses every change of a load balancer that is
-// PENDING, so nothing was asked for meanwhile.
+// settle says in Octavia's tables that what was asked for is done. The API refuses every change of a load balancer that
+// is PENDING, so nothing was asked for meanwhile.
 func settle(ctx context.Context, db *sql.DB, l *LoadBalancer) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -137,8 +137,8 @@ func loadListeners(ctx context.Context, db *sql.DB, l *LoadBalancer) error {
 	return nil
 }
 
-// pickled reads a pickled Python dictionary of headers to "true" or "false" as far as it has to: a header is there, unless its value
-// stands right behind it and is false. (A value that was used before is only pointed to.)
+// pickled reads a pickled Python dictionary of headers to "true" or "false" as far as it has to: a header is there,
+// unless its value stands right behind it and is false. (A value that was used before is only pointed to.)
 func pickled(text []byte) map[string]string {
 	out := map[string]string{}
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"} {

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Consoles reads the consoles of all servers until it is told to stop, into the file that Nova shows ("openstack console log
-// show"). Without a reader the terminal fills up after some 40 kB, and systemd, then journald, then everything that logs waits for ever.
+// Consoles reads the consoles of all servers until it is told to stop, into the file that Nova shows ("openstack
+// console log show"). Without a reader the terminal fills up after some 40 kB, and systemd, then journald, then
+// everything that logs waits for ever.
 func Consoles(ctx context.Context, log *slog.Logger) {
 	var readers sync.Map // terminal -> struct{}
 	for {

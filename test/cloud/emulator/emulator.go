@@ -1,14 +1,15 @@
-// Package emulator stands between Nova's libvirt driver and libvirt's LXC, whose containers lack what a Kubernetes node needs
-// and what Nova has no option for. libvirt starts one controller process for a container; Exec is what it starts instead. It
-// changes the domain that the controller is about to read, and becomes the controller.
+// Package emulator stands between Nova's libvirt driver and libvirt's LXC, whose containers lack what a Kubernetes node
+// needs and what Nova has no option for. libvirt starts one controller process for a container; Exec is what it starts
+// instead. It changes the domain that the controller is about to read, and becomes the controller.
 //
 //   - Capabilities: libvirt takes CAP_MKNOD and CAP_SYS_RESOURCE away, and runc then cannot start a pod.
-//   - Cgroups: without systemd-machined libvirt leaves name=systemd, pids and unified where libvirtd itself is, so that all
-//     servers' systemds would share one tree; each server gets its own.
-//   - Process 1 is a script first (prelude): it makes a cgroup namespace, makes /proc/sys writable with the machine's global
-//     sysctls shielded, and becomes the image's own init. So an image needs to know nothing of where it runs.
+//   - Cgroups: without systemd-machined libvirt leaves name=systemd, pids and unified where libvirtd itself is, so that
+//     all servers' systemds would share one tree; each server gets its own.
+//   - Process 1 is a script first (prelude): it makes a cgroup namespace, makes /proc/sys writable with the machine's
+//     global sysctls shielded, and becomes the image's own init. So an image needs to know nothing of where it runs.
 //
-// Hook is libvirt's hook script for LXC: the device cgroup of a started server allows everything. Consoles reads servers' consoles.
+// Hook is libvirt's hook script for LXC: the device cgroup of a started server allows everything. Consoles reads
+// servers' consoles.
 package emulator
 
 import (
@@ -111,9 +112,10 @@ func change(text string) (string, error) {
 	return strings.Replace(text, found[0], with, 1), nil
 }
 
-// Prelude is what process 1 does before it becomes init. libvirt shows the whole machine's cgroup tree, and kubelet and systemd
-// then disagree about where kubepods.slice is: hence the namespace and the controllers mounted anew. /sys stays read-only:
-// with a writable one systemd-networkd waits for udev for ever. /dev/kmsg can be made only once the hook has run.
+// Prelude is what process 1 does before it becomes init. libvirt shows the whole machine's cgroup tree, and kubelet and
+// systemd then disagree about where kubepods.slice is: hence the namespace and the controllers mounted anew. /sys stays
+// read-only: with a writable one systemd-networkd waits for udev for ever. /dev/kmsg can be made only once the hook has
+// run.
 func Prelude(init string) string {
 	var shield strings.Builder
 	values := machine.Shield()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestCalico is a cluster with Magnum's default network driver: nodes become ready, pods on different nodes reach each other, and
-// a NetworkPolicy holds.
+// TestCalico is a cluster with Magnum's default network driver: nodes become ready, pods on different nodes reach each
+// other, and a NetworkPolicy holds.
 func TestCalico(t *testing.T) {
 	w := newWorld(t)
 	w.network(t, "calico", "quay.io/calico/node:v3.28.5")

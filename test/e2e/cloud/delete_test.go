@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestDeleteDamaged deletes a cluster with a service of type LoadBalancer, after somebody has deleted by hand a worker's server,
-// then the master's, and the router.
+// TestDeleteDamaged deletes a cluster with a service of type LoadBalancer, after somebody has deleted by hand a
+// worker's server, then the master's, and the router.
 func TestDeleteDamaged(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
@@ -54,8 +54,8 @@ n.delete_router(r, ignore_missing=False)
 	t.Log("its router is deleted in Neutron")
 }
 
-// TestDeleteHalfMade deletes clusters at different moments of their making: before anything is in the cloud, while the network is
-// made, while servers are, and before the API server is initialized.
+// TestDeleteHalfMade deletes clusters at different moments of their making: before anything is in the cloud, while the
+// network is made, while servers are, and before the API server is initialized.
 func TestDeleteHalfMade(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
@@ -94,8 +94,8 @@ func (w *world) isThere(t *testing.T, kind string, c shown) error {
 	return nil
 }
 
-// TestKilled kills the all-in-one (etcd, API server, Cluster API, Jeroboam) ten times at random moments while a cluster is made and
-// deleted, and starts it again each time.
+// TestKilled kills the all-in-one (etcd, API server, Cluster API, Jeroboam) ten times at random moments while a cluster
+// is made and deleted, and starts it again each time.
 func TestKilled(t *testing.T) {
 	if os.Getenv("ALLINONE_STATE") != "" {
 		t.Skip("ALLINONE_STATE is set: an all-in-one that others use is not killed")

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestCauses makes clusters that cannot come up, and wants the true cause in their status_reason within a minute of the cloud having
-// said it, in words that somebody can act on.
+// TestCauses makes clusters that cannot come up, and wants the true cause in their status_reason within a minute of the
+// cloud having said it, in words that somebody can act on.
 func TestCauses(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)

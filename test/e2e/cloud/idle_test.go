@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// TestIdle makes a cluster, says what that has cost, and then counts who asks OpenStack for something while nothing happens: by the
-// access logs of the cloud, and by the provider's own counter. Jeroboam asks for nothing: it is told. IDLE_FOR is how long it looks, ten minutes if it is not given.
+// TestIdle makes a cluster, says what that has cost, and then counts who asks OpenStack for something while nothing
+// happens: by the access logs of the cloud, and by the provider's own counter. Jeroboam asks for nothing: it is told.
+// IDLE_FOR is how long it looks, ten minutes if it is not given.
 func TestIdle(t *testing.T) {
 	if os.Getenv("ALLINONE_STATE") != "" {
 		t.Skip("ALLINONE_STATE is set: what others do with that all-in-one would be counted")

@@ -20,7 +20,8 @@ func (w *world) inventory(t *testing.T) map[string][]string {
 	return have
 }
 
-// nothingLeft compares what the project has with what it had, and looks for what a cluster has left in the management cluster.
+// nothingLeft compares what the project has with what it had, and looks for what a cluster has left in the management
+// cluster.
 func (w *world) nothingLeft(t *testing.T, before map[string][]string, c shown) {
 	t.Helper()
 	if diff := cmp.Diff(before, w.inventory(t)); diff != "" {

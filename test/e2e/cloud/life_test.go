@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestLife is the thread: one master and one worker come up and run pods, are reached from outside and with Keystone's tokens,
-// grow and shrink, and leave nothing.
+// TestLife is the thread: one master and one worker come up and run pods, are reached from outside and with Keystone's
+// tokens, grow and shrink, and leave nothing.
 func TestLife(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
@@ -65,7 +65,8 @@ func (w *world) whereTimeWent(t *testing.T, c shown, began time.Time) {
 	}
 }
 
-// times are when a condition of a cluster's objects last changed; without a condition, when they were made, or when addons were seen.
+// times are when a condition of a cluster's objects last changed; without a condition, when they were made, or when
+// addons were seen.
 func (w *world) times(t *testing.T, c shown, kind, condition string) []time.Time {
 	t.Helper()
 	out, err := w.manage(t, "get", kind, "-o", "json")

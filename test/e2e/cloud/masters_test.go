@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// TestOneMaster loses the only master of a cluster without a load balancer: a tenant deletes its server in Nova. The machine is given up,
-// another one initializes the control plane anew at the same address, and the worker is replaced, for the new API server does not know it.
-// etcd's data are lost with the server; the authorities and the tenant's kubeconfig stay good.
+// TestOneMaster loses the only master of a cluster without a load balancer: a tenant deletes its server in Nova. The
+// machine is given up, another one initializes the control plane anew at the same address, and the worker is replaced,
+// for the new API server does not know it. etcd's data are lost with the server; the authorities and the tenant's
+// kubeconfig stay good.
 func TestOneMaster(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
@@ -85,8 +86,8 @@ func TestOneMaster(t *testing.T) {
 	w.nothingLeft(t, before, first)
 }
 
-// TestThreeMasters has three masters behind Octavia. One of their servers is deleted in Nova behind everybody's back: the API goes
-// on, the machine is replaced, etcd has three members again.
+// TestThreeMasters has three masters behind Octavia. One of their servers is deleted in Nova behind everybody's back:
+// the API goes on, the machine is replaced, etcd has three members again.
 func TestThreeMasters(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
@@ -157,8 +158,8 @@ func (w *world) etcdMembers(t *testing.T, config string) []string {
 	return nil
 }
 
-// watchAPI asks the API server five times a second through its address, each time on a new connection, until the function that it
-// returns is called, which says what was seen.
+// watchAPI asks the API server five times a second through its address, each time on a new connection, until the
+// function that it returns is called, which says what was seen.
 func (w *world) watchAPI(t *testing.T, config string) func() (asked, failed int, gap time.Duration) {
 	t.Helper()
 	server, err := w.kubectl(t, config, "config", "view", "-o", "jsonpath={.clusters[0].cluster.server}")
@@ -168,8 +169,8 @@ func (w *world) watchAPI(t *testing.T, config string) func() (asked, failed int,
 	return w.watchURL(t, strings.TrimSpace(server)+"/readyz", "ok")
 }
 
-// watchURL asks for a page five times a second; with a certificate and a key it is an object, and written. One process inside the
-// cloud's network does it: starting one for each request would be most of what is measured.
+// watchURL asks for a page five times a second; with a certificate and a key it is an object, and written. One process
+// inside the cloud's network does it: starting one for each request would be most of what is measured.
 func (w *world) watchURL(t *testing.T, url, want string, certificate ...string) func() (asked, failed int, gap time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -48,7 +48,8 @@ spec:
   ports: [{port: 80, targetPort: 8080}]
 `
 
-// probe speaks from inside a pod: to the cluster's DNS, to a service, and to a pod on each node. Its image is the network's, which has bash.
+// probe speaks from inside a pod: to the cluster's DNS, to a service, and to a pod on each node. Its image is the
+// network's, which has bash.
 const probe = `
 apiVersion: v1
 kind: Pod
@@ -62,7 +63,8 @@ spec:
     command: [/bin/sleep, infinity]
 `
 
-// podsTalk runs a pod on each of n nodes, and one that speaks to all of them, to a service by its name, and to the API server.
+// podsTalk runs a pod on each of n nodes, and one that speaks to all of them, to a service by its name, and to the API
+// server.
 func (w *world) podsTalk(t *testing.T, config string, n int, image string) {
 	t.Helper()
 	w.apply(t, config, server+"---"+fmt.Sprintf(probe, "probe", image))

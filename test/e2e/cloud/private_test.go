@@ -14,8 +14,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy"
 )
 
-// TestPrivate is a cluster whose API server has no floating IP. Nobody in the management cluster's network reaches it but through
-// "jeroboam proxy", which runs where Neutron is, as its shipped unit has it, and enters the namespace that Neutron made.
+// TestPrivate is a cluster whose API server has no floating IP. Nobody in the management cluster's network reaches it
+// but through "jeroboam proxy", which runs where Neutron is, as its shipped unit has it, and enters the namespace that
+// Neutron made.
 func TestPrivate(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)

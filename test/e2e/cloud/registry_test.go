@@ -22,8 +22,9 @@ const (
 	prefix   = registry + "/magnum"
 )
 
-// TestRegistry is the procedure of docs/bundle.md ("Workload clusters with a local registry"): "bundle serve" below a prefix, nodes
-// whose image trusts it and has no addon's image, a cluster with the label container_infra_prefix. Nodes have no other way out.
+// TestRegistry is the procedure of docs/bundle.md ("Workload clusters with a local registry"): "bundle serve" below a
+// prefix, nodes whose image trusts it and has no addon's image, a cluster with the label container_infra_prefix. Nodes
+// have no other way out.
 func TestRegistry(t *testing.T) {
 	dir := os.Getenv("BUNDLE")
 	if dir == "" {

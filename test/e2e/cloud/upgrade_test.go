@@ -54,8 +54,8 @@ kind: ConfigMap
 metadata: {name: written}
 `
 
-// TestUpgrade takes a cluster to this Kubernetes from the one of another image of nodes (NODE_IMAGE_BEFORE: the patch or the minor
-// version before), while its web service is read and its API is written to.
+// TestUpgrade takes a cluster to this Kubernetes from the one of another image of nodes (NODE_IMAGE_BEFORE: the patch
+// or the minor version before), while its web service is read and its API is written to.
 func TestUpgrade(t *testing.T) {
 	file := os.Getenv("NODE_IMAGE_BEFORE")
 	if file == "" {

@@ -12,8 +12,9 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// TestVerify is jeroboam's own judgement of the cloud, as a tenant asks for it. VERIFY_CONFORMANCE=quick or certified runs conformance tests
-// as well, for which nodes need their images (docs/verify.md); VERIFY_ARGS has further arguments, VERIFY_RESULTS a directory that stays.
+// TestVerify is jeroboam's own judgement of the cloud, as a tenant asks for it. VERIFY_CONFORMANCE=quick or certified
+// runs conformance tests as well, for which nodes need their images (docs/verify.md); VERIFY_ARGS has further
+// arguments, VERIFY_RESULTS a directory that stays.
 func TestVerify(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)

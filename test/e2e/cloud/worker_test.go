@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestOnlyWorker loses the only worker of a cluster while the cloud has no room: its machine is given up on Nova's word, the next one's
-// server is refused and its tenant told why, and when there is room again a machine is made anew, without anybody asking for it.
+// TestOnlyWorker loses the only worker of a cluster while the cloud has no room: its machine is given up on Nova's
+// word, the next one's server is refused and its tenant told why, and when there is room again a machine is made anew,
+// without anybody asking for it.
 func TestOnlyWorker(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)

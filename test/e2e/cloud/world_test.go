@@ -36,8 +36,8 @@ func place(t *testing.T, name string) string {
 	return value
 }
 
-// newWorld brings the image of nodes into the cloud and starts the all-in-one there, or joins the one whose state directory
-// ALLINONE_STATE names.
+// newWorld brings the image of nodes into the cloud and starts the all-in-one there, or joins the one whose state
+// directory ALLINONE_STATE names.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{dir: place(t, "CLOUD_DIR"), program: place(t, "CLOUD_PROGRAM"), state: os.Getenv("ALLINONE_STATE"), work: t.TempDir(), image: nodeImage, tenant: cmp.Or(os.Getenv("TENANT"), "demo")}

@@ -44,8 +44,8 @@ func (l lab) byHand(t *testing.T) {
 	shell(ssh + "'" + variables + " bash -s' < " + script + " 2>&1")
 }
 
-// TestAdopt takes over a control plane that plain kubeadm made in the original collection's layout. It needs a lab with one host,
-// and nothing on it but what an earlier run of it made by hand.
+// TestAdopt takes over a control plane that plain kubeadm made in the original collection's layout. It needs a lab with
+// one host, and nothing on it but what an earlier run of it made by hand.
 func TestAdopt(t *testing.T) {
 	l := open(t)
 	if hosts, _ := l.hosts(t); len(hosts) != 1 {

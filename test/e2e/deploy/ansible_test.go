@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// TestBesideAnsible measures a run that changes nothing, ours and a playbook's with a task for each thing that ours looks at, over
-// the same transport: SSH to the physical host, lxc-attach from there. It needs a converged deployment and Debian's ansible, and
-// judges no figure.
+// TestBesideAnsible measures a run that changes nothing, ours and a playbook's with a task for each thing that ours
+// looks at, over the same transport: SSH to the physical host, lxc-attach from there. It needs a converged deployment
+// and Debian's ansible, and judges no figure.
 //
-// The playbook is given what can be given: pipelining, connections that stay open, facts left out, one fork for each host.
-// What has no module of Ansible's is left out of it: the comparison of the cluster's objects, certificates, and preflight.
+// The playbook is given what can be given: pipelining, connections that stay open, facts left out, one fork for each
+// host. What has no module of Ansible's is left out of it: the comparison of the cluster's objects, certificates, and
+// preflight.
 func TestBesideAnsible(t *testing.T) {
 	l := open(t)
 	if _, err := exec.LookPath("ansible-playbook"); err != nil {

@@ -14,14 +14,16 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/test/internal/inventory"
 )
 
-// TestBesideCloud is an operator's whole journey beside a real OpenStack ("lab up --cloud DIR" beside "cloud up"): one apply makes the
-// management cluster, Magnum behind TLS, and the proxy on the host where Neutron's namespaces are; clients find Magnum on both addresses; a
-// tenant's private cluster is made through that proxy, and verify judges the cloud by another one; Magnum's server and the proxy are
-// killed under clients; a second apply changes nothing; destroy leaves nothing.
+// TestBesideCloud is an operator's whole journey beside a real OpenStack ("lab up --cloud DIR" beside "cloud up"): one
+// apply makes the management cluster, Magnum behind TLS, and the proxy on the host where Neutron's namespaces are;
+// clients find Magnum on both addresses; a tenant's private cluster is made through that proxy, and verify judges the
+// cloud by another one; Magnum's server and the proxy are killed under clients; a second apply changes nothing; destroy
+// leaves nothing.
 //
 // Parts can be run one after the other (ARGS="-run TestBesideCloud/one_apply"), as long as they are in this order.
 //
-// The cloud may have others in it: Magnum's endpoints are in a region of their own, which the test makes and takes away.
+// The cloud may have others in it: Magnum's endpoints are in a region of their own, which the test makes and takes
+// away.
 func TestBesideCloud(t *testing.T) {
 	b := besideCloud(t)
 	b.configure(t, append(wholeSettings(b.shell(t) != ""), b.settings()...)...)
@@ -113,7 +115,8 @@ func (b *beside) settings() []string {
 	}
 }
 
-// regionScript gives all services of the cloud but Magnum endpoints in a second region, or takes that region away with what was made in it.
+// regionScript gives all services of the cloud but Magnum endpoints in a second region, or takes that region away with
+// what was made in it.
 const regionScript = `
 import openstack, sys
 region, account, verb = sys.argv[1:]

@@ -26,9 +26,10 @@ func (l lab) carried(t *testing.T) []string {
 	return append(out, l.kubernetes(t))
 }
 
-// TestChain brings a cluster of the oldest Kubernetes up to the bundle's own, through every minor version between them: a run that
-// stops on the way, one that is killed, and one that ends it. It needs a bundle that carries at least two older releases (jeroboam
-// bundle bump kubernetes VERSION --add), and in BUNDLE_CHAIN_BEFORE one of the minor version that the way begins with.
+// TestChain brings a cluster of the oldest Kubernetes up to the bundle's own, through every minor version between them:
+// a run that stops on the way, one that is killed, and one that ends it. It needs a bundle that carries at least two
+// older releases (jeroboam bundle bump kubernetes VERSION --add), and in BUNDLE_CHAIN_BEFORE one of the minor version
+// that the way begins with.
 func TestChain(t *testing.T) {
 	l := open(t)
 	before := l.other(t, "BUNDLE_CHAIN_BEFORE")

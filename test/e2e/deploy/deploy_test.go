@@ -89,7 +89,8 @@ func (l lab) plan(t *testing.T) (plan.Plan, int) {
 	return p, code
 }
 
-// versions are those of bundle.lock.yaml; the lab's configuration asks for the old ones of the playbooks' documentation.
+// versions are those of bundle.lock.yaml; the lab's configuration asks for the old ones of the playbooks'
+// documentation.
 const versions = `kubernetes_version: 1.36.4
 cluster_api_version: 1.14.2
 cluster_api_infrastructure_version: 0.13.0

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestFaultsStanding is what happens to a deployment that stands: a member that fails while others are changed, a host that
-// loses power, a node that is gone for good.
+// TestFaultsStanding is what happens to a deployment that stands: a member that fails while others are changed, a host
+// that loses power, a node that is gone for good.
 func TestFaultsStanding(t *testing.T) {
 	l := open(t)
 	l.configure(t)
@@ -38,7 +38,8 @@ func (l lab) stopEtcd(t *testing.T, n node) func() {
 	})
 	return func() {
 		l.inside(t, n, `test ! -e /root/etcd.yaml || mv /root/etcd.yaml /etc/kubernetes/manifests/etcd.yaml`)
-		// The API server beside it died with it more than once, and kubelet waits up to five minutes before it starts one again.
+		// The API server beside it died with it more than once, and kubelet waits up to five minutes before it starts one
+		// again.
 		l.until(t, 8*time.Minute, "all members serve", func() (bool, string) {
 			out, code := l.deploy(t, "status")
 			return code != 1, out
@@ -239,8 +240,8 @@ func (l lab) single(t *testing.T) {
 	}
 }
 
-// TestFaultsInterrupted is what happens while a deployment is made or removed: the deployer is killed, a disk is full, a
-// connection is lost.
+// TestFaultsInterrupted is what happens while a deployment is made or removed: the deployer is killed, a disk is full,
+// a connection is lost.
 func TestFaultsInterrupted(t *testing.T) {
 	l := open(t)
 	l.configure(t)
@@ -271,8 +272,8 @@ func (l lab) noRoom(t *testing.T) {
 	}
 }
 
-// killed kills the deployer at ten random moments of an apply from empty hosts. If it is faster than that, the hosts are emptied
-// and it goes on.
+// killed kills the deployer at ten random moments of an apply from empty hosts. If it is faster than that, the hosts
+// are emptied and it goes on.
 func (l lab) killed(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -349,7 +350,8 @@ func (l lab) destroyed(t *testing.T, before map[string]string) {
 	}
 }
 
-// cutOff fills the disk of one host in the middle of a run from empty hosts, then cuts another one off in the middle of the next.
+// cutOff fills the disk of one host in the middle of a run from empty hosts, then cuts another one off in the middle of
+// the next.
 func (l lab) cutOff(t *testing.T) {
 	nodes := l.nodes(t)
 	host, cut := nodes[len(nodes)-1].host, nodes[len(nodes)/2]

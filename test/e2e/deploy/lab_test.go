@@ -21,7 +21,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
-// configure writes what an operator writes before the first apply: the bundle's versions, more variables, and the inventory.
+// configure writes what an operator writes before the first apply: the bundle's versions, more variables, and the
+// inventory.
 func (l lab) configure(t *testing.T, more ...string) {
 	t.Helper()
 	text := strings.Replace(versions, "1.36.4", l.kubernetes(t), 1) + strings.Join(more, "\n") + "\n"

@@ -21,11 +21,11 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// What a client of the virtual address sees while the cluster below changes. The load is a process of its own, because it has to be
-// in the lab's network: this test's binary again, run by "lab exec".
+// What a client of the virtual address sees while the cluster below changes. The load is a process of its own, because
+// it has to be in the lab's network: this test's binary again, run by "lab exec".
 
-// loadResult is what it saw. A write is tried again for a minute, as a controller would; Failed are those that did not succeed
-// in it. Lost are writes that the watch never told of, though it was begun again from where it ended.
+// loadResult is what it saw. A write is tried again for a minute, as a controller would; Failed are those that did not
+// succeed in it. Lost are writes that the watch never told of, though it was begun again from where it ended.
 type loadResult struct {
 	Writes, Retries, Failed int
 	Longest                 time.Duration // of a write, all its tries together

@@ -18,9 +18,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// TestMagnum is Magnum's service by the deployer, beside a real Keystone and behind TLS: installed, found by clients on both virtual
-// addresses, nothing made twice, changed by an apply that is killed in between, its certificate renewed, over to another Magnum and back.
-// It needs "lab up --keystone", and Debian's python3-openstackclient and python3-magnumclient.
+// TestMagnum is Magnum's service by the deployer, beside a real Keystone and behind TLS: installed, found by clients on
+// both virtual addresses, nothing made twice, changed by an apply that is killed in between, its certificate renewed,
+// over to another Magnum and back. It needs "lab up --keystone", and Debian's python3-openstackclient and
+// python3-magnumclient.
 func TestMagnum(t *testing.T) {
 	l := open(t)
 	if _, err := os.Stat(l.dir + "/authorities/public.crt"); err != nil {
@@ -55,7 +56,8 @@ type magnumLab struct {
 	servers []node
 }
 
-// authority is what a client trusts on an interface: OpenStack-Ansible's own for the internal address, another one for the public.
+// authority is what a client trusts on an interface: OpenStack-Ansible's own for the internal address, another one for
+// the public.
 func (l lab) authority(internal bool) string {
 	if internal {
 		return l.dir + "/openstack_deploy/pki/roots/ExampleCorpRoot/certs/ExampleCorpRoot.crt"

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// reach are pods on each node that answer on port 8080, pods on each node that ask, and a service of the first ones. The images
-// are the bundle's: CoreDNS answers, and Cilium's image has a shell.
+// reach are pods on each node that answer on port 8080, pods on each node that ask, and a service of the first ones.
+// The images are the bundle's: CoreDNS answers, and Cilium's image has a shell.
 const reach = `
 apiVersion: v1
 kind: Namespace
@@ -87,8 +87,8 @@ func (l lab) image(t *testing.T, name string) string {
 	return ""
 }
 
-// TestNetwork: pods reach pods of all nodes and services, and a network policy keeps out who is not let in. It needs what
-// TestDeploy has left.
+// TestNetwork: pods reach pods of all nodes and services, and a network policy keeps out who is not let in. It needs
+// what TestDeploy has left.
 func TestNetwork(t *testing.T) {
 	l := open(t)
 	if l.shell(t) == "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestContract is what must be on hosts, in containers and on the load balancer after apply: the outputs of the original
-// collection (P, K and H, as docs/deploy.md numbers them), in the form without its defects.
+// TestContract is what must be on hosts, in containers and on the load balancer after apply: the outputs of the
+// original collection (P, K and H, as docs/deploy.md numbers them), in the form without its defects.
 func TestContract(t *testing.T) {
 	l := open(t)
 	l.configure(t)
@@ -298,8 +298,8 @@ func (c contract) addons(t *testing.T) {
 	}
 }
 
-// network: there is no helm, so no releases: what they would have installed is looked at. Without Cilium in the bundle nodes have
-// the light network.
+// network: there is no helm, so no releases: what they would have installed is looked at. Without Cilium in the bundle
+// nodes have the light network.
 func (c contract) network(t *testing.T) {
 	if !slices.ContainsFunc(c.index(t).Files, func(f struct{ Name, Kind, Path, Digest string }) bool {
 		return f.Name == "cilium" && f.Kind == "manifest"

@@ -29,8 +29,9 @@ END
 systemctl stop lab-api 2>/dev/null || true
 systemd-run --quiet --unit lab-api python3 /run/api.py`
 
-// TestAHostLosesPower measures what clients of the API's virtual address notice of it, with the fragment that a deployment writes and with
-// the role's own settings. It needs a lab of three hosts without a deployment; servers that answer stand for API servers.
+// TestAHostLosesPower measures what clients of the API's virtual address notice of it, with the fragment that a
+// deployment writes and with the role's own settings. It needs a lab of three hosts without a deployment; servers that
+// answer stand for API servers.
 func TestAHostLosesPower(t *testing.T) {
 	l := open(t)
 	l.configure(t)

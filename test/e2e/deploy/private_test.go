@@ -18,8 +18,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy"
 )
 
-// privateCluster is made by a tenant: its API server has no address outside, so that everybody who is not in its network goes through the
-// proxy that apply has put beside Neutron. Meanwhile packets are looked at.
+// privateCluster is made by a tenant: its API server has no address outside, so that everybody who is not in its
+// network goes through the proxy that apply has put beside Neutron. Meanwhile packets are looked at.
 func (b *beside) privateCluster(t *testing.T) {
 	t.Helper()
 	b.upload(t)
@@ -216,8 +216,9 @@ func (b *beside) killedUnderClients(t *testing.T) {
 	b.healthy(t, 3*time.Minute, "it is healthy again")
 }
 
-// hostLosesPower pulls an infra host's plug for a minute. The tenant's cluster does not notice: its API answers in its own network all the
-// time, and nobody takes its servers away when the management cluster is back. With one host, Magnum is away with it.
+// hostLosesPower pulls an infra host's plug for a minute. The tenant's cluster does not notice: its API answers in its
+// own network all the time, and nobody takes its servers away when the management cluster is back. With one host,
+// Magnum is away with it.
 func (b *beside) hostLosesPower(t *testing.T) {
 	t.Helper()
 	nodes := b.nodes(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// TestProxy is the proxy by the deployer: installed in place of the old one, with a token of its own that can be ended, changed without a
-// refused connection by an apply that may be killed, and a private cluster's address published through it. It needs "lab up --keystone",
-// whose configuration names hosts of the network.
+// TestProxy is the proxy by the deployer: installed in place of the old one, with a token of its own that can be ended,
+// changed without a refused connection by an apply that may be killed, and a private cluster's address published
+// through it. It needs "lab up --keystone", whose configuration names hosts of the network.
 func TestProxy(t *testing.T) {
 	l := open(t)
 	if _, err := os.Stat(l.dir + "/authorities/public.crt"); err != nil {
@@ -119,8 +119,9 @@ func (p proxyLab) claims(t *testing.T) (c tokenClaims) {
 	return c
 }
 
-// privateCluster is what Cluster API's provider has made of a cluster without a floating address, on a network of which the host has the
-// namespace; in it something answers with TLS. The names are of test/e2e/proxy, where what passes through is looked at.
+// privateCluster is what Cluster API's provider has made of a cluster without a floating address, on a network of which
+// the host has the namespace; in it something answers with TLS. The names are of test/e2e/proxy, where what passes
+// through is looked at.
 const privateCluster = `systemctl stop lab-api 2>/dev/null; ip netns del qdhcp-11111111-2222-3333-4444-555555555555 2>/dev/null; set -e
 ip netns add qdhcp-11111111-2222-3333-4444-555555555555
 ip netns exec qdhcp-11111111-2222-3333-4444-555555555555 ip link set lo up

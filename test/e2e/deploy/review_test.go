@@ -10,8 +10,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// TestReviewedPlan carries out plans that were written to a file and reviewed, on a deployment of which nothing changes by itself but what
-// moves all the time: the second look must come to the same. It needs a lab that is deployed, or makes it so.
+// TestReviewedPlan carries out plans that were written to a file and reviewed, on a deployment of which nothing changes
+// by itself but what moves all the time: the second look must come to the same. It needs a lab that is deployed, or
+// makes it so.
 func TestReviewedPlan(t *testing.T) {
 	l := open(t)
 	dir := t.TempDir()
@@ -38,8 +39,8 @@ func TestReviewedPlan(t *testing.T) {
 	l.applied(t, "--allow", "delete")
 }
 
-// rounds go from whatever is there to a deployment, by reviewed plans alone: where containers have to be started before anybody can look
-// into them, the first one does that, and asks for another.
+// rounds go from whatever is there to a deployment, by reviewed plans alone: where containers have to be started before
+// anybody can look into them, the first one does that, and asks for another.
 func (l lab) rounds(t *testing.T, dir string) {
 	t.Helper()
 	file := filepath.Join(dir, "rounds.plan")

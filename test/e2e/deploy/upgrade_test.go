@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// The tests of this file need bundles of other versions than bundle.lock.yaml's: "go run ./test/e2e/deploy/otherlock" writes a lock
-// for one, docs/lab.md says how. They are given in BUNDLE_MINOR_BEFORE (of the minor version before BUNDLE's) and
-// BUNDLE_PATCH_BEFORE (of an earlier patch of the same minor version), and begin from whatever is on the lab's hosts that is
-// not newer.
+// The tests of this file need bundles of other versions than bundle.lock.yaml's: "go run ./test/e2e/deploy/otherlock"
+// writes a lock for one, docs/lab.md says how. They are given in BUNDLE_MINOR_BEFORE (of the minor version before
+// BUNDLE's) and BUNDLE_PATCH_BEFORE (of an earlier patch of the same minor version), and begin from whatever is on the
+// lab's hosts that is not newer.
 
 // other is the same lab with another bundle.
 func (l lab) other(t *testing.T, variable string) lab {
@@ -125,8 +125,8 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// TestUpgradeKilled kills an upgrade where it hurts: kubeadm itself, in the middle of "kubeadm upgrade apply" and in its addon
-// phase. One host is enough.
+// TestUpgradeKilled kills an upgrade where it hurts: kubeadm itself, in the middle of "kubeadm upgrade apply" and in
+// its addon phase. One host is enough.
 func TestUpgradeKilled(t *testing.T) {
 	l := open(t)
 	patch := l.other(t, "BUNDLE_PATCH_BEFORE")

@@ -15,10 +15,11 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// TestWhole is an operator's whole journey on empty hosts with a Keystone beside them ("lab up --hosts 3 --keystone"): one apply makes
-// the management cluster, servers of Magnum behind TLS, and the proxies; clients find them on both addresses; a second apply changes
-// nothing; destroy leaves nothing. With three hosts, servers are changed one after the other, one is killed, and a host loses power,
-// while clients work. What is not in it is the rest of a cloud: no cluster is made.
+// TestWhole is an operator's whole journey on empty hosts with a Keystone beside them ("lab up --hosts 3 --keystone"):
+// one apply makes the management cluster, servers of Magnum behind TLS, and the proxies; clients find them on both
+// addresses; a second apply changes nothing; destroy leaves nothing. With three hosts, servers are changed one after
+// the other, one is killed, and a host loses power, while clients work. What is not in it is the rest of a cloud: no
+// cluster is made.
 func TestWhole(t *testing.T) {
 	l := open(t)
 	if _, err := os.Stat(l.dir + "/authorities/public.crt"); err != nil {
@@ -81,8 +82,9 @@ func wholeSettings(cilium bool) []string {
 	return out
 }
 
-// worker is a client that asks all the time, each time with a new connection, and tries again what failed, up to so many times a request. Each
-// line it writes is a request: when it began, how long it took, how often it was tried, whether it was answered in the end.
+// worker is a client that asks all the time, each time with a new connection, and tries again what failed, up to so
+// many times a request. Each line it writes is a request: when it began, how long it took, how often it was tried,
+// whether it was answered in the end.
 const worker = `
 import socket, ssl, sys, time, urllib.request
 url, token, ca, out, most, at = sys.argv[1:]
@@ -137,8 +139,8 @@ func (l lab) work(t *testing.T, url, token, ca string) func() []request {
 	}
 }
 
-// workBy is work where sh runs scripts, behind a prefix to the command, at an address that the URL's name need not lead to ("" for its
-// own); nobody's certificate is verified.
+// workBy is work where sh runs scripts, behind a prefix to the command, at an address that the URL's name need not lead
+// to ("" for its own); nobody's certificate is verified.
 func workBy(t *testing.T, sh func(script string) string, most int, prefix, url, at string) func() []request {
 	t.Helper()
 	sh("cat > /tmp/worker.py <<'END'\n" + worker + "END\n" + prefix + " python3 /tmp/worker.py " + url + " '' '' /tmp/requests " + strconv.Itoa(most) + " '" + at +
@@ -238,7 +240,8 @@ func (m magnumLab) serverKilled(t *testing.T) {
 	}
 }
 
-// hostLost pulls a host's plug: clients of the API and of Magnum at the virtual addresses come through again in under five seconds in all.
+// hostLost pulls a host's plug: clients of the API and of Magnum at the virtual addresses come through again in under
+// five seconds in all.
 func (m magnumLab) hostLost(t *testing.T) {
 	nodes := m.three(t)
 	stop := m.workers(t)

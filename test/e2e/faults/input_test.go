@@ -25,8 +25,8 @@ func (s slowly) Read(b []byte) (int, error) {
 	return 1, nil
 }
 
-// What no client should send, many times at once, to the process as it is: each is answered in few words, and none of it stays
-// in memory.
+// What no client should send, many times at once, to the process as it is: each is answered in few words, and none of
+// it stays in memory.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	s := running(t)

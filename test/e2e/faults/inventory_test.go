@@ -47,8 +47,8 @@ func (u *tenant) belongings(t *testing.T) []string {
 // classes are what the clusters of one release share. They stay.
 var classes = regexp.MustCompile(`^(clusterclasses|[a-z]+templates)\.(cluster|controlplane\.cluster|bootstrap\.cluster|infrastructure\.cluster)\.x-k8s\.io/`)
 
-// objects lists everything in the management cluster's namespace for clusters, as "resource.group/name". Events tell what was
-// and go by themselves; leases are the controllers' own.
+// objects lists everything in the management cluster's namespace for clusters, as "resource.group/name". Events tell
+// what was and go by themselves; leases are the controllers' own.
 func (s *site) objects(t *testing.T) []string {
 	t.Helper()
 	return objects(t, filepath.Join(s.dir, "state", "management.kubeconfig"))

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Keystone refuses, then it is not there at all. Who was here before goes on within token_cache_time; who is new is told to come
-// again, in an error body that clients understand; and afterwards all is as before.
+// Keystone refuses, then it is not there at all. Who was here before goes on within token_cache_time; who is new is
+// told to come again, in an error body that clients understand; and afterwards all is as before.
 func TestKeystoneIsDown(t *testing.T) {
 	t.Parallel()
 	const cached = 20 * time.Second

@@ -69,8 +69,8 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	s.wantNothing(t, u, before)
 }
 
-// Many clusters at once, and the process is killed while they come up. Whoever got an answer has a cluster; whoever got none
-// may ask again, and has one cluster then.
+// Many clusters at once, and the process is killed while they come up. Whoever got an answer has a cluster; whoever got
+// none may ask again, and has one cluster then.
 func TestManyAtOnce(t *testing.T) {
 	r := random(t)
 	s := running(t)
@@ -137,7 +137,8 @@ func TestManyAtOnce(t *testing.T) {
 	s.wantNothing(t, u, before)
 }
 
-// A client's request to create a cluster stores a record and then an application credential; nobody else can make the latter.
+// A client's request to create a cluster stores a record and then an application credential; nobody else can make the
+// latter.
 func TestKilledWithinCreate(t *testing.T) {
 	t.Parallel()
 	s := running(t)
@@ -201,7 +202,8 @@ func TestKilledWithinCreate(t *testing.T) {
 	s.wantNothing(t, u, before)
 }
 
-// The same window without a kill: the owner deletes the cluster, or hangs up, while the request that makes it is under way.
+// The same window without a kill: the owner deletes the cluster, or hangs up, while the request that makes it is under
+// way.
 func TestInterruptedCreate(t *testing.T) {
 	t.Parallel()
 	s := running(t)

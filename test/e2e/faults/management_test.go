@@ -186,8 +186,8 @@ func only(t *testing.T, when string, have map[string]int, must []string, may ...
 	}
 }
 
-// dropTemplates deletes what a load leaves: a 503 does not say whether the write was done, and whoever is stopped between making and
-// deleting does not delete.
+// dropTemplates deletes what a load leaves: a 503 does not say whether the write was done, and whoever is stopped
+// between making and deleting does not delete.
 func (u *tenant) dropTemplates(t *testing.T, prefix string) {
 	t.Helper()
 	var all struct {
@@ -201,8 +201,8 @@ func (u *tenant) dropTemplates(t *testing.T, prefix string) {
 	}
 }
 
-// The management cluster's API server goes away under load and comes back: twice, once for a moment and once for longer than
-// the lease of the server that leads.
+// The management cluster's API server goes away under load and comes back: twice, once for a moment and once for longer
+// than the lease of the server that leads.
 func TestManagementClusterRestarts(t *testing.T) {
 	t.Parallel()
 	s := apart(t, "")

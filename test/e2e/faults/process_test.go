@@ -228,8 +228,8 @@ func newSite(t *testing.T, args ...string) *site {
 	return &site{dir: dir, data: filepath.Join(dir, "data"), ports: freePorts(t), args: args}
 }
 
-// flags are without addons: these tests make dozens of clusters and kill the process all the time, and each cluster with addons costs
-// some hundred requests. Package e2e has them.
+// flags are without addons: these tests make dozens of clusters and kill the process all the time, and each cluster
+// with addons costs some hundred requests. Package e2e has them.
 func (s *site) flags() []string {
 	p := s.ports
 	return append([]string{

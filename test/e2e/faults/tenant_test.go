@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// browser makes a connection for each request: one that a killed process left behind would be a failure of the test's own.
+// browser makes a connection for each request: one that a killed process left behind would be a failure of the test's
+// own.
 var browser = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: soonBound}
 
 type object = map[string]any

@@ -14,7 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/image"
 )
 
-// userData is what the machine is asked, when cloud-init has nothing else to do any more. It answers on its serial line.
+// userData is what the machine is asked, when cloud-init has nothing else to do any more. It answers on its serial
+// line.
 const userData = `#cloud-config
 runcmd:
 - "exec > /dev/ttyS0 2>&1; echo; echo answers-begin"
@@ -31,8 +32,8 @@ runcmd:
 power_state: {mode: poweroff}
 `
 
-// TestBoots boots an image that "image build --kind vm --format raw" made (IMAGE=FILE), by both kinds of firmware, on a disk that
-// is larger than the image.
+// TestBoots boots an image that "image build --kind vm --format raw" made (IMAGE=FILE), by both kinds of firmware, on a
+// disk that is larger than the image.
 func TestBoots(t *testing.T) {
 	file := os.Getenv("IMAGE")
 	if file == "" {

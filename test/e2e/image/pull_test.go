@@ -14,7 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
-// pullScript runs in a node's root file system: its containerd with an empty store, and each image of the list by crictl.
+// pullScript runs in a node's root file system: its containerd with an empty store, and each image of the list by
+// crictl.
 const pullScript = `set -eu
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -34,9 +35,10 @@ while read -r image; do crictl pull "$image" > /run/pull 2>&1 && echo "pulled $i
 kill $pid
 `
 
-// TestPullsFromBundle is the procedure of docs/bundle.md for workload clusters with a local registry, with the containerd of a
-// node: "bundle serve" below magnum/, its certificate trusted by a file that an overlay brings, and every image that a workload
-// cluster can ask for. It needs root, BUNDLE=DIR and NODE=FILE, an image of the kind container.
+// TestPullsFromBundle is the procedure of docs/bundle.md for workload clusters with a local registry, with the
+// containerd of a node: "bundle serve" below magnum/, its certificate trusted by a file that an overlay brings, and
+// every image that a workload cluster can ask for. It needs root, BUNDLE=DIR and NODE=FILE, an image of the kind
+// container.
 func TestPullsFromBundle(t *testing.T) {
 	node, dir, program := os.Getenv("NODE"), os.Getenv("BUNDLE"), os.Getenv("JEROBOAM")
 	if node == "" || dir == "" || program == "" {

@@ -81,8 +81,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestSelfConnect: Linux lets a socket connect to itself when its own port happens to be the one asked for. Go's dialer tries again then, and
-// would do so outside of the namespace.
+// TestSelfConnect: Linux lets a socket connect to itself when its own port happens to be the one asked for. Go's dialer
+// tries again then, and would do so outside of the namespace.
 func TestSelfConnect(t *testing.T) {
 	outside, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -52,7 +52,8 @@ func (a *authority) server(name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// apiServer is a small one: real TLS under the cluster's name, /readyz, a watch, an exec-like stream and a large answer.
+// apiServer is a small one: real TLS under the cluster's name, /readyz, a watch, an exec-like stream and a large
+// answer.
 type apiServer struct{ http *http.Server }
 
 func startAPIServer(ca *authority, stack string, l net.Listener) *apiServer {

@@ -30,8 +30,8 @@ func (l *lab) network(t *testing.T) *network {
 		t.Fatal(err)
 	}
 	t.Cleanup(ns.remove)
-	// A bridge without an address of its own takes the lowest of its ports' and changes it as ports come and go; neighbours then send to the
-	// old one for up to a minute.
+	// A bridge without an address of its own takes the lowest of its ports' and changes it as ports come and go;
+	// neighbours then send to the old one for up to a minute.
 	if err := ns.ip("link add br0 address 02:00:00:00:00:05 type bridge", "addr add 10.0.0.5/24 dev br0", "-6 addr add fd00::5/64 dev br0 nodad", "link set br0 up"); err != nil {
 		t.Fatal(err)
 	}

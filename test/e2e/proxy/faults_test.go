@@ -74,8 +74,8 @@ func (p *pulse) end(t *testing.T, what string) {
 	t.Logf("%s: stream unbroken, %d beats, longest gap %s", what, p.n, p.gap.Round(time.Millisecond))
 }
 
-// TestFaults breaks one thing after the other. Every time there is a cluster that has nothing to do with it, whose traffic may not
-// stop: connections of its own, and a stream.
+// TestFaults breaks one thing after the other. Every time there is a cluster that has nothing to do with it, whose
+// traffic may not stop: connections of its own, and a stream.
 func TestFaults(t *testing.T) {
 	hosts, whole := fleet(t), t
 	victim, other := theLab.cluster(t, "10.0.0.5", hosts...), theLab.cluster(t, "10.0.0.5", hosts...)
@@ -227,8 +227,8 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// TestClock runs one host an hour ahead and one an hour behind, as owner and not; nothing may be withdrawn while they live, and a dead one
-// must still be found.
+// TestClock runs one host an hour ahead and one an hour behind, as owner and not; nothing may be withdrawn while they
+// live, and a dead one must still be found.
 func TestClock(t *testing.T) {
 	hosts := theLab.hosts
 	skewed := func(h *host, by string) {
@@ -299,9 +299,9 @@ func (m *management) uids(t *testing.T, stack string) []string {
 	return out
 }
 
-// oldHost plays a host with the old proxy by what that does to objects every ten seconds: it writes its own slice, and deletes every
-// slice with the label whose timestamp is older than thirty seconds or missing (magnum-cluster-api: proxy/manager.py). Nobody may
-// touch its slice, and it may find nothing to delete of hosts that run with --old-hosts.
+// oldHost plays a host with the old proxy by what that does to objects every ten seconds: it writes its own slice, and
+// deletes every slice with the label whose timestamp is older than thirty seconds or missing (magnum-cluster-api:
+// proxy/manager.py). Nobody may touch its slice, and it may find nothing to delete of hosts that run with --old-hosts.
 func oldHost(t *testing.T, c *cluster) {
 	t.Helper()
 	const node = "old-network-node"

@@ -74,8 +74,8 @@ func TestHAProxy(t *testing.T) {
 	t.Logf("reached again %s after haproxy was killed", time.Since(begin).Round(time.Millisecond))
 }
 
-// TestComparison does the same work through both planes in turn: a bulk transfer, and short connections. The far end is plain TCP, so that
-// what is measured is the plane and not TLS.
+// TestComparison does the same work through both planes in turn: a bulk transfer, and short connections. The far end is
+// plain TCP, so that what is measured is the plane and not TLS.
 func TestComparison(t *testing.T) {
 	h := theLab.hosts[0]
 	net1 := theLab.network(t)
@@ -134,8 +134,8 @@ func rawHello(name string) []byte {
 	return buf[:n]
 }
 
-// serveRaw takes a ClientHello and a byte that says what is wanted: 1 an answer and the end, 2 bytes without end. Anything else,
-// as a health check's handshake, gets a TLS answer.
+// serveRaw takes a ClientHello and a byte that says what is wanted: 1 an answer and the end, 2 bytes without end.
+// Anything else, as a health check's handshake, gets a TLS answer.
 func serveRaw(l net.Listener) {
 	cert := newAuthority().server("x")
 	for {

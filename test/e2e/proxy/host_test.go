@@ -61,8 +61,8 @@ func tail(file string) string {
 	return string(b[max(0, len(b)-4000):])
 }
 
-// asService is what a service manager does for a child: the host's own /run/netns, with what is mounted there later, an ordinary user, and one
-// capability, which is also the most it can ever have.
+// asService is what a service manager does for a child: the host's own /run/netns, with what is mounted there later, an
+// ordinary user, and one capability, which is also the most it can ever have.
 func (h *host) asService(program string, args ...string) []string {
 	return append([]string{
 		"unshare", "--mount", "--propagation", "slave", "sh", "-c", `mount --rbind "$0" /run/netns && exec setpriv --reuid 65534 --regid 65534 --clear-groups ` +

@@ -20,8 +20,8 @@ import (
 // theLab is made once for all tests.
 var theLab *lab
 
-// lab is one network in which the management cluster (.1) and three hosts (.11 to .13) are, and tenants' networks that only
-// hosts have namespaces of.
+// lab is one network in which the management cluster (.1) and three hosts (.11 to .13) are, and tenants' networks that
+// only hosts have namespaces of.
 type lab struct {
 	dir    string
 	root   *namespace // of the management network
@@ -129,7 +129,8 @@ func (l *lab) close() {
 	}
 }
 
-// patience is how long is waited for what others do. It takes less than a second on a machine that has time; this one may have none.
+// patience is how long is waited for what others do. It takes less than a second on a machine that has time; this one
+// may have none.
 const patience = 3 * time.Minute
 
 // eventually waits for what others do.

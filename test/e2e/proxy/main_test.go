@@ -89,8 +89,8 @@ func binary(name string) string {
 	return path
 }
 
-// skewVariable makes this test binary a proxy whose clock is wrong: the real code, with the one thing changed that no flag
-// may change.
+// skewVariable makes this test binary a proxy whose clock is wrong: the real code, with the one thing changed that no
+// flag may change.
 const skewVariable = "JEROBOAM_PROXY_LAB_SKEW"
 
 func skewed() int {

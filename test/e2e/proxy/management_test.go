@@ -42,7 +42,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/control"
 )
 
-// management is a real API server, Kubernetes' own program, with the etcd of an all-in-one. It listens on 127.0.0.1; the lab reaches it through a relay at 172.31.0.1.
+// management is a real API server, Kubernetes' own program, with the etcd of an all-in-one. It listens on 127.0.0.1;
+// the lab reaches it through a relay at 172.31.0.1.
 type management struct {
 	lab       *lab
 	dir       string
@@ -213,7 +214,8 @@ func (m *management) startRelay() (err error) {
 	return nil
 }
 
-// install brings the definition of OpenStackCluster, of the module that Cluster API's provider publishes, and the namespace.
+// install brings the definition of OpenStackCluster, of the module that Cluster API's provider publishes, and the
+// namespace.
 func (m *management) install() error {
 	if err := m.kubeconfig(m.admin, "https://127.0.0.1:"+strconv.Itoa(m.port), adminToken); err != nil {
 		return err
@@ -292,7 +294,8 @@ func openStackCluster(stack string) *unstructured.Unstructured {
 	}}
 }
 
-// createCluster makes the objects that Cluster API and its provider would have made when the load balancer has its address.
+// createCluster makes the objects that Cluster API and its provider would have made when the load balancer has its
+// address.
 func (m *management) createCluster(t *testing.T, stack, network, vip string) {
 	t.Helper()
 	if err := m.client.Create(t.Context(), openStackCluster(stack)); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/control"
 )
 
-// TestMany is one host with -many clusters, each in a namespace of its own: memory, processor time, and what an idle host asks the
-// management cluster.
+// TestMany is one host with -many clusters, each in a namespace of its own: memory, processor time, and what an idle
+// host asks the management cluster.
 func TestMany(t *testing.T) {
 	h := theLab.hosts[0]
 	var stacks []string

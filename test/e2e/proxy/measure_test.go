@@ -29,7 +29,8 @@ func (h *host) rss(t *testing.T) float64 {
 	return 0
 }
 
-// memory is the same with its parts: the program's own pages, which the kernel may take back, are counted in what is resident.
+// memory is the same with its parts: the program's own pages, which the kernel may take back, are counted in what is
+// resident.
 func (h *host) memory(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.proxy.cmd.Process.Pid))

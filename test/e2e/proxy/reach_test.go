@@ -39,7 +39,8 @@ func fleet(t *testing.T, args ...string) []*host {
 	return theLab.hosts
 }
 
-// TestReach: two clusters whose networks use the same address, and one with IPv6, on hosts that have different networks.
+// TestReach: two clusters whose networks use the same address, and one with IPv6, on hosts that have different
+// networks.
 func TestReach(t *testing.T) {
 	hosts := fleet(t)
 	a := theLab.cluster(t, "10.0.0.5", hosts...)
@@ -176,7 +177,8 @@ users:
     token: x
 `
 
-// keptKubeconfig writes the Secret as the kubeadm control plane does, twice, and sees it led through the proxy each time.
+// keptKubeconfig writes the Secret as the kubeadm control plane does, twice, and sees it led through the proxy each
+// time.
 func keptKubeconfig(t *testing.T, c *cluster) {
 	t.Helper()
 	original := fmt.Sprintf(kubeconfigText, "AAAA", "https://10.0.0.5:6443", "", c.stack)

@@ -150,8 +150,9 @@ func large(t *testing.T, c *cluster, via netip.AddrPort) {
 	t.Logf("%d MiB over TLS in %s, beside all else", n>>20, time.Since(begin).Round(100*time.Millisecond))
 }
 
-// TestFirstRequest measures from the moment at which the provider writes the load balancer's address to the first answer of
-// /readyz through the proxy, for 100 clusters, one after the other, by a client that watches nothing and asks until it succeeds.
+// TestFirstRequest measures from the moment at which the provider writes the load balancer's address to the first
+// answer of /readyz through the proxy, for 100 clusters, one after the other, by a client that watches nothing and asks
+// until it succeeds.
 func TestFirstRequest(t *testing.T) {
 	hosts := fleet(t)
 	const n = 100

@@ -1,5 +1,6 @@
-// Package inventory is what a project has in a real cloud, for tests that compare what was there before a cluster with what is there after
-// it. It is asked by openstacksdk in one process, because the openstack command takes seconds for each list.
+// Package inventory is what a project has in a real cloud, for tests that compare what was there before a cluster with
+// what is there after it. It is asked by openstacksdk in one process, because the openstack command takes seconds for
+// each list.
 package inventory
 
 import (

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// RemoveCgroups removes the empty cgroups of the LXC containers whose name has this prefix, and kills what is left in the
-// others. Processes take a moment to go: ask again while there is an error.
+// RemoveCgroups removes the empty cgroups of the LXC containers whose name has this prefix, and kills what is left in
+// the others. Processes take a moment to go: ask again while there is an error.
 func RemoveCgroups(prefix string) error {
 	var left []string
 	for _, pattern := range []string{"/sys/fs/cgroup/*/lxc.*." + prefix + "*", "/sys/fs/cgroup/lxc.*." + prefix + "*"} {

@@ -12,8 +12,8 @@ type Container struct {
 	More     []string // further lines
 }
 
-// Config is the container's configuration. proc:mixed keeps the machine's sysctls read-only; those that software on a real
-// host writes are covered by small files of the host's own (Shield).
+// Config is the container's configuration. proc:mixed keeps the machine's sysctls read-only; those that software on a
+// real host writes are covered by small files of the host's own (Shield).
 func (c Container) Config() string {
 	lines := []string{
 		"lxc.uts.name = " + c.Hostname,

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Holder is a sleeping process that holds a mount and a network namespace. Its id and start time stand in File, so that an id
-// that was given to another process is not taken for it.
+// Holder is a sleeping process that holds a mount and a network namespace. Its id and start time stand in File, so that
+// an id that was given to another process is not taken for it.
 type Holder struct {
 	File string
 	// Gone is said to who wants in when the process is not there.

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Inotify instances are counted for the whole machine, whatever a host's own value says: one too few, and some program ends
-// with "inotify_init: too many open files", minutes later and on any of the hosts.
+// Inotify instances are counted for the whole machine, whatever a host's own value says: one too few, and some program
+// ends with "inotify_init: too many open files", minutes later and on any of the hosts.
 
 // CheckInotify is an error when hosts that need so many instances would not find them.
 func CheckInotify(need int) error {

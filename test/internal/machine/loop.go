@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DetachLoops frees the loop devices whose files are below dir. They are the whole machine's, and one that is mounted in a
-// namespace that is going away is free only a moment later: ask again while there is an error.
+// DetachLoops frees the loop devices whose files are below dir. They are the whole machine's, and one that is mounted
+// in a namespace that is going away is free only a moment later: ask again while there is an error.
 func DetachLoops(dir string) error {
 	mine := map[[2]uint64]bool{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

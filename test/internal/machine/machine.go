@@ -1,7 +1,7 @@
-// Package machine makes hosts out of one machine: LXC containers that run systemd, in mount and network namespaces of their
-// own that a sleeping process holds, with the machine's global sysctls shielded. test/lab's physical hosts and test/cloud's
-// OpenStack stand on it. What it starts can be taken away whole, also after the program that started it was killed: what
-// there is to remove is found by names and by the holder's file, never by what a program remembers.
+// Package machine makes hosts out of one machine: LXC containers that run systemd, in mount and network namespaces of
+// their own that a sleeping process holds, with the machine's global sysctls shielded. test/lab's physical hosts and
+// test/cloud's OpenStack stand on it. What it starts can be taken away whole, also after the program that started it
+// was killed: what there is to remove is found by names and by the holder's file, never by what a program remembers.
 package machine
 
 import (

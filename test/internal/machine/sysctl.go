@@ -49,7 +49,8 @@ func ShieldFiles() map[string]string {
 
 func shieldFile(name string) string { return ShieldDir + "/" + strings.ReplaceAll(name, "/", ".") }
 
-// ShieldMounts are the lines of an LXC container's configuration that put the files below root over the sysctls this kernel has.
+// ShieldMounts are the lines of an LXC container's configuration that put the files below root over the sysctls this
+// kernel has.
 func ShieldMounts(root string) []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(Shield())) {
@@ -60,8 +61,8 @@ func ShieldMounts(root string) []string {
 	return lines
 }
 
-// Sysctls is the file with the machine's own values. They are written down before hosts start and compared afterwards: the
-// shield is trusted, and checked.
+// Sysctls is the file with the machine's own values. They are written down before hosts start and compared afterwards:
+// the shield is trusted, and checked.
 type Sysctls struct{ File string }
 
 // remembered is what stands in the file.

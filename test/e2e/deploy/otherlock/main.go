@@ -1,5 +1,6 @@
-// Command otherlock writes a lock for another Kubernetes version, so that upgrades can be tested: everything else stays as it is in
-// bundle.lock.yaml, and comes from the cache. The digests in it are still the old ones; "bundle build --record" replaces them.
+// Command otherlock writes a lock for another Kubernetes version, so that upgrades can be tested: everything else stays
+// as it is in bundle.lock.yaml, and comes from the cache. The digests in it are still the old ones; "bundle build
+// --record" replaces them.
 //
 //	go run ./test/e2e/deploy/otherlock -version 1.36.3 > 1.36.3.yaml
 //	jeroboam bundle build --from-source --record --without cilium --lock 1.36.3.yaml --output bundle-1.36.3
@@ -64,9 +65,10 @@ func other(text, version, pause, etcd string) (string, error) {
 	return text, nil
 }
 
-// ownPins gives the module of another minor version pins of its own: Kubernetes' published parts in its version. Of a patch they are
-// near enough that one set serves both, and is compiled already; a minor version is in the libraries (its feature gates, its
-// emulated version). Left out is what that version does not have, or what would raise the others again.
+// ownPins gives the module of another minor version pins of its own: Kubernetes' published parts in its version. Of a
+// patch they are near enough that one set serves both, and is compiled already; a minor version is in the libraries
+// (its feature gates, its emulated version). Left out is what that version does not have, or what would raise the
+// others again.
 func ownPins(text, have, want string) string {
 	pins := "  kubernetes:\n"
 	for _, set := range pinSets.FindAllStringSubmatch(text, -1) {
