@@ -109,11 +109,11 @@ func (r *run) conformanceImage() (string, error) {
 	if r.ConformanceImage != "" {
 		return r.ConformanceImage, nil
 	}
-	v, err := r.kube.Discovery().ServerVersion()
+	full, err := serverVersion(r.kube)
 	if err != nil {
 		return "", fmt.Errorf("ask for the cluster's version: %w", err)
 	}
-	version, _, _ := strings.Cut(v.GitVersion, "-")
+	version, _, _ := strings.Cut(full, "-")
 	version, _, _ = strings.Cut(version, "+")
 	return mirrored("registry.k8s.io/conformance:"+version, r.cluster.Labels)
 }

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -25,7 +24,7 @@ const agnhost = "agnhost"
 type execute func(ctx context.Context, namespace, pod string, command ...string) (string, error)
 
 // executor runs commands as kubectl exec does: by a WebSocket, or by SPDY where the API server is older than 1.30.
-func executor(config *rest.Config, kube kubernetes.Interface) execute {
+func executor(config *rest.Config, kube kubeAPI) execute {
 	unbounded := rest.CopyConfig(config)
 	unbounded.Timeout = 0 // the context's is what counts
 	return func(ctx context.Context, namespace, pod string, command ...string) (string, error) {
@@ -66,7 +65,7 @@ func (r *run) makeNamespace(ctx context.Context) error {
 }
 
 // emptyOf removes the namespaces of runs and waits until they and their volumes are gone.
-func (r *run) emptyOf(ctx context.Context, kube kubernetes.Interface) error {
+func (r *run) emptyOf(ctx context.Context, kube kubeAPI) error {
 	bindings, err := kube.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/clustertemplates"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
-	"k8s.io/client-go/kubernetes"
 )
 
 // kind is a kind of things that runs make.
@@ -151,7 +150,7 @@ func (r *run) empty(ctx context.Context, k *clusters.Cluster) error {
 		return err
 	}
 	config.Timeout = 10 * time.Second
-	kube, err := kubernetes.NewForConfig(config)
+	kube, err := newKubeClients(config)
 	if err != nil {
 		return err
 	}

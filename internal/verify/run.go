@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/containerinfra/v1/clusters"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
 
@@ -23,7 +22,7 @@ type run struct {
 	step    string            // that goes on, for what is told
 	cluster *clusters.Cluster // as Magnum showed it when it was complete
 	config  *rest.Config
-	kube    kubernetes.Interface
+	kube    kubeAPI
 	exec    execute
 	image   string // of pods
 }
@@ -163,16 +162,14 @@ func (r *run) connect(ctx context.Context) (string, error) {
 	if r.config, err = connection(ctx, r.Magnum, k); err != nil {
 		return "", err
 	}
-	if r.kube, err = kubernetes.NewForConfig(r.config); err != nil {
+	if r.kube, err = newKubeClients(r.config); err != nil {
 		return "", err
 	}
 	r.exec = executor(r.config, r.kube)
 	var version string
 	err = r.await(ctx, 2*time.Minute, func(context.Context) (bool, string, error) {
-		v, err := r.kube.Discovery().ServerVersion()
-		if err == nil {
-			version = v.GitVersion
-		}
+		v, err := serverVersion(r.kube)
+		version = v
 		return err == nil, "", err
 	})
 	if err != nil {
