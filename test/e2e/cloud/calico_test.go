@@ -1,6 +1,8 @@
 package cloud
 
 import (
+	"cmp"
+	"os"
 	"testing"
 	"time"
 )
@@ -9,18 +11,31 @@ import (
 // other, and a NetworkPolicy holds.
 func TestCalico(t *testing.T) {
 	w := newWorld(t)
-	w.network(t, "calico", "quay.io/calico/node:v3.28.5")
+	w.network(t, "calico")
 }
 
 // TestCilium is the same with Cilium.
 func TestCilium(t *testing.T) {
 	w := newWorld(t)
-	w.network(t, "cilium", "quay.io/cilium/cilium:v1.20.2")
+	w.network(t, "cilium")
 }
 
-// network makes a cluster with a network driver and looks at what pods can do. The image is one that has a shell.
-func (w *world) network(t *testing.T, driver, image string) {
+// network is the network driver of tests that need one and are not about it: NETWORK_DRIVER, or Cilium. A bundle has the
+// images of either.
+func network() string { return cmp.Or(os.Getenv("NETWORK_DRIVER"), "cilium") }
+
+// withShell is an image of the network that nodes have, and that has a shell.
+func withShell(driver string) string {
+	if driver == "calico" {
+		return "quay.io/calico/node:v3.28.5"
+	}
+	return "quay.io/cilium/cilium:v1.20.2"
+}
+
+// network makes a cluster with a network driver and looks at what pods can do.
+func (w *world) network(t *testing.T, driver string) {
 	t.Helper()
+	image := withShell(driver)
 	before := w.inventory(t)
 	w.template(t, driver, driver, "--labels", labels)
 	began := time.Now()

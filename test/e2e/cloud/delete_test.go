@@ -17,7 +17,7 @@ import (
 func TestDeleteDamaged(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "damaged", "cilium", "--labels", labels)
+	w.template(t, "damaged", network(), "--labels", labels)
 	w.create(t, "damaged", "damaged", 1, 1)
 	s := w.reaches(t, "damaged", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "damaged")
@@ -59,7 +59,7 @@ n.delete_router(r, ignore_missing=False)
 func TestDeleteHalfMade(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "half", "cilium", "--labels", labels)
+	w.template(t, "half", network(), "--labels", labels)
 	for _, moment := range []struct {
 		name string
 		when func(shown) error
@@ -102,7 +102,7 @@ func TestKilled(t *testing.T) {
 	}
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "killed", "cilium", "--labels", labels)
+	w.template(t, "killed", network(), "--labels", labels)
 	w.create(t, "killed", "killed", 1, 1)
 	s := w.mustCluster(t, "killed")
 	for range 5 {

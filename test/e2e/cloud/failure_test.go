@@ -16,8 +16,8 @@ import (
 func TestCauses(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "causes", "cilium", "--labels", labels)
-	w.template(t, "balanced", "cilium", "--labels", labels, "--master-lb-enabled")
+	w.template(t, "causes", network(), "--labels", labels)
+	w.template(t, "balanced", network(), "--labels", labels, "--master-lb-enabled")
 	w.bareTemplate(t)
 	admin := func(args ...string) string { return w.say(t, "admin", args...) }
 	for _, cause := range []struct {
@@ -144,7 +144,7 @@ func (w *world) bareTemplate(t *testing.T) {
 	t.Cleanup(func() { w.restore(t, "admin", "image", "delete", name) })
 	of := *w
 	of.image = name
-	of.template(t, "bare", "cilium", "--labels", labels)
+	of.template(t, "bare", network(), "--labels", labels)
 }
 
 // restore undoes what a test did to the cloud, when the test's own context has ended.

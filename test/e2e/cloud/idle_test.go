@@ -27,7 +27,7 @@ func TestIdle(t *testing.T) {
 	}
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "idle", "cilium", "--labels", labels)
+	w.template(t, "idle", network(), "--labels", labels)
 	w.consumption(t, "before the cluster")
 	began := time.Now()
 	w.create(t, "idle", "idle", 1, 1)

@@ -18,7 +18,7 @@ import (
 func TestOneMaster(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "one", "cilium", "--labels", labels)
+	w.template(t, "one", network(), "--labels", labels)
 	w.create(t, "one", "one", 1, 1)
 	first := w.reaches(t, "one", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "one")
@@ -81,7 +81,7 @@ func TestOneMaster(t *testing.T) {
 		}
 	}
 	w.nodesAreReady(t, config, "one", 2)
-	w.podsTalk(t, config, 2, "quay.io/cilium/cilium:v1.20.2")
+	w.podsTalk(t, config, 2, withShell(network()))
 	w.delete(t, "one")
 	w.nothingLeft(t, before, first)
 }
@@ -91,7 +91,7 @@ func TestOneMaster(t *testing.T) {
 func TestThreeMasters(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "three", "cilium", "--labels", labels, "--master-lb-enabled")
+	w.template(t, "three", network(), "--labels", labels, "--master-lb-enabled")
 	began := time.Now()
 	w.create(t, "three", "three", 3, 0)
 	s := w.reaches(t, "three", "CREATE_COMPLETE", 25*time.Minute)

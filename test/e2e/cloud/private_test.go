@@ -21,7 +21,7 @@ func TestPrivate(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
 	w.installProxy(t)
-	w.template(t, "private", "cilium", "--master-lb-enabled", "--labels", labels+",master_lb_floating_ip_enabled=false")
+	w.template(t, "private", network(), "--master-lb-enabled", "--labels", labels+",master_lb_floating_ip_enabled=false")
 	began := time.Now()
 	w.create(t, "private", "private", 1, 1)
 	s := w.reaches(t, "private", "CREATE_COMPLETE", 15*time.Minute)

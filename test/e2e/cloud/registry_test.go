@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -48,7 +49,7 @@ func TestRegistry(t *testing.T) {
 	w.background(t, "registry", jeroboam, "bundle", "serve", dir, "--listen", registry, "--cert", cert, "--key", key)
 
 	w.image = name
-	w.template(t, "registry", "cilium", "--labels", labels+",container_infra_prefix="+prefix)
+	w.template(t, "registry", network(), "--labels", labels+",container_infra_prefix="+prefix)
 	began := time.Now()
 	w.create(t, "registry", "registry", 1, 1)
 	s := w.reaches(t, "registry", "CREATE_COMPLETE", 20*time.Minute)
@@ -66,7 +67,27 @@ func TestRegistry(t *testing.T) {
 		}
 	}
 	w.delete(t, "registry")
+	t.Run("a mirror that has nothing", func(t *testing.T) { w.emptyMirror(t) })
 	w.nothingLeft(t, before, s)
+}
+
+// emptyMirror asks for a prefix below which the registry has no image: kubeadm cannot begin, and the tenant is told why.
+func (w *world) emptyMirror(t *testing.T) {
+	t.Helper()
+	w.template(t, "empty", network(), "--labels", labels+",container_infra_prefix="+registry+"/nothing")
+	began := time.Now()
+	w.create(t, "empty", "empty", 1, 0)
+	var reason string
+	w.await(t, 10*time.Minute, "the missing image in the reason", func() error {
+		s, err := w.cluster(t, "empty")
+		reason = s.StatusReason
+		if err == nil && !strings.Contains(reason, "kubeadm refuses: ImagePull: failed to pull image "+registry+"/nothing/") {
+			err = fmt.Errorf("%w: %s: %s", errNotYet, s.Status, reason)
+		}
+		return err
+	})
+	t.Logf("%.0f s after the request: %s", time.Since(began).Seconds(), reason)
+	w.delete(t, "empty")
 }
 
 // certificate is the registry's, and its own authority.

@@ -11,7 +11,7 @@ import (
 func TestRotate(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "rotate", "cilium", "--labels", labels, "--master-lb-enabled")
+	w.template(t, "rotate", network(), "--labels", labels, "--master-lb-enabled")
 	w.create(t, "turn", "rotate", 1, 2)
 	s := w.reaches(t, "turn", "CREATE_COMPLETE", 15*time.Minute)
 	old := w.config(t, "turn")

@@ -65,9 +65,9 @@ func TestUpgrade(t *testing.T) {
 	before := w.inventory(t)
 	old := versionOf(t, file)
 	w.upload(t, file, nodeImage+"-"+old)
-	w.template(t, "new", "cilium", "--labels", labels, "--master-lb-enabled")
+	w.template(t, "new", network(), "--labels", labels, "--master-lb-enabled")
 	w.image = nodeImage + "-" + old
-	w.template(t, "old", "cilium", "--labels", strings.Replace(labels, "v1.36.4", old, 1), "--master-lb-enabled")
+	w.template(t, "old", network(), "--labels", strings.Replace(labels, "v1.36.4", old, 1), "--master-lb-enabled")
 	w.create(t, "up", "old", 1, 2)
 	s := w.reaches(t, "up", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "up")

@@ -18,7 +18,7 @@ import (
 func TestVerify(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	out, results, err := w.verify(t, "--image-name", w.image, "--network-driver", "cilium", "--label", "kube_tag=v1.36.4", "--label", "cinder_csi_enabled=false",
+	out, results, err := w.verify(t, "--image-name", w.image, "--network-driver", network(), "--label", "kube_tag=v1.36.4", "--label", "cinder_csi_enabled=false",
 		"--label", "addons_excluded=metrics-server")
 	t.Log(out)
 	if err != nil {

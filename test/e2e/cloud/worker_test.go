@@ -13,7 +13,7 @@ import (
 func TestOnlyWorker(t *testing.T) {
 	w := newWorld(t)
 	before := w.inventory(t)
-	w.template(t, "only", "cilium", "--labels", labels)
+	w.template(t, "only", network(), "--labels", labels)
 	w.create(t, "only", "only", 1, 1)
 	s := w.reaches(t, "only", "CREATE_COMPLETE", 15*time.Minute)
 	config := w.config(t, "only")
