@@ -9,6 +9,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
 // Objects are those that a deployment applies.
@@ -67,3 +68,6 @@ func Steps() []string {
 	}
 	return out
 }
+
+// Drains says whether a member's pods go elsewhere before it changes.
+func Drains(d *Deployment, n intent.Node) bool { return d.drains(n) }

@@ -43,30 +43,43 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord) || d.containerChange(n) != nil || d.Plan.Touches(n.Name, kubeadm.Kind, "")
+	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord) || len(d.containerChanges(n)) > 0 || d.Plan.Touches(n.Name, kubeadm.Kind, "")
 }
 
-// containerChange is the change of a node's container, nil if there is none.
-func (d *Deployment) containerChange(n intent.Node) *plan.Change {
-	for i, c := range d.Plan.Changes {
-		if c.Place == n.PhysicalHost && c.Group == node.GroupContainer && (c.Kind != "container" || c.Name == n.Name) {
-			return &d.Plan.Changes[i]
+// containerChanges are those of a node's container and of what its config names on the host. Containers of Magnum on
+// the same host are another matter.
+func (d *Deployment) containerChanges(n intent.Node) []plan.Change {
+	own := map[[2]string]bool{}
+	for _, i := range d.containerOf(n) {
+		t := i.Thing(nil)
+		own[[2]string{t.Kind, t.Name}] = true
+	}
+	var out []plan.Change
+	for _, c := range d.Plan.Changes {
+		if c.Place == n.PhysicalHost && c.Group == node.GroupContainer && own[[2]string{c.Kind, c.Name}] {
+			out = append(out, c)
 		}
 	}
-	return nil
+	return out
+}
+
+// drains says whether a member's pods have to go elsewhere before it changes: it is upgraded, or its container is
+// restarted.
+func (d *Deployment) drains(n intent.Node) bool {
+	restarts := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name] && n.LXC.AllowRestarts &&
+		slices.ContainsFunc(d.containerChanges(n), func(c plan.Change) bool { return c.Kind == "container" })
+	return restarts || kubeadm.UpgradeOf(d.Plan, n.Name)
 }
 
 func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
-	upgrade, container := kubeadm.UpgradeOf(d.Plan, n.Name), d.containerChange(n)
-	running := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name]
-	if upgrade || container != nil && container.Kind == "container" && running && n.LXC.AllowRestarts {
+	if d.drains(n) {
 		undo, err := d.control().Drain(ctx, n)
 		if err != nil {
 			return err
 		}
 		defer undo()
 	}
-	if container != nil {
+	if len(d.containerChanges(n)) > 0 {
 		if err := d.makeContainer(ctx, kubeadm.RollStep, n); err != nil {
 			return err
 		}
@@ -74,7 +87,7 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 			return err
 		}
 	}
-	if d.work().Changes(n.Name, node.GroupInside) || upgrade {
+	if d.work().Changes(n.Name, node.GroupInside) || kubeadm.UpgradeOf(d.Plan, n.Name) {
 		if err := d.work().Bring(ctx, kubeadm.RollStep, n.Name, node.GroupInside); err != nil {
 			return err
 		}
