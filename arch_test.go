@@ -39,7 +39,7 @@ func floors() [][]string {
 			"internal/controller/addon",
 			"internal/proxy", "internal/proxy/control", "internal/proxy/native", "internal/proxy/haproxy", "internal/bundle",
 			"internal/deploy", "internal/deploy/node", "internal/deploy/balance", "internal/deploy/components", "internal/deploy/backups",
-			"internal/deploy/magnum", "internal/deploy/proxy", "internal/deploy/preflight", "internal/deploy/kubeadm", "internal/deploy/kubeconfigs", "internal/verify",
+			"internal/deploy/magnum", "internal/deploy/keystone", "internal/deploy/proxy", "internal/deploy/preflight", "internal/deploy/kubeadm", "internal/deploy/kubeconfigs", "internal/verify",
 		},
 		5: {"internal/cli", "internal/deploy/deploytest"},
 		6: {"."},

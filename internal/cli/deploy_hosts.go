@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -32,7 +33,7 @@ func (o *deployOptions) copyHosts(ctx context.Context, in intent.Intent, have si
 			continue
 		}
 		t := remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser}
-		if deploy.OnlyProxy(in, name) {
+		if proxy.Alone(in, name) {
 			light = append(light, t)
 		} else {
 			full = append(full, t)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -172,7 +174,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 
 // noServices looks for what is to be removed of Magnum's servers and the proxies.
 func noServices(ctx context.Context, outside site.Outside, w deploy.Wanted) (deploy.Services, error) {
-	found, err := deploy.FindMagnum(ctx, outside, w.Intent)
+	found, err := magnum.Inspect(ctx, outside, w.Intent)
 	if err != nil {
 		return deploy.Services{}, err
 	}
@@ -180,7 +182,7 @@ func noServices(ctx context.Context, outside site.Outside, w deploy.Wanted) (dep
 	if err != nil {
 		return deploy.Services{}, err
 	}
-	return deploy.NoServices(ctx, outside, w, found, deploy.FindProxies(ctx, outside, w.Intent, found.Serves), program.Path)
+	return deploy.NoServices(ctx, outside, w, found, proxy.Inspect(ctx, outside, w.Intent, found.Serves), program.Path)
 }
 
 // newDeployment gives a run what it needs of the outside.

@@ -10,7 +10,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -86,7 +86,7 @@ func administrator(ctx context.Context, s intent.MagnumService) (*gophercloud.Pr
 	provider, err := config.NewProviderClient(ctx, gophercloud.AuthOptions{
 		IdentityEndpoint: s.AuthURL, Username: s.Admin, Password: s.AdminPassword.Reveal(), DomainName: "Default",
 		Scope: &gophercloud.AuthScope{ProjectName: s.AdminProject, DomainName: "Default"}, AllowReauth: true,
-	}, config.WithTLSConfig(deploy.Trust(s)))
+	}, config.WithTLSConfig(keystone.Trust(s)))
 	if err != nil {
 		return nil, endpoint, fmt.Errorf("judge the cloud: log in to Keystone at %s as %s: %w", s.AuthURL, s.Admin, err)
 	}

@@ -30,7 +30,7 @@ func Diff(w Wanted, world World, now time.Time) plan.Plan {
 	p.Changes = append(p.Changes, kubeadm.SnapshotChanges(w.Wanted, world.World, control)...)
 	p.Changes = append(p.Changes, control...)
 	p.Changes = append(p.Changes, world.Objects...)
-	p.Changes = itemChanges(w.List, world.Seen, p, asItIs, groupSpare)
+	p.Changes = itemChanges(w.List, world.Seen, p, asItIs, node.GroupSpare)
 	return p
 }
 

@@ -14,8 +14,8 @@
 // one Session.
 //
 // Each subject has a room below this package, which knows nothing of the others: node, kubeadm, balance, components,
-// kubeconfigs, backups, magnum, proxy, and preflight before all of them. Here they are put together: what is wanted of
-// all, one plan, its judges, the walk.
+// kubeconfigs, backups, magnum, keystone, proxy, and preflight before all of them. Here they are put together: what is
+// wanted of all, one plan, its judges, the walk.
 //
 // Nothing is remembered between runs. A run that was killed at any point is continued by running again.
 package deploy

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,24 +34,6 @@ func Versions(ctx context.Context, c client.Client, w Wanted) ([]components.Runn
 
 // LookForLife asks load balancers about nodes that are gone.
 func LookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive { return lookForLife(ctx, h, w) }
-
-// ApplyServices is the part of a run that is about services.
-func ApplyServices(ctx context.Context, d *Deployment) error {
-	for _, do := range []func(*Deployment, context.Context) error{
-		(*Deployment).bringServiceFiles, (*Deployment).register, (*Deployment).makeServiceContainers, (*Deployment).changeMagnum, (*Deployment).balanceMagnum,
-		(*Deployment).changeAccess, (*Deployment).changeProxies,
-	} {
-		if err := do(d, ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// RemoveServices is the part of Destroy that is about services.
-func RemoveServices(ctx context.Context, d *Deployment) error {
-	return errors.Join(d.removeServices(ctx), d.removeBoxes(ctx))
-}
 
 // Snapshot is the step before an upgrade.
 func Snapshot(ctx context.Context, d *Deployment) error { return d.snapshot(ctx) }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
@@ -23,11 +24,8 @@ const removeStep = "remove services"
 // NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is
 // to be gone, and Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is:
 // there, it stays.
-func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound, proxies ProxyFound, own string) (Services, error) {
-	s := Services{
-		Magnum: found, Proxies: proxies, Intent: w.Intent, Facts: o.Facts,
-		List: site.List{Places: map[string]site.Place{}}, Seen: site.NotLooked(0),
-	}
+func NoServices(ctx context.Context, o site.Outside, w Wanted, found magnum.World, proxies proxy.World, own string) (Services, error) {
+	s := newServices(o, w, found, proxies)
 	for _, h := range w.Intent.Magnum.Hosts {
 		p := site.At(h.Where())
 		if f := o.Facts[p.Host]; p.Container != "" && f.Made[p.Container] && !found.Places[p.Name()].Theirs {
@@ -36,13 +34,13 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 		}
 		if found.Places[p.Name()].Ours {
 			s.List.Place(p)
-			s.List.AddOnce(p.Name(), groupMagnum, append(magnum.NoTLS(w.Intent, h, found.Places[p.Name()]), magnum.Gone(own != host.Program)...)...)
+			s.List.AddOnce(p.Name(), magnum.Group, append(magnum.NoTLS(w.Intent, h, found.Places[p.Name()]), magnum.Gone(own != host.Program)...)...)
 		}
 	}
 	for _, h := range w.Intent.Proxy.Hosts {
 		if p := site.At(h.Where()); proxies.Hosts[h.Name].Ours {
 			s.List.Place(p)
-			s.List.AddOnce(p.Name(), groupProxy, proxy.Gone(own != host.Program)...)
+			s.List.AddOnce(p.Name(), proxy.Group, proxy.Gone(own != host.Program)...)
 		}
 		if err := o.Lost[h.PhysicalHost]; err != nil {
 			s.Notes = append(s.Notes, stays(h.Name, err))
@@ -52,7 +50,7 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 		f := o.Facts[n.PhysicalHost]
 		if f.Containers[n.Name] && !f.Made[n.Name] {
 			s.List.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
-			s.List.Add(n.Name, groupAccess, proxy.AccessGone()...)
+			s.List.Add(n.Name, proxy.GroupAccess, proxy.AccessGone()...)
 		}
 	}
 	for _, h := range w.Intent.HAProxy.Hosts {
@@ -64,8 +62,8 @@ func NoServices(ctx context.Context, o site.Outside, w Wanted, found MagnumFound
 			}
 		}
 	}
-	if len(found.Places) > 0 && slices.ContainsFunc(slices.Collect(maps.Values(found.Places)), func(f magnum.Found) bool { return f.Ours }) {
-		s.Notes = append(s.Notes, plan.Finding{Judge: "magnum", Where: magnum.Place, Text: "the account, the service and the endpoints of Magnum stay in Keystone: whether others need them is unknown (openstack endpoint list --service " + w.Intent.Magnum.Service.Type + ")"})
+	if found.Ours() {
+		s.Notes = append(s.Notes, keystone.Stays(w.Intent.Magnum.Service))
 	}
 	return s, s.observe(ctx, o.Hosts, stays)
 }
@@ -78,7 +76,7 @@ func stays(name string, err error) plan.Finding {
 // removeServices takes them away: first what leads to them. All that fails is told.
 func (d *Deployment) removeServices(ctx context.Context) error {
 	s := d.services()
-	for _, groups := range [][]string{{balance.Group}, {groupMagnum, groupProxy, groupAccess}} {
+	for _, groups := range [][]string{{balance.Group}, {magnum.Group, proxy.Group, proxy.GroupAccess}} {
 		var mu sync.Mutex
 		var errs []error
 		var all sync.WaitGroup
@@ -125,72 +123,4 @@ func (s Services) Except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
 		}
 	}
 	return l.Except(s.boxes, entered)
-}
-
-// ServiceStatus is how one service stands at one place.
-type ServiceStatus struct {
-	Service string `json:"service"`
-	Place   string `json:"place"`
-	// State is "runs", or why not, in words.
-	State string `json:"state"`
-	Runs  bool   `json:"runs"`
-	// Credential is "good", or what is to happen to it.
-	Credential string `json:"credential,omitempty"`
-}
-
-// Status tells of all services that are ours, from what was seen of them.
-func (s Services) Status() []ServiceStatus {
-	var out []ServiceStatus
-	for i, item := range s.List.Items {
-		name := ""
-		switch {
-		case item.Unit != nil && !item.Unit.Gone && item.Group == groupMagnum:
-			name = "magnum"
-		case item.Unit != nil && !item.Unit.Gone && item.Group == groupAccess:
-			name = groupAccess
-		case item.Relay != nil && !item.Relay.Gone:
-			name = groupProxy
-		default:
-			continue
-		}
-		st := ServiceStatus{Service: name, Place: item.Place}
-		have := s.Seen.Items[i]
-		switch {
-		case s.Seen.Unseen[item.Place]:
-			st.State = "its host does not answer"
-		case have == nil:
-			st.State = "not there"
-		case have["active"] != "yes":
-			st.State = "does not run"
-		case have["ready"] == "no":
-			st.State = "starts, and is not ready: see its journal"
-		default:
-			st.State, st.Runs = "runs", true
-		}
-		if !s.Seen.Unseen[item.Place] {
-			st.Credential = s.credentialAt(item.Place, item.Group)
-		}
-		out = append(out, st)
-	}
-	return out
-}
-
-// credentialAt says how the credential of a service at a place is.
-func (s Services) credentialAt(place, group string) string {
-	for i, item := range s.List.Items {
-		if item.Credential == nil || item.Place != place || item.Group != group {
-			continue
-		}
-		have := s.Seen.Items[i]
-		switch {
-		case have == nil:
-			return "not there"
-		case have["fresh"] != "yes":
-			return "ends soon"
-		case item.Diff(have) != nil:
-			return "of another account or cluster, or ended"
-		}
-		return "good"
-	}
-	return ""
 }

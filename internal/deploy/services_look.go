@@ -10,11 +10,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
+
+const judgeUnreachable = "unreachable"
 
 // reachable sorts out the places that cannot be looked at.
 func (s *Services) reachable(o site.Outside, skip bool) {
@@ -69,7 +72,7 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case err != nil && gctx.Err() == nil && (OnlyProxy(s.Intent, p.Host) || errors.Is(err, remote.ErrGone)):
+			case err != nil && gctx.Err() == nil && (proxy.Alone(s.Intent, p.Host) || errors.Is(err, remote.ErrGone)):
 				silent[name] = err
 				return nil
 			case err != nil:

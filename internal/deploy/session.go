@@ -12,6 +12,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -59,8 +60,8 @@ type Session struct {
 	Services Services
 
 	facts   map[string]host.Facts
-	magnum  MagnumFound
-	proxies ProxyFound
+	magnum  magnum.World
+	proxies proxy.World
 	more    site.Hosts // hosts that are no part of the cluster
 }
 
@@ -132,10 +133,10 @@ func (s *Session) around(ctx context.Context, o *Options) error {
 	all := maps.Clone(s.Hosts)
 	maps.Copy(all, s.more)
 	s.Outside = site.LookOutside(ctx, all, errs, balance.Inside(s.Intent)...)
-	if s.magnum, err = FindMagnum(ctx, s.Outside, s.Intent); err != nil {
+	if s.magnum, err = magnum.Inspect(ctx, s.Outside, s.Intent); err != nil {
 		return err
 	}
-	s.proxies = FindProxies(ctx, s.Outside, s.Intent, s.magnum.Serves)
+	s.proxies = proxy.Inspect(ctx, s.Outside, s.Intent, s.magnum.Serves)
 	if o.Settled && s.magnum.Serves == intent.ImplementationJeroboam {
 		return magnum.Signable(s.Intent)
 	}

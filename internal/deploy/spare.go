@@ -12,40 +12,19 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// groupSpare is what nobody needs any more: it goes when all the rest has been done.
-const groupSpare = "spare"
-
 const spareStep = "give disk back"
 
 // wantSpare adds what places of the cluster should not keep. A load balancer has nothing but agents.
 func (w *Wanted) wantSpare() {
 	for _, h := range w.Intent.HostsWith(intent.RoleNode) {
-		w.Add(h.Name, groupSpare, spareOf(w.Bundle)...)
+		w.Add(h.Name, node.GroupSpare, node.Spare(w.Bundle)...)
 	}
 	for _, n := range w.Intent.Nodes {
-		w.Add(n.Name, groupSpare, host.Item{Builds: &host.Builds{}}, host.Item{Pins: &host.Pins{Refs: imageRefs(w.At(n.Name, node.GroupInside))}})
+		w.Add(n.Name, node.GroupSpare, node.SpareInside(w.At(n.Name, node.GroupInside))...)
 	}
 	for _, h := range w.Intent.HAProxy.Hosts {
-		w.AddOnce(site.At(h.Where()).Name(), groupSpare, host.Item{Builds: &host.Builds{}})
+		w.AddOnce(site.At(h.Where()).Name(), node.GroupSpare, host.Item{Builds: &host.Builds{}})
 	}
-}
-
-// spareOf are a physical host's.
-func spareOf(b site.Bundle) []host.Item {
-	return []host.Item{{Kept: &host.Kept{Digests: b.Digests}}, {Builds: &host.Builds{}}}
-}
-
-// imageRefs are the images of a place's items.
-func imageRefs(items []host.Item) []string {
-	var out []string
-	for _, i := range items {
-		if i.Images != nil {
-			for _, img := range i.Images.Images {
-				out = append(out, img.Ref)
-			}
-		}
-	}
-	return out
 }
 
 // wantSpare adds the same for places of Magnum that are none of the cluster's.
@@ -59,25 +38,25 @@ func (s *Services) wantSpare(w Wanted) {
 		for _, one := range []struct {
 			place site.Place
 			items []host.Item
-		}{{on, spareOf(w.Bundle)}, {p, []host.Item{{Builds: &host.Builds{}}}}} {
+		}{{on, node.Spare(w.Bundle)}, {p, []host.Item{{Builds: &host.Builds{}}}}} {
 			_, clusters := w.Places[one.place.Name()]
 			if _, reached := s.Facts[p.Host]; clusters || !reached {
 				continue // the cluster's own list has it, or nothing can be seen there
 			}
 			s.List.Place(one.place)
-			s.List.AddOnce(one.place.Name(), groupSpare, one.items...)
+			s.List.AddOnce(one.place.Name(), node.GroupSpare, one.items...)
 		}
 	}
 }
 
 // giveBack does it at all places at once. Nothing is lent for it, so that nothing lies there again.
 func (d *Deployment) giveBack(ctx context.Context) error {
-	for _, work := range []site.Work{d.work(), d.services().Work} {
-		err := work.Each(slices.Sorted(maps.Keys(work.List.Places)), []string{groupSpare}, func(place string) error {
+	for _, work := range []site.Work{d.work(), d.services()} {
+		err := work.Each(slices.Sorted(maps.Keys(work.List.Places)), []string{node.GroupSpare}, func(place string) error {
 			if work.List.OutOfReach(work.Seen, place) {
 				return nil
 			}
-			return work.Ensure(ctx, spareStep, work.List.Places[place], work.List.At(place, groupSpare)...)
+			return work.Ensure(ctx, spareStep, work.List.Places[place], work.List.At(place, node.GroupSpare)...)
 		})
 		if err != nil {
 			return err

@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -89,12 +92,12 @@ func steps() []step {
 		{"wait until restored pods run", (*Deployment).revived},
 		{kubeconfigs.Step, (*Deployment).copyKubeconfigs},
 		{"bring files to services' hosts", (*Deployment).bringServiceFiles},
-		{"register Magnum in Keystone", (*Deployment).register},
+		{keystone.Step, (*Deployment).register},
 		{"make Magnum's containers", (*Deployment).makeServiceContainers},
-		{magnumStep, (*Deployment).changeMagnum}, // one at a time
+		{magnum.Step, (*Deployment).changeMagnum}, // one at a time
 		{"balance Magnum", (*Deployment).balanceMagnum},
-		{"let proxies at kubeconfigs", (*Deployment).changeAccess},
-		{proxyStep, (*Deployment).changeProxies},
+		{proxy.AccessStep, (*Deployment).changeAccess},
+		{proxy.Step, (*Deployment).changeProxies},
 		{spareStep, (*Deployment).giveBack},
 	}
 }

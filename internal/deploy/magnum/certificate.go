@@ -18,14 +18,13 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
 
-// Request is what a client certificate is made of.
-type Request struct {
-	Random io.Reader
-	// Place is whose it is, for people who look at the requests of the cluster.
-	Place  string
-	Server string
-	CA     []byte
-	Poll   time.Duration
+// request is what a client certificate is made of.
+type request struct {
+	random io.Reader
+	place  string // whose it is, for people who look at the requests of the cluster
+	server string
+	ca     []byte
+	poll   time.Duration
 }
 
 // validity is a year, as that of kubeadm's own certificates, with which it is renewed.
@@ -34,22 +33,22 @@ const validity = 365 * 24 * time.Hour
 // signing is how long the cluster may take to sign.
 const signing = time.Minute
 
-// Kubeconfig509 has the cluster sign a client certificate for Jeroboam's server, and makes a kubeconfig of it. The key
+// kubeconfig509 has the cluster sign a client certificate for Jeroboam's server, and makes a kubeconfig of it. The key
 // is made here and goes nowhere but to the place. The request is removed from the cluster again, also when it fails.
-func Kubeconfig509(ctx context.Context, c client.Client, r Request) (config string, err error) {
-	random := r.Random
+func kubeconfig509(ctx context.Context, c client.Client, r request) (config string, err error) {
+	random := r.random
 	if random == nil {
 		random = rand.Reader
 	}
-	key, request, err := pki.NewRequest(random, CommonName)
+	key, signable, err := pki.NewRequest(random, CommonName)
 	if err != nil {
 		return "", err
 	}
 	seconds := int32(validity / time.Second)
 	csr := &certificatesv1.CertificateSigningRequest{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "jeroboam-server-", Annotations: map[string]string{"jeroboam.cloud/place": r.Place}},
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "jeroboam-server-", Annotations: map[string]string{"jeroboam.cloud/place": r.place}},
 		Spec: certificatesv1.CertificateSigningRequestSpec{
-			Request: request, SignerName: certificatesv1.KubeAPIServerClientSignerName, ExpirationSeconds: &seconds,
+			Request: signable, SignerName: certificatesv1.KubeAPIServerClientSignerName, ExpirationSeconds: &seconds,
 			Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth},
 		},
 	}
@@ -63,11 +62,11 @@ func Kubeconfig509(ctx context.Context, c client.Client, r Request) (config stri
 	if err := c.SubResource("approval").Update(ctx, csr); err != nil {
 		return "", fmt.Errorf("approve the request: %w", err)
 	}
-	certificate, err := signed(ctx, c, csr, r.Poll)
+	certificate, err := signed(ctx, c, csr, r.poll)
 	if err != nil {
 		return "", err
 	}
-	return kube.Config(r.Server, r.CA, CommonName, clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
+	return kube.Config(r.server, r.ca, CommonName, clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
 }
 
 // signed waits for the certificate.

@@ -2,9 +2,9 @@
 // magnum-conductor, with the account, the configuration and the endpoints that OpenStack-Ansible's role os_magnum would
 // give them.
 //
-// What a place should have is Want, and the way back to OpenStack's own Magnum is Leave; both are pure. Keystone is
-// looked at and changed by Look and Register. Which of the two serves is decided by Serves, from the operator's word
-// and from what is there.
+// Inspect finds out who serves there, and Serves decides who is to: by the operator's word and by what is there. What a
+// place should have is At: Want, or Leave, the way back to OpenStack's own Magnum. All of it is pure. A Run changes
+// servers, one at a time. The account in Keystone is another room's.
 package magnum
 
 import (
@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -34,6 +35,9 @@ const (
 	argsFile     = "/etc/default/jeroboam"
 	account      = "magnum" // the system's user, as the role makes it
 )
+
+// Group is that of its items in a list, and of their changes in a plan.
+const Group = "magnum"
 
 // CommonName is whom the management cluster's role is for (internal/crd/manifests/rbac.yaml).
 const CommonName = "jeroboam"
@@ -58,6 +62,19 @@ type Wish struct {
 // theirs are the units of OpenStack's own Magnum, in the order in which they stop; they start in the other one. The
 // roles uwsgi and systemd_service name them so.
 func theirs() []string { return []string{"magnum-api.service", "magnum-conductor.service"} }
+
+// At is what a place should have, by what was found: Jeroboam's server, or the way back to OpenStack's own. Where
+// neither is to be and ours has never been, that is nothing.
+func At(w Wish, found World, h intent.MagnumHost) []host.Item {
+	here := found.Places[site.At(h.Where()).Name()]
+	switch {
+	case found.Serves == intent.ImplementationJeroboam:
+		return Want(w, h)
+	case here.Ours:
+		return Leave(here)
+	}
+	return nil
+}
 
 // Want is what a place of Jeroboam's server should have, in the order of the work: OpenStack's own Magnum stops when
 // everything is there that serves in its stead.

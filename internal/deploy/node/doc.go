@@ -9,4 +9,5 @@ const (
 	GroupContainer = "container"
 	GroupInside    = "node"
 	GroupKubelet   = "kubelet" // what of a node changes after its control plane in an upgrade
+	GroupSpare     = "spare"   // what nobody needs any more: it goes when all the rest has been done
 )

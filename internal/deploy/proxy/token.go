@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/proxy/manifests"
 )
@@ -25,18 +26,18 @@ const hostLabel = "jeroboam.cloud/proxy-host"
 // validity is a year, as that of kubeadm's own certificates, with which tokens are renewed.
 const validity = 365 * 24 * time.Hour
 
-// Account is a service account that hosts have tokens of.
-type Account struct{ namespace, name string }
+// account is a service account that hosts have tokens of.
+type account struct{ namespace, name string }
 
 // fleet is the hosts' account, access that of "jeroboam proxy access" (internal/proxy/manifests/access.yaml).
-func fleet() Account { return Account{"jeroboam-proxy", "jeroboam-proxy"} }
+func fleet() account { return account{"jeroboam-proxy", "jeroboam-proxy"} }
 
-func access() Account { return Account{v1alpha1.Namespace, "jeroboam-proxy-access"} }
+func access() account { return account{v1alpha1.Namespace, "jeroboam-proxy-access"} }
 
-func (a Account) subject() string { return "system:serviceaccount:" + a.namespace + ":" + a.name }
+func (a account) subject() string { return "system:serviceaccount:" + a.namespace + ":" + a.name }
 
-// AccountOf is the account that a kubeconfig is of.
-func AccountOf(path string) Account {
+// accountOf is the account that a kubeconfig is of.
+func accountOf(path string) account {
 	if path == AccessKubeconfig {
 		return access()
 	}
@@ -58,9 +59,14 @@ func Manifest(withNamespace bool) []byte {
 	return []byte(strings.Join(out, "\n---\n"))
 }
 
-// Granted are the UIDs of the Secrets that tokens of an account are bound to, by host. Before there is a cluster, or
+// Component is the same as what a bundle brings is.
+func Component(withNamespace bool) site.Component {
+	return site.Component{Name: Group, Manifest: Manifest(withNamespace)}
+}
+
+// granted are the UIDs of the Secrets that tokens of an account are bound to, by host. Before there is a cluster, or
 // the account's namespace, there are none.
-func Granted(ctx context.Context, c client.Client, a Account) (map[string]string, error) {
+func granted(ctx context.Context, c client.Client, a account) (map[string]string, error) {
 	var list corev1.SecretList
 	if err := c.List(ctx, &list, client.InNamespace(a.namespace), client.HasLabels{hostLabel}); err != nil {
 		return nil, fmt.Errorf("list the hosts that have tokens of %s: %w", a.name, err)
@@ -74,18 +80,8 @@ func Granted(ctx context.Context, c client.Client, a Account) (map[string]string
 	return out, nil
 }
 
-// Fleet are the hosts with tokens, Nodes the nodes with one for "jeroboam proxy access".
-func Fleet(ctx context.Context, c client.Client) (map[string]string, error) {
-	return Granted(ctx, c, fleet())
-}
-
-// Nodes see Fleet.
-func Nodes(ctx context.Context, c client.Client) (map[string]string, error) {
-	return Granted(ctx, c, access())
-}
-
 // secret is the name of the Secret of one host: what is no name of an object becomes a dash.
-func (a Account) secret(host string) string {
+func (a account) secret(host string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
 			return r
@@ -95,33 +91,33 @@ func (a Account) secret(host string) string {
 	return a.name + "-" + name
 }
 
-// Request is what a host's token is made of.
-type Request struct {
-	Account Account
-	Host    string
-	Server  string
-	CA      []byte
+// request is what a host's token is made of.
+type request struct {
+	account account
+	host    string
+	server  string
+	ca      []byte
 }
 
-// Grant makes a token for one host and a kubeconfig of it. The Secret that it is bound to is found or made, and says in
+// grant makes a token for one host and a kubeconfig of it. The Secret that it is bound to is found or made, and says in
 // words what it is for; it holds nothing.
-func Grant(ctx context.Context, c client.Client, r Request) (string, error) {
-	a := r.Account
+func grant(ctx context.Context, c client.Client, r request) (string, error) {
+	a := r.account
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: a.namespace, Name: a.secret(r.Host), Labels: map[string]string{hostLabel: r.Host},
-			Annotations: map[string]string{"jeroboam.cloud/purpose": "the token of " + r.Host + " is good as long as this Secret is there"},
+			Namespace: a.namespace, Name: a.secret(r.host), Labels: map[string]string{hostLabel: r.host},
+			Annotations: map[string]string{"jeroboam.cloud/purpose": "the token of " + r.host + " is good as long as this Secret is there"},
 		},
 	}
 	err := c.Create(ctx, s)
 	if apierrors.IsAlreadyExists(err) {
 		err = c.Get(ctx, client.ObjectKeyFromObject(s), s)
-		if err == nil && s.Labels[hostLabel] != r.Host {
+		if err == nil && s.Labels[hostLabel] != r.host {
 			err = fmt.Errorf("the Secret %s in %s is of host %q: two hosts have the same name there", s.Name, a.namespace, s.Labels[hostLabel])
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("make the Secret of %s: %w", r.Host, err)
+		return "", fmt.Errorf("make the Secret of %s: %w", r.host, err)
 	}
 	seconds := int64(validity / time.Second)
 	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
@@ -135,11 +131,11 @@ func Grant(ctx context.Context, c client.Client, r Request) (string, error) {
 	if token.Status.Token == "" {
 		return "", errors.New("the cluster gave an empty token")
 	}
-	return kube.Config(r.Server, r.CA, a.name, clientcmdapi.AuthInfo{Token: token.Status.Token})
+	return kube.Config(r.server, r.ca, a.name, clientcmdapi.AuthInfo{Token: token.Status.Token})
 }
 
-// Revoke ends the token of a host.
-func Revoke(ctx context.Context, c client.Client, a Account, host string) error {
+// revoke ends the token of a host.
+func revoke(ctx context.Context, c client.Client, a account, host string) error {
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: a.namespace, Name: a.secret(host)}}
 	if err := client.IgnoreNotFound(c.Delete(ctx, s)); err != nil {
 		return fmt.Errorf("end the token of %s: %w", host, err)

@@ -1,9 +1,10 @@
 // Package proxy puts Jeroboam's proxy on the hosts of mcapi_vexxhost_proxy_hosts, beside Neutron's namespaces, in place
 // of magnum-cluster-api-proxy, and "jeroboam proxy access" beside the management cluster.
 //
-// What a host should have is Want, and the way back to the old proxy is Leave; what a node should have for the fleet's
-// rights is Access. All are pure. Each host has a token of its own, bound to a Secret of the host's name: Grant makes
-// it, and whoever deletes the Secret ends it, for that host alone. Which of the two proxies runs is decided by Runs.
+// Inspect finds out what is on the hosts, and Runs decides which of the two proxies they have. What a host should have
+// is Want, and the way back to the old proxy is Leave; what a node should have for the fleet's rights is Access. All
+// are pure, and AddTo makes a list of them. A Run changes hosts. Each has a token of its own, bound to a Secret of the
+// host's name: whoever deletes the Secret ends it, for that host alone, and a run ends those of who is Left.
 package proxy
 
 import (
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -37,6 +39,13 @@ const (
 	accessUnit     = "jeroboam-proxy-access.service"
 	accessUnitFile = "/etc/systemd/system/" + accessUnit
 	accessDefaults = "/etc/default/jeroboam-proxy-access"
+)
+
+// Group and GroupAccess are those of items in a list, and of their changes in a plan: of the proxy's hosts, and of
+// nodes with "jeroboam proxy access".
+const (
+	Group       = "proxy"
+	GroupAccess = "proxy access"
 )
 
 // defaultPort is taken where the operator has named none: only with a fixed one does a new process take over without a
@@ -103,6 +112,42 @@ func Runs(in intent.Intent, serves string, found map[string]Found) (which string
 	return which, plan.Finding{}
 }
 
+// AddTo adds to a list what the proxies' hosts and the nodes of the cluster should have, by what was found. lost are
+// hosts that nobody reaches.
+func (w Wish) AddTo(l *site.List, in intent.Intent, nodes []intent.Node, found World, g Grants, lost map[string]error) {
+	w.Bound, w.OldHosts = g.Fleet, stillOld(in, lost, found)
+	for _, h := range in.Proxy.Hosts {
+		p := site.At(h.Where())
+		switch {
+		case found.Runs == intent.ImplementationJeroboam:
+			l.Place(p)
+			l.AddOnce(p.Name(), Group, Want(w, h)...)
+		case found.Hosts[h.Name].Ours:
+			l.Place(p)
+			l.Add(p.Name(), Group, Leave()...)
+		}
+	}
+	w.Bound = g.Nodes
+	for _, n := range nodes {
+		p := site.Place{Host: n.PhysicalHost, Container: n.Name}
+		switch {
+		case found.Runs == intent.ImplementationJeroboam:
+			l.Place(p)
+			l.Add(n.Name, GroupAccess, Access(w, n.Name, always(in.Proxy.Hosts))...)
+		case g.Nodes[n.Name] != "": // for a fleet that is none any more
+			l.Place(p)
+			l.Add(n.Name, GroupAccess, AccessGone()...)
+		}
+	}
+}
+
+// stillOld says whether there may be hosts with the old proxy when a run has ended: those that nobody reaches, as long
+// as anything is known of old ones.
+func stillOld(in intent.Intent, lost map[string]error, found World) bool {
+	known := slices.ContainsFunc(slices.Collect(maps.Values(found.Hosts)), func(f Found) bool { return f.Theirs || f.OldHosts })
+	return known && slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return lost[h.PhysicalHost] != nil })
+}
+
 // Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes
 // the same port and the same name in the fleet.
 func Want(w Wish, h intent.ProxyHost) []host.Item {
@@ -126,7 +171,7 @@ func (w Wish) token(path, name, owner string) host.Item {
 	}
 	return host.Item{Credential: &host.Credential{
 		Path: path, Mode: 0o600, Owner: owner + ":" + owner, Server: w.Server, Authority: w.Authority,
-		User: AccountOf(path).subject(), Bound: bound, Before: w.Renew,
+		User: accountOf(path).subject(), Bound: bound, Before: w.Renew,
 	}}
 }
 
@@ -207,13 +252,13 @@ func AccessGone() []host.Item {
 	return out
 }
 
-// Always says whether any host proxies clusters with a floating address too, which is the same for all.
-func Always(hosts []intent.ProxyHost) bool {
+// always says whether any host proxies clusters with a floating address too, which is the same for all.
+func always(hosts []intent.ProxyHost) bool {
 	return slices.ContainsFunc(hosts, func(h intent.ProxyHost) bool { return h.Always })
 }
 
-// AmongOldHosts is Want for as long as other hosts have the old proxy.
-func AmongOldHosts(items []host.Item, h intent.ProxyHost) []host.Item {
+// amongOldHosts is Want for as long as other hosts have the old proxy.
+func amongOldHosts(items []host.Item, h intent.ProxyHost) []host.Item {
 	out := slices.Clone(items)
 	for n, i := range out {
 		if i.File != nil && i.File.Path == environment {

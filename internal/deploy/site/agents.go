@@ -88,3 +88,12 @@ func Read(ctx context.Context, h Hosts, p Place, path string) (string, error) {
 	}
 	return have[0]["content"], nil
 }
+
+// Answers asks a URL from a place. Where it does not say 200, what it said instead is told.
+func Answers(ctx context.Context, h Hosts, from Place, url string) (bool, string) {
+	code, err := Ask[int](ctx, h, from, host.OpAnswers, url)
+	if err != nil {
+		return false, FirstLine(err.Error())
+	}
+	return code == 200, fmt.Sprintf("%s answers %d", url, code)
+}

@@ -1,4 +1,4 @@
-package magnum_test
+package keystone_test
 
 import (
 	"encoding/json"
@@ -11,15 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 type thing = map[string]any
 
-// keystone is as much of one as these questions need: lists filtered as the API documents it, and creating.
-type keystone struct {
+// directory is as much of one as these questions need: lists filtered as the API documents it, and creating.
+type directory struct {
 	mu        sync.Mutex
 	lists     map[string][]thing // by kind
 	passwords map[string]string
@@ -28,8 +28,8 @@ type keystone struct {
 	fail      string // a request that begins so fails
 }
 
-func newKeystone() *keystone {
-	return &keystone{
+func newDirectory() *directory {
+	return &directory{
 		passwords: map[string]string{"admin": "of-the-administrator"},
 		lists: map[string][]thing{
 			"domains": {{"id": "default", "name": "Default"}},
@@ -38,7 +38,7 @@ func newKeystone() *keystone {
 	}
 }
 
-func (k *keystone) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (k *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	path := strings.TrimPrefix(r.URL.Path, "/v3/")
@@ -75,7 +75,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func (k *keystone) login(w http.ResponseWriter, body thing) {
+func (k *directory) login(w http.ResponseWriter, body thing) {
 	user := dig(body, "auth", "identity", "password", "user")
 	if k.passwords[fmt.Sprint(user["name"])] != user["password"] {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -92,7 +92,7 @@ func dig(m thing, keys ...string) thing {
 	return m
 }
 
-func (k *keystone) find(kind string, r *http.Request) []thing {
+func (k *directory) find(kind string, r *http.Request) []thing {
 	out := []thing{}
 	for _, t := range k.lists[kind] {
 		ok := true
@@ -107,7 +107,7 @@ func (k *keystone) find(kind string, r *http.Request) []thing {
 	return out
 }
 
-func (k *keystone) assignments(w http.ResponseWriter, r *http.Request) {
+func (k *directory) assignments(w http.ResponseWriter, r *http.Request) {
 	out := []thing{}
 	for _, g := range k.granted {
 		words := strings.Split(g, "/")
@@ -118,7 +118,7 @@ func (k *keystone) assignments(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, thing{"role_assignments": out})
 }
 
-func (k *keystone) write(w http.ResponseWriter, method string, words []string, body thing) {
+func (k *directory) write(w http.ResponseWriter, method string, words []string, body thing) {
 	kind, one := words[0], strings.TrimSuffix(words[0], "s")
 	t := dig(body, one)
 	if password, ok := t["password"].(string); ok {
@@ -147,6 +147,9 @@ func (k *keystone) write(w http.ResponseWriter, method string, words []string, b
 	w.WriteHeader(http.StatusNotFound)
 }
 
+// canary is a password that nobody may see.
+const canary = "hunter2-of-magnum"
+
 func account(url string) intent.MagnumService {
 	return intent.MagnumService{
 		Name: "magnum", Type: "container-infra", Description: "d", Region: "RegionOne", AuthURL: url + "/v3",
@@ -173,13 +176,13 @@ func everything() []string {
 
 // What the plan says is what is made, once; and what is wrong is put right.
 func TestKeystone(t *testing.T) {
-	k := newKeystone()
+	k := newDirectory()
 	server := httptest.NewServer(k)
 	defer server.Close()
 	want := account(server.URL)
-	login := func() *magnum.Keystone {
+	login := func() *keystone.Keystone {
 		t.Helper()
-		c, err := magnum.Login(t.Context(), want, server.Client().Transport)
+		c, err := keystone.Login(t.Context(), want, server.Client().Transport)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +194,7 @@ func TestKeystone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return said(magnum.Changes(want, s))
+		return said(keystone.Changes(want, s))
 	}
 	apply := func() []string {
 		t.Helper()
@@ -237,11 +240,11 @@ func TestKeystone(t *testing.T) {
 // A run that is killed after any request leaves nothing that is made twice.
 func TestKeystoneInterrupted(t *testing.T) {
 	for _, step := range []string{"POST projects", "POST users", "PUT projects/project-0/users/user-0/roles/r-admin", "POST roles", "POST services", "POST endpoints"} {
-		k := newKeystone()
+		k := newDirectory()
 		server := httptest.NewServer(k)
 		want := account(server.URL)
 		k.fail = step
-		c, err := magnum.Login(t.Context(), want, server.Client().Transport)
+		c, err := keystone.Login(t.Context(), want, server.Client().Transport)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,20 +268,20 @@ func TestKeystoneInterrupted(t *testing.T) {
 func TestKeystoneRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		reason string
-		change func(*keystone, *intent.MagnumService)
+		change func(*directory, *intent.MagnumService)
 		want   string
 	}{
-		{"a wrong password", func(_ *keystone, s *intent.MagnumService) { s.AdminPassword = intent.NewSecret("wrong-secret") }, "as admin: the name or the password is not accepted"},
-		{"a domain that is not there", func(_ *keystone, s *intent.MagnumService) { s.UserDomain = "ldap" }, "there is no domain ldap"},
-		{"two services of one type", func(k *keystone, s *intent.MagnumService) {
+		{"a wrong password", func(_ *directory, s *intent.MagnumService) { s.AdminPassword = intent.NewSecret("wrong-secret") }, "as admin: the name or the password is not accepted"},
+		{"a domain that is not there", func(_ *directory, s *intent.MagnumService) { s.UserDomain = "ldap" }, "there is no domain ldap"},
+		{"two services of one type", func(k *directory, s *intent.MagnumService) {
 			k.lists["services"] = []thing{{"id": "1", "type": s.Type}, {"id": "2", "type": s.Type}}
 		}, "delete all but one"},
 	} {
-		k := newKeystone()
+		k := newDirectory()
 		server := httptest.NewServer(k)
 		want := account(server.URL)
 		tt.change(k, &want)
-		c, err := magnum.Login(t.Context(), want, server.Client().Transport)
+		c, err := keystone.Login(t.Context(), want, server.Client().Transport)
 		if err == nil {
 			_, err = c.Look(t.Context())
 		}

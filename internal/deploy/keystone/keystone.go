@@ -1,4 +1,9 @@
-package magnum
+// Package keystone gives Magnum its account there: project, user, roles, the service and its endpoints, with the
+// credentials of OpenStack-Ansible's administrator.
+//
+// What is there is Look's, what would change is Changes' (pure), and Register makes it so. An Account is all of that as
+// a deployment uses it: Inspect before the plan, Apply after it.
+package keystone
 
 import (
 	"context"
@@ -233,8 +238,11 @@ type work struct {
 	do     func(*Keystone, context.Context, *State) error
 }
 
-// Place is where changes in Keystone are, in a plan.
-const Place = "keystone"
+// Place is where changes in Keystone are, in a plan; Step is what a run says that it is doing there.
+const (
+	Place = "keystone"
+	Step  = "register Magnum in Keystone"
+)
 
 // Changes are what Register would do.
 func Changes(want intent.MagnumService, s State) []plan.Change {
