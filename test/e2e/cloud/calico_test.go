@@ -20,8 +20,8 @@ func TestCilium(t *testing.T) {
 	w.network(t, "cilium")
 }
 
-// network is the network driver of tests that need one and are not about it: NETWORK_DRIVER, or Cilium. A bundle has the
-// images of either.
+// network is the network driver of tests that need one and are not about it: NETWORK_DRIVER, or Cilium. A bundle has
+// the images of either.
 func network() string { return cmp.Or(os.Getenv("NETWORK_DRIVER"), "cilium") }
 
 // withShell is an image of the network that nodes have, and that has a shell.

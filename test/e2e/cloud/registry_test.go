@@ -71,7 +71,8 @@ func TestRegistry(t *testing.T) {
 	w.nothingLeft(t, before, s)
 }
 
-// emptyMirror asks for a prefix below which the registry has no image: kubeadm cannot begin, and the tenant is told why.
+// emptyMirror asks for a prefix below which the registry has no image: kubeadm cannot begin, and the tenant is told
+// why.
 func (w *world) emptyMirror(t *testing.T) {
 	t.Helper()
 	w.template(t, "empty", network(), "--labels", labels+",container_infra_prefix="+registry+"/nothing")
