@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,12 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
-	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 type deployStatusCommand struct {
@@ -34,15 +26,13 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Textfile != "" && c.Output != "prometheus" {
 		return errors.New("--textfile is for metrics: add --output prometheus")
 	}
-	s, err := c.look(ctx, streams, false)
+	s, err := c.session(ctx, streams, false, c.Replace)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	now := time.Now()
-	status := deploy.StatusOf(ctx, s.Hosts, s.Wanted, s.World, now).With(s.Services)
-	p := s.Plan(now) // with what StatusOf does not look at
-	status.Drift, status.Changes = plan.Summary(p), p.Changes
+	status := s.Status(ctx, now)
 	switch c.Output {
 	case "prometheus":
 		return writeMetrics(streams.Out, c.Textfile, status, now)
@@ -114,81 +104,18 @@ type deployDestroyCommand struct {
 
 // Run removes what jeroboam made, and only that.
 func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
-	in, err := c.intent(streams)
-	if err != nil {
-		return err
-	}
-	hosts, err := c.connect(ctx, in)
-	if err != nil {
-		hosts.Close()
+	if err := c.changes("destroy", c.Break); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	defer hosts.Close()
-	if err = c.changes("destroy", c.Break); err == nil {
-		err = c.hold(ctx, hosts)
-	}
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	err = site.Settle(ctx, hosts, hosts.Places(), func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) })
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	facts, err := site.Look(ctx, hosts, balance.Inside(in)...)
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	wanted := deploy.Nothing(in, facts)
-	world, err := deploy.Inspect(ctx, hosts, wanted, site.Connect)
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	more, unreached, err := c.copyHosts(ctx, in, hosts)
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	defer more.Close()
-	all := maps.Clone(hosts)
-	maps.Copy(all, more)
-	outside := site.LookOutside(ctx, all, unreached, balance.Inside(in)...)
-	services, err := noServices(ctx, outside, wanted)
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	left := services.Except(deploy.LookAtLeftovers(ctx, all, unreached, wanted))
-	p := deploy.DestroyPlan(wanted, world, services, left)
-	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
-		return err
-	}
-	switch {
-	case len(p.Blocked(c.Allow)) > 0:
-		return errors.New("nothing was changed: removing needs --allow delete")
-	}
-	d := newDeployment(wanted, world, p, hosts, streams, c.Output)
-	d.Leftovers, d.Services, d.Outside = left, services, outside.Hosts
-	if err := d.Destroy(ctx); err != nil {
-		return fmt.Errorf("%w\n(run it again to continue)", err)
-	}
-	return left.Leave(ctx)
-}
-
-// noServices looks for what is to be removed of Magnum's servers and the proxies.
-func noServices(ctx context.Context, outside site.Outside, w deploy.Wanted) (deploy.Services, error) {
-	found, err := magnum.Inspect(ctx, outside, w.Intent)
-	if err != nil {
-		return deploy.Services{}, err
-	}
-	program, err := remote.This()
-	if err != nil {
-		return deploy.Services{}, err
-	}
-	return deploy.NoServices(ctx, outside, w, found, proxy.Inspect(ctx, outside, w.Intent, found.Serves), program.Path)
-}
-
-// newDeployment gives a run what it needs of the outside.
-func newDeployment(w deploy.Wanted, world deploy.World, p plan.Plan, hosts site.Hosts, streams Streams, output string) *deploy.Deployment {
-	return &deploy.Deployment{
-		Wanted: w, World: world, Plan: p, Dial: site.Connect,
-		Run: site.Run{Hosts: hosts, Report: reporter(streams.Out, output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
-	}
+	return c.rounds(streams, caller{}, c.Allow, func(ctx context.Context, gone []string) (*deploy.Session, error) {
+		in, err := c.intent(streams)
+		if err != nil {
+			return nil, err
+		}
+		opts, err := c.look(streams, true, gone)
+		if err != nil {
+			return nil, fmt.Errorf("nothing was changed: %w", err)
+		}
+		return deploy.LookToRemove(ctx, in, opts)
+	}).Destroy(ctx)
 }

@@ -15,12 +15,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// agreed asks at a terminal whether the plan is meant. A plan that was reviewed in a file is.
-func (c *deployApplyCommand) agreed(streams Streams, p plan.Plan, reviewed bool) error {
-	if c.Yes || reviewed || !isTerminal(streams.In) {
+// Agree asks at a terminal whether the plan is meant.
+func (c caller) Agree(p plan.Plan) error {
+	if !c.asks || !isTerminal(c.streams.In) {
 		return nil
 	}
-	return ask(streams, plan.Summary(p)+". Carry this out? [y/N] ")
+	return ask(c.streams, plan.Summary(p)+". Carry this out? [y/N] ")
 }
 
 // ask wants a "y" or "yes".
@@ -49,7 +49,7 @@ type deployPlanCommand struct {
 // Run prints what apply would change. The exit status is 0 for nothing, 2 for something.
 func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
 	c.chain, c.until = true, c.Until
-	s, err := c.look(ctx, streams, true)
+	s, err := c.session(ctx, streams, true, c.Replace)
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,8 @@ func TestApplyAsks(t *testing.T) {
 			}
 		})
 	}
-	c := &deployApplyCommand{}
-	if err := c.agreed(Streams{In: strings.NewReader("")}, plan.Plan{}, false); err != nil {
+	c := caller{asks: true, streams: Streams{In: strings.NewReader("")}}
+	if err := c.Agree(plan.Plan{}); err != nil {
 		t.Errorf("no terminal, and somebody was asked: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -23,7 +24,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 	if err != nil {
 		return err
 	}
-	hosts, lost, err := c.dial(ctx, c.targets(in), bringAgent)
+	hosts, lost, err := c.dial(ctx, deploy.HostsOf(in, c.Replace), bringAgent)
 	if err != nil {
 		return err
 	}

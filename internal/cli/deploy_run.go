@@ -8,14 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/user"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -64,14 +63,6 @@ func (o *deployOptions) changes(what, breaks string) error {
 	return nil
 }
 
-// hold takes the hosts, if this run changes things.
-func (o *deployOptions) hold(ctx context.Context, hosts site.Hosts) error {
-	if o.run == nil {
-		return nil
-	}
-	return hosts.Hold(ctx, *o.run)
-}
-
 // read reads the configuration with facts of hosts that are known already.
 func (o *deployOptions) read(facts map[string]map[string]string) (intent.Intent, osa.Findings, error) {
 	opts, err := o.options()
@@ -117,35 +108,66 @@ func assumedFacts(in intent.Intent) map[string]map[string]string {
 	return facts
 }
 
-// look connects, checks, and looks at everything.
-func (o *deployOptions) look(ctx context.Context, streams Streams, strict bool) (*deploy.Session, error) {
+// look is what a look goes by; the bundle is another matter. settled says that it is that of who may change something,
+// and needs all hosts.
+func (o *deployOptions) look(streams Streams, settled bool, gone []string) (deploy.Options, error) {
+	program, err := remote.This()
+	return deploy.Options{
+		Connect: o.connect, Reach: o.reach, Dial: site.Connect, Program: "sha256:" + program.Digest, Own: program.Path,
+		Settled: settled, Hold: o.run, StrictVersions: o.StrictVersions, SkipUnreachable: o.SkipUnreachable, Replace: gone, Chain: o.chain, Until: o.until,
+		Tell:      func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) },
+		Unreached: func(err error) { _, _ = fmt.Fprintln(streams.Err, err) }, // what can be said is said without these hosts
+		Note:      func(text string) error { return o.note(streams, text) },
+	}, err
+}
+
+// session reads the configuration and the bundle, and looks at everything.
+func (o *deployOptions) session(ctx context.Context, streams Streams, settled bool, gone []string) (*deploy.Session, error) {
 	in, err := o.intent(streams)
 	if err != nil {
 		return nil, err
 	}
-	bundle, err := openBundle(o.open(o.Bundle))
+	opts, err := o.look(streams, settled, gone)
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := o.connect(ctx, in)
-	if err != nil && (strict || len(hosts) == 0) {
-		hosts.Close()
-		return nil, fmt.Errorf("nothing was changed: %w", err)
-	}
-	if err != nil {
-		_, _ = fmt.Fprintln(streams.Err, err) // what can be said is said without these hosts
-	}
-	program, err := remote.This()
-	if err != nil {
-		hosts.Close()
+	if opts.Bundle, err = bundle.Deployable(o.open(o.Bundle)); err != nil {
 		return nil, err
 	}
-	return deploy.Look(ctx, in, deploy.Options{
-		Bundle: bundle, Hosts: hosts, Reach: o.copyHosts, Dial: site.Connect, Program: "sha256:" + program.Digest,
-		Settled: strict, Hold: o.run, StrictVersions: o.StrictVersions, SkipUnreachable: o.SkipUnreachable, Replace: o.Replace, Chain: o.chain, Until: o.until,
-		Tell: func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) },
-		Note: func(text string) error { return o.note(streams, text) },
-	})
+	return deploy.Look(ctx, in, opts)
+}
+
+// rounds are a command that changes things; look is how it looks.
+func (o *deployOptions) rounds(streams Streams, c caller, allow []string, look func(ctx context.Context, gone []string) (*deploy.Session, error)) *deploy.Rounds {
+	c.streams, c.output = streams, o.Output
+	return &deploy.Rounds{
+		Caller: c, Connect: o.connect, Gone: o.Replace, Allow: allow, Look: look,
+		Run: site.Run{Report: reporter(streams.Out, o.Output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
+	}
+}
+
+// caller is the operator, as far as a command that changes things speaks to one.
+type caller struct {
+	streams Streams
+	output  string
+	asks    bool // at a terminal
+	ready   func(intent.Intent) error
+}
+
+func (c caller) Show(p plan.Plan) error { return writePlan(c.streams.Out, p, c.output, false) }
+
+func (c caller) Ready(in intent.Intent) error {
+	if c.ready == nil {
+		return nil
+	}
+	return c.ready(in)
+}
+
+func (c caller) Reached(version, next string) error {
+	if _, err := fmt.Fprintf(c.streams.Err, "Kubernetes %s is reached; next: %s\n", version, next); err != nil {
+		return fmt.Errorf("write progress: %w", err)
+	}
+	return nil
 }
 
 // note tells where configuration and bundle differ.
@@ -176,87 +198,21 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	c.chain, c.until = true, c.Until
-	var reviewed *plan.File
+	r := c.rounds(streams, caller{asks: !c.Yes, ready: c.possible}, c.Allow, func(ctx context.Context, gone []string) (*deploy.Session, error) {
+		return c.session(ctx, streams, true, gone)
+	})
 	if c.Reviewed != "" {
 		f, err := plan.ReadFile(c.Reviewed)
 		if err != nil {
 			return err
 		}
-		reviewed = &f
+		r.Reviewed = &f
 	}
-	for {
-		in, again, err := c.once(ctx, streams, reviewed)
-		switch {
-		case again && err == nil && reviewed != nil:
-			return errors.New("all that could be reviewed is done, and there is more now: containers have been started, nodes that were gone are back, or the next minor version is on its way: plan again")
-		case again:
-		case err != nil:
-			return err
-		default:
-			return c.judge(ctx, in, streams, c.Output)
-		}
-	}
-}
-
-// once is one round: look, plan, apply. Another one is needed when containers had to be started to see what is in them.
-func (c *deployApplyCommand) once(ctx context.Context, streams Streams, reviewed *plan.File) (in intent.Intent, again bool, err error) {
-	s, err := c.look(ctx, streams, true)
+	in, err := r.Apply(ctx)
 	if err != nil {
-		return in, false, err
+		return err
 	}
-	defer s.Close()
-	p := s.Plan(time.Now())
-	if err := writePlan(streams.Out, p, c.Output, false); err != nil {
-		return in, false, err
-	}
-	if err := errors.Join(s.Holds(p, reviewed), allowed(p, c.Allow), c.possible(s.Intent)); err != nil {
-		return in, false, err
-	}
-	if !p.Empty() {
-		if err := c.agreed(streams, p, reviewed != nil); err != nil {
-			return in, false, err
-		}
-		d := newDeployment(s.Wanted, s.World, p, s.Hosts, streams, c.Output)
-		d.Copies, d.Services, d.Outside = s.Copies, s.Services, s.Outside.Hosts
-		if again, err := d.CarryOut(ctx); again || err != nil {
-			return in, again, err
-		}
-	}
-	if further, err := goesOn(ctx, s.Wanted.Chain, streams); further || err != nil {
-		return s.Intent, further, err
-	}
-	return s.Intent, c.comesBack(ctx, s.Intent), nil
-}
-
-// allowed refuses a plan in which something is dangerous that the operator has not allowed.
-func allowed(p plan.Plan, allow []string) error {
-	if blocked := p.Blocked(allow); len(blocked) > 0 {
-		return fmt.Errorf("nothing was changed: the plan is dangerous, see above; if that is meant: --allow %s", strings.Join(judges(blocked), " --allow "))
-	}
-	return nil
-}
-
-// comesBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made
-// anew.
-func (c *deployApplyCommand) comesBack(ctx context.Context, in intent.Intent) bool {
-	if len(c.Replace) == 0 {
-		return false
-	}
-	gone := c.Replace
-	c.Replace = nil                // all hosts are tried
-	hosts, _ := c.connect(ctx, in) // hosts that do not answer are the question
-	hosts.Close()
-	c.Replace = deploy.ComesBack(in, gone, func(name string) bool { return hosts[name] != nil })
-	return len(c.Replace) < len(gone)
-}
-
-// judges are the names of those who found something.
-func judges(found []plan.Finding) []string {
-	names := map[string]bool{}
-	for _, f := range found {
-		names[f.Judge] = true
-	}
-	return slices.Sorted(maps.Keys(names))
+	return c.judge(ctx, in, streams, c.Output)
 }
 
 // reporter writes progress as it comes: lines, or lines of JSON.

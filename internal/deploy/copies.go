@@ -38,9 +38,6 @@ func copiesOf(in intent.Intent, serves, proxies string) []kubeconfigs.Copy {
 	return out
 }
 
-// CopyHosts are the physical hosts of copies. Not all of them need to be reached.
-func CopyHosts(in intent.Intent) []string { return kubeconfigs.Hosts(copiesOf(in, "", "")) }
-
 // CopiesFrom is where kubeconfigs come from.
 func CopiesFrom(h site.Hosts, w Wanted, world World, dial site.Dialer) kubeconfigs.Source {
 	s := kubeconfigs.Source{

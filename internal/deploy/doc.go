@@ -10,8 +10,8 @@
 //	Diff(wanted, world) plan.Plan          what would change; pure
 //	Apply(ctx, wanted, world, plan)        the steps, on one screen in steps.go
 //
-// Look is the way there for whoever gives commands: hosts taken, judged and asked, everything a plan follows from in
-// one Session.
+// Look is the way there: hosts taken, judged and asked, everything a plan follows from in one Session. Rounds are whole
+// commands, Apply, Restore and Destroy, for whoever gives them.
 //
 // Each subject has a room below this package, which knows nothing of the others: node, kubeadm, balance, components,
 // kubeconfigs, backups, magnum, keystone, proxy, and preflight before all of them. Here they are put together: what is

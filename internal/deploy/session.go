@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"time"
 
@@ -17,19 +16,18 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
-	"github.com/jeroboam-cloud/jeroboam/internal/whole"
 )
 
 // Options are what a look at a deployment goes by, beside the configuration.
 type Options struct {
 	Bundle site.Bundle
-	// Hosts are the agents of the cluster's hosts that were reached. Reach logs in to those that have only kubeconfigs,
-	// Magnum or a proxy, and says of each that fails why.
-	Hosts site.Hosts
-	Reach func(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error)
-	Dial  site.Dialer
-	// Program is the digest of the program that agents are.
-	Program string
+	// Connect logs in to the cluster's hosts, but for those of nodes that are gone, and says of all that fail why. Reach
+	// logs in to those that have only kubeconfigs, Magnum or a proxy, and says of each that fails why.
+	Connect func(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error)
+	Reach   func(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error)
+	Dial    site.Dialer
+	// Program is the digest of the program that agents are, Own where the deployer's is: a removal leaves that one.
+	Program, Own string
 
 	// Settled says that what earlier runs have left is waited for first, as whoever is going to change something has to.
 	// Hold is what such a run calls itself; nil for one that only plans.
@@ -44,9 +42,11 @@ type Options struct {
 	Chain bool
 	Until string
 
-	// Tell is told what is waited for; Note what differs between configuration and bundle.
-	Tell func(place, text string)
-	Note func(text string) error
+	// Tell is told what is waited for, Unreached of hosts that a look goes on without; Note what differs between
+	// configuration and bundle.
+	Tell      func(place, text string)
+	Unreached func(error)
+	Note      func(text string) error
 }
 
 // Session is a deployment as it should be and as it is: what plan, apply, status and restore work with.
@@ -58,11 +58,15 @@ type Session struct {
 	Copies   kubeconfigs.Copies
 	Outside  site.Outside // all hosts that were reached
 	Services Services
+	// Leftovers are what a deployment that is removed has left at other places.
+	Leftovers kubeconfigs.Leftovers
 
-	facts   map[string]host.Facts
-	magnum  magnum.World
-	proxies proxy.World
-	more    site.Hosts // hosts that are no part of the cluster
+	dial      site.Dialer
+	facts     map[string]host.Facts
+	unreached map[string]error
+	magnum    magnum.World
+	proxies   proxy.World
+	more      site.Hosts // hosts that are no part of the cluster
 }
 
 // Close ends all connections.
@@ -71,19 +75,48 @@ func (s *Session) Close() {
 	s.more.Close()
 }
 
-// Look takes the hosts, if the run changes things, checks them and looks at everything. It changes nothing. The
-// connections are the session's from now on, and are closed if it fails.
+// look is one step of a session.
+type look func(*Session, context.Context, *Options) error
+
+// Look logs in to the hosts, takes them, if the run changes things, checks them and looks at everything. It changes
+// nothing. The connections are the session's, and are closed if it fails.
 func Look(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
-	s := &Session{Intent: in, Hosts: o.Hosts}
-	for _, step := range []func(context.Context, *Options) error{
-		s.take, s.check, s.decide, s.around, s.components, s.inspect, s.ours, s.beside,
-	} {
-		if err := step(ctx, &o); err != nil {
+	return session(ctx, in, o, []look{
+		(*Session).connect, (*Session).take, (*Session).look, (*Session).check, (*Session).decide, (*Session).around,
+		(*Session).signable, (*Session).components, (*Session).inspect, (*Session).ours, (*Session).beside,
+	})
+}
+
+// LookToRemove is Look for a deployment that should not be: it finds what was made, and what was left elsewhere. It
+// needs no bundle.
+func LookToRemove(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
+	return session(ctx, in, o, []look{
+		(*Session).connect, (*Session).take, (*Session).look, (*Session).nothing, (*Session).around, (*Session).left,
+	})
+}
+
+func session(ctx context.Context, in intent.Intent, o Options, steps []look) (*Session, error) {
+	s := &Session{Intent: in, dial: o.Dial}
+	for _, step := range steps {
+		if err := step(s, ctx, &o); err != nil {
 			s.Close()
 			return nil, fmt.Errorf("nothing was changed: %w", err)
 		}
 	}
 	return s, nil
+}
+
+// connect logs in. Who is going to change something needs all hosts; who only looks says what can be said without some.
+func (s *Session) connect(ctx context.Context, o *Options) error {
+	var err error
+	s.Hosts, err = o.Connect(ctx, s.Intent, o.Replace)
+	if err != nil && (o.Settled || len(s.Hosts) == 0) {
+		return err
+	}
+	if err != nil {
+		o.Unreached(err)
+	}
+	return nil
 }
 
 // take makes the hosts this run's, and waits until earlier ones have ended there.
@@ -99,13 +132,12 @@ func (s *Session) take(ctx context.Context, o *Options) error {
 	return site.Settle(ctx, s.Hosts, s.Hosts.Places(), o.Tell)
 }
 
-func (s *Session) check(ctx context.Context, _ *Options) error {
-	var err error
-	if s.facts, err = site.Look(ctx, s.Hosts, balance.Inside(s.Intent)...); err != nil {
-		return err
-	}
-	return preflight.Check(s.Intent, s.facts)
+func (s *Session) look(ctx context.Context, _ *Options) (err error) {
+	s.facts, err = site.Look(ctx, s.Hosts, balance.Inside(s.Intent)...)
+	return err
 }
+
+func (s *Session) check(context.Context, *Options) error { return preflight.Check(s.Intent, s.facts) }
 
 // decide takes the bundle's versions, and says where the configuration asks for older ones.
 func (s *Session) decide(_ context.Context, o *Options) error {
@@ -125,18 +157,22 @@ func (s *Session) decide(_ context.Context, o *Options) error {
 // around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not
 // reached is no reason to fail: the plan says so.
 func (s *Session) around(ctx context.Context, o *Options) error {
-	var errs map[string]error
 	var err error
-	if s.more, errs, err = o.Reach(ctx, s.Intent, s.Hosts); err != nil {
+	if s.more, s.unreached, err = o.Reach(ctx, s.Intent, s.Hosts); err != nil {
 		return err
 	}
 	all := maps.Clone(s.Hosts)
 	maps.Copy(all, s.more)
-	s.Outside = site.LookOutside(ctx, all, errs, balance.Inside(s.Intent)...)
+	s.Outside = site.LookOutside(ctx, all, s.unreached, balance.Inside(s.Intent)...)
 	if s.magnum, err = magnum.Inspect(ctx, s.Outside, s.Intent); err != nil {
 		return err
 	}
 	s.proxies = proxy.Inspect(ctx, s.Outside, s.Intent, s.magnum.Serves)
+	return nil
+}
+
+// signable refuses servers of Magnum whose certificates nobody can make.
+func (s *Session) signable(_ context.Context, o *Options) error {
 	if o.Settled && s.magnum.Serves == intent.ImplementationJeroboam {
 		return magnum.Signable(s.Intent)
 	}
@@ -199,58 +235,25 @@ func (s *Session) beside(ctx context.Context, o *Options) error {
 	return err
 }
 
+// nothing looks at what the cluster's hosts should not have.
+func (s *Session) nothing(ctx context.Context, o *Options) (err error) {
+	s.Wanted = Nothing(s.Intent, s.facts)
+	s.World, err = Inspect(ctx, s.Hosts, s.Wanted, o.Dial)
+	return err
+}
+
+// left looks at what is to be removed of Magnum's servers and the proxies, and at kubeconfigs.
+func (s *Session) left(ctx context.Context, o *Options) (err error) {
+	if s.Services, err = NoServices(ctx, s.Outside, s.Wanted, s.magnum, s.proxies, o.Own); err != nil {
+		return err
+	}
+	s.Leftovers = s.Services.Except(LookAtLeftovers(ctx, s.Outside.Hosts, s.unreached, s.Wanted))
+	return nil
+}
+
 // Plan compares and judges.
 func (s *Session) Plan(now time.Time) plan.Plan {
 	p := Diff(s.Wanted, s.World, now)
 	p = s.Services.Plan(s.Copies.Plan(p, kubeadm.Fresh(p)))
 	return plan.Judged(p, Judges(s.Wanted, s.World)...)
-}
-
-// Keep writes a plan for a later apply. The file is no stream behind a curtain, and is masked as those are; that two
-// passwords which look alike then are not the same is for the basis to tell.
-func (s *Session) Keep(p plan.Plan, path, by string, now time.Time, random io.Reader) error {
-	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
-	if err != nil {
-		return err
-	}
-	f, err := plan.NewFile(p.Masked(s.Intent.Masker()), basis, by, now, random)
-	if err != nil {
-		return err
-	}
-	text, err := f.Text()
-	if err != nil {
-		return err
-	}
-	if err := whole.Write(path, text, 0o600); err != nil {
-		return fmt.Errorf("write the plan: %w", err)
-	}
-	return nil
-}
-
-// Holds refuses a plan that is not the reviewed one, if one was.
-func (s *Session) Holds(p plan.Plan, reviewed *plan.File) error {
-	if reviewed == nil {
-		return nil
-	}
-	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
-	if err == nil {
-		err = reviewed.Holds(p.Masked(s.Intent.Masker()), basis)
-	}
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
-	return nil
-}
-
-// ComesBack says which of the nodes that are declared gone stay so: those whose host does not answer. The others have
-// been taken out, and are made anew.
-func ComesBack(in intent.Intent, gone []string, answers func(physicalHost string) bool) (still []string) {
-	for _, n := range in.Nodes {
-		for _, name := range gone {
-			if n.Name == name && !answers(n.PhysicalHost) {
-				still = append(still, name)
-			}
-		}
-	}
-	return still
 }

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -89,11 +87,24 @@ func (s *scene) options(hosts site.Hosts) deploy.Options {
 	b := bundle()
 	b.Versions["cluster-api"], b.Versions["cluster-api-openstack"] = s.in.Versions.ClusterAPI, s.in.Versions.ClusterAPIProviderOpenStack
 	return deploy.Options{
-		Bundle: b, Hosts: hosts, Dial: site.Connect, Program: blob("8"), Settled: true, Hold: &host.Hold{ID: "aaaa"}, Chain: true,
+		Bundle: b, Dial: site.Connect, Program: blob("8"), Settled: true, Hold: &host.Hold{ID: "aaaa"}, Chain: true,
+		Connect: func(context.Context, intent.Intent, []string) (site.Hosts, error) { return hosts, nil },
 		Reach: func(context.Context, intent.Intent, site.Hosts) (site.Hosts, map[string]error, error) {
 			return site.Hosts{}, map[string]error{}, nil
 		},
-		Tell: func(string, string) {}, Note: func(string) error { return nil },
+		Tell: func(string, string) {}, Unreached: func(error) {}, Note: func(string) error { return nil },
+	}
+}
+
+// without is a way to log in to hosts of which one does not answer.
+func without(
+	connect func(context.Context, intent.Intent, []string) (site.Hosts, error), name string,
+) func(context.Context, intent.Intent, []string) (site.Hosts, error) {
+	return func(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error) {
+		hosts, err := connect(ctx, in, gone)
+		_ = hosts[name].Close() // it is counted
+		delete(hosts, name)
+		return hosts, errors.Join(err, errors.New("host "+name+": no route"))
 	}
 }
 
@@ -105,10 +116,21 @@ func TestLook(t *testing.T) {
 		change func(s *scene, o *deploy.Options)
 		asked  []string // first of all
 		fails  string
+		misses string // a host
 	}{
 		{reason: "a run that changes things", asked: []string{host.OpHold, host.OpSettle, host.OpFacts, host.OpObserve}},
 		{reason: "a plan", change: func(_ *scene, o *deploy.Options) { o.Hold = nil }, asked: []string{host.OpSettle, host.OpFacts, host.OpObserve}},
 		{reason: "status waits for nobody", change: func(_ *scene, o *deploy.Options) { o.Hold, o.Settled, o.Chain = nil, false, false }, asked: []string{host.OpFacts, host.OpObserve}},
+		{
+			reason: "a host that does not answer", change: func(_ *scene, o *deploy.Options) { o.Connect = without(o.Connect, "infra2") },
+			fails: "infra2: no route",
+		},
+		{
+			reason: "status goes on without it", change: func(_ *scene, o *deploy.Options) {
+				o.Connect, o.Hold, o.Settled, o.Chain = without(o.Connect, "infra2"), nil, false, false
+			},
+			asked: []string{host.OpFacts, host.OpObserve}, misses: "infra2",
+		},
 		{
 			reason: "another run has the hosts", change: func(s *scene, _ *deploy.Options) {
 				s.fails[host.OpHold] = errors.New("infra1: aaab changes things here")
@@ -148,7 +170,10 @@ func TestLook(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			s := &scene{in: seed(t), fails: map[string]error{}}
 			hosts := s.hosts()
+			all := len(hosts)
 			o := s.options(hosts)
+			missed := ""
+			o.Unreached = func(err error) { missed = err.Error() }
 			if tt.change != nil {
 				tt.change(s, &o)
 			}
@@ -160,8 +185,8 @@ func TestLook(t *testing.T) {
 				if err == nil || !strings.HasPrefix(err.Error(), "nothing was changed: ") || !strings.Contains(err.Error(), tt.fails) {
 					t.Errorf("want %q, got %v", tt.fails, err)
 				}
-				if s.closed != len(hosts) {
-					t.Errorf("%d of %d connections were closed", s.closed, len(hosts))
+				if s.closed != all {
+					t.Errorf("%d of %d connections were closed", s.closed, all)
 				}
 				return
 			}
@@ -169,9 +194,12 @@ func TestLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer session.Close()
+			if tt.misses != "" && !strings.Contains(missed, tt.misses) || tt.misses == "" && missed != "" {
+				t.Errorf("told of hosts that are missing: %q", missed)
+			}
 			p := session.Plan(time.Now())
 			for _, n := range s.in.Nodes {
-				if !p.Touches(n.Name, "", "") {
+				if n.PhysicalHost != tt.misses && !p.Touches(n.Name, "", "") {
 					t.Errorf("nothing is planned for %s", n.Name)
 				}
 			}
@@ -193,15 +221,6 @@ func TestLookNotesVersions(t *testing.T) {
 	defer session.Close()
 	if len(notes) != 1 || !strings.Contains(notes[0], "kubernetes_version is 1.28.13") || session.Wanted.Intent.Versions.Kubernetes != "1.36.4" {
 		t.Errorf("%q, and Kubernetes %s is wanted", notes, session.Wanted.Intent.Versions.Kubernetes)
-	}
-}
-
-// A host that answers gets its node anew; the others stay declared gone.
-func TestNodesComeBack(t *testing.T) {
-	in := seed(t)
-	still := deploy.ComesBack(in, []string{in.Nodes[0].Name, in.Nodes[2].Name}, func(name string) bool { return name == in.Nodes[0].PhysicalHost })
-	if diff := cmp.Diff([]string{in.Nodes[2].Name}, still); diff != "" {
-		t.Error(diff)
 	}
 }
 

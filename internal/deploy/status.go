@@ -98,6 +98,14 @@ func StatusOf(ctx context.Context, h site.Hosts, w Wanted, world World, now time
 	return s
 }
 
+// Status is how everything is, what is beside the cluster among it.
+func (s *Session) Status(ctx context.Context, now time.Time) Status {
+	status := StatusOf(ctx, s.Hosts, s.Wanted, s.World, now).With(s.Services)
+	p := s.Plan(now) // with what StatusOf does not look at
+	status.Drift, status.Changes = plan.Summary(p), p.Changes
+	return status
+}
+
 // With adds the services.
 func (s Status) With(services Services) Status {
 	s.Services = services.Status()

@@ -134,8 +134,18 @@ type Backup struct {
 	Hosts  site.Hosts
 	// Recipients are the public keys to encrypt for.
 	Recipients []string
-	// To is where the archive goes, for the plan.
+	// To is where the archive goes.
 	To string
+}
+
+// Prepare finds a node that can make a backup: the named one, or any that serves.
+func Prepare(ctx context.Context, h site.Hosts, in intent.Intent, name string) (Backup, error) {
+	facts, err := site.Look(ctx, h)
+	if err != nil {
+		return Backup{}, err
+	}
+	n, err := Serving(ctx, h, in, name)
+	return Backup{Intent: in, Node: n, Facts: facts[n.PhysicalHost], Hosts: h}, err
 }
 
 // Serving finds a node that can make a backup: the named one, or the last that serves, so that the first one, which

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -56,6 +57,18 @@ func Seed(t *testing.T) intent.Intent {
 		t.Fatal(err, found.Err())
 	}
 	in.Versions.Kubernetes = "1.36.4"
+	return in
+}
+
+// PublicKey is one that backups are encrypted for.
+const PublicKey = "age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t"
+
+// BackedUp is the seed with backups on its last node, and copies of them elsewhere.
+func BackedUp(t *testing.T) intent.Intent {
+	t.Helper()
+	in := Seed(t)
+	in.Backups.Enabled, in.Backups.Recipients = true, []string{PublicKey}
+	in.Backups.Copies = []intent.BackupCopy{{Target: offsite.Target{URL: "file:///mnt/elsewhere/backups", Keep: 30}}}
 	return in
 }
 

@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -32,6 +34,32 @@ func (h Hosts) At(p Place) (Agent, error) {
 		return nil, fmt.Errorf("there is no connection to host %s", p.Host)
 	}
 	return a, nil
+}
+
+// logins bounds how many hosts are logged in to at the same time: those that are down are waited for together.
+const logins = 64
+
+// LogIn logs in to hosts, many at once, and says of each that fails why.
+func LogIn[T any](ctx context.Context, to []T, one func(context.Context, T) (name string, a Agent, err error)) (Hosts, map[string]error) {
+	hosts, errs := Hosts{}, map[string]error{}
+	var mu sync.Mutex
+	var all errgroup.Group
+	all.SetLimit(logins)
+	for _, t := range to {
+		all.Go(func() error {
+			name, a, err := one(ctx, t)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs[name] = err
+				return nil
+			}
+			hosts[name] = a
+			return nil
+		})
+	}
+	_ = all.Wait() // each has told its error
+	return hosts, errs
 }
 
 // Close ends all connections.

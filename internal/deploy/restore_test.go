@@ -1,11 +1,6 @@
 package deploy_test
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
-	"github.com/jeroboam-cloud/jeroboam/internal/backup/offsite"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
@@ -25,65 +19,11 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-const publicKey = "age1h6hvg6nma2x2jzzld5y64gw7rffqydhhesuxrmgfujkksuhc4f4sed2j6t"
-
 // backedUp is the seed with backups on its last node.
 func backedUp(t *testing.T) (intent.Intent, map[string]host.Facts) {
 	t.Helper()
-	in := seed(t)
-	in.Backups.Enabled, in.Backups.Recipients = true, []string{publicKey}
-	in.Backups.Copies = []intent.BackupCopy{{Target: offsite.Target{URL: "file:///mnt/elsewhere/backups", Keep: 30}}}
-	f := facts(in)
-	for name, h := range f {
-		h.Agent = "agent-0123456789abcdef"
-		f[name] = h
-	}
-	return in, f
-}
-
-func TestFilesOfBackups(t *testing.T) {
-	in, f := backedUp(t)
-	w := want(t, in, f)
-	var text strings.Builder
-	for _, i := range w.Items {
-		if i.Place == in.Nodes[2].Name && (i.File != nil && strings.Contains(i.File.Path, "backup") || i.Unit != nil && strings.Contains(i.Unit.Name, "backup")) {
-			fmt.Fprintf(&text, "## %s\n", i.Key())
-			if i.File != nil {
-				fmt.Fprintf(&text, "%s%s", i.File.Content, i.File.Link)
-			}
-			text.WriteString("\n")
-		}
-		if i.Place == in.Nodes[0].Name && strings.Contains(i.Key(), "backup") && i.Thing(nil).Want != nil {
-			t.Errorf("%s is on a node that makes no backups", i.Key())
-		}
-	}
-	golden.Compare(t, *update, "backup.txt", text.String())
-	if p := deploy.Diff(w, converged(w), now); !p.Empty() {
-		t.Errorf("a converged world has changes: %q", only(p))
-	}
-}
-
-func TestBackupsAreTurnedOff(t *testing.T) {
-	in, f := backedUp(t)
-	was := want(t, in, f)
-	in.Backups.Enabled = false
-	w := want(t, in, f)
-	world := converged(w)
-	n := in.Nodes[2].Name
-	for i, item := range w.Items { // what is there is what was wanted before
-		for j, old := range was.Items {
-			if item.Place == n && old.Place == n && item.Key() == old.Key() {
-				world.Items[i] = converged(was).Items[j]
-			}
-		}
-	}
-	want := []string{
-		n + ": delete unit jeroboam-backup.timer", n + ": delete file /etc/systemd/system/jeroboam-backup.timer", n + ": delete file /etc/systemd/system/jeroboam-backup.service",
-		n + ": delete file /etc/jeroboam/backup.json", n + ": delete file /etc/jeroboam/backup-copies.json", n + ": delete file /usr/local/lib/jeroboam/backup",
-	}
-	if diff := cmp.Diff(want, only(deploy.Diff(w, world, now))); diff != "" {
-		t.Error(diff)
-	}
+	in := deploytest.BackedUp(t)
+	return in, facts(in)
 }
 
 func TestStatusHasTheNewestBackup(t *testing.T) {
@@ -265,68 +205,4 @@ func TestApplyLeavesAnUnfinishedRestoreAlone(t *testing.T) {
 	if blocked := p.Blocked([]string{"overwrite", "quorum"}); len(blocked) != 1 || blocked[0].Judge != "restore" {
 		t.Errorf("got %+v", p.Findings)
 	}
-}
-
-func TestBackupNow(t *testing.T) {
-	in, f := backedUp(t)
-	content := strings.Repeat("sealed", 1<<20)
-	sum := blobOf(content)
-	for _, tt := range []struct {
-		reason, digest, want string
-	}{
-		{"as it should be", sum, ""},
-		{"damaged on the way", blob("9"), "should be"},
-	} {
-		t.Run(tt.reason, func(t *testing.T) {
-			agents := site.Hosts{}
-			for _, h := range in.Hosts {
-				agents[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(container, op string, raw json.RawMessage) (any, error) {
-					switch op {
-					case host.OpNode:
-						state := host.Node{AdminConf: true, Etcd: "ok"}
-						if container == in.Nodes[2].Name {
-							state.Etcd = "connection refused"
-						}
-						return state, nil
-					case host.OpRun:
-						var c host.Command
-						_ = json.Unmarshal(raw, &c)
-						if container != in.Nodes[1].Name || strings.Join(c.Args, " ") != "/usr/local/lib/jeroboam/agent-0123456789abcdef agent --backup -" || !strings.Contains(c.Stdin, publicKey) {
-							return nil, fmt.Errorf("%s was told to run %+v", container, c)
-						}
-						text, _ := json.Marshal(backup.Taken{Path: "/x", Size: int64(len(content)), Digest: tt.digest})
-						return host.Output{Out: string(text)}, nil
-					case host.OpPart:
-						var p host.Part
-						_ = json.Unmarshal(raw, &p)
-						rest := content[min(int(p.Offset), len(content)):]
-						return []byte(rest[:min(p.Length, len(rest))]), nil
-					}
-					return struct{}{}, nil
-				}}
-			}
-			n, err := backups.Serving(t.Context(), agents, in, "")
-			if err != nil || n.Name != in.Nodes[1].Name {
-				t.Fatalf("%s makes it (%v): the last one does not serve", n.Name, err)
-			}
-			b := backups.Backup{Intent: in, Node: n, Facts: f[n.PhysicalHost], Hosts: agents, Recipients: in.Backups.Recipients, To: "here"}
-			var got bytes.Buffer
-			_, err = b.Take(t.Context(), &got)
-			if tt.want == "" && (err != nil || got.String() != content) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("%d bytes, %v", got.Len(), err)
-			}
-			asked := agents[n.PhysicalHost].(*deploytest.Agent).Asked
-			if asked[len(asked)-1] != n.Name+" ensure" {
-				t.Errorf("the archive was left on the node: %q", asked)
-			}
-		})
-	}
-	if _, err := backups.Serving(t.Context(), site.Hosts{}, in, "nobody"); err == nil || !strings.Contains(err.Error(), "no node nobody") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func blobOf(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -1,4 +1,4 @@
-package cli
+package bundle
 
 import (
 	"encoding/json"
@@ -10,13 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// openBundle reads what a bundle has, as a deployment takes it.
-func openBundle(b *bundle.Bundle, err error) (site.Bundle, error) {
+// Deployable reads what a bundle has, as a deployment takes it. It takes what opens a bundle as it comes.
+func Deployable(b *Bundle, err error) (site.Bundle, error) {
 	if err != nil {
 		return site.Bundle{}, err
 	}
@@ -43,7 +42,7 @@ func openBundle(b *bundle.Bundle, err error) (site.Bundle, error) {
 	return out, nil
 }
 
-func addFile(out *site.Bundle, b *bundle.Bundle, f bundle.IndexFile) error {
+func addFile(out *site.Bundle, b *Bundle, f IndexFile) error {
 	switch f.Kind {
 	case "package":
 		out.Packages = append(out.Packages, host.Package{Name: f.Name, Blob: f.Digest})
@@ -95,7 +94,7 @@ func releaseOf(out *site.Bundle, version string) *site.Release {
 }
 
 // addImages reads each image's manifest, for the blobs that a node needs of it.
-func addImages(out *site.Bundle, b *bundle.Bundle, files map[string]string) error {
+func addImages(out *site.Bundle, b *Bundle, files map[string]string) error {
 	for _, i := range b.Index.Images {
 		blob := func(digest string) string {
 			return filepath.Join(b.Dir, "oci", "blobs", "sha256", strings.TrimPrefix(digest, "sha256:"))

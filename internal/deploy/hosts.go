@@ -1,0 +1,38 @@
+package deploy
+
+import (
+	"slices"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// HostsOf are the physical hosts of nodes and load balancers, without those of nodes that are gone.
+func HostsOf(in intent.Intent, gone []string) []intent.Host {
+	needed := map[string]bool{}
+	for _, n := range in.Nodes {
+		needed[n.PhysicalHost] = needed[n.PhysicalHost] || !slices.Contains(gone, n.Name)
+	}
+	for _, h := range in.HAProxy.Hosts {
+		needed[h.PhysicalHost] = true
+	}
+	return slices.DeleteFunc(slices.Clone(in.Hosts), func(h intent.Host) bool { return !needed[h.Name] })
+}
+
+// HostsBeside are the physical hosts of Magnum and the proxies that are not connected yet: those that get an agent, and
+// those that have nothing but a proxy, which are only logged in to. Not all of them need to be reached.
+func HostsBeside(in intent.Intent, have site.Hosts) (full, light []intent.Host) {
+	for _, name := range kubeconfigs.Hosts(copiesOf(in, "", "")) {
+		h, ok := in.Host(name)
+		switch {
+		case !ok || have[name] != nil:
+		case proxy.Alone(in, name):
+			light = append(light, h)
+		default:
+			full = append(full, h)
+		}
+	}
+	return full, light
+}

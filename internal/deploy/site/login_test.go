@@ -1,0 +1,37 @@
+package site_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+)
+
+// named is an agent that is nothing but its name.
+type named struct {
+	site.Agent
+	name string
+}
+
+// Hosts that fail keep nobody from the others, and each is told of.
+func TestLogIn(t *testing.T) {
+	var to []int
+	for n := range 200 {
+		to = append(to, n)
+	}
+	hosts, errs := site.LogIn(t.Context(), to, func(_ context.Context, n int) (string, site.Agent, error) {
+		name := fmt.Sprintf("net%d", n)
+		if n%10 == 0 {
+			return name, nil, errors.New(name + ": no route")
+		}
+		return name, named{name: name}, nil
+	})
+	if len(hosts) != 180 || len(errs) != 20 || hosts["net1"].(named).name != "net1" || hosts["net10"] != nil {
+		t.Errorf("%d hosts, %d errors", len(hosts), len(errs))
+	}
+	if err := errs["net190"]; err == nil || err.Error() != "net190: no route" {
+		t.Errorf("got %v", err)
+	}
+}
