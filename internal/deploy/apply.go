@@ -3,13 +3,19 @@ package deploy
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 func (d *Deployment) prepareHosts(ctx context.Context) error {
@@ -89,4 +95,72 @@ func (d *Deployment) giveImages(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// balance changes one load balancer after the other: one of them always serves.
+func (d *Deployment) balance(ctx context.Context) error {
+	for _, h := range d.Wanted.Intent.HAProxy.Hosts {
+		name := site.At(h.Where()).Name()
+		if !d.work().Changes(name, balance.Group) {
+			continue
+		}
+		if err := d.work().Bring(ctx, "balance the API", name, balance.Group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// balancers are the API's load balancers in this run.
+func (d *Deployment) balancers() balance.Balancers {
+	return balance.Balancers{Run: d.Run, Balancers: d.Wanted.Intent.HAProxy.Hosts, Port: d.Wanted.Intent.Kubernetes.BackendPort}
+}
+
+// applyComponents applies what differs.
+func (d *Deployment) applyComponents(ctx context.Context) error {
+	const step = "apply components"
+	objects, err := components.Objects(d.Wanted.Intent, d.Wanted.Bundle)
+	if err != nil || !slices.ContainsFunc(objects, d.applies) {
+		return err
+	}
+	c, err := d.control().ServingAPI(ctx)
+	if err != nil {
+		return err
+	}
+	return components.Apply(ctx, d.Run, step, c, objects, d.applies)
+}
+
+// applies says whether an object is to be applied: the plan has it, or something in the plan undoes it.
+func (d *Deployment) applies(o components.Object) bool {
+	change := o.Change("")
+	return slices.ContainsFunc(d.Plan.Changes, func(c plan.Change) bool {
+		return c.Place == site.Cluster && c.Kind == change.Kind && c.Name == change.Name ||
+			o.Component == components.CoreDNS && kubeadm.UpgradeOf(d.Plan, c.Place)
+	})
+}
+
+// converge waits until nodes are Ready and everything the bundle brought is available.
+func (d *Deployment) converge(ctx context.Context) error {
+	const step = "wait until everything is available"
+	if d.Plan.Empty() {
+		return nil
+	}
+	c, err := d.control().ServingAPI(ctx)
+	if err != nil {
+		return err
+	}
+	objects, err := components.Objects(d.Wanted.Intent, d.Wanted.Bundle)
+	if err != nil {
+		return err
+	}
+	return d.Wait(ctx, step, site.Cluster, 10*time.Minute, func() (bool, string) {
+		var late []string
+		for _, n := range d.Wanted.Living() {
+			if why := kubeadm.NodeReady(ctx, c, n.NodeName); why != "" {
+				late = append(late, "node "+n.NodeName+": "+why)
+			}
+		}
+		late = append(late, components.Late(ctx, c, d.Wanted.Intent.Kubernetes.RemoveKubeProxy, objects)...)
+		return len(late) == 0, strings.Join(late, "; ")
+	})
 }

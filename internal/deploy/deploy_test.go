@@ -3,7 +3,6 @@ package deploy_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,14 +11,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
@@ -31,24 +28,6 @@ func TestPlanOfEmptyHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Compare(t, *update, "plan-empty.txt", text.String())
-}
-
-func TestFilesOfANode(t *testing.T) {
-	in := seed(t)
-	w := want(t, in, facts(in))
-	var text strings.Builder
-	for _, i := range w.Items {
-		if i.File != nil && i.File.Content != "" && (i.Place == in.Nodes[0].Name || i.Place == in.Nodes[0].PhysicalHost) {
-			fmt.Fprintf(&text, "## %s %s\n%s\n", i.Group, i.File.Path, i.File.Content)
-		}
-		if i.Container != nil && i.Container.Name == in.Nodes[0].Name {
-			fmt.Fprintf(&text, "## lxc config\n%s\n", i.Thing(nil).Want["config"])
-			for _, f := range i.Container.Files {
-				fmt.Fprintf(&text, "## rootfs %s\n%s%s\n", f.Path, f.Content, f.Link)
-			}
-		}
-	}
-	golden.Compare(t, *update, "node.txt", text.String())
 }
 
 func TestNothingToDo(t *testing.T) {
@@ -260,95 +239,6 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// The host of a node that is gone may be gone with it: there is no connection to bring anything.
-func TestNothingIsBroughtToNodesThatAreGone(t *testing.T) {
-	in := seed(t)
-	dead := in.Nodes[2]
-	w := want(t, in, facts(in), dead.Name)
-	world := empty(w)
-	world.Unseen = map[string]bool{dead.PhysicalHost: true}
-	needs := deploy.Needs(w, world)
-	if got := needs[dead.PhysicalHost]; got != nil {
-		t.Errorf("%s is to get %q", dead.PhysicalHost, got)
-	}
-	for _, n := range in.Nodes[:2] {
-		if len(needs[n.PhysicalHost]) == 0 {
-			t.Errorf("%s is to get nothing", n.PhysicalHost)
-		}
-	}
-}
-
-// A cluster that is there and silent must not look as if all of it were to be created.
-func TestSilentClusterIsNotNew(t *testing.T) {
-	w := want(t, seed(t), facts(seed(t)))
-	for _, tt := range []struct {
-		there bool
-		want  plan.Action
-		says  string
-	}{{false, plan.Create, ""}, {true, plan.Update, "not compared: nobody answers"}} {
-		changes, err := components.NotCompared(w.Intent, w.Bundle, tt.there, "nobody answers")
-		if err != nil || len(changes) < 2 {
-			t.Fatalf("%d changes, %v", len(changes), err)
-		}
-		last := changes[len(changes)-1] // the first is CoreDNS, which kubeadm makes
-		if last.Action != tt.want || last.Summary != tt.says {
-			t.Errorf("there %v: %s %q, want %s %q", tt.there, last.Action, last.Summary, tt.want, tt.says)
-		}
-	}
-}
-
-// A range that is used twice is no way to begin; a cluster that has lived with one is adopted.
-func TestOverlappingRanges(t *testing.T) {
-	const pool = "10.0.0.0/8"
-	seeds := seed(t)
-	seeds.Network.PodCIDR, seeds.Network.Others = pool, []intent.NamedCIDR{{Name: "storage", CIDR: "10.2.0.0/16"}, {Name: "management", CIDR: "172.29.236.0/22"}}
-	f := facts(seeds)
-	one := f[seeds.Nodes[0].PhysicalHost]
-	one.Routes = map[string][]string{"lxcbr0": {"10.0.3.0/24"}, "cilium_host": {"10.0.0.0/24"}, "br-mgmt": {"0.0.0.0/0"}}
-	f[seeds.Nodes[0].PhysicalHost] = one
-	w := want(t, seeds, f)
-	const kubeadms = "networking: {podSubnet: 10.0.0.0/8, serviceSubnet: 10.96.0.0/12}"
-	tests := []struct {
-		reason string
-		world  func(*deploy.World)
-		blocks bool
-	}{
-		{"a new cluster", func(world *deploy.World) { *world = empty(w) }, true},
-		{"one with another range", func(world *deploy.World) {
-			world.Cluster.Shared.Cluster = "networking: {podSubnet: 172.29.200.0/22, serviceSubnet: 10.96.0.0/12}"
-		}, true},
-		{"kubeadm's own copy says that it has it", func(world *deploy.World) { world.Cluster.Shared.Cluster = kubeadms }, false},
-		{"Cilium says so, because the collection tells kubeadm nothing", func(world *deploy.World) {
-			world.Cluster.Shared.Cluster, world.Cluster.Shared.Pool = "networking: {serviceSubnet: 10.96.0.0/12}", pool
-		}, false},
-		{"one that does not answer is there", func(world *deploy.World) { world.Cluster = kubeadm.Cluster{} }, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.reason, func(t *testing.T) {
-			world := converged(w)
-			tt.world(&world)
-			p := plan.Judged(plan.Plan{}, deploy.Judges(w, world)...)
-			found := 0
-			for _, f := range p.Findings {
-				if f.Judge != "overlap" {
-					continue
-				}
-				found++
-				if strings.Contains(f.Text, "cilium_host") || f.Blocks != tt.blocks {
-					t.Errorf("blocks %v: %s", f.Blocks, f.Text)
-				}
-			}
-			// lxcbr0 on each of three hosts, which one of them has a route to as well, services, and the storage network.
-			if found != 5 {
-				t.Errorf("%d overlaps are told: %v", found, p.Findings)
-			}
-			if len(p.Blocked([]string{"overlap"})) > 0 {
-				t.Errorf("there is no way to allow it: %v", p.Blocked([]string{"overlap"}))
-			}
-		})
-	}
-}
-
 // The operator's word that containers are not restarted is kept: nothing blocks for a restart that does not come, and
 // the plan says what waits for one.
 func TestContainersThatMayNotBeRestarted(t *testing.T) {
@@ -383,38 +273,6 @@ func TestContainersThatMayNotBeRestarted(t *testing.T) {
 		if p.Empty() == allow || len(p.Findings) != 1 || p.Findings[0].Judge != judge {
 			t.Errorf("restarts allowed %v, later: %v", allow, p)
 		}
-	}
-}
-
-func TestForeignClusters(t *testing.T) {
-	in := seed(t)
-	w := want(t, in, facts(in))
-	world := converged(w)
-	if err := deploy.Foreign(w, world); err != nil {
-		t.Fatal(err)
-	}
-	n := world.Nodes[in.Nodes[0].Name]
-	n.Server, n.CA = "https://10.0.0.1:6443", "sha256:other"
-	world.Nodes[in.Nodes[0].Name] = n
-	err := deploy.Foreign(w, world)
-	if err == nil || !strings.Contains(err.Error(), "10.0.0.1") || !strings.Contains(err.Error(), "2 different clusters") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestCgroupV1IsToldToKubelet(t *testing.T) {
-	in := seed(t)
-	f := facts(in)
-	for name, h := range f {
-		h.CgroupV2 = false
-		f[name] = h
-	}
-	text, err := json.Marshal(want(t, in, f).Items)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), "failCgroupV1: false") || !strings.Contains(string(text), "SystemVerification") {
-		t.Error("kubelet does not learn that it runs on cgroup v1")
 	}
 }
 

@@ -80,7 +80,7 @@ func DestroyPlan(w Wanted, world World, s Services, l kubeconfigs.Leftovers) pla
 			p.Changes = append(p.Changes, *c)
 		}
 	}
-	return plan.Judged(p, deletions(), others(w.List, world.Seen), others(s.List, s.Seen))
+	return plan.Judged(p, deletions(), balance.Others(w.List, world.Seen), balance.Others(s.List, s.Seen))
 }
 
 // Destroy removes what the plan says, one host after the other: what leads there first, so that nobody is sent to what

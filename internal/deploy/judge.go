@@ -4,18 +4,21 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // Judges say what is dangerous in a plan. None of them looks at anything but the plan and the world it was made of.
 func Judges(w Wanted, world World) []plan.Judge {
 	return []plan.Judge{
 		restarts(w, world), deletions(), kubeadm.Downgrades(w.Wanted, world.World), quorumRisk(w, world), kubeadm.Lost(w.Wanted, world.World), kubeadm.Authorities(w.Wanted, world.World),
-		unfinished(w, world), components.Back(slices.Concat(world.Running, kubeadmsOwn(w, world))), overlaps(w, world), waiting(w, world), kubeadm.NoSnapshot(w.Wanted), others(w.List, world.Seen), stillAlive(w, world, w.Intent.Nodes), w.Chain.Judge(),
+		kubeadm.UnfinishedRestore(w.Wanted, world.World), components.Back(slices.Concat(world.Running, kubeadmsOwn(w, world))), kubeadm.Overlaps(w.Wanted, world.World), node.Waiting(w.List, world.Seen), kubeadm.NoSnapshot(w.Wanted), balance.Others(w.List, world.Seen), kubeadm.StillAlive(w.Wanted, world.World, world.Alive, w.Intent.Nodes), w.Chain.Judge(),
 	}
 }
 
@@ -47,41 +50,6 @@ func restarts(w Wanted, world World) plan.Judge {
 					out = append(out, plan.Finding{Judge: "restart", Where: n.Name, Text: c.Name + " is restarted; pods keep running"})
 				}
 			}
-		}
-		return out
-	}
-}
-
-// waiting: containers that may not be restarted have a configuration that is not in force.
-func waiting(w Wanted, world World) plan.Judge {
-	return func(p plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		for i, item := range w.Items {
-			if item.Container == nil || !item.Container.NoRestarts || world.Items[i] == nil || world.Items[i]["state"] != "running" {
-				continue
-			}
-			changes := slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" && c.Name == item.Container.Name })
-			if changes || world.Items[i]["current"] == "no" {
-				out = append(out, plan.Finding{Judge: "waiting", Where: item.Container.Name, Text: "its configuration is newer than it is and not in force: lxc_container_allow_restarts is false, so restart it yourself when it suits"})
-			}
-		}
-		return out
-	}
-}
-
-// others: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that with theirs, which they
-// may not be ready for, and to undo what somebody wrote into the file by hand.
-func others(l site.List, seen site.Seen) plan.Judge {
-	return func(p plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		for i, item := range l.Items {
-			if item.HAProxy == nil || len(seen.Items) == 0 || seen.Items[i]["others"] != "differ" || !p.Touches(item.Place, "haproxy", "") {
-				continue
-			}
-			out = append(out, plan.Finding{
-				Judge: "others", Where: item.Place, Blocks: true,
-				Text: item.HAProxy.Config + " is not what the fragments of other services say (plan shows the difference): it becomes so; run OpenStack-Ansible's haproxy-install if that is meant, or look who changed what",
-			})
 		}
 		return out
 	}
@@ -120,4 +88,29 @@ func quorumRisk(w Wanted, world World) plan.Judge {
 
 func containerTouched(p plan.Plan, n intent.Node) bool {
 	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Kind == "container" && c.Name == n.Name })
+}
+
+// touched says whether something changes at a place that what runs there may notice.
+func touched(p plan.Plan, place string) bool {
+	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool {
+		_, spare := c.What.(host.GivesBack)
+		return c.Place == place && !spare
+	})
+}
+
+// kubeadmsOwn are etcd and CoreDNS, which come with Kubernetes.
+func kubeadmsOwn(w Wanted, world World) []components.Running {
+	var out []components.Running
+	add := func(component, have, want string) {
+		if components.Versioned(have) && components.Versioned(want) {
+			out = append(out, components.Running{Component: component, Have: version.Trim(have), Want: version.Trim(want)})
+		}
+	}
+	for _, n := range w.Intent.Nodes {
+		if world.Member(n) {
+			add("etcd", world.Nodes[n.Name].StaticPods["etcd"], w.Bundle.Versions["etcd-tag"])
+		}
+	}
+	add("CoreDNS", world.Cluster.Shared.CoreDNS, w.Bundle.Versions["coredns-tag"])
+	return out
 }

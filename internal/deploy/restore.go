@@ -1,10 +1,8 @@
 package deploy
 
 import (
-	"cmp"
-	"fmt"
+	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
@@ -12,13 +10,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
-	"github.com/jeroboam-cloud/jeroboam/internal/version"
-)
-
-const (
-	restoreStep = "restore the backup"
 )
 
 // Restoring is the deployment that a restore makes: nodes that were declared gone are not part of it, for nothing that
@@ -67,32 +59,10 @@ func RestorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p pla
 
 // RestoreJudges say what is dangerous in a restore.
 func RestoreJudges(w Wanted, world World, r backups.Restore) []plan.Judge {
-	return []plan.Judge{overwrites(w, world, r), otherVersions(w, r), otherCluster(w, r), deletionsBeside(), overlaps(w, world), stillAlive(w, world, nil)}
-}
-
-// overwrites: a cluster that is there is lost.
-func overwrites(w Wanted, world World, r backups.Restore) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		for i, n := range w.Intent.Nodes {
-			state := world.Nodes[n.Name]
-			switch {
-			case state.Restoring != "" && (state.Restoring != r.Digest || i > 0):
-				out = append(out, plan.Finding{Judge: "overwrite", Where: n.Name, Blocks: true, Text: "the restore of " + short(state.Restoring) + " has begun here and has not ended: restore that one"})
-			case state.Touched() && !r.Begun(world.Nodes[n.Name]):
-				out = append(out, plan.Finding{
-					Judge: "overwrite", Where: n.Name, Blocks: true,
-					Text: fmt.Sprintf("there is a cluster (API server: %s; etcd: %s): everything since the backup is lost. What an interrupted restore left after its cluster was made, deploy apply finishes", cmp.Or(state.Ready, "none"), cmp.Or(state.Etcd, "none")),
-				})
-			}
-		}
-		return out
+	return []plan.Judge{
+		kubeadm.Overwrites(w.Wanted, world.World, r.Digest), r.Versions(w.Intent), r.Cluster(w.Intent), deletionsBeside(),
+		kubeadm.Overlaps(w.Wanted, world.World), kubeadm.StillAlive(w.Wanted, world.World, world.Alive, nil),
 	}
-}
-
-func short(digest string) string {
-	d := strings.TrimPrefix(digest, "sha256:")
-	return d[:min(12, len(d))]
 }
 
 // deletionsBeside are those that are no part of restoring.
@@ -103,43 +73,31 @@ func deletionsBeside() plan.Judge {
 	}
 }
 
-// otherVersions: etcd's data is read by API servers of the same or the next minor version.
-func otherVersions(w Wanted, r backups.Restore) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		want, have := w.Intent.Versions.Kubernetes, r.Manifest.Kubernetes
-		switch {
-		case version.Older(want, have):
-			return []plan.Finding{{Judge: "downgrade", Where: r.Name, Blocks: true, Text: fmt.Sprintf("the backup is of Kubernetes %s, the configuration asks for %s: restore with the old version", have, want)}}
-		case version.Minor(want) > version.Minor(have)+1:
-			return []plan.Finding{{Judge: "downgrade", Where: r.Name, Blocks: true, Text: fmt.Sprintf("the backup is of Kubernetes %s, and %s skips a minor version: restore with %[1]s and upgrade then", have, want)}}
+// restoring is a step that only a restore has.
+func restoring(do func(*Deployment, context.Context) error) func(*Deployment, context.Context) error {
+	return func(d *Deployment, ctx context.Context) error {
+		if d.Restore == nil {
+			return nil
 		}
-		return nil
+		return do(d, ctx)
 	}
 }
 
-// otherCluster tells what is worth knowing and no reason to stop.
-func otherCluster(w Wanted, r backups.Restore) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		if want := "https://" + w.Intent.Endpoint(); r.Manifest.Server != want {
-			out = append(out, plan.Finding{Judge: "endpoint", Where: r.Name, Text: fmt.Sprintf("the backup is of the cluster at %s, which will be at %s: kubeconfigs name the old address", r.Manifest.Server, want)})
-		}
-		if !slices.ContainsFunc(w.Intent.Nodes, func(n intent.Node) bool { return n.NodeName == r.Manifest.Node }) {
-			out = append(out, plan.Finding{Judge: "endpoint", Where: r.Name, Text: "it was taken on " + r.Manifest.Node + ", which is no node of the configuration"})
-		}
-		return out
-	}
+// restore brings the archive to the first node, as it is, and the key that opens it.
+func (d *Deployment) restore(ctx context.Context) error {
+	n := d.Wanted.Living()[0]
+	return d.Restore.PutAt(ctx, d.Run, kubeadm.RestoreStep, n, d.place(n), d.Wanted.Facts[n.PhysicalHost])
 }
 
-// unfinished: apply would make an empty cluster of what an interrupted restore has left, or take it for a whole one.
-func unfinished(w Wanted, world World) plan.Judge {
-	return func(plan.Plan) []plan.Finding {
-		var out []plan.Finding
-		for _, n := range w.Living() {
-			if d := world.Nodes[n.Name].Restoring; d != "" {
-				out = append(out, plan.Finding{Judge: "restore", Where: n.Name, Blocks: true, Text: "the restore of the backup " + short(d) + " has begun here and has not ended: run deploy restore again"})
-			}
-		}
-		return out
+// revived waits until pods run again.
+func (d *Deployment) revived(ctx context.Context) error {
+	c, err := d.control().ServingAPI(ctx)
+	if err != nil {
+		return err
 	}
+	objects, err := components.Objects(d.Wanted.Intent, d.Wanted.Bundle)
+	if err != nil {
+		return err
+	}
+	return components.Revived(ctx, d.Run, kubeadm.RestoreStep, c, objects)
 }

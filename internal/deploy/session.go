@@ -223,7 +223,9 @@ func (s *Session) inspect(ctx context.Context, o *Options) error {
 	}
 }
 
-func (s *Session) ours(context.Context, *Options) error { return Foreign(s.Wanted, s.World) }
+func (s *Session) ours(context.Context, *Options) error {
+	return kubeadm.Foreign(s.Wanted.Wanted, s.World.World)
+}
 
 // beside looks at what is beside the cluster: kubeconfigs for others, and services.
 func (s *Session) beside(ctx context.Context, o *Options) error {

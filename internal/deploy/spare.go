@@ -9,7 +9,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
 const spareStep = "give disk back"
@@ -63,12 +62,4 @@ func (d *Deployment) giveBack(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// touched says whether something changes at a place that what runs there may notice.
-func touched(p plan.Plan, place string) bool {
-	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool {
-		_, spare := c.What.(host.GivesBack)
-		return c.Place == place && !spare
-	})
 }

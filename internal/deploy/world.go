@@ -25,7 +25,7 @@ type World struct {
 	// Objects are what server-side apply of the components would change.
 	Objects []plan.Change
 	// Alive is what is seen of nodes that are declared gone.
-	Alive Alive
+	Alive kubeadm.Alive
 }
 
 // Inspect looks at everything that Wanted names. It changes nothing.
@@ -68,7 +68,7 @@ func Inspect(ctx context.Context, h site.Hosts, w Wanted, d site.Dialer) (World,
 		return err
 	})
 	g.Go(func() error {
-		world.Alive = lookForLife(gctx, h, w)
+		world.Alive = kubeadm.LookForLife(gctx, h, w.Wanted)
 		return nil
 	})
 	if err := g.Wait(); err != nil {

@@ -123,7 +123,7 @@ func Want(t *testing.T, in intent.Intent, f map[string]host.Facts, gone ...strin
 
 // Converged is the world as Wanted has it.
 func Converged(w deploy.Wanted) deploy.World {
-	world := deploy.World{World: kubeadm.World{Seen: site.NotLooked(0), Nodes: map[string]host.Node{}}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
+	world := deploy.World{World: kubeadm.World{Seen: site.NotLooked(0), Nodes: map[string]host.Node{}}, Alive: kubeadm.Alive{Asked: []string{"infra1"}}}
 	for _, i := range w.Items {
 		if i.Thing(nil).Want == nil { // it is not to be there
 			world.Items = append(world.Items, nil)
@@ -165,7 +165,7 @@ func Converged(w deploy.Wanted) deploy.World {
 
 // Empty is a world with nothing in it.
 func Empty(w deploy.Wanted) deploy.World {
-	world := deploy.World{World: kubeadm.World{Seen: site.NotLooked(len(w.Items)), Nodes: map[string]host.Node{}}, Alive: deploy.Alive{Asked: []string{"infra1"}}}
+	world := deploy.World{World: kubeadm.World{Seen: site.NotLooked(len(w.Items)), Nodes: map[string]host.Node{}}, Alive: kubeadm.Alive{Asked: []string{"infra1"}}}
 	for _, n := range w.Intent.Nodes {
 		world.Closed[n.Name] = true
 	}

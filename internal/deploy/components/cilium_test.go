@@ -1,4 +1,4 @@
-package deploy_test
+package components_test
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -58,7 +58,7 @@ spec:
 `
 
 func withCilium(manifest string) site.Bundle {
-	b := bundle()
+	b := deploytest.Bundle()
 	b.Components = []site.Component{{Name: "cilium", Manifest: []byte(manifest), Values: map[string]any{
 		"tunnelPort": 6082, "hubble": map[string]any{"enabled": false}, "ipam": map[string]any{"mode": "cluster-pool"},
 	}}}
@@ -92,13 +92,13 @@ func lines(prefix string, value any) []string {
 
 func customised(t *testing.T, in intent.Intent) []string {
 	t.Helper()
-	objects, err := deploy.Objects(deploy.Wanted{Wanted: kubeadm.Wanted{Intent: in, Bundle: withCilium(ciliumChart)}})
+	objects, err := components.Objects(in, withCilium(ciliumChart))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out []string
 	for _, o := range objects {
-		out = append(out, lines(o.GetKind(), o.Object)...)
+		out = append(out, lines(o.U.GetKind(), o.U.Object)...)
 	}
 	return out
 }
@@ -151,7 +151,7 @@ func TestCiliumFollowsTheConfiguration(t *testing.T) {
 		}, []string{"Deployment.spec.replicas = 1", "Deployment.spec.strategy.rollingUpdate.maxUnavailable = 100%"}},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			in := seed(t)
+			in := deploytest.Seed(t)
 			before := customised(t, in)
 			c.change(&in)
 			var got, sums []string
@@ -180,7 +180,7 @@ func TestCiliumFollowsTheConfiguration(t *testing.T) {
 }
 
 func TestCiliumFromTheSeed(t *testing.T) {
-	got := customised(t, seed(t))
+	got := customised(t, deploytest.Seed(t))
 	for _, want := range []string{
 		"ConfigMap.data.cluster-pool-ipv4-cidr = 172.29.200.0/22", "ConfigMap.data.tunnel-protocol = geneve", "ConfigMap.data.tunnel-port = 6082",
 		"ConfigMap.data.kube-proxy-replacement = false", "Deployment.spec.replicas = 2",
@@ -198,7 +198,7 @@ func TestCiliumOfAnotherChart(t *testing.T) {
 		{"the operator has another name", strings.Replace(ciliumChart, "name: cilium-operator, ", "name: boss, ", 1), "no Deployment cilium-operator"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			_, err := deploy.Objects(deploy.Wanted{Wanted: kubeadm.Wanted{Intent: seed(t), Bundle: withCilium(c.manifest)}})
+			_, err := components.Objects(deploytest.Seed(t), withCilium(c.manifest))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("want %q, have %v", c.want, err)
 			}
@@ -209,7 +209,7 @@ func TestCiliumOfAnotherChart(t *testing.T) {
 func TestCiliumFits(t *testing.T) {
 	fitting := func(t *testing.T) intent.Intent {
 		t.Helper()
-		in := seed(t)
+		in := deploytest.Seed(t)
 		in.Versions.ClusterAPI, in.Versions.ClusterAPIProviderOpenStack = "1.14.2", "0.13.0"
 		return in
 	}
@@ -247,51 +247,9 @@ func TestCiliumFits(t *testing.T) {
 	}
 }
 
-// TestOneNetwork: a bundle with Cilium takes the bridge away, one without Cilium's configuration; either is a deletion,
-// which has to be allowed.
-func TestOneNetwork(t *testing.T) {
-	in := seed(t)
-	paths := func(b site.Bundle) (there, gone []string) {
-		w, err := deploy.Want(in, b, facts(in), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, i := range w.Items {
-			if i.File != nil && i.Place == in.Nodes[0].Name && strings.HasPrefix(i.File.Path, "/etc/cni/net.d/") {
-				if i.File.Gone {
-					gone = append(gone, i.File.Path)
-				} else {
-					there = append(there, i.File.Path)
-				}
-			}
-			if i.File != nil && i.File.Path == "/etc/systemd/system/jeroboam-pod-routes.service" {
-				for what, line := range map[string]string{
-					"there is no route to services": "replace 10.96.0.0/12 dev",
-					"a node that boots has its address after the unit starts, which then fails (Invalid prefsrc address)": "\nRestart=on-failure\nRestartSec=1\n",
-					"systemd gives up after five times": "\nStartLimitIntervalSec=0\n",
-				} {
-					if !strings.Contains(i.File.Content, line) {
-						t.Errorf("%s: there is no %q in\n%s", what, line, i.File.Content)
-					}
-				}
-			}
-		}
-		return there, gone
-	}
-	const bridge, cilium = "/etc/cni/net.d/10-jeroboam.conflist", "/etc/cni/net.d/05-cilium.conflist"
-	there, gone := paths(bundle())
-	if diff := cmp.Diff([][]string{{bridge}, {cilium}}, [][]string{there, gone}); diff != "" {
-		t.Error(diff)
-	}
-	there, gone = paths(withCilium(ciliumChart))
-	if diff := cmp.Diff([][]string{nil, {bridge}}, [][]string{there, gone}); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestCiliumStepsByMinor(t *testing.T) {
-	in := seed(t)
-	w, err := deploy.Want(in, withCilium(ciliumChart), facts(in), nil)
+	in := deploytest.Seed(t)
+	w, err := deploy.Want(in, withCilium(ciliumChart), deploytest.Facts(in), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,10 +262,10 @@ func TestCiliumStepsByMinor(t *testing.T) {
 		{"back", "1.20.3", "cilium 1.20.3 -> 1.20.2 is a downgrade: use a bundle that has 1.20.3 or newer"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			world := converged(w)
+			world := deploytest.Converged(w)
 			world.Running = []components.Running{{Component: "cilium", Have: c.have, Want: "1.20.2"}}
 			got := ""
-			for _, f := range plan.Judged(deploy.Diff(w, world, now), deploy.Judges(w, world)...).Findings {
+			for _, f := range plan.Judged(deploy.Diff(w, world, deploytest.Now()), deploy.Judges(w, world)...).Findings {
 				got += f.Text
 			}
 			if got != c.want {

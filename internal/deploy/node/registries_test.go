@@ -1,4 +1,4 @@
-package deploy_test
+package node_test
 
 import (
 	"encoding/base64"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
@@ -14,13 +15,13 @@ import (
 // TestRegistries: what the operator says of registries is what containerd reads, and credentials are nobody else's
 // business.
 func TestRegistries(t *testing.T) {
-	in := seed(t)
+	in := deploytest.Seed(t)
 	in.Containerd.InsecureRegistries = []string{"plain:5000"}
 	in.Containerd.Registries = map[string]intent.Registry{
 		"docker.io":      {Mirrors: []string{"https://harbor.example.com/v2/hub", "https://second"}, CA: "-----BEGIN CERTIFICATE-----\n", Username: "robot", Password: intent.NewSecret("hunter2!")},
 		"r.example:5000": {CA: "-----BEGIN CERTIFICATE-----\n"},
 	}
-	w := want(t, in, facts(in))
+	w := deploytest.Want(t, in, deploytest.Facts(in))
 	files := map[string]host.File{}
 	for _, i := range w.Items {
 		if i.File != nil && i.Place == w.Intent.Nodes[0].Name && strings.HasPrefix(i.File.Path, "/etc/containerd/certs.d/") && !i.File.Dir {

@@ -1,4 +1,4 @@
-package deploy
+package kubeadm
 
 import (
 	"fmt"
@@ -12,10 +12,10 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// overlaps finds ranges of the cluster's own that something else of the cloud uses: what is sent there never arrives,
+// Overlaps finds ranges of the cluster's own that something else of the cloud uses: what is sent there never arrives,
 // or arrives at a pod. A cluster that is not there yet is not made so, unless the operator allows it. One that lives
 // has its ranges for good, the collection's default 10.0.0.0/8 among them, and is adopted with a note.
-func overlaps(w Wanted, world World) plan.Judge {
+func Overlaps(w Wanted, world World) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		living := livingRanges(w, world)

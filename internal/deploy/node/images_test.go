@@ -1,4 +1,4 @@
-package deploy_test
+package node_test
 
 import (
 	"testing"
@@ -6,18 +6,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 // With a repository of its own kubeadm asks containerd for names that the bundle does not have: nodes have no way to
 // pull them.
 func TestImagesHaveTheNamesThatKubeadmAsksFor(t *testing.T) {
-	b := bundle()
+	b := deploytest.Bundle()
 	b.Images = nil
 	for _, ref := range []string{"kube-apiserver:v1.36.4", "kube-proxy:v1.36.4", "etcd:3.6.16-0", "coredns/coredns:v1.14.0", "pause:3.10.2", "cluster-api/cluster-api-controller:v1.14.2"} {
-		b.Images = append(b.Images, host.Image{Ref: "registry.k8s.io/" + ref, Manifest: blob("d"), Blobs: []string{blob("d"), blob("e")}})
+		b.Images = append(b.Images, host.Image{Ref: "registry.k8s.io/" + ref, Manifest: deploytest.Blob("d"), Blobs: []string{deploytest.Blob("d"), deploytest.Blob("e")}})
 	}
-	b.Images = append(b.Images, host.Image{Ref: "quay.io/jetstack/cert-manager-controller:v1.11.5", Manifest: blob("d")})
+	b.Images = append(b.Images, host.Image{Ref: "quay.io/jetstack/cert-manager-controller:v1.11.5", Manifest: deploytest.Blob("d")})
 	for _, tt := range []struct {
 		reason, repository string
 		more               []string
@@ -33,9 +34,9 @@ func TestImagesHaveTheNamesThatKubeadmAsksFor(t *testing.T) {
 		},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			in := seed(t)
+			in := deploytest.Seed(t)
 			in.Kubernetes.ImageRepository = tt.repository
-			w, err := deploy.Want(in, b, facts(in), nil)
+			w, err := deploy.Want(in, b, deploytest.Facts(in), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package deploy_test
+package kubeadm_test
 
 import (
 	"encoding/json"
@@ -9,6 +9,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -17,7 +18,7 @@ import (
 // A host that the deployer does not reach may still serve: a cluster made beside it would be a second one at the same
 // address.
 func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
-	in := seed(t)
+	in := deploytest.Seed(t)
 	dead := in.Nodes[2]
 	refused, certificate := host.Life{Why: "connection refused"}, host.Life{Answers: true, Why: "tls: certificate required"}
 	gone := errors.New("host infra1: dial tcp 172.29.236.11:22: Timeout") // whatever its words are
@@ -50,10 +51,10 @@ func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 					return tt.api, tt.fail
 				}}
 			}
-			w := want(t, in, facts(in), dead.Name)
-			world := converged(w)
+			w := deploytest.Want(t, in, deploytest.Facts(in), dead.Name)
+			world := deploytest.Converged(w)
 			delete(world.Nodes, dead.Name)
-			world.Alive = deploy.LookForLife(t.Context(), hosts, w)
+			world.Alive = kubeadm.LookForLife(t.Context(), hosts, w.Wanted)
 			check := func(name string, judges []plan.Judge) {
 				var found []string
 				for _, f := range plan.Judged(plan.Plan{}, judges...).Blocked(nil) {

@@ -1,4 +1,4 @@
-package deploy_test
+package node_test
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
@@ -29,15 +30,15 @@ func TestPackagesOfADistribution(t *testing.T) {
 		{reason: "containers of the bundle's own system", id: "ubuntu", release: "24.04", light: true, rootfs: true, packages: true},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			in, b := seed(t), bundle()
-			b.Packages = []host.Package{{Name: "iptables", Blob: blob("1")}}
+			in, b := deploytest.Seed(t), deploytest.Bundle()
+			b.Packages = []host.Package{{Name: "iptables", Blob: deploytest.Blob("1")}}
 			if !tt.rootfs {
 				b.RootFS = ""
 			}
 			if !tt.light {
 				b.Components = append(b.Components, site.Component{Name: site.Cilium})
 			}
-			f := facts(in)
+			f := deploytest.Facts(in)
 			for name, h := range f {
 				h.ID, h.Version = tt.id, tt.release
 				f[name] = h

@@ -1,4 +1,4 @@
-package deploy
+package kubeadm
 
 import (
 	"context"
@@ -23,8 +23,8 @@ type Alive struct {
 	Asked []string
 }
 
-// lookForLife asks every load balancer for the API server and the etcd of nodes that are gone.
-func lookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive {
+// LookForLife asks every load balancer for the API server and the etcd of nodes that are gone.
+func LookForLife(ctx context.Context, h site.Hosts, w Wanted) Alive {
 	a := Alive{Answers: map[string][]string{}}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -76,21 +76,21 @@ func lifeOf(ctx context.Context, h site.Hosts, from site.Place, n intent.Node, p
 	return reached, what
 }
 
-// stillAlive: a node that is declared gone and is not. All are the nodes that may have been taken out before.
-func stillAlive(w Wanted, world World, all []intent.Node) plan.Judge {
+// StillAlive: a node that is declared gone and is not. All are the nodes that may have been taken out before.
+func StillAlive(w Wanted, world World, alive Alive, all []intent.Node) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for _, name := range w.Gone {
 			if i := slices.IndexFunc(all, func(n intent.Node) bool { return n.Name == name }); i >= 0 && !world.Known(all[i]) {
 				continue // it has been taken out
 			}
-			switch what := world.Alive.Answers[name]; {
+			switch what := alive.Answers[name]; {
 			case len(what) > 0:
 				out = append(out, plan.Finding{
 					Judge: "alive", Where: name, Blocks: true,
 					Text: "it is declared gone and answers (" + strings.Join(what, "; ") + "): power it off, or stop its container and keep it from starting, before another takes its place",
 				})
-			case len(world.Alive.Asked) == 0 && len(w.Intent.HAProxy.Hosts) > 0:
+			case len(alive.Asked) == 0 && len(w.Intent.HAProxy.Hosts) > 0:
 				out = append(out, plan.Finding{
 					Judge: "alive", Where: name, Blocks: true, Text: "it is declared gone, and no load balancer on another host could be asked whether it still answers: make sure that it is off",
 				})

@@ -1,4 +1,4 @@
-package deploy_test
+package components_test
 
 import (
 	"fmt"
@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/components"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
@@ -45,15 +47,15 @@ func workload(m manager) *appsv1.Deployment {
 // A cloud that OpenStack-Ansible 2026.1 deployed has newer components than a bundle may have: none goes back without a
 // word.
 func TestComponentsDoNotGoBack(t *testing.T) {
-	in := seed(t)
-	b := bundle()
+	in := deploytest.Seed(t)
+	b := deploytest.Bundle()
 	b.Components = nil
 	for _, m := range managers("1.11.5", "1.14.2", "1.14.2", "0.13.0", "2.2.0") {
 		b.Components = append(b.Components, site.Component{Name: m.component, Manifest: fmt.Appendf(nil,
 			"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s, namespace: %s}\nspec: {template: {spec: {containers: [{name: %s, image: \"%s\"}]}}}\n",
 			m.name, m.namespace, m.container, m.image)})
 	}
-	w, err := deploy.Want(in, b, facts(in), nil)
+	w, err := deploy.Want(in, b, deploytest.Facts(in), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +114,8 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 				there = append(there, workload(m))
 			}
 			c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(there...).Build()
-			world := converged(w)
-			if world.Running, err = deploy.Versions(t.Context(), c, w); err != nil {
+			world := deploytest.Converged(w)
+			if _, world.Running, err = components.Compare(t.Context(), c, w.Intent, w.Bundle); err != nil {
 				t.Fatal(err)
 			}
 			if tt.spoil != nil {
@@ -130,5 +132,24 @@ func TestComponentsDoNotGoBack(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A cluster that is there and silent must not look as if all of it were to be created.
+func TestSilentClusterIsNotNew(t *testing.T) {
+	w := deploytest.Want(t, deploytest.Seed(t), deploytest.Facts(deploytest.Seed(t)))
+	for _, tt := range []struct {
+		there bool
+		want  plan.Action
+		says  string
+	}{{false, plan.Create, ""}, {true, plan.Update, "not compared: nobody answers"}} {
+		changes, err := components.NotCompared(w.Intent, w.Bundle, tt.there, "nobody answers")
+		if err != nil || len(changes) < 2 {
+			t.Fatalf("%d changes, %v", len(changes), err)
+		}
+		last := changes[len(changes)-1] // the first is CoreDNS, which kubeadm makes
+		if last.Action != tt.want || last.Summary != tt.says {
+			t.Errorf("there %v: %s %q, want %s %q", tt.there, last.Action, last.Summary, tt.want, tt.says)
+		}
 	}
 }
