@@ -162,13 +162,20 @@ func TestUnfinished(t *testing.T) {
 // The texts are what Debian's shells and systemd, and kubeadm 1.36, write.
 func TestBootFailure(t *testing.T) {
 	for name, is := range map[string]struct{ reason, console, want string }{
-		"nothing":       {"a console that is not kept", "", ""},
-		"on its way":    {"what kubeadm says while all is well", "[init] Using Kubernetes version: v1.36.4\n[preflight] Running pre-flight checks\n\t[WARNING SystemVerification]: cgroups v1\n", ""},
-		"no kubeadm":    {"dash", "/var/lib/cloud/instance/scripts/runcmd: 2: kubeadm: not found\nFailed to run module scripts_user", "its image has no kubeadm"},
-		"bash":          {"other words of the same", "runcmd: line 3: kubeadm: command not found\r\n", "its image has no kubeadm"},
-		"another tool":  {"user data of a tenant's image may ask for anything", "runcmd: 2: growfs: not found\n", ""},
-		"no unit":       {"kubeadm is there, kubelet is not", "Failed to enable unit: Unit file kubelet.service does not exist.\n", "its image has no kubelet.service"},
-		"preflight":     {"the first three checks", "\t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\r\n\t[ERROR Mem]: the system RAM (512 MB) is less than the minimum 1700 MB\r\n\t[ERROR A]: a\n\t[ERROR B]: b\n", "kubeadm refuses: NumCPU: the number of available CPUs 1 is less than the required 2; Mem: the system RAM (512 MB) is less than the minimum 1700 MB; A: a"},
+		"nothing":      {"a console that is not kept", "", ""},
+		"on its way":   {"what kubeadm says while all is well", "[init] Using Kubernetes version: v1.36.4\n[preflight] Running pre-flight checks\n\t[WARNING SystemVerification]: cgroups v1\n", ""},
+		"no kubeadm":   {"dash", "/var/lib/cloud/instance/scripts/runcmd: 2: kubeadm: not found\nFailed to run module scripts_user", "its image has no kubeadm"},
+		"bash":         {"other words of the same", "runcmd: line 3: kubeadm: command not found\r\n", "its image has no kubeadm"},
+		"another tool": {"user data of a tenant's image may ask for anything", "runcmd: 2: growfs: not found\n", ""},
+		"no unit":      {"kubeadm is there, kubelet is not", "Failed to enable unit: Unit file kubelet.service does not exist.\n", "its image has no kubelet.service"},
+		"preflight":    {"the first three checks", "\t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\r\n\t[ERROR Mem]: the system RAM (512 MB) is less than the minimum 1700 MB\r\n\t[ERROR A]: a\n\t[ERROR B]: b\n", "kubeadm refuses: NumCPU: the number of available CPUs 1 is less than the required 2; Mem: the system RAM (512 MB) is less than the minimum 1700 MB; A: a"},
+		"empty mirror": {
+			"container_infra_prefix names a registry that has nothing",
+			"\t[ERROR ImagePull]: failed to pull image m:5000/x/kube-apiserver:v1.36.4: rpc error: code = NotFound desc = " +
+				"failed to pull and unpack image \"m:5000/x/kube-apiserver:v1.36.4\": m:5000/x/kube-apiserver:v1.36.4: not found\n",
+			"kubeadm refuses: ImagePull: failed to pull image m:5000/x/kube-apiserver:v1.36.4: rpc error: code = NotFound desc = " +
+				"failed to pull and unpack image \"m:5000/x/kube-apiserver:v1.36.4\": m:5000/x/kube-apiserver:v1.36.4: not found",
+		},
 		"gave up":       {"the last of several", "error: error execution phase a: b\nerror: error execution phase wait-control-plane: failed while waiting for the kubelet to start: context deadline exceeded\n", "kubeadm gave up in the phase wait-control-plane: failed while waiting for the kubelet to start: context deadline exceeded"},
 		"a missing one": {"what is missing is the cause of what follows", "error execution phase preflight: x\nruncmd: 9: containerd: not found\n", "its image has no containerd"},
 	} {
