@@ -111,11 +111,6 @@ func (d *Deployment) balance(ctx context.Context) error {
 	return nil
 }
 
-// balancers are the API's load balancers in this run.
-func (d *Deployment) balancers() balance.Balancers {
-	return balance.Balancers{Run: d.Run, Balancers: d.Wanted.Intent.HAProxy.Hosts, Port: d.Wanted.Intent.Kubernetes.BackendPort}
-}
-
 // applyComponents applies what differs.
 func (d *Deployment) applyComponents(ctx context.Context) error {
 	const step = "apply components"

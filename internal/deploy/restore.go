@@ -73,16 +73,6 @@ func deletionsBeside() plan.Judge {
 	}
 }
 
-// restoring is a step that only a restore has.
-func restoring(do func(*Deployment, context.Context) error) func(*Deployment, context.Context) error {
-	return func(d *Deployment, ctx context.Context) error {
-		if d.Restore == nil {
-			return nil
-		}
-		return do(d, ctx)
-	}
-}
-
 // restore brings the archive to the first node, as it is, and the key that opens it.
 func (d *Deployment) restore(ctx context.Context) error {
 	n := d.Wanted.Living()[0]

@@ -2,10 +2,12 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"maps"
-	"net/http"
 	"slices"
-	"time"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
@@ -17,6 +19,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // serviceComponents are what the management cluster must hold for the services beside it.
@@ -53,52 +56,6 @@ type Services struct {
 	Keystone []plan.Change
 	account  keystone.Account
 	Notes    []plan.Finding
-}
-
-// ServiceOptions are what looking at services needs beside the world.
-type ServiceOptions struct {
-	// Program is the digest of the program that agents are.
-	Program string
-	// Proxies are what is on the proxies' hosts; Dial asks the cluster for their tokens.
-	Proxies proxy.World
-	Dial    site.Dialer
-	// Skip says that places which are not reached are left out; otherwise they block the plan.
-	Skip bool
-	// Login connects to Keystone; nil is the real one.
-	Login func(ctx context.Context, want intent.MagnumService, through http.RoundTripper) (keystone.Directory, error)
-}
-
-// LookAtServices says how services should be, and looks how they are. It changes nothing.
-func LookAtServices(ctx context.Context, o site.Outside, w Wanted, world World, found magnum.World, opts ServiceOptions) (Services, error) {
-	s := newServices(o, w, found, opts.Proxies)
-	for _, why := range []plan.Finding{found.Why, opts.Proxies.Why} {
-		if why.Text != "" {
-			s.Notes = append(s.Notes, why)
-		}
-	}
-	if found.Serves == intent.ImplementationJeroboam {
-		now := func(h intent.MagnumHost) time.Time { return o.Facts[h.PhysicalHost].Now }
-		s.Notes = append(s.Notes, magnum.Ends(w.Intent, now, kubeadm.RenewBefore)...)
-	}
-	s.wantMagnum(w, world, opts.Program)
-	granted, err := proxy.LookAtGrants(ctx, apiOf(o.Hosts, w, world, opts.Dial))
-	if err != nil {
-		return s, err
-	}
-	wish := proxy.Wish{Program: opts.Program, Server: "https://" + w.Intent.Endpoint(), Authority: authorityOf(world), Renew: kubeadm.RenewBefore}
-	wish.AddTo(&s.List, w.Intent, w.Living(), opts.Proxies, granted, o.Lost)
-	s.wantSpare(w)
-	s.left = proxy.Left(w.Intent, granted, opts.Proxies.Runs)
-	s.reachable(o, opts.Skip)
-	err = s.observe(ctx, o.Hosts, func(name string, err error) plan.Finding { return unreachable(name, err.Error(), opts.Skip) })
-	if err != nil {
-		return s, err
-	}
-	if found.Serves == intent.ImplementationJeroboam {
-		s.account = keystone.Account{Want: w.Intent.Magnum.Service, Through: keystone.Through(o, w.Intent), Login: opts.Login}
-		s.Keystone = s.account.Inspect(ctx)
-	}
-	return s, nil
 }
 
 // newServices have nothing that should be there yet.
@@ -172,4 +129,78 @@ func inWords(item host.Item, c plan.Change) plan.Change {
 		c.Summary = "what OpenStack-Ansible wrote is kept as " + item.Aside.To
 	}
 	return c
+}
+
+const judgeUnreachable = "unreachable"
+
+// reachable sorts out the places that cannot be looked at.
+func (s *Services) reachable(o site.Outside, skip bool) {
+	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) {
+		p := s.List.Places[name]
+		running := o.Facts[p.Host].Containers[p.Container]
+		why := ""
+		switch {
+		case o.Lost[p.Host] != nil:
+			why = o.Lost[p.Host].Error()
+		case o.Hosts[p.Host] == nil:
+			why = "there is no connection to its host"
+		case p.Container != "" && node.Unfinished(o.Facts[p.Host], p.Container):
+			s.Seen.Closed[name] = true
+		case p.Container != "" && !running:
+			why = "the container does not run: start it"
+		}
+		if why != "" && s.clusterNode(name) {
+			s.Seen.Unseen[name] = true // the cluster's own part of the plan tells of it
+		} else if why != "" {
+			s.Seen.Unseen[name] = true
+			s.Notes = append(s.Notes, unreachable(name, why, skip))
+		}
+	}
+}
+
+// unreachable is what the plan says of a place that cannot be looked at.
+func unreachable(name, why string, skip bool) plan.Finding {
+	return plan.Finding{Judge: judgeUnreachable, Where: name, Blocks: !skip, Text: site.FirstLine(why) + " (--skip-unreachable continues without it)"}
+}
+
+// clusterNode says of a place that it is a node of the cluster.
+func (s *Services) clusterNode(name string) bool {
+	return slices.ContainsFunc(s.Intent.Nodes, func(n intent.Node) bool { return n.Name == name })
+}
+
+// observe looks at the items of all places that are there. A host that does not answer any more, or one that has only a
+// proxy and cannot be looked at, is noted with what lost says of it, and keeps no run from the others.
+func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name string, err error) plan.Finding) error {
+	s.Seen.Items = make([]plan.Facts, len(s.List.Items))
+	silent := map[string]error{}
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(site.AtOnce)
+	for name, p := range s.List.Places {
+		if s.Seen.Unseen[name] || s.Seen.Closed[name] {
+			continue
+		}
+		at, items := s.List.All(name)
+		g.Go(func() error {
+			have, err := site.Observe(gctx, h, p, items)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil && gctx.Err() == nil && (proxy.Alone(s.Intent, p.Host) || errors.Is(err, remote.ErrGone)):
+				silent[name] = err
+				return nil
+			case err != nil:
+				return err
+			}
+			for n, i := range at {
+				s.Seen.Items[i] = have[n]
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	for _, name := range slices.Sorted(maps.Keys(silent)) {
+		s.Seen.Unseen[name], s.Notes = true, append(s.Notes, lost(name, silent[name]))
+	}
+	return err
 }

@@ -13,13 +13,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// services is the run as far as services go: the same plan, with the services' own items and hosts.
-func (d *Deployment) services() site.Work {
-	w := d.work()
-	w.Hosts, w.List, w.Seen = d.Outside, d.Services.List, d.Services.Seen
-	return w
-}
-
 func (d *Deployment) bringServiceFiles(ctx context.Context) error {
 	return d.services().BringFiles(ctx)
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
@@ -16,45 +14,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
-	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
-
-// Deployment is one run of Apply.
-type Deployment struct {
-	site.Run
-	Wanted Wanted
-	World  World
-	Plan   plan.Plan
-	Dial   site.Dialer
-	// Restore is the backup that the cluster is made of; nil in any other run.
-	Restore *backups.Restore
-	// Copies are kubeconfigs at other places.
-	Copies kubeconfigs.Copies
-	// Leftovers are what Destroy finds at other places.
-	Leftovers kubeconfigs.Leftovers
-	// Services are Magnum and the proxies; Outside are the agents of all hosts that were reached, theirs among them.
-	Services Services
-	Outside  site.Hosts
-
-	once  sync.Once
-	plane *kubeadm.Run // see control
-}
-
-// control is kubeadm's part of the run.
-func (d *Deployment) control() *kubeadm.Run {
-	d.once.Do(func() {
-		d.plane = &kubeadm.Run{
-			Run: d.Run, Wanted: d.Wanted.Wanted, World: d.World.World, Plan: d.Plan, Dial: d.Dial, Nudge: d.balancers().Nudge,
-		}
-	})
-	return d.plane
-}
-
-// plane is a step that is kubeadm's alone.
-func plane(do func(*kubeadm.Run, context.Context) error) func(*Deployment, context.Context) error {
-	return func(d *Deployment, ctx context.Context) error { return do(d.control(), ctx) }
-}
 
 func (d *Deployment) initialise(ctx context.Context) error {
 	return d.control().Init(ctx, d.Restore != nil)
@@ -146,11 +106,4 @@ func (d *Deployment) lookAgain(context.Context) error {
 	return nil
 }
 
-// work is the run with the cluster's own items.
-func (d *Deployment) work() site.Work {
-	return site.Work{Run: d.Run, List: d.Wanted.List, Seen: d.World.Seen, Plan: d.Plan, Open: d.Wanted.Bundle.Open}
-}
-
 func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }
-
-func (d *Deployment) place(n intent.Node) site.Place { return d.Wanted.Places[n.Name] }
