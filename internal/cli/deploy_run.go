@@ -18,7 +18,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
-	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
@@ -63,26 +62,15 @@ func (o *deployOptions) changes(what, breaks string) error {
 	return nil
 }
 
-// read reads the configuration with facts of hosts that are known already.
-func (o *deployOptions) read(facts map[string]map[string]string) (intent.Intent, osa.Findings, error) {
-	opts, err := o.options()
-	if err != nil {
-		return intent.Intent{}, nil, err
-	}
-	opts.HostFacts = facts
-	return intent.Read(opts)
-}
-
 // intent reads the configuration, tells what is wrong with it, and refuses what must not be deployed.
 func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
-	in, found, err := o.read(nil)
+	opts, err := o.options()
+	if err != nil {
+		return intent.Intent{}, err
+	}
+	in, found, err := intent.ReadAssuming(opts)
 	if err != nil {
 		return in, err
-	}
-	if len(in.NeedFacts) > 0 {
-		if in, found, err = o.read(assumedFacts(in)); err != nil {
-			return in, err
-		}
 	}
 	streams.curtain.draw(in.Masker())
 	if o.Output == "text" || found.Err() != nil {
@@ -97,15 +85,6 @@ func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 		return in, fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (jeroboam inventory --write)", strings.Join(in.Drawn, ", "))
 	}
 	return in, nil
-}
-
-// assumedFacts are those of containers, whose host name OpenStack-Ansible sets: their name, with dashes.
-func assumedFacts(in intent.Intent) map[string]map[string]string {
-	facts := map[string]map[string]string{}
-	for _, name := range in.NeedFacts {
-		facts[name] = map[string]string{"hostname": strings.ReplaceAll(name, "_", "-"), "os_family": "Debian", "architecture": "x86_64"}
-	}
-	return facts
 }
 
 // look is what a look goes by; the bundle is another matter. settled says that it is that of who may change something,

@@ -41,18 +41,9 @@ func Seed(t *testing.T) intent.Intent {
 		t.Fatalf("%s is not below internal: %v", dir, err)
 	}
 	osa := filepath.Join(dir[:at], "internal", "osa")
-	opts := intent.Options{
+	in, found, err := intent.ReadAssuming(intent.Options{
 		Config: filepath.Join(osa, "testdata/oracle/ha3/deploy"), Environment: filepath.Join(osa, "testdata/base/30.1.5"), System: "testdata/nowhere",
-		HostFacts: map[string]map[string]string{},
-	}
-	in, _, err := intent.Read(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range in.NeedFacts {
-		opts.HostFacts[name] = map[string]string{"hostname": name, "os_family": "Debian", "architecture": "x86_64"}
-	}
-	in, found, err := intent.Read(opts)
+	})
 	if err != nil || found.Err() != nil {
 		t.Fatal(err, found.Err())
 	}

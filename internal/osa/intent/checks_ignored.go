@@ -88,6 +88,7 @@ func informative() map[string]string {
 		"kubernetes.controlPlaneGroup": shown,
 		"magnum.certManagerType":       "part of magnum.conf, and findings stand on it", "magnum.endpointType": "part of magnum.conf", "magnum.wantedEndpointType": shown,
 		"magnum.networkDriver": "part of magnum.conf", "magnum.networkDrivers": "part of magnum.conf",
+		"needFacts":       "ReadAssuming reads again for them",
 		"network.lxcCIDR": shown, "network.managementCIDR": shown,
 		"nodes[].tech": "told by container-tech", "nodes[].networks[].key": "its place among the container's networks",
 		"nodes[].networks[].bridgeType": "told by bridge-type", "nodes[].networks[].hardwareAddressFile": shown,

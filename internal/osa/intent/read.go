@@ -3,7 +3,9 @@ package intent
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/jinja"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa"
@@ -43,6 +45,23 @@ func Read(opts Options) (Intent, osa.Findings, error) {
 	}
 	r.hide()
 	return r.in, r.found, nil
+}
+
+// ReadAssuming is Read for who has gathered no facts. Those that a variable needs are assumed as OpenStack-Ansible
+// makes them: the host name of a container is its name, with dashes.
+func ReadAssuming(opts Options) (Intent, osa.Findings, error) {
+	in, found, err := Read(opts)
+	if err != nil || len(in.NeedFacts) == 0 {
+		return in, found, err
+	}
+	opts.HostFacts = maps.Clone(opts.HostFacts)
+	if opts.HostFacts == nil {
+		opts.HostFacts = map[string]map[string]string{}
+	}
+	for _, name := range in.NeedFacts {
+		opts.HostFacts[name] = map[string]string{"hostname": strings.ReplaceAll(name, "_", "-"), "os_family": "Debian", "architecture": "x86_64"}
+	}
+	return Read(opts)
 }
 
 func (o Options) filled() Options {
