@@ -342,6 +342,9 @@ func TestSSHChecksHosts(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want something with %q", err, tt.want)
 			}
+			if strings.Contains(err.Error(), "use of closed") {
+				t.Errorf("it says how the connection ended: %v", err)
+			}
 		})
 	}
 }

@@ -145,7 +145,8 @@ func login(ctx context.Context, t Target, a Auth) (*ssh.Client, error) {
 	_ = tcp.SetDeadline(time.Now().Add(dialTimeout)) // a TCP connection has deadlines
 	conn, chans, reqs, err := ssh.NewClientConn(tcp, address, cfg)
 	if err != nil {
-		return nil, errors.Join(explain(err, t, address), tcp.Close())
+		_ = tcp.Close() // it may be closed already
+		return nil, explain(err, t, address)
 	}
 	_ = tcp.SetDeadline(time.Time{})
 	return ssh.NewClient(conn, chans, reqs), nil
