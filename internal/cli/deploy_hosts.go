@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -17,7 +16,7 @@ import (
 // connect logs in to all hosts of the deployment but for those of nodes that are gone, and says of all that fail why.
 func (o *deployOptions) connect(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error) {
 	hosts, errs, err := o.dial(ctx, deploy.HostsOf(in, gone), bringAgent)
-	return hosts, errors.Join(err, errors.Join(slices.Collect(maps.Values(errs))...))
+	return hosts, errors.Join(err, site.Lost(errs))
 }
 
 // reach logs in to hosts that are no part of the cluster, and says of each that fails why.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -60,6 +62,15 @@ func LogIn[T any](ctx context.Context, to []T, one func(context.Context, T) (nam
 	}
 	_ = all.Wait() // each has told its error
 	return hosts, errs
+}
+
+// Lost is one error of those of hosts, in their order.
+func Lost(errs map[string]error) error {
+	var out []error
+	for _, name := range slices.Sorted(maps.Keys(errs)) {
+		out = append(out, errs[name])
+	}
+	return errors.Join(out...)
 }
 
 // Close ends all connections.

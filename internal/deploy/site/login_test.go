@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -30,6 +31,9 @@ func TestLogIn(t *testing.T) {
 	})
 	if len(hosts) != 180 || len(errs) != 20 || hosts["net1"].(named).name != "net1" || hosts["net10"] != nil {
 		t.Errorf("%d hosts, %d errors", len(hosts), len(errs))
+	}
+	if told := site.Lost(errs).Error(); !strings.HasPrefix(told, "net0: no route\nnet10: no route\nnet100: no route\n") {
+		t.Errorf("told in the order %q", told)
 	}
 	if err := errs["net190"]; err == nil || err.Error() != "net190: no route" {
 		t.Errorf("got %v", err)
