@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
@@ -24,13 +23,7 @@ func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 	for _, h := range in.HAProxy.Hosts {
 		p := site.At(h.Where())
 		w.Place(p)
-		var ours []string
-		for _, s := range h.Services {
-			if strings.HasPrefix(facts[p.Name()].Fragments[s.Name], host.Mark) {
-				ours = append(ours, s.Name)
-			}
-		}
-		w.Add(p.Name(), balance.Group, balance.Gone(ours...)...)
+		w.Add(p.Name(), balance.Group, balance.Gone(balance.Ours(h.Services, facts[p.Name()])...)...)
 	}
 	for _, h := range in.HostsWith(intent.RoleNode) {
 		w.Place(site.Place{Host: h.Name})

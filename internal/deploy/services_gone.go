@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
@@ -26,40 +25,19 @@ const removeStep = "remove services"
 // there, it stays.
 func NoServices(ctx context.Context, o site.Outside, w Wanted, found magnum.World, proxies proxy.World, own string) (Services, error) {
 	s := newServices(o, w, found, proxies)
-	for _, h := range w.Intent.Magnum.Hosts {
-		p := site.At(h.Where())
-		if f := o.Facts[p.Host]; p.Container != "" && f.Made[p.Container] && !found.Places[p.Name()].Theirs {
-			s.boxes = append(s.boxes, p) // we made it, and nobody else has moved in
-			continue
-		}
-		if found.Places[p.Name()].Ours {
-			s.List.Place(p)
-			s.List.AddOnce(p.Name(), magnum.Group, append(magnum.NoTLS(w.Intent, h, found.Places[p.Name()]), magnum.Gone(own != host.Program)...)...)
-		}
-	}
+	programToo := own != host.Program
+	s.boxes = magnum.AddGone(&s.List, o, w.Intent, found, programToo)
+	proxy.AddGone(&s.List, o, w.Intent, w.Living(), proxies, programToo)
 	for _, h := range w.Intent.Proxy.Hosts {
-		if p := site.At(h.Where()); proxies.Hosts[h.Name].Ours {
-			s.List.Place(p)
-			s.List.AddOnce(p.Name(), proxy.Group, proxy.Gone(own != host.Program)...)
-		}
 		if err := o.Lost[h.PhysicalHost]; err != nil {
 			s.Notes = append(s.Notes, stays(h.Name, err))
 		}
 	}
-	for _, n := range w.Living() { // a container that we made goes with all that is in it
-		f := o.Facts[n.PhysicalHost]
-		if f.Containers[n.Name] && !f.Made[n.Name] {
-			s.List.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
-			s.List.Add(n.Name, proxy.GroupAccess, proxy.AccessGone()...)
-		}
-	}
 	for _, h := range w.Intent.HAProxy.Hosts {
 		p := site.At(h.Where())
-		for _, svc := range h.Magnum {
-			if strings.HasPrefix(o.Facts[p.Name()].Fragments[svc.Name], host.Mark) {
-				s.List.Place(p)
-				s.List.Add(p.Name(), balance.Group, balance.Gone(svc.Name)...)
-			}
+		if ours := balance.Ours(h.Magnum, o.Facts[p.Name()]); len(ours) > 0 {
+			s.List.Place(p)
+			s.List.Add(p.Name(), balance.Group, balance.Gone(ours...)...)
 		}
 	}
 	if found.Ours() {

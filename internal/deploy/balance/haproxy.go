@@ -69,6 +69,17 @@ func binds(s haproxy.Service, have string) []haproxy.Bind {
 	return out
 }
 
+// Ours are the services whose fragments on a load balancer a deployment has written, and not OpenStack-Ansible.
+func Ours(services []haproxy.Service, f host.Facts) []string {
+	var out []string
+	for _, s := range services {
+		if strings.HasPrefix(f.Fragments[s.Name], host.Mark) {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
 // Gone removes fragments of ours, and haproxy reads the rest.
 func Gone(names ...string) []host.Item {
 	var out []host.Item

@@ -139,6 +139,23 @@ func Leave(f Found) []host.Item {
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
+// AddGone adds to a list what a deployment that is removed has put at places of magnum_all. Containers that it made,
+// and into which nobody else has moved, go as a whole instead: they are returned.
+func AddGone(l *site.List, o site.Outside, in intent.Intent, found World, programToo bool) (boxes []site.Place) {
+	for _, h := range in.Magnum.Hosts {
+		p := site.At(h.Where())
+		here := found.Places[p.Name()]
+		switch {
+		case p.Container != "" && o.Facts[p.Host].Made[p.Container] && !here.Theirs:
+			boxes = append(boxes, p)
+		case here.Ours:
+			l.Place(p)
+			l.AddOnce(p.Name(), Group, append(NoTLS(in, h, here), Gone(programToo)...)...)
+		}
+	}
+	return boxes
+}
+
 // Gone is a place that nobody is to serve from: what a deployment that is removed had there. Without the program, if
 // that is somebody else's as well. The unit's file goes last here too.
 func Gone(program bool) []host.Item {

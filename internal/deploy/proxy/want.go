@@ -187,6 +187,24 @@ func Leave() []host.Item {
 	}
 }
 
+// AddGone adds to a list what a deployment that is removed has put on hosts of the proxy and on nodes. A container that
+// it made goes with all that is in it.
+func AddGone(l *site.List, o site.Outside, in intent.Intent, nodes []intent.Node, found World, programToo bool) {
+	for _, h := range in.Proxy.Hosts {
+		if p := site.At(h.Where()); found.Hosts[h.Name].Ours {
+			l.Place(p)
+			l.AddOnce(p.Name(), Group, Gone(programToo)...)
+		}
+	}
+	for _, n := range nodes {
+		f := o.Facts[n.PhysicalHost]
+		if f.Containers[n.Name] && !f.Made[n.Name] {
+			l.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
+			l.Add(n.Name, GroupAccess, AccessGone()...)
+		}
+	}
+}
+
 // Gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as
 // well. The kubeconfig is removed with all others of the cluster.
 func Gone(programToo bool) []host.Item {
