@@ -103,7 +103,7 @@ func otherNetwork(driver string) func(Cluster) string {
 
 func noCinder(c Cluster) string {
 	switch {
-	case !c.Labels.Bool("cinder_csi_enabled"):
+	case !c.Labels.Bool(label.CinderCSIEnabled):
 		return "the label cinder_csi_enabled is false"
 	case !c.Cloud.Volumes:
 		return "the cloud has no Cinder"

@@ -52,6 +52,7 @@ const (
 	OctaviaAlgorithm             = "octavia_lb_algorithm"
 	KeystoneAuthEnabled          = "keystone_auth_enabled"
 	CalicoTag                    = "calico_tag"
+	CinderCSIEnabled             = "cinder_csi_enabled"
 	AddonsExcluded               = "addons_excluded"
 	sourceDriver                 = "magnum-cluster-api 0.38.1"
 	sourceMagnum                 = "Magnum 1.14"
@@ -224,7 +225,7 @@ func networks() []Label {
 		},
 		{
 			Name: FixedSubnetCIDR, Type: CIDR, Default: "10.0.0.0/24", Min: 8, Max: 29, Since: "0.1",
-			Doc: "Addresses of machines in the network made for the cluster. Without effect when the cluster uses an existing network.",
+			Doc: "Addresses of machines in the network made for the cluster.",
 		},
 		{
 			Name: NodePortAllowedCIDRs, Type: CIDR, List: true, Max: 32, Source: sourceOwn, From: AtOnce, Changes: "security groups of nodes",
@@ -338,7 +339,7 @@ func addons() []Label {
 			Name: "cloud_provider_tag", Changes: "cloud controller manager", Type: Tag, Since: "0.1", DefaultDoc: "by " + KubeTag,
 			Doc: "Version of the OpenStack cloud controller manager.",
 		},
-		{Name: "cinder_csi_enabled", Changes: "Cinder CSI", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
+		{Name: CinderCSIEnabled, Changes: "Cinder CSI", Type: Bool, Default: "true", Since: "0.1", Doc: "Install the Cinder CSI driver and a storage class for each volume type, if the cloud has Cinder."},
 		tag("cinder_csi_plugin_tag", "0.1", "Cinder CSI", "Version of the Cinder CSI driver."),
 		{Name: "manila_csi_enabled", Changes: "Manila CSI", Type: Bool, Default: "true", Since: "0.6", Doc: "Install the Manila and NFS CSI drivers, if the cloud has Manila."},
 		tag("manila_csi_plugin_tag", "0.6", "Manila CSI", "Version of the Manila CSI driver."),

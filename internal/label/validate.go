@@ -19,11 +19,15 @@ func (e *Error) Error() string {
 	if e.Value == "" {
 		return fmt.Sprintf("label %s must be %s", e.Label, e.Want)
 	}
-	v := e.Value
-	if len(v) > 64 {
-		v = v[:64] + "..."
+	return fmt.Sprintf("label %s is %q, must be %s", e.Label, shown(e.Value), e.Want)
+}
+
+// shown is a value in a sentence.
+func shown(value string) string {
+	if len(value) > 64 {
+		return value[:64] + "..."
 	}
-	return fmt.Sprintf("label %s is %q, must be %s", e.Label, v, e.Want)
+	return value
 }
 
 // Validate reports everything that is wrong with a set of labels, in the registry's order and then across labels.

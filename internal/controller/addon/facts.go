@@ -144,7 +144,7 @@ func (r *Reconciler) learn(ctx context.Context, s *scope) error {
 	if len(learned.CA) == 0 {
 		learned.CA = s.secret.Data["cacert"]
 	}
-	if learned.Volumes && label.Of(s.record.Spec.Labels).Bool("cinder_csi_enabled") {
+	if learned.Volumes && label.Of(s.record.Spec.Labels).Bool(label.CinderCSIEnabled) {
 		types, err := cloud.VolumeTypes(ctx)
 		if err != nil {
 			return err
