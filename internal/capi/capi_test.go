@@ -116,7 +116,7 @@ func clusters() map[string]clusterCase {
 			func(c *magnum.Cluster, g groups) groups {
 				c.Labels["extra_networks"], c.Labels["extra_security_groups"] = netID, groupID
 				return append(g, &magnum.NodeGroup{
-					ID: 3, Name: "storage", Role: "worker", NodeCount: 1, Labels: map[string]string{"extra_networks": netID + "," + subnetID},
+					ID: 3, Name: "storage", Role: "worker", NodeCount: 1, Labels: map[string]string{"extra_networks": netID + "," + subnetID, "extra_security_groups": extID},
 				})
 			},
 			capi.Options{},

@@ -72,15 +72,17 @@ func TestNoRuleTwice(t *testing.T) {
 	class := capi.ClusterClass(capi.OpenStack())
 	r := newRenderer(t, class)
 	for _, is := range []struct {
-		cidrs, network            string
+		cidrs, network, provider  string
 		workers, controlPlaneOnly []string
 		reason                    string
 	}{
-		{"", "", nil, []string{"10.0.0.0/24"}, "the default: load balancers send from the nodes' network"},
-		{"10.0.0.0/24,192.0.2.0/24", "", []string{"192.0.2.0/24"}, []string{"10.0.0.0/24"}, "named by the owner"},
-		{"192.0.2.0/24", "", []string{"192.0.2.0/24"}, nil, "somebody else"},
-		{"0.0.0.0/0", "", []string{"0.0.0.0/0"}, nil, "everybody"},
-		{"10.0.0.0/24", "5f1e4c0a-0000-4000-8000-000000000001", []string{"10.0.0.0/24"}, nil, "the network is another one, of whatever addresses"},
+		{"", "", "", nil, []string{"10.0.0.0/24"}, "the default: load balancers send from the nodes' network"},
+		{"10.0.0.0/24,192.0.2.0/24", "", "", []string{"192.0.2.0/24"}, []string{"10.0.0.0/24"}, "named by the owner"},
+		{"192.0.2.0/24", "", "", []string{"192.0.2.0/24"}, nil, "somebody else"},
+		{"0.0.0.0/0", "", "", []string{"0.0.0.0/0"}, nil, "everybody"},
+		{"10.0.0.0/24", "5f1e4c0a-0000-4000-8000-000000000001", "", []string{"10.0.0.0/24"}, nil, "the network is another one, of whatever addresses"},
+		{"", "5f1e4c0a-0000-4000-8000-000000000001", "", []string{"0.0.0.0/0"}, nil, "the default where nobody knows the network's addresses"},
+		{"", "", "ovn", []string{"0.0.0.0/0"}, nil, "the default where load balancers keep clients' addresses"},
 	} {
 		c, groups := aCluster()
 		c.Resolved.FixedNetworkID = is.network
@@ -90,6 +92,9 @@ func TestNoRuleTwice(t *testing.T) {
 				c.Labels = map[string]string{}
 			}
 			c.Labels["node_port_allowed_cidrs"] = is.cidrs
+		}
+		if is.provider != "" {
+			c.Labels["octavia_provider"] = is.provider
 		}
 		wanted, err := capi.Cluster(c, groups, capi.Options{Class: class.Name})
 		if err != nil || len(wanted.Faults) > 0 {
