@@ -243,6 +243,9 @@ func (k *creation) settleLabels(ctx context.Context) error {
 	if err := checkAge(k.cluster.Labels); err != nil {
 		return err
 	}
+	if err := k.checkEffect(); err != nil {
+		return err
+	}
 	if err := k.settleSize(); err != nil {
 		return err
 	}

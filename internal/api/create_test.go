@@ -231,7 +231,7 @@ func TestCreateTemplate(t *testing.T) {
 		"port":           {reason: "1024..65535", body: with(`"apiserver_port":80`), status: 400},
 		"resolver":       {reason: "IPv4 only", body: with(`"dns_nameserver":"8.8.8.8,::1"`), status: 400},
 		"bool":           {reason: "oslo's spellings", body: with(`"tls_disabled":"maybe"`), status: 400},
-		"bools":          {reason: "oslo's spellings", body: with(`"hidden":"off","registry_enabled":"1","floating_ip_enabled":"F"`), status: 201},
+		"bools":          {reason: "oslo's spellings", body: with(`"hidden":"off","master_lb_enabled":"1","floating_ip_enabled":"F"`), status: 201},
 		"bad label":      {reason: "Not only clusters are checked.", body: `{"coe":"kubernetes","image_id":"ubuntu","labels":{"kube_tag":"one"}}`, status: 400},
 		"reader":         {reason: "policy after the image, before the rest", token: "reader", body: `{"coe":"kubernetes","image_id":"ubuntu","flavor_id":"lost"}`, status: 403},
 		"reader's image": {reason: "the image before policy", token: "reader", body: `{"coe":"kubernetes","image_id":"lost"}`, status: 400},

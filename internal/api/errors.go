@@ -15,13 +15,15 @@ import (
 )
 
 // A routingError is said before any handler runs: no such path (404), method (405), version or media type (406).
-// Magnum's routing (Pecan) answers these with an error body whose texts are empty and without version headers.
+// Magnum's routing (Pecan) answers these without version headers, and with empty texts, of which clients show nothing at
+// all. Here they say what was wrong.
 type routingError struct {
 	status int
 	allow  string // the methods there are, of a 405
+	detail string
 }
 
-func (e *routingError) Error() string { return strings.ToLower(http.StatusText(e.status)) }
+func (e *routingError) Error() string { return e.detail }
 
 // refusal turns an error into what the client is told. A 4xx says what is wrong; the text of a 5xx goes to the log
 // under the request id and never to the client.
@@ -38,7 +40,7 @@ func (s *server) refusal(c *call, err error) answer {
 		if routing.allow != "" {
 			c.w.Header().Set("Allow", routing.allow)
 		}
-		return errorAnswer(routing.status, "", "")
+		return errorAnswer(routing.status, "client", routing.detail)
 	case errors.As(err, &version):
 		c.versionHeaders(version.asked)
 		return answer{status: http.StatusNotAcceptable, body: []byte(unsupportedVersion)}

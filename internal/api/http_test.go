@@ -21,9 +21,14 @@ import (
 )
 
 const (
-	emptyError = `{"errors":[{"request_id":"","code":"","status":%d,"title":"","detail":"","links":[]}]}`
+	badVersion = `The header OpenStack-API-Version is not of the form \"container-infra 1.N\" or \"container-infra latest\"`
 	keystone   = `{"error":{"code":401,"title":"Unauthorized","message":"The request you have made requires authentication."}}`
 )
+
+// told is an error's whole body, whose title is the detail without its last dot.
+func told(status int, title string) string {
+	return fmt.Sprintf(`{"errors":[{"request_id":"","code":"client","status":%d,"title":"%s","detail":"%s.","links":[]}]}`, status, title, title)
+}
 
 // TestRules is the contract's section A1.
 func TestRules(t *testing.T) {
@@ -50,16 +55,16 @@ func TestRules(t *testing.T) {
 		"no token":        {reason: "keystonemiddleware's body, not Magnum's.", method: "GET", path: "/v1/clusters", status: 401, want: keystone, wantHeaders: []string{`WWW-Authenticate: Keystone uri="http://keystone:5000"`}},
 		"bad token":       {reason: "As without one.", token: "stolen", method: "GET", path: "/v1/clusters", status: 401, want: keystone},
 		"unknown first":   {reason: "Who has no token learns nothing about paths.", method: "GET", path: "/v1/nothing", status: 401, want: keystone},
-		"unknown route":   {reason: "Routing errors have empty texts and no version headers.", token: "member", method: "GET", path: "/v1/nothing", status: 404, want: fmt.Sprintf(emptyError, 404), withoutHeaders: []string{"OpenStack-API-Version"}},
-		"json suffix":     {reason: "Pecan's content type suffix is off.", token: "member", method: "GET", path: "/v1/clusters.json", status: 404, want: fmt.Sprintf(emptyError, 404)},
-		"bays":            {reason: "Gone since 1.11, at every version.", token: "member", method: "GET", path: "/v1/bays", status: 404, want: fmt.Sprintf(emptyError, 404)},
-		"double slash":    {reason: "No redirect: Magnum knows no such path.", token: "member", method: "GET", path: "/v1//clusters", status: 404, want: fmt.Sprintf(emptyError, 404)},
-		"dots":            {reason: "Nor are paths cleaned.", token: "member", method: "GET", path: "/v1/clusters/../clusters", status: 404, want: fmt.Sprintf(emptyError, 404)},
+		"unknown route":   {reason: "Routing errors have no version headers. Magnum's have empty texts, and clients show nothing.", token: "member", method: "GET", path: "/v1/nothing", status: 404, want: told(404, "This API has no path /v1/nothing"), withoutHeaders: []string{"OpenStack-API-Version"}},
+		"json suffix":     {reason: "Pecan's content type suffix is off.", token: "member", method: "GET", path: "/v1/clusters.json", status: 404, want: told(404, "This API has no path /v1/clusters.json")},
+		"bays":            {reason: "Gone since 1.11, at every version.", token: "member", method: "GET", path: "/v1/bays", status: 404, want: told(404, "This API has no path /v1/bays")},
+		"double slash":    {reason: "No redirect: Magnum knows no such path.", token: "member", method: "GET", path: "/v1//clusters", status: 404, want: told(404, "This API has no path /v1//clusters")},
+		"dots":            {reason: "Nor are paths cleaned.", token: "member", method: "GET", path: "/v1/clusters/../clusters", status: 404, want: told(404, "This API has no path /v1/clusters/../clusters")},
 		"trailing slash":  {reason: "python-magnumclient and gophercloud send it.", token: "member", method: "GET", path: "/v1/clusters/", status: 200, want: `{"clusters":[]}`},
 		"without v1":      {reason: "The bookmark links lead here.", token: "member", method: "GET", path: "/clusters", status: 200, want: `{"clusters":[]}`},
-		"head":            {reason: "HEAD is not GET in Magnum.", token: "member", method: "HEAD", path: "/v1/clusters", status: 405, want: fmt.Sprintf(emptyError, 405), wantHeaders: []string{"Allow: GET, POST"}},
-		"put":             {reason: "Nothing is PUT.", token: "member", method: "PUT", path: "/v1/clusters", status: 405, want: fmt.Sprintf(emptyError, 405), wantHeaders: []string{"Allow: GET, POST"}},
-		"html":            {reason: "We only speak JSON.", token: "member", method: "GET", path: "/v1/clusters", headers: []string{"Accept: text/html"}, status: 406, want: fmt.Sprintf(emptyError, 406)},
+		"head":            {reason: "HEAD is not GET in Magnum.", token: "member", method: "HEAD", path: "/v1/clusters", status: 405, want: told(405, "The path /v1/clusters has no method HEAD. It has GET, POST"), wantHeaders: []string{"Allow: GET, POST"}},
+		"put":             {reason: "Nothing is PUT.", token: "member", method: "PUT", path: "/v1/clusters", status: 405, want: told(405, "The path /v1/clusters has no method PUT. It has GET, POST"), wantHeaders: []string{"Allow: GET, POST"}},
+		"html":            {reason: "We only speak JSON.", token: "member", method: "GET", path: "/v1/clusters", headers: []string{"Accept: text/html"}, status: 406, want: told(406, "Answers are application/json, which the header Accept does not take")},
 		"accept list":     {reason: "One of several is enough.", token: "member", method: "GET", path: "/v1/clusters", headers: []string{"Accept: text/html, */*;q=0.8"}, status: 200, want: `{"clusters":[]}`},
 		"unknown argument": {
 			reason: "A typing error in a filter must not list everything.", token: "member", method: "GET", path: "/v1/clusters?bogus=1", status: 400,
@@ -131,13 +136,13 @@ func TestMicroversions(t *testing.T) {
 		"too new":       {reason: "Out of range: the bad version comes back.", header: "container-infra 1.15", status: 406, used: "1.15", body: unsupported},
 		"too old":       {reason: "Out of range.", header: "container-infra 1.0", status: 406, used: "1.0", body: unsupported},
 		"other major":   {reason: "Out of range.", header: "container-infra 2.1", status: 406, used: "2.1", body: unsupported},
-		"wrong service": {reason: "A plain 406 without version headers.", header: "compute 2.1", status: 406, body: fmt.Sprintf(emptyError, 406)},
-		"no service":    {reason: "Malformed.", header: "1.10", status: 406, body: fmt.Sprintf(emptyError, 406)},
-		"no number":     {reason: "Malformed.", header: "container-infra 1.x", status: 406, body: fmt.Sprintf(emptyError, 406)},
-		"three numbers": {reason: "Malformed.", header: "container-infra 1.2.3", status: 406, body: fmt.Sprintf(emptyError, 406)},
-		"negative":      {reason: "Malformed.", header: "container-infra 1.-3", status: 406, body: fmt.Sprintf(emptyError, 406)},
-		"huge":          {reason: "Does not overflow.", header: "container-infra 1.4294967297", status: 406, body: fmt.Sprintf(emptyError, 406)},
-		"groups early":  {reason: "Node groups came with 1.9; before, the route does not exist: 406 without version headers.", header: "container-infra 1.8", path: "/v1/clusters/x/nodegroups", status: 406, body: fmt.Sprintf(emptyError, 406)},
+		"wrong service": {reason: "A plain 406 without version headers.", header: "compute 2.1", status: 406, body: told(406, badVersion)},
+		"no service":    {reason: "Malformed.", header: "1.10", status: 406, body: told(406, badVersion)},
+		"no number":     {reason: "Malformed.", header: "container-infra 1.x", status: 406, body: told(406, badVersion)},
+		"three numbers": {reason: "Malformed.", header: "container-infra 1.2.3", status: 406, body: told(406, badVersion)},
+		"negative":      {reason: "Malformed.", header: "container-infra 1.-3", status: 406, body: told(406, badVersion)},
+		"huge":          {reason: "Does not overflow.", header: "container-infra 1.4294967297", status: 406, body: told(406, badVersion)},
+		"groups early":  {reason: "Node groups came with 1.9; before, the route does not exist: 406 without version headers.", header: "container-infra 1.8", path: "/v1/clusters/x/nodegroups", status: 406, body: told(406, "Microversion 1.8 has no GET /v1/clusters/x/nodegroups. Ask for 1.9 or a later one (header OpenStack-API-Version, or --os-container-infra-api-version)")},
 		"groups":        {reason: "From 1.9 they are looked for.", header: "container-infra 1.9", path: "/v1/clusters/x/nodegroups", status: 404, used: "1.9"},
 		"resize early":  {reason: "Resize came with 1.7.", header: "container-infra 1.6", method: "POST", path: "/v1/clusters/x/actions/resize", status: 406},
 		"upgrade 1.6":   {reason: "Upgrade came with 1.7.", header: "container-infra 1.6", method: "POST", path: "/v1/clusters/x/actions/upgrade", status: 406},

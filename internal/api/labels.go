@@ -43,11 +43,15 @@ func labelProblems(problems []error) error {
 	}
 	sentences := make([]string, 0, len(problems))
 	for _, p := range problems {
-		text := p.Error()
-		first, n := utf8.DecodeRuneInString(text)
-		sentences = append(sentences, strings.TrimSuffix(string(unicode.ToUpper(first))+text[n:], ".")+".")
+		sentences = append(sentences, capitalized(p.Error()))
 	}
 	return magnum.Invalid("%s", magnum.Shorten(strings.Join(sentences, " "), 4000))
+}
+
+// capitalized makes a sentence of the text of an error.
+func capitalized(text string) string {
+	first, n := utf8.DecodeRuneInString(text)
+	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[n:], ".") + "."
 }
 
 // labelDiff writes how labels differ from the parent's. "overridden" shows the parent's value (Magnum 1.14).

@@ -47,6 +47,9 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	if err := checkClustersLabels(k.Labels, ng.Labels); err != nil {
 		return answer{}, err
 	}
+	if err := s.checkGroupEffect(k, &ng); err != nil {
+		return answer{}, err
+	}
 	fewest, most := label.Bounds(ng.Labels)
 	ng.GiveBounds(fewest, most, autoscaled(k))
 	if err := checkGroup(&ng, autoscaled(k)); err != nil {

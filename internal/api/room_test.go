@@ -123,6 +123,7 @@ func TestNodesHaveAddresses(t *testing.T) {
 		}
 	}
 	wants(s.must(t, 400, "member", "POST", "/v1/clusters", create("small", 4, "")))
+	s.templates[0].Labels["fixed_subnet_cidr"] = "10.9.0.0/29" // of the template: a request that brings it is refused
 	s.must(t, 202, "member", "POST", "/v1/clusters", create("existing", 4, `,"fixed_network":"private"`))
 	small := s.must(t, 202, "member", "POST", "/v1/clusters", create("small", 3, "")).str("uuid")
 	s.become(small, func(c *magnum.Cluster) { c.Status, c.APIAddress = magnum.CreateComplete, "https://203.0.113.9:6443" })

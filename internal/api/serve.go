@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -175,15 +176,22 @@ func (res *resource) dispatch(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
+	asked := magnum.Shorten(c.r.URL.Path, 200)
 	if res.methods == nil {
-		return answer{}, &routingError{status: http.StatusNotFound}
+		return answer{}, &routingError{status: http.StatusNotFound, detail: fmt.Sprintf("This API has no path %s.", asked)}
 	}
 	r, ok := res.methods[c.r.Method]
 	if !ok {
-		return answer{}, &routingError{http.StatusMethodNotAllowed, strings.Join(slices.Sorted(maps.Keys(res.methods)), ", ")}
+		allow := strings.Join(slices.Sorted(maps.Keys(res.methods)), ", ")
+		return answer{}, &routingError{http.StatusMethodNotAllowed, allow, fmt.Sprintf("The path %s has no method %s. It has %s.", asked,
+			magnum.Shorten(c.r.Method, 20), allow)}
 	}
-	if c.version < r.since || !acceptsJSON(c.r.Header) && c.r.URL.Path != "/healthcheck" {
-		return answer{}, &routingError{status: http.StatusNotAcceptable}
+	if c.version < r.since {
+		return answer{}, &routingError{status: http.StatusNotAcceptable, detail: fmt.Sprintf("Microversion 1.%d has no %s %s. Ask for 1.%d or a later one "+
+			"(header OpenStack-API-Version, or --os-container-infra-api-version).", c.version, r.method, asked, r.since)}
+	}
+	if !acceptsJSON(c.r.Header) && c.r.URL.Path != "/healthcheck" {
+		return answer{}, &routingError{status: http.StatusNotAcceptable, detail: "Answers are application/json, which the header Accept does not take."}
 	}
 	if versioned {
 		c.announceVersion()

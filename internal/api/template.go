@@ -95,6 +95,9 @@ func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 	if err := s.checkLabels(label.Template, t.Labels); err != nil {
 		return answer{}, err
 	}
+	if err := s.checkEffect(nil, &t); err != nil {
+		return answer{}, err
+	}
 	if err := s.readImage(ctx, c, &t); err != nil {
 		return answer{}, err
 	}
@@ -214,6 +217,9 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 		if err := s.checkLabels(label.Template, wanted.Labels); err != nil {
 			return wanted, err
 		}
+	}
+	if err := s.checkEffect(t, &wanted); err != nil {
+		return wanted, err
 	}
 	if wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType ||
 		wanted.Labels[label.KubeTag] != t.Labels[label.KubeTag] {

@@ -38,24 +38,29 @@ func (c *call) negotiate() error {
 	return nil
 }
 
+var errBadVersion = &routingError{
+	status: http.StatusNotAcceptable,
+	detail: "The header OpenStack-API-Version is not of the form \"container-infra 1.N\" or \"container-infra latest\".",
+}
+
 // parseVersion reads "<service> 1.N" or "<service> latest". A header that cannot be read is a plain 406; one that can
 // be read but asks for a version we do not speak is a versionError.
 func parseVersion(header string) (minor int, err error) {
 	words := strings.Fields(header)
 	if len(words) != 2 {
-		return 0, &routingError{status: http.StatusNotAcceptable}
+		return 0, errBadVersion
 	}
 	switch words[0] {
 	case serviceType, "container-infrastructure", "container-infra":
 	default:
-		return 0, &routingError{status: http.StatusNotAcceptable}
+		return 0, errBadVersion
 	}
 	if strings.EqualFold(words[1], "latest") {
 		return maxMinor, nil
 	}
 	left, right, _ := strings.Cut(words[1], ".")
 	if !digits(left) || !digits(right) {
-		return 0, &routingError{status: http.StatusNotAcceptable}
+		return 0, errBadVersion
 	}
 	minor, err = strconv.Atoi(right)
 	if strings.TrimLeft(left, "0") != "1" || err != nil || minor < minMinor || minor > maxMinor {

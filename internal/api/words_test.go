@@ -37,6 +37,8 @@ json.dump([_extract_error_json_text(json.loads(body)).get("faultstring") for bod
 		{"GET", "/v1/clusters/no.such", "", "Cluster no.such could not be found"},
 		{"POST", "/v1/clusters", `{"bogus.x":1}`, "Unknown attribute for argument cluster: bogus.x"},
 		{"POST", "/v1/clusters", "", `Missing argument: "cluster"`},
+		{"GET", "/v1/bays", "", "This API has no path /v1/bays"},
+		{"PUT", "/v1/clusters", "{}", "The path /v1/clusters has no method PUT. It has GET, POST"},
 	}
 	var bodies []string
 	for _, c := range cases {

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+)
+
+// What is accepted will act. The rules are those of package magnum for attributes and of package label for labels; here
+// it is decided who is held to them. A request is held to what it brings: what a stored template or a cluster has
+// already keeps nobody from making a cluster, a node group or another change of it.
+
+// checkEffect refuses a template, new (was is nil) or patched, that asks for what no cluster made of it can have.
+func (s *server) checkEffect(was, t *magnum.ClusterTemplate) error {
+	var before []string
+	if was != nil {
+		before = s.withoutEffect(was)
+	}
+	return newProblems(before, s.withoutEffect(t))
+}
+
+func (s *server) withoutEffect(t *magnum.ClusterTemplate) []string {
+	in := label.Setting{NetworkDriver: t.NetworkDriver, ExistingNetwork: t.FixedNetwork+t.FixedSubnet != ""}
+	return append(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), idle(label.Template, in, t.Labels, nil)...)
+}
+
+// checkEffect refuses what a cluster asks for besides its template and cannot have.
+func (k *creation) checkEffect() error {
+	var problems []string
+	c := &k.cluster
+	if c.DiscoveryURL != "" {
+		problems = append(problems, "A discovery_url is not supported, because nodes find each other through the API server. Leave it out.")
+	}
+	in := k.setting(c, c.DockerVolumeSize)
+	return newProblems(nil, append(problems, idle(label.Cluster, in, c.Labels, k.template.Labels)...))
+}
+
+// checkGroupEffect refuses labels of a new node group that have no effect there, but copies of its cluster's.
+func (s *server) checkGroupEffect(k *magnum.Cluster, ng *magnum.NodeGroup) error {
+	in := s.setting(k, ng.DockerVolumeSize)
+	in.BootVolume = s.bootsFromVolume(ng.Labels)
+	return newProblems(nil, idle(label.NodeGroup, in, ng.Labels, k.Labels))
+}
+
+// setting is what a cluster's labels meet.
+func (s *server) setting(k *magnum.Cluster, containerVolume int) label.Setting {
+	return label.Setting{
+		NetworkDriver: k.Template.NetworkDriver, Balanced: k.MasterLBEnabled, ExistingNetwork: k.FixedNetwork+k.FixedSubnet != "",
+		BootVolume: s.bootsFromVolume(k.Labels), ContainerVolume: containerVolume > 0,
+	}
+}
+
+func idle(scope label.Scope, in label.Setting, labels, had map[string]string) []string {
+	var out []string
+	for _, err := range label.Idle(scope, in, labels, had) {
+		out = append(out, capitalized(err.Error()))
+	}
+	return out
+}
+
+// newProblems refuses what was not there before.
+func newProblems(before, problems []string) error {
+	problems = slices.DeleteFunc(problems, func(p string) bool { return slices.Contains(before, p) })
+	if len(problems) == 0 {
+		return nil
+	}
+	return magnum.Invalid("%s", magnum.Shorten(strings.Join(problems, " "), 4000))
+}
