@@ -50,7 +50,7 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if err := checkGrowth(k, nodes-ng.NodeCount); err != nil {
+	if err := s.checkGrowth(ctx, c, k, nodes-ng.NodeCount); err != nil {
 		return answer{}, err
 	}
 	if remove, err = s.checkRemoval(ctx, c, g, ng, nodes, remove); err != nil {
@@ -93,7 +93,8 @@ func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *
 		return nil, magnum.Invalid("Node group %s has no node %s. Name nodes by server id, server name or node name.",
 			ng.Name, magnum.Shorten(strings.Join(slices.Compact(unknown), ", "), 300))
 	case nodes > ng.NodeCount-len(machines):
-		return nil, magnum.Invalid("Node group %s has %d nodes: without the %d named ones it cannot have %d.", ng.Name, ng.NodeCount, len(machines), nodes)
+		return nil, magnum.Invalid("Node group %s has %s. Without those that are named (%d) it cannot have %d.", ng.Name,
+			plural(ng.NodeCount, "node"), len(machines), nodes)
 	}
 	return machines, nil
 }

@@ -269,7 +269,7 @@ func TestResizeAndUpgrade(t *testing.T) {
 		"resize":        {reason: "Default workers.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1"]}`, status: 202},
 		"server id":     {reason: "What Nova shows, whatever Cluster API calls the machine.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["11112222-0000-4000-8000-000000000001"]}`, status: 202},
 		"wrong node":    {reason: "Magnum removes another one.", action: "resize", body: `{"node_count":0,"nodes_to_remove":["node-1","lost"]}`, status: 400, detail: "Node group default-worker has no node lost."},
-		"node, growing": {reason: "Nothing would go, now or ever.", action: "resize", body: `{"node_count":4,"nodes_to_remove":["node-1"]}`, status: 400, detail: "Node group default-worker has 2 nodes: without the 1 named ones it cannot have 4."},
+		"node, growing": {reason: "Nothing would go, now or ever.", action: "resize", body: `{"node_count":4,"nodes_to_remove":["node-1"]}`, status: 400, detail: "Node group default-worker has 2 nodes. Without those that are named (1) it cannot have 4."},
 		"node, twice":   {reason: "It is one node.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1","node-1"]}`, status: 202},
 		"both names":    {reason: "It is one node, too.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["node-1","server-of-node-1"]}`, status: 202},
 		"wrong, twice":  {reason: "Told once.", action: "resize", body: `{"node_count":1,"nodes_to_remove":["lost","lost"]}`, status: 400, detail: "Node group default-worker has no node lost. Name"},

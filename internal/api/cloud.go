@@ -19,6 +19,8 @@ type resources struct {
 	image, flavor, masterFlavor                string
 	externalNetwork, fixedNetwork, fixedSubnet string
 	keypair                                    string
+	nodes                                      int                 // that the subnet must have addresses for
+	balanced                                   bool                // and one more for the API server's load balancer
 	needsDisk                                  bool                // flavors must have a disk, because no volume is booted from
 	networkDriver                              string              // says which label has the addresses of pods
 	labels                                     map[string]string   // may name things of the cloud

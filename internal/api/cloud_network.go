@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -46,7 +47,7 @@ func fixedNetwork(ctx context.Context, cloud Cloud, want resources) (network, su
 			return "", "", missing(err, "network", s.NetworkID, http.StatusBadRequest)
 		}
 	}
-	return named.ID, s.ID, apart(s, want)
+	return named.ID, s.ID, fits(s, want)
 }
 
 // subnetsFit judges a network without a named subnet by the subnets that Cluster API would find there.
@@ -55,12 +56,8 @@ func subnetsFit(ctx context.Context, cloud Cloud, n openstack.Network, want reso
 	if err != nil {
 		return missing(err, "network", want.fixedNetwork, http.StatusBadRequest)
 	}
-	ipv4 := 0
-	for _, s := range list {
-		if s.IPVersion == 6 {
-			continue
-		}
-		ipv4++
+	ipv4 := slices.DeleteFunc(slices.Clone(list), func(s openstack.Subnet) bool { return s.IPVersion == 6 })
+	for _, s := range ipv4 {
 		if err := apart(s, want); err != nil {
 			return err
 		}
@@ -68,12 +65,22 @@ func subnetsFit(ctx context.Context, cloud Cloud, n openstack.Network, want reso
 	switch {
 	case len(list) == 0:
 		return magnum.Invalid("Network %s has no subnet. Nodes would get no address there.", want.fixedNetwork)
-	case ipv4 == 0:
+	case len(ipv4) == 0:
 		return magnum.Invalid("Network %s has IPv6 addresses only. Nodes need IPv4 addresses.", want.fixedNetwork)
 	case len(list) > 2:
 		return magnum.Invalid("Network %s has %d subnets. Choose one with fixed_subnet.", want.fixedNetwork, len(list))
+	case len(ipv4) == 1:
+		return fits(ipv4[0], want)
 	}
 	return nil
+}
+
+// fits refuses the only subnet of nodes if it cannot be that, or not of so many.
+func fits(s openstack.Subnet, want resources) error {
+	if err := apart(s, want); err != nil {
+		return err
+	}
+	return checkSubnetRoom(s.CIDR, want.nodes, want.balanced, "Choose a larger one with fixed_network or fixed_subnet.")
 }
 
 // apart refuses a subnet whose addresses pods or services have too: nodes could not be told from them.

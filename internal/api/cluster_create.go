@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -276,7 +277,7 @@ func (s *server) addonsFor(networkDriver string, labels map[string]string, from 
 		return nil
 	}
 	if err := s.Addons(networkDriver, labels, from); err != nil {
-		return magnum.Invalid("This cluster could not become usable: %s.", err)
+		return magnum.Invalid("This cluster could not become usable: %s.", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return nil
 }
@@ -292,6 +293,7 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 		externalNetwork: k.template.ExternalNetworkID, fixedNetwork: c.FixedNetwork, fixedSubnet: c.FixedSubnet, keypair: c.Keypair,
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
 		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],
+		nodes: c.MasterCount + c.NodeCount, balanced: c.MasterLBEnabled,
 	})
 	return err
 }

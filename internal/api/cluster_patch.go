@@ -156,7 +156,7 @@ func (s *server) clusterWrites(
 		writes = append(writes, write)
 	}
 	if slices.Contains(changed, "node_count") {
-		write, err := s.resizeWorkers(ctx, g, k, want.nodes)
+		write, err := s.resizeWorkers(ctx, c, g, k, want.nodes)
 		if err != nil {
 			return nil, err
 		}
@@ -264,7 +264,7 @@ func (s *server) putHealth(
 
 // resizeWorkers checks a cluster's node count, and returns what writes it: it was compared with the sum over all groups
 // and goes to the default group (Magnum 1.14).
-func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cluster, nodes int) (func() error, error) {
+func (s *server) resizeWorkers(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, nodes int) (func() error, error) {
 	// Magnum answers 202 and only logs that the state forbids it; a client should know.
 	if !k.Status.AllowsUpdate() {
 		return nil, magnum.Conflict("Updating a cluster when status is %q is not supported.", k.Status)
@@ -276,7 +276,7 @@ func (s *server) resizeWorkers(ctx context.Context, g policy.Grant, k *magnum.Cl
 	if err := checkSize(ng, nodes); err != nil {
 		return nil, err
 	}
-	if err := checkGrowth(k, nodes-ng.NodeCount); err != nil {
+	if err := s.checkGrowth(ctx, c, k, nodes-ng.NodeCount); err != nil {
 		return nil, err
 	}
 	return func() error { return s.resizeGroup(ctx, g, ng, nodes, nil) }, nil

@@ -23,7 +23,8 @@ func (s *server) checkEffect(was, t *magnum.ClusterTemplate) error {
 
 func (s *server) withoutEffect(t *magnum.ClusterTemplate) []string {
 	in := label.Setting{NetworkDriver: t.NetworkDriver, ExistingNetwork: t.FixedNetwork+t.FixedSubnet != ""}
-	return append(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), idle(label.Template, in, t.Labels, nil)...)
+	return slices.Concat(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), idle(label.Template, in, t.Labels, nil),
+		s.excludedInVain(t.Labels, nil))
 }
 
 // checkEffect refuses what a cluster asks for besides its template and cannot have.
@@ -34,7 +35,8 @@ func (k *creation) checkEffect() error {
 		problems = append(problems, "A discovery_url is not supported, because nodes find each other through the API server. Leave it out.")
 	}
 	in := k.setting(c, c.DockerVolumeSize)
-	return newProblems(nil, append(problems, idle(label.Cluster, in, c.Labels, k.template.Labels)...))
+	return newProblems(nil, slices.Concat(problems, idle(label.Cluster, in, c.Labels, k.template.Labels),
+		k.excludedInVain(c.Labels, k.template.Labels)))
 }
 
 // checkGroupEffect refuses labels of a new node group that have no effect there, but copies of its cluster's.
@@ -56,6 +58,21 @@ func idle(scope label.Scope, in label.Setting, labels, had map[string]string) []
 	var out []string
 	for _, err := range label.Idle(scope, in, labels, had) {
 		out = append(out, capitalized(err.Error()))
+	}
+	return out
+}
+
+// excludedInVain reports names that are those of no addon, but the ones among had.
+func (s *server) excludedInVain(labels, had map[string]string) []string {
+	if s.AddonNames == nil {
+		return nil
+	}
+	var out []string
+	before := label.Of(had).CSV(label.AddonsExcluded)
+	for _, name := range label.Of(labels).CSV(label.AddonsExcluded) {
+		if !slices.Contains(s.AddonNames, name) && !slices.Contains(before, name) {
+			out = append(out, "Label "+label.AddonsExcluded+" names "+name+", which is no addon. There are: "+strings.Join(s.AddonNames, ", ")+".")
+		}
 	}
 	return out
 }

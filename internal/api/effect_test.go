@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
@@ -95,5 +97,32 @@ func TestPatchesAskForNothingWithoutEffect(t *testing.T) {
 		if got.status != tc.status || !strings.HasPrefix(got.detail(), tc.detail) {
 			t.Errorf("%s: got %d %q, want %d %q", tc.reason, got.status, got.detail(), tc.status, tc.detail)
 		}
+	}
+}
+
+// TestWhatAddonsAreCalled: a name that is no addon's excludes nothing. What is missing is one line, however much it is.
+func TestWhatAddonsAreCalled(t *testing.T) {
+	missing := error(nil)
+	s := newService(t, func(o *api.Options) {
+		o.AddonNames = []string{"calico", "cinder-csi"}
+		o.Addons = func(string, map[string]string, string) error { return missing }
+	})
+	id := s.template(t)
+	body := func(names string) string {
+		return `{"cluster_template_id":"` + id + `","merge_labels":true,"labels":{"addons_excluded":"` + names + `"}}`
+	}
+	want := "Label addons_excluded names coredns, which is no addon. There are: calico, cinder-csi."
+	if got := s.must(t, 400, "member", "POST", "/v1/clusters", body("calico,coredns")); got.detail() != want {
+		t.Errorf("got %s, want %s", got.detail(), want)
+	}
+	s.must(t, 202, "member", "POST", "/v1/clusters", body("calico"))
+	if got := s.must(t, 400, "member", "PATCH", "/v1/clustertemplates/"+id, `[{"op":"add","path":"/labels/addons_excluded","value":"coredns"}]`); got.detail() != want {
+		t.Errorf("of a template: got %s, want %s", got.detail(), want)
+	}
+	s.templates[0].Labels["addons_excluded"] = "coredns" // of before
+	s.must(t, 202, "member", "POST", "/v1/clusters", `{"cluster_template_id":"`+id+`"}`)
+	missing = errors.Join(errors.New("no calico"), errors.New("no cinder-csi"))
+	if got := s.must(t, 400, "member", "POST", "/v1/clusters", body("calico")); got.detail() != "This cluster could not become usable: no calico; no cinder-csi." {
+		t.Errorf("got %q", got.detail())
 	}
 }

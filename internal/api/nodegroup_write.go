@@ -55,7 +55,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	if err := checkGroup(&ng, autoscaled(k)); err != nil {
 		return answer{}, err
 	}
-	if err := checkGrowth(k, ng.NodeCount); err != nil {
+	if err := s.checkGrowth(ctx, c, k, ng.NodeCount); err != nil {
 		return answer{}, err
 	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{

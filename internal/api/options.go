@@ -41,6 +41,9 @@ type Options struct {
 	// Kubernetes ("" if there is none); nil: nobody knows.
 	Addons func(networkDriver string, labels map[string]string, from string) error
 
+	// AddonNames are what the label addons_excluded may name; nil: nobody knows.
+	AddonNames []string
+
 	// Workload opens a cluster, to look into it before it is upgraded; nil: nobody looks. Who opens closes.
 	Workload func(ctx context.Context, g policy.Grant, clusterUUID string) (Workload, error)
 

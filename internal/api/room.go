@@ -80,34 +80,57 @@ func (s *server) groupsMisfits(ctx context.Context, cloud Cloud, image openstack
 	return problems, nil
 }
 
-// checkAddresses refuses more nodes than the network that is made for a cluster has addresses for. Besides machines,
-// the router and the load balancer of the API server have one each, and the first and the last address of an IPv4
-// network belong to nobody. Neutron's own ports for DHCP are as many as its operator wants, and are not counted; nor is
-// an existing network, which others use too.
+// checkAddresses refuses more nodes than the network that is made for a cluster has addresses for.
 func checkAddresses(k *magnum.Cluster, nodes int) error {
-	if k.Resolved.FixedNetworkID != "" || k.FixedNetwork != "" || k.FixedSubnet != "" {
-		return nil
+	if existingNetwork(k) {
+		return nil // judged when it is looked up
 	}
-	text := label.Of(k.Labels).String(label.FixedSubnetCIDR)
-	network, err := netip.ParsePrefix(text)
+	return checkSubnetRoom(label.Of(k.Labels).String(label.FixedSubnetCIDR), nodes, k.MasterLBEnabled,
+		"The label "+label.FixedSubnetCIDR+" of a new cluster chooses a larger one.")
+}
+
+func existingNetwork(k *magnum.Cluster) bool {
+	return k.Resolved.FixedNetworkID != "" || k.FixedNetwork != "" || k.FixedSubnet != ""
+}
+
+// checkSubnetRoom refuses more nodes than a subnet could ever hold. Besides machines, the router and the load balancer of
+// the API server have one address each, and the first and the last address of an IPv4 network belong to nobody. Neutron's
+// own ports for DHCP are as many as its operator wants, and are not counted; nor are ports of others in an existing
+// network.
+func checkSubnetRoom(cidr string, nodes int, balanced bool, remedy string) error {
+	network, err := netip.ParsePrefix(cidr)
 	if err != nil || !network.Addr().Is4() {
 		return nil //nolint:nilerr // Labels are judged elsewhere.
 	}
 	room := 1<<(32-network.Bits()) - 3
-	if k.MasterLBEnabled {
+	if balanced {
 		room--
 	}
 	if nodes > room {
-		return magnum.Invalid("The network %s has room for %d nodes, and %d are asked for. The label %s of a new cluster chooses a larger one.",
-			text, max(room, 0), nodes, label.FixedSubnetCIDR)
+		return magnum.Invalid("The network %s has room for %s, and %d are asked for. %s", cidr, plural(max(room, 0), "node"), nodes, remedy)
 	}
 	return nil
 }
 
-// checkGrowth is checkAddresses for a cluster that has nodes already: those it has are never refused.
-func checkGrowth(k *magnum.Cluster, more int) error {
+// checkGrowth is checkAddresses for a cluster that has nodes already: those it has are never refused. An existing network
+// that cannot be looked up refuses nothing.
+func (s *server) checkGrowth(ctx context.Context, c *call, k *magnum.Cluster, more int) error {
 	if more <= 0 {
 		return nil
 	}
-	return checkAddresses(k, k.MasterCount+k.NodeCount+more)
+	nodes := k.MasterCount + k.NodeCount + more
+	if k.Resolved.FixedNetworkID == "" {
+		return checkAddresses(k, nodes)
+	}
+	list, err := s.CloudFor(c.token, c.identity).Subnets(ctx, k.Resolved.FixedNetworkID)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	list = slices.DeleteFunc(list, func(n openstack.Subnet) bool {
+		return n.IPVersion == 6 || k.Resolved.FixedSubnetID != "" && n.ID != k.Resolved.FixedSubnetID
+	})
+	if len(list) != 1 {
+		return nil
+	}
+	return checkSubnetRoom(list[0].CIDR, nodes, k.MasterLBEnabled, "Remove other nodes first, or make another cluster in a larger network.")
 }

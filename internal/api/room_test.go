@@ -7,6 +7,7 @@ import (
 
 	"github.com/jeroboam-cloud/jeroboam/internal/api"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
 // TestAnUpgradesImageFits: an image that is too large for the machines it comes to would stop the upgrade at the first
@@ -133,4 +134,36 @@ func TestNodesHaveAddresses(t *testing.T) {
 	wants(s.must(t, 400, "member", "POST", at+"/nodegroups", `{"name":"more","node_count":1}`))
 	s.must(t, 202, "member", "POST", at+"/actions/resize", `{"node_count":2}`)
 	s.must(t, 202, "member", "POST", at+"/nodegroups", `{"name":"more","node_count":1}`)
+}
+
+// TestExistingNetworksHaveAddresses: an existing network is judged by its only subnet, when a cluster is made and when it
+// grows. Where nobody can look it up, nobody is refused.
+func TestExistingNetworksHaveAddresses(t *testing.T) {
+	s := newService(t)
+	id := s.template(t)
+	create := func(nodes int, more string) string {
+		return fmt.Sprintf(`{"name":"k","cluster_template_id":"%s","node_count":%d,%s}`, id, nodes, more)
+	}
+	for _, where := range []string{`"fixed_network":"private"`, `"fixed_subnet":"subnet"`} {
+		got := s.must(t, 400, "member", "POST", "/v1/clusters", create(252, where))
+		if want := "The network 10.20.0.0/24 has room for 252 nodes, and 253 are asked for. Choose a larger one with fixed_network or fixed_subnet."; got.detail() != want {
+			t.Errorf("got %s, want %s", got.detail(), want)
+		}
+	}
+	uuid := s.must(t, 202, "member", "POST", "/v1/clusters", create(251, `"fixed_network":"private"`)).str("uuid")
+	s.become(uuid, func(c *magnum.Cluster) { c.Status, c.APIAddress = magnum.CreateComplete, "https://203.0.113.9:6443" })
+	at := "/v1/clusters/" + uuid
+	const refused = "The network 10.20.0.0/24 has room for 252 nodes, and 253 are asked for. Remove other nodes first"
+	for _, got := range []reply{
+		s.must(t, 400, "member", "POST", at+"/actions/resize", `{"node_count":252}`),
+		s.must(t, 400, "member", "PATCH", at, `[{"op":"replace","path":"/node_count","value":252}]`),
+		s.must(t, 400, "member", "POST", at+"/nodegroups", `{"name":"more","node_count":1}`),
+	} {
+		if !strings.HasPrefix(got.detail(), refused) {
+			t.Errorf("got %s, want %s", got.detail(), refused)
+		}
+	}
+	s.must(t, 202, "member", "POST", at+"/actions/resize", `{"node_count":250}`)
+	s.cloud = openstack.ErrUnavailable
+	s.must(t, 202, "member", "POST", at+"/actions/resize", `{"node_count":300}`)
 }

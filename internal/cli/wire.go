@@ -27,9 +27,10 @@ func (s *serving) api(context.Context) error {
 		}
 	}
 	handler := api.New(api.Options{
-		Addons:   addons,
-		Workload: s.workload,
-		Clusters: s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store, Events: s.store,
+		Addons:     addons,
+		AddonNames: catalogue.Names(),
+		Workload:   s.workload,
+		Clusters:   s.store, NodeGroups: s.store, Templates: s.store, Quotas: s.store, Secrets: s.store, Services: s.store, Events: s.store,
 		Tokens:      s.cloud.Validator(),
 		CloudFor:    func(token string, id openstack.Identity) api.Cloud { return s.cloud.ForUser(token, id) },
 		Credentials: credentials{cloud: s.cloud, config: s.Config},

@@ -18,6 +18,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/cluster"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/health"
 	"github.com/jeroboam-cloud/jeroboam/internal/controller/nodegroup"
+	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/workload"
 )
 
@@ -52,7 +53,7 @@ type Addons struct {
 
 // Setup registers all controllers with mgr, whose cache has the indexes of package kube.
 func Setup(mgr ctrl.Manager, o Options) error {
-	c, live, events := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("jeroboam")
+	c, live, events := mgr.GetClient(), mgr.GetAPIReader(), kube.EachText(mgr.GetEventRecorder("jeroboam"))
 	groupCloud := func(ctx context.Context, cloudsYAML []byte) (nodegroup.Cloud, error) {
 		return o.CloudFor(ctx, cloudsYAML)
 	}

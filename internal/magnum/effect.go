@@ -2,8 +2,8 @@ package magnum
 
 import "fmt"
 
-// APIPort is where every API server listens.
-const APIPort = 6443
+// apiPort is where every API server listens.
+const apiPort = 6443
 
 // WithoutEffect says, a sentence or two for each attribute, what a template asks for that no cluster can have, and what
 // to do instead. New templates are refused with it; of stored ones clusters are made all the same, with an event.
@@ -20,9 +20,9 @@ func (t *TemplateFields) WithoutEffect(volumesFromCinder bool) []string {
 		out = append(out, fmt.Sprintf("An insecure registry (insecure_registry %s) is not supported. Leave it out, and use an image that trusts "+
 			"the registry.", Shorten(t.InsecureRegistry, maxShown)))
 	}
-	if t.APIServerPort != 0 && t.APIServerPort != APIPort {
+	if t.APIServerPort != 0 && t.APIServerPort != apiPort {
 		out = append(out, fmt.Sprintf("An API server on port %d (apiserver_port) is not supported. It is always %d: leave apiserver_port out.",
-			t.APIServerPort, APIPort))
+			t.APIServerPort, apiPort))
 	}
 	switch t.DockerStorageDriver {
 	case "", "overlay", "overlay2", "devicemapper":

@@ -228,8 +228,7 @@ func (r *Reconciler) warn(s *scope, reason, format string, args ...any) {
 	r.Recorder.Eventf(s.record, nil, corev1.EventTypeWarning, reason, reason, format, args...)
 }
 
-// warnOf is one event for all of a list: of several events with one reason Kubernetes keeps the first one's text and
-// counts the others.
+// warnOf is one event for all of a list.
 func (r *Reconciler) warnOf(s *scope, reason, what string, list []error) {
 	if len(list) > 0 {
 		r.warn(s, reason, "%s", sentence(fmt.Errorf("%s: %s", what, strings.ReplaceAll(errors.Join(list...).Error(), "\n", "; "))))
