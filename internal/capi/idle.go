@@ -20,7 +20,7 @@ func Idle(c *magnum.Cluster, opts Options) []error {
 	}
 	out = append(out, label.Idle(label.Cluster, setting(c, opts), c.Labels, nil)...)
 	if unknown := label.Unknown(c.Labels); len(unknown) > 0 {
-		out = append(out, fmt.Errorf("labels that are not known and have no effect: %s", magnum.Shorten(strings.Join(unknown, ", "), 500)))
+		out = append(out, fmt.Errorf("these labels are not known: %s", magnum.Shorten(strings.Join(unknown, ", "), 500)))
 	}
 	return out
 }

@@ -29,7 +29,7 @@ func TestIdle(t *testing.T) {
 			"label container_infra_prefix",
 		`label api_server_lb_flavor is "big" and has no effect without a load balancer of the API server. Leave it out, or set master_lb_enabled to true`,
 		`label boot_volume_type is "fast" and has no effect without a volume to boot from. Leave it out, or set label boot_volume_size`,
-		"labels that are not known and have no effect: monitoring_enabled",
+		"these labels are not known: monitoring_enabled",
 	}
 	if diff := cmp.Diff(want, texts(capi.Options{})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -55,7 +55,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"subnet of another network": {body: cluster(object{"fixed_network": "private", "fixed_subnet": "blue-subnet"}), status: 400, words: []string{"blue-subnet", "private"}},
 		"volume type that is not there": {
-			body: cluster(object{"labels": object{"boot_volume_type": "gold"}, "merge_labels": true}), status: 400, words: []string{"gold", "__DEFAULT__", "lvmdriver-1"},
+			body: cluster(object{"labels": object{"boot_volume_size": "20", "boot_volume_type": "gold"}, "merge_labels": true}), status: 400, words: []string{"gold", "__DEFAULT__", "lvmdriver-1"},
 		},
 		"zone that is not there": {body: cluster(object{"labels": object{"availability_zone": "mars"}, "merge_labels": true}), status: 400, words: []string{"mars", "nova"}},
 		"image of another version": {

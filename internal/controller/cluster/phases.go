@@ -258,7 +258,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 			return refused(err)
 		}
 		r.event(s, "Created", "created Cluster API cluster %s of class %s", want.Cluster.Name, r.Class.Name)
-		r.warnOf(s, "NoEffect", "what has no effect", capi.Idle(s.words, r.options(s)))
+		r.warnOf(s, "NoEffect", "without effect in this cluster", capi.Idle(s.words, r.options(s)))
 		s.stack.Cluster = want.Cluster
 		return phase.Done(), nil
 	}
@@ -284,7 +284,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 	if what := ch.String(); what != "" {
 		r.event(s, "Changed", "changed Cluster API cluster %s: %s", next.Name, what)
 	}
-	r.warnOf(s, "Labels", "labels that a cluster of today could not have", want.Warnings)
+	r.warnOf(s, "Labels", "labels that have no effect", want.Warnings)
 	return phase.Done(), nil
 }
 

@@ -57,7 +57,7 @@ func TestDiskFull(t *testing.T) {
 	for i := 0; s.running() && time.Since(began) < 2*time.Minute; i++ {
 		name := fmt.Sprintf("full-%d", i)
 		body := templateBody(name, "v1.34.2")
-		body["labels"] = object{"kube_tag": "v1.34.2", "cilium_ipv4pool": "10.200.0.0/16"}
+		body["labels"] = object{"kube_tag": "v1.34.2", "calico_ipv4pool": "10.200.0.0/16"}
 		asked := time.Now()
 		a, err := u.do(t.Context(), "POST", "/clustertemplates", body)
 		if took := time.Since(asked); took > soonBound-time.Second {
