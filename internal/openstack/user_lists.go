@@ -84,20 +84,27 @@ func (u *User) Zones(ctx context.Context) ([]string, error) {
 	return names, u.explain(doing, err)
 }
 
-// NetworkIDs lists the networks that the user sees and whose ports get an address.
+// NetworkIDs lists the networks that the user sees and servers can have an address in.
 func (u *User) NetworkIDs(ctx context.Context) ([]string, error) {
 	const doing = "list networks"
 	client, err := u.client(ctx, Networks)
 	if err != nil {
 		return nil, u.explain(doing, err)
 	}
-	ids, err := listed(ctx, networks.List(client, networks.ListOpts{}), networks.ExtractNetworks, func(n networks.Network) string {
-		if len(n.Subnets) == 0 {
-			return ""
-		}
-		return n.ID
-	})
+	extract := func(page pagination.Page) (list []externalNetwork, err error) {
+		return list, networks.ExtractNetworksInto(page, &list)
+	}
+	ids, err := listed(ctx, networks.List(client, networks.ListOpts{}), extract, serversNetwork)
 	return ids, u.explain(doing, err)
+}
+
+// serversNetwork is the id of a network that servers can have an address in. Nova attaches nobody but administrators to
+// an external network that is not shared (network/neutron.py: ExternalNetworkAttachForbidden).
+func serversNetwork(n externalNetwork) string {
+	if len(n.Subnets) == 0 || n.External && !n.Shared {
+		return ""
+	}
+	return n.ID
 }
 
 // SecurityGroupIDs lists the security groups that the user sees.
