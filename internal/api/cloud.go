@@ -20,7 +20,8 @@ type resources struct {
 	externalNetwork, fixedNetwork, fixedSubnet string
 	keypair                                    string
 	nodes                                      int                 // that the subnet must have addresses for
-	balanced                                   bool                // and one more for the API server's load balancer
+	balanced                                   bool                // the API server has a load balancer, with one more address
+	volumes                                    bool                // machines have volumes
 	needsDisk                                  bool                // flavors must have a disk, because no volume is booted from
 	networkDriver                              string              // says which label has the addresses of pods
 	labels                                     map[string]string   // may name things of the cloud
@@ -77,6 +78,14 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 		out.FixedNetworkID, out.FixedSubnetID, err = fixedNetwork(ctx, cloud, want)
 		return err
 	})
+	if want.balanced {
+		ask(openstack.LoadBalancer, has(ctx, cloud, openstack.LoadBalancer, "This cloud has no load balancers (Octavia), and master_lb_enabled "+
+			"is True. Set it to False, with one master."))
+	}
+	if want.volumes {
+		ask(openstack.Volumes, has(ctx, cloud, openstack.Volumes, "This cloud has no volumes (Cinder), and nodes are to have some. Leave "+
+			"docker_volume_size and the labels "+label.BootVolumeSize+" and "+label.EtcdVolumeSize+" out."))
+	}
 	for _, p := range places(cloud, want.labels, want.scope) {
 		ask(p.what, func() error { return p.check(ctx, want.labels) })
 	}
@@ -98,6 +107,17 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			want.externalNetwork)
 	}
 	return out, s.checkRoom(ctx, cloud, image, want, workers, masters)
+}
+
+// has refuses what needs a service that the cloud does not have.
+func has(ctx context.Context, cloud Cloud, service, refusal string) func() error {
+	return func() error {
+		there, err := cloud.Has(ctx, service)
+		if err == nil && !there {
+			err = magnum.Invalid("%s", refusal)
+		}
+		return err
+	}
 }
 
 // firstOf asks all questions at once and returns the error of the first one that has any.

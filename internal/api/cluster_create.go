@@ -294,6 +294,7 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
 		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],
 		nodes: c.MasterCount + c.NodeCount, balanced: c.MasterLBEnabled,
+		volumes: c.DockerVolumeSize > 0 || k.bootsFromVolume(c.Labels) || label.Of(c.Labels).Int(label.EtcdVolumeSize) > 0,
 	})
 	return err
 }

@@ -144,6 +144,10 @@ func (c tenant) VolumeTypes(context.Context) ([]string, error) {
 	return []string{"__DEFAULT__", "6d7a2ef5-0a0c-4a7e-9a3e-0c7a4cf5f2a1", "SSD (gold)"}, cmp.Or(c.cloud, c.cinder)
 }
 
+func (c tenant) Has(_ context.Context, service string) (bool, error) {
+	return !slices.Contains(c.lacks, service), c.cloud
+}
+
 func (c tenant) LoadBalancerProviders(context.Context) ([]string, error) {
 	return []string{"amphora", "ovn"}, cmp.Or(c.cloud, c.octavia)
 }

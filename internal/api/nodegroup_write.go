@@ -61,6 +61,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
 		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
+		volumes: ng.DockerVolumeSize > 0 || s.bootsFromVolume(ng.Labels),
 	})
 	if err != nil {
 		return answer{}, err

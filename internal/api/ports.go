@@ -117,6 +117,8 @@ type CloudMachines interface {
 	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
 	// ServerName returns the name of a server.
 	ServerName(ctx context.Context, id string) (string, error)
+	// Has tells whether the cloud has a service, openstack.LoadBalancer for example.
+	Has(ctx context.Context, service string) (bool, error)
 }
 
 // CloudNetworks are what machines are put into.

@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -54,6 +55,13 @@ func (c catalog) endpoint(service, endpointType, region string) (string, error) 
 		}
 	}
 	return "", fmt.Errorf("%s endpoint of %s in region %q: %w", want, service, region, ErrNotFound)
+}
+
+// has tells whether the cloud has a service at all, wherever and for whom.
+func (c catalog) has(service string) bool {
+	return slices.ContainsFunc(c, func(e tokens.CatalogEntry) bool {
+		return slices.Contains(serviceTypes[service], e.Type) && len(e.Endpoints) > 0
+	})
 }
 
 // client makes a client for a service. Catalogs list some services with and some without their version; gophercloud

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 )
 
@@ -30,6 +31,15 @@ func TestServersNetwork(t *testing.T) {
 		}
 		if got := serversNetwork(list[0]) != ""; got != tc.usable {
 			t.Errorf("%s: %s: usable is %v", name, tc.reason, got)
+		}
+	}
+}
+
+func TestHas(t *testing.T) {
+	there := catalog{{Type: "volumev3", Endpoints: []tokens.Endpoint{{Interface: "internal", Region: "elsewhere"}}}, {Type: "load-balancer"}}
+	for service, want := range map[string]bool{Volumes: true, LoadBalancer: false, Networks: false} {
+		if there.has(service) != want {
+			t.Errorf("the catalog has %s: %v, want %v", service, !want, want)
 		}
 	}
 }
