@@ -74,8 +74,8 @@ func TestWhatHasNoEffect(t *testing.T) {
 	}
 }
 
-// TestPatchesAskForNothingWithoutEffect: a patch of a template is held to what it brings. An old template can be renamed
-// and mended.
+// TestPatchesAskForNothingWithoutEffect: a patch of a template is held to what it brings. An old template can be
+// renamed and mended.
 func TestPatchesAskForNothingWithoutEffect(t *testing.T) {
 	s := newService(t)
 	id := s.template(t)

@@ -15,8 +15,8 @@ import (
 )
 
 // A routingError is said before any handler runs: no such path (404), method (405), version or media type (406).
-// Magnum's routing (Pecan) answers these without version headers, and with empty texts, of which clients show nothing at
-// all. Here they say what was wrong.
+// Magnum's routing (Pecan) answers these without version headers, and with empty texts, of which clients show nothing
+// at all. Here they say what was wrong.
 type routingError struct {
 	status int
 	allow  string // the methods there are, of a 405

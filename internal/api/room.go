@@ -93,10 +93,10 @@ func existingNetwork(k *magnum.Cluster) bool {
 	return k.Resolved.FixedNetworkID != "" || k.FixedNetwork != "" || k.FixedSubnet != ""
 }
 
-// checkSubnetRoom refuses more nodes than a subnet could ever hold. Besides machines, the router and the load balancer of
-// the API server have one address each, and the first and the last address of an IPv4 network belong to nobody. Neutron's
-// own ports for DHCP are as many as its operator wants, and are not counted; nor are ports of others in an existing
-// network.
+// checkSubnetRoom refuses more nodes than a subnet could ever hold. Besides machines, the router and the load balancer
+// of the API server have one address each, and the first and the last address of an IPv4 network belong to nobody.
+// Neutron's own ports for DHCP are as many as its operator wants, and are not counted; nor are ports of others in an
+// existing network.
 func checkSubnetRoom(cidr string, nodes int, balanced bool, remedy string) error {
 	network, err := netip.ParsePrefix(cidr)
 	if err != nil || !network.Addr().Is4() {
@@ -112,8 +112,8 @@ func checkSubnetRoom(cidr string, nodes int, balanced bool, remedy string) error
 	return nil
 }
 
-// checkGrowth is checkAddresses for a cluster that has nodes already: those it has are never refused. An existing network
-// that cannot be looked up refuses nothing.
+// checkGrowth is checkAddresses for a cluster that has nodes already: those it has are never refused. An existing
+// network that cannot be looked up refuses nothing.
 func (s *server) checkGrowth(ctx context.Context, c *call, k *magnum.Cluster, more int) error {
 	if more <= 0 {
 		return nil

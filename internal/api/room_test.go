@@ -136,8 +136,8 @@ func TestNodesHaveAddresses(t *testing.T) {
 	s.must(t, 202, "member", "POST", at+"/nodegroups", `{"name":"more","node_count":1}`)
 }
 
-// TestExistingNetworksHaveAddresses: an existing network is judged by its only subnet, when a cluster is made and when it
-// grows. Where nobody can look it up, nobody is refused.
+// TestExistingNetworksHaveAddresses: an existing network is judged by its only subnet, when a cluster is made and when
+// it grows. Where nobody can look it up, nobody is refused.
 func TestExistingNetworksHaveAddresses(t *testing.T) {
 	s := newService(t)
 	id := s.template(t)

@@ -17,7 +17,7 @@ import (
 // Step and AccessStep are what a run says that it is doing, with the hosts of the proxy and with nodes.
 const (
 	Step       = "change proxies"
-	AccessStep = "let proxies at kubeconfigs"
+	AccessStep = "give proxies access to kubeconfigs"
 )
 
 // Run is the part of a run that is about proxies.
