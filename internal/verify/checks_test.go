@@ -255,6 +255,36 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
+// TestResultsThatAreLost: a command may end well and its output not come, which is no empty file.
+func TestResultsThatAreLost(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason  string
+		answers []string
+		want    string
+	}{
+		"at once":  {"as it should be", []string{`content of file "/tmp/results/f": <a/>`}, "<a/>"},
+		"lost":     {"the first two answers did not come", []string{"", "", `content of file "/tmp/results/f": <a/>`}, "<a/>"},
+		"is empty": {"the file has nothing, and agnhost says so", []string{`content of file "/tmp/results/f":`}, ""},
+	} {
+		r, _ := inside(t)
+		asked := 0
+		r.exec = func(context.Context, string, string, ...string) (string, error) {
+			asked++
+			return is.answers[asked-1], nil
+		}
+		if got, err := r.fetch(t.Context(), "f"); err != nil || got != is.want || asked != len(is.answers) {
+			t.Errorf("%s: %q %v after %d of %d: %s", name, got, err, asked, len(is.answers), is.reason)
+		}
+	}
+	r, _ := inside(t)
+	r.exec = func(context.Context, string, string, ...string) (string, error) {
+		return "no such file", errors.New("exit 1")
+	}
+	if _, err := r.fetch(t.Context(), "f"); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
 // TestTestsAreTold what to run, and how, in the words of the image that Kubernetes publishes.
 func TestTestsAreTold(t *testing.T) {
 	for name, is := range map[string]struct {

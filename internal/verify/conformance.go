@@ -27,7 +27,8 @@ const (
 	resultsDir = "/tmp/results"
 	testerWait = 5 * time.Minute
 	endWait    = 5 * time.Minute // what tests that are ended take away after them
-	serial     = `\[Serial\]`    // marks tests that bear no others beside them
+	fetchWait  = 2 * time.Minute
+	serial     = `\[Serial\]` // marks tests that bear no others beside them
 )
 
 // focus is the regular expression that chooses tests: Kubernetes marks those of the certification, and sonobuoy's quick
@@ -222,14 +223,23 @@ func (r *run) keepLog(ctx context.Context) error {
 	return errors.Join(r.keep("e2e.log", string(text)), errors.New("they said last:\n  "+strings.Join(lines[max(0, len(lines)-most):], "\n  ")))
 }
 
-// fetch reads a file of the tests' results.
-func (r *run) fetch(ctx context.Context, name string) (string, error) {
+// fetch reads a file of the tests' results. A busy kubelet can lose what a command has written and say that all went
+// well; agnhost names the file before its content, so an answer without the name is asked for again.
+func (r *run) fetch(ctx context.Context, name string) (content string, err error) {
 	file := resultsDir + "/" + name
-	out, err := r.exec(ctx, r.testsNamespace(), testerPod, "/agnhost", "mounttest", "--file_content="+file)
-	if err != nil {
-		return "", errors.Join(err, asError(oneLine(out)))
-	}
-	return strings.TrimPrefix(out, fmt.Sprintf("content of file %q: ", file)), nil
+	var failed error
+	err = r.await(ctx, fetchWait, func(ctx context.Context) (bool, string, error) {
+		out, err := r.exec(ctx, r.testsNamespace(), testerPod, "/agnhost", "mounttest", "--file_content="+file)
+		if err != nil {
+			failed = errors.Join(err, asError(oneLine(out)))
+			return true, "", nil
+		}
+		var whole bool
+		content, whole = strings.CutPrefix(out, fmt.Sprintf("content of file %q:", file))
+		content = strings.TrimSpace(content)
+		return whole, name + ": the answer was lost", nil
+	})
+	return content, errors.Join(err, failed)
 }
 
 // keep puts a file among the results, if they are wanted.
