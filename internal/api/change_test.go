@@ -412,3 +412,29 @@ func TestDeleteTwice(t *testing.T) {
 	}
 	s.must(t, 404, "member", "DELETE", "/v1/clusters/lost", "")
 }
+
+// TestASizeOnItsWayIsWithinTheBounds: what is shown of a group that the autoscaler sizes are the nodes there are, so a
+// maximum below the size that was just asked for would make both answers untrue.
+func TestASizeOnItsWayIsWithinTheBounds(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason  string
+		resized int64
+		patch   string
+		status  int
+	}{
+		"below what is asked for": {"five are on their way", 0, "4", 409},
+		"as many":                 {"five fit", 0, "5", 202},
+		"it was reached":          {"the autoscaler has taken two away since", 1, "4", 202},
+	} {
+		s := newService(t)
+		id := s.cluster(t, "k")
+		s.clusters[0].Labels[label.AutoScalingEnabled] = "true"
+		workers := s.groups[id][1]
+		workers.NodeCount, workers.Asked, workers.Resize, workers.Resized = 3, 5, 1, is.resized
+		got := s.send(t, "member", "PATCH", "/v1/clusters/k/nodegroups/default-worker",
+			`[{"op":"replace","path":"/max_node_count","value":`+is.patch+`}]`, version("latest"))
+		if got.status != is.status {
+			t.Errorf("%s: got %d %q, want %d: %s", name, got.status, got.detail(), is.status, is.reason)
+		}
+	}
+}

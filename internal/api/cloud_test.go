@@ -102,7 +102,10 @@ func TestWhatTheCloudHas(t *testing.T) {
 		"no version":         {reason: "An image that says nothing gives none.", body: `"labels":{"a":"b"}`, status: 400, detail: "Label kube_tag must be a version vX.Y.Z"},
 		"no TLS":             {reason: "An old template may say so.", template: func(t *magnum.ClusterTemplate) { t.TLSDisabled = true }, status: 400, detail: "A cluster without TLS (tls_disabled True) is not supported."},
 		"quoted proxy":       {reason: "It would end a line on the machine.", template: func(t *magnum.ClusterTemplate) { t.HTTPProxy = `http://u:secret"@p:3128` }, status: 400, detail: "The value of http_proxy is not the URL of a proxy"},
-		"proxies":            {reason: "All at once, and no value.", template: func(t *magnum.ClusterTemplate) { t.HTTPSProxy, t.NoProxy = "p:3128", "a b" }, status: 400, detail: "The value of https_proxy is not the URL of a proxy, for example http://proxy.example.org:3128. Write special characters of a password as %XX. The value of no_proxy is not a list"},
+		"proxies":            {reason: "All at once, and no value.", template: func(t *magnum.ClusterTemplate) { t.HTTPSProxy, t.NoProxy = "ftp://p", "a b" }, status: 400, detail: "The value of https_proxy is not the URL of a proxy, for example http://proxy.example.org:3128. Write special characters of a password as %XX. The value of no_proxy is not a list"},
+		"bare proxies": {reason: "Terraform's tests and Go's programs have them.", template: func(t *magnum.ClusterTemplate) {
+			t.HTTPProxy, t.NoProxy = "127.0.0.1:8801", "localhost, 127.0.0.1 ,.svc"
+		}, status: 202},
 		"good proxy": {reason: "With a password and a list.", template: func(t *magnum.ClusterTemplate) {
 			t.HTTPProxy, t.NoProxy = "http://u:p%22@[fd00::1]:3128", ".example.org,10.0.0.0/8,*.x"
 		}, status: 202},

@@ -187,6 +187,11 @@ func checkGroup(ng *magnum.NodeGroup, autoscaled bool) error {
 	if !autoscaled || ng.NodeCount >= ng.MinNodeCount {
 		faults = append(faults, magnum.CheckNodeCount(ng)...)
 	}
+	if ng.Resize != ng.Resized { // a size that was asked for and is not there yet is within the bounds as well
+		asked := *ng
+		asked.NodeCount = ng.Asked
+		faults = append(faults, magnum.CheckNodeCount(&asked)...)
+	}
 	if len(faults) == 0 {
 		return nil
 	}

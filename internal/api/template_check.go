@@ -53,14 +53,14 @@ func checkMachines(t *magnum.ClusterTemplate) error {
 		if f.text == "" {
 			continue
 		}
-		u, err := url.Parse(f.text)
+		u, err := url.Parse(magnum.ProxyURL(f.text))
 		if err != nil || !proxyAddress.MatchString(f.text) || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 			problems = append(problems, "The value of "+f.name+" is not the URL of a proxy, for example http://proxy.example.org:3128. "+
 				"Write special characters of a password as %XX.")
 		}
 	}
-	if t.NoProxy != "" && !proxyHosts.MatchString(t.NoProxy) {
-		problems = append(problems, "The value of no_proxy is not a list of hosts and networks, separated by commas without blanks.")
+	if t.NoProxy != "" && !proxyHosts.MatchString(magnum.ProxyExceptions(t.NoProxy)) {
+		problems = append(problems, "The value of no_proxy is not a list of hosts and networks, separated by commas.")
 	}
 	if len(problems) > 0 {
 		return magnum.Invalid("%s", sentences(problems))

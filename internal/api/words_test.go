@@ -23,7 +23,7 @@ json.dump([_extract_error_json_text(json.loads(body)).get("faultstring") for bod
 	template := s.template(t)
 	cases := []struct{ method, path, body, shown string }{
 		{"POST", "/v1/clusters", `{"cluster_template_id":"` + template + `","labels":{"kube_tag":"v1"}}`, `Label kube_tag is "v1", must be a version vX.Y.Z, for example v1.34.1`},
-		{"POST", "/v1/clusters", `{"cluster_template_id":"` + template + `","labels":{"a":"b"}}`, `Label kube_tag must be a version vX.Y.Z, for example v1.34.1`},
+		{"POST", "/v1/clusters", `{"cluster_template_id":"` + template + `","labels":{"a":"b"}}`, `Label kube_tag must be a version vX.Y.Z, for example v1.34.1, and is missing: labels in a request take the place of the template's, unless merge_labels is true`},
 		{"POST", "/v1/clusters", `{"cluster_template_id":"no.such.template"}`, "ClusterTemplate no.such.template could not be found"},
 		{
 			"POST", "/v1/clusters", `{"cluster_template_id":"` + template + `","flavor_id":"m1.none"}`,

@@ -160,7 +160,7 @@ func clusters() map[string]clusterCase {
 				} {
 					c.Labels[k] = v
 				}
-				c.Template.HTTPProxy, c.Template.NoProxy = "http://u:p%40ss@proxy.example.org:3128", "10.0.0.0/8,.example.org"
+				c.Template.HTTPProxy, c.Template.NoProxy = "http://u:p%40ss@proxy.example.org:3128", "10.0.0.0/8 , .example.org"
 				return g
 			},
 			capi.Options{},

@@ -152,6 +152,8 @@ func orEmpty(s []string) []string {
 
 func proxy(c *magnum.Cluster, p *problems) map[string]any {
 	t := c.Template
+	t.HTTPProxy, t.HTTPSProxy = magnum.ProxyURL(t.HTTPProxy), magnum.ProxyURL(t.HTTPSProxy)
+	t.NoProxy = magnum.ProxyExceptions(t.NoProxy)
 	for _, f := range []struct{ field, text string }{{"http_proxy", t.HTTPProxy}, {"https_proxy", t.HTTPSProxy}, {"no_proxy", t.NoProxy}} {
 		if !proxyText.MatchString(f.text) || int64(len(f.text)) > maxText {
 			p.add("%s %.64q contains characters that are not allowed", f.field, f.text)

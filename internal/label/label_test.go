@@ -35,7 +35,7 @@ func TestValidate(t *testing.T) {
 	}{
 		"nothing in a cluster": {
 			"a cluster needs a version (magnum-cluster-api #821)", label.Cluster, nil,
-			[]string{"label kube_tag must be a version vX.Y.Z, for example v1.34.1"},
+			[]string{"label kube_tag must be a version vX.Y.Z, for example v1.34.1, and is missing: labels in a request take the place of the template's, unless merge_labels is true"},
 		},
 		"nothing in a template": {"a cluster made from it may still bring one", label.Template, nil, nil},
 		"a plain cluster":       {"", label.Cluster, map[string]string{"kube_tag": tag}, nil},

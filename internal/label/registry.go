@@ -147,7 +147,7 @@ func basics() []Label {
 		},
 		{
 			Name: MaxNodeCount, Changes: "sizes of node groups", Type: Int, Min: 1, Max: 10000, Scope: NodeGroup, Since: "0.2",
-			DefaultDoc: "the node group's max_node_count, else one more than its minimum",
+			DefaultDoc: "the node group's max_node_count, else one more than its minimum, or the nodes it begins with if they are more",
 			Doc:        "Most nodes the autoscaler makes, for node groups that have no max_node_count of their own.",
 		},
 	})

@@ -38,7 +38,10 @@ func Validate(scope Scope, labels map[string]string) []error {
 		v, given := labels[l.Name]
 		switch {
 		case !given && (!l.Required || scope != Cluster):
-		case !given || !l.ok(v):
+		case !given:
+			errs = append(errs, &Error{Label: l.Name, Want: l.wanted() + ", and is missing: labels in a request take the place of the " +
+				"template's, unless merge_labels is true"})
+		case !l.ok(v):
 			errs = append(errs, &Error{Label: l.Name, Value: v, Want: l.wanted()})
 		}
 	}

@@ -208,9 +208,9 @@ func (w *Found) deadline(began time.Time) time.Time {
 
 func (w *Found) late() string {
 	if w.Whole {
-		return fmt.Sprintf("Not done within create_timeout (%d minutes). ", int(w.Timeout/time.Minute))
+		return fmt.Sprintf("Not done within create_timeout (%s). ", Count(int(w.Timeout/time.Minute), "minute"))
 	}
-	return fmt.Sprintf("No progress for create_timeout (%d minutes). ", int(w.Timeout/time.Minute))
+	return fmt.Sprintf("No progress for create_timeout (%s). ", Count(int(w.Timeout/time.Minute), "minute"))
 }
 
 // why is the sentence that says best why the goal is not reached.

@@ -121,7 +121,11 @@ func (r *Reconciler) dropCluster(ctx context.Context, s *scope) (phase.Outcome, 
 	if _, err := kube.FreeMachineSets(ctx, r.Reader, r.Client, client.MatchingLabels{clusterv1.ClusterNameLabel: c.Name}); err != nil {
 		return phase.Done(), err
 	}
-	return phase.WaitFor(credentialAgain, "waiting until Cluster API has deleted %s", magnum.Count(len(s.stack.Machines), "machine")), nil
+	left := "the cluster's network"
+	if n := len(s.stack.Machines); n > 0 {
+		left = magnum.Count(n, "machine")
+	}
+	return phase.WaitFor(credentialAgain, "waiting until Cluster API has deleted %s", left), nil
 }
 
 // liveCluster asks the API server: a cache may not have heard yet of a Cluster that an earlier process made.
@@ -150,7 +154,7 @@ func (r *Reconciler) dropGroups(ctx context.Context, s *scope) (phase.Outcome, e
 		}
 	}
 	if len(s.groups) > 0 {
-		return phase.Wait("waiting until %d node groups are gone", len(s.groups)), nil
+		return phase.Wait("waiting for the end of %s", magnum.Count(len(s.groups), "node group")), nil
 	}
 	return phase.Done(), nil
 }

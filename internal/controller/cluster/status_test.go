@@ -44,7 +44,7 @@ func TestWhatIsToldOfACluster(t *testing.T) {
 	}{
 		"its time is its own": {
 			"a creation is bounded as a whole", func(s *scope) { s.groups = append(s.groups, group("CREATE_IN_PROGRESS", "", 59*time.Second)) },
-			80 * time.Second, phase.Wait("waiting for Godot"), nil, "CREATE_FAILED", "create_timeout (1 minutes). waiting for Godot",
+			80 * time.Second, phase.Wait("waiting for Godot"), nil, "CREATE_FAILED", "create_timeout (1 minute). waiting for Godot",
 		},
 		"its groups make progress": {
 			"an update is not bounded as a whole", func(s *scope) {
@@ -67,7 +67,7 @@ func TestWhatIsToldOfACluster(t *testing.T) {
 				s.record.Status.Status, s.record.Status.OperationStartedAt = "UPDATE_FAILED", &metav1.Time{Time: start}
 				s.record.Status.Progress = &v1alpha1.Progress{Left: 3, At: metav1.NewTime(start.Add(time.Minute))}
 				s.groups = append(s.groups, group("UPDATE_COMPLETE", "", 0))
-			}, 3 * time.Minute, phase.Wait("1 of 1 machine is of before"), nil, "UPDATE_FAILED", "No progress for create_timeout (1 minutes). 1 of 1 machine",
+			}, 3 * time.Minute, phase.Wait("1 of 1 machine is of before"), nil, "UPDATE_FAILED", "No progress for create_timeout (1 minute). 1 of 1 machine",
 		},
 		"an address is missing": {
 			"nobody can use it yet", func(s *scope) { s.groups = append(s.groups, group("CREATE_COMPLETE", "", 0)) },
