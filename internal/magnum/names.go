@@ -55,8 +55,8 @@ var clusterName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)
 // "-", at most 242 characters).
 func ValidClusterName(s string) bool { return clusterName.MatchString(s) }
 
-// ProxyURL is the URL of an HTTP proxy. One without a scheme is http, as Go's programs (containerd, kubelet) take it and
-// apt does not; Terraform's tests give one so.
+// ProxyURL is the URL of an HTTP proxy. One without a scheme is http, as Go's programs (containerd, kubelet) take it
+// and apt does not; Terraform's tests give one so.
 func ProxyURL(text string) string {
 	if text == "" || strings.Contains(text, "://") {
 		return text
