@@ -239,15 +239,9 @@ func (k *creation) settleLabels(ctx context.Context) error {
 		return err
 	}
 	if err := k.checkLabels(label.Cluster, k.cluster.Labels); err != nil {
-		return err
+		return err // the others read what is said here to be no version, no number
 	}
-	if err := checkAge(k.cluster.Labels); err != nil {
-		return err
-	}
-	if err := k.checkEffect(); err != nil {
-		return err
-	}
-	if err := k.settleSize(); err != nil {
+	if err := allAtOnce(checkAge(k.cluster.Labels), k.checkEffect(), k.settleSize()); err != nil {
 		return err
 	}
 	return checkAddresses(&k.cluster, k.cluster.MasterCount+k.cluster.NodeCount)

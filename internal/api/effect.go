@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -75,6 +77,22 @@ func (s *server) excludedInVain(labels, had map[string]string) []string {
 		}
 	}
 	return out
+}
+
+// allAtOnce tells everything that is wrong with a request in one refusal. What is no 400 is told alone.
+func allAtOnce(problems ...error) error {
+	var told []string
+	for _, err := range problems {
+		var refusal *magnum.Error
+		switch {
+		case err == nil:
+		case !errors.As(err, &refusal) || refusal.Status != http.StatusBadRequest:
+			return err
+		default:
+			told = append(told, refusal.Detail)
+		}
+	}
+	return newProblems(nil, told)
 }
 
 // newProblems refuses what was not there before.

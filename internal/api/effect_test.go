@@ -35,6 +35,9 @@ func TestWhatHasNoEffect(t *testing.T) {
 		"everything": {"All that is wrong is told.", templates, `"registry_enabled":true,"apiserver_port":8443,"labels":{"cilium_tag":"v1.18.0"}`, nil,
 			"A registry in the cluster (registry_enabled True) is not supported. Leave it out. To pull from a registry of your own, name it in label " +
 				"container_infra_prefix. An API server on port 8443 (apiserver_port) is not supported. It is always 6443: leave apiserver_port out. Label cilium_tag"},
+		"and all else": {"Rules of every kind.", templates, `"registry_enabled":true,"tls_disabled":true,"labels":{"kube_tag":"1.34"}`, nil,
+			"A cluster without TLS (tls_disabled True) is not supported. A Kubernetes API server always speaks TLS. " +
+				`Label kube_tag is "1.34", must be a version vX.Y.Z, for example v1.34.1. A registry in the cluster`},
 		"Gophercloud's": {"Its acceptance tests.", templates, `"docker_storage_driver":"overlay2","floating_ip_enabled":false,"registry_enabled":false,"docker_volume_size":5`, nil, ""},
 		"label later":   {"A cluster may have the load balancer.", templates, `"labels":{"api_server_lb_flavor":"single"}`, nil, ""},
 		"addresses":     {"The network has its own.", templates, `"fixed_network":"private","labels":{"fixed_subnet_cidr":"10.7.0.0/24"}`, nil, "Label fixed_subnet_cidr is"},

@@ -89,13 +89,7 @@ func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 	if t.Name == "" {
 		t.Name = magnum.RandomName(s.rand, "template")
 	}
-	if err := s.checkTemplate(&t); err != nil {
-		return answer{}, err
-	}
-	if err := s.checkLabels(label.Template, t.Labels); err != nil {
-		return answer{}, err
-	}
-	if err := s.checkEffect(nil, &t); err != nil {
+	if err := allAtOnce(s.checkTemplate(&t), s.checkLabels(label.Template, t.Labels), s.checkEffect(nil, &t)); err != nil {
 		return answer{}, err
 	}
 	if err := s.readImage(ctx, c, &t); err != nil {
@@ -210,15 +204,11 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 	if wanted.Name == "" {
 		wanted.Name = t.Name
 	}
-	if err := s.checkTemplate(&wanted); err != nil {
-		return wanted, err
-	}
+	problems := []error{s.checkTemplate(&wanted), s.checkEffect(t, &wanted)}
 	if !maps.Equal(wanted.Labels, t.Labels) {
-		if err := s.checkLabels(label.Template, wanted.Labels); err != nil {
-			return wanted, err
-		}
+		problems = append(problems, s.checkLabels(label.Template, wanted.Labels))
 	}
-	if err := s.checkEffect(t, &wanted); err != nil {
+	if err := allAtOnce(problems...); err != nil {
 		return wanted, err
 	}
 	if wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType ||
