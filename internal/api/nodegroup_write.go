@@ -51,6 +51,10 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	fewest, most := label.Bounds(ng.Labels)
+	if most != nil && ng.MinNodeCount > *most { // also without an autoscaler: both cannot be meant
+		return answer{}, groupInvalid("min_node_count", magnum.Shorten(ng.Name, 100),
+			fmt.Sprintf("min_node_count (%d) should be less or equal to max_node_count (%d)", ng.MinNodeCount, *most))
+	}
 	ng.GiveBounds(fewest, most, autoscaled(k))
 	if err := checkGroup(&ng, autoscaled(k)); err != nil {
 		return answer{}, err

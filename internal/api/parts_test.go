@@ -35,7 +35,8 @@ func TestNodeGroups(t *testing.T) {
 		"their role":   {reason: "Kubernetes' own.", method: "POST", body: `{"name":"more","role":"control-plane"}`, status: 409},
 		"zone label":   {reason: "The cloud writes over it.", method: "POST", body: `{"name":"more","node_labels":{"topology.kubernetes.io/zone":"a"}}`, status: 409, detail: `node_labels for more is invalid ("topology.kubernetes.io/zone" is different for each node`},
 		"os label":     {reason: "The kubelet writes over it.", method: "POST", body: `{"name":"more","node_labels":{"kubernetes.io/os":"plan9"}}`, status: 409},
-		"label range":  {reason: "One range: the labels' is the group's.", method: "POST", body: `{"name":"more","min_node_count":3,"node_count":3,"labels":{"max_node_count":"2"}}`, status: 409, detail: "min_node_count for more is invalid (min_node_count (3) should be less or equal to max_node_count (2))."},
+		"label range":  {reason: "Both cannot be meant.", method: "POST", body: `{"name":"more","min_node_count":3,"node_count":3,"labels":{"max_node_count":"2"}}`, status: 409, detail: "min_node_count for more is invalid (min_node_count (3) should be less or equal to max_node_count (2))."},
+		"idle range":   {reason: "Labels are the autoscaler's, and there is none.", method: "POST", body: `{"name":"more","node_count":3,"labels":{"max_node_count":"2"}}`, status: 202},
 		"same name": {reason: "Kubernetes could not tell them apart.", method: "POST", body: `{"name":"A-54f6ea31"}`, world: func(w *world, c *magnum.Cluster) {
 			twin := (&magnum.NodeGroup{Name: "A-54f6ea31"}).DeploymentName()
 			w.groups[c.UUID] = append(w.groups[c.UUID], &magnum.NodeGroup{Name: twin, Role: "worker"})

@@ -143,12 +143,12 @@ func basics() []Label {
 		{
 			Name: MinNodeCount, Changes: "sizes of node groups", Type: Int, Max: 10000, Scope: NodeGroup, Since: "0.2", Source: sourceMagnum,
 			DefaultDoc: "the node group's min_node_count",
-			Doc:        "Fewest nodes the autoscaler leaves, for node groups that have no min_node_count of their own.",
+			Doc:        "Fewest nodes the autoscaler leaves, for node groups that have no min_node_count of their own. Without the autoscaler nothing is bound by it.",
 		},
 		{
 			Name: MaxNodeCount, Changes: "sizes of node groups", Type: Int, Min: 1, Max: 10000, Scope: NodeGroup, Since: "0.2",
 			DefaultDoc: "the node group's max_node_count, else one more than its minimum, or the nodes it begins with if they are more",
-			Doc:        "Most nodes the autoscaler makes, for node groups that have no max_node_count of their own.",
+			Doc:        "Most nodes the autoscaler makes, for node groups that have no max_node_count of their own. Without the autoscaler nothing is bound by it.",
 		},
 	})
 }

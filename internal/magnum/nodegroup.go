@@ -88,16 +88,17 @@ func (g *NodeGroup) AskSize(n int, remove []string) {
 }
 
 // GiveBounds makes the bounds of a new group of workers its own, which its owner may change: those that nobody gave are
-// those of its labels. A group that the autoscaler sizes always has a maximum, and begins within its bounds.
+// those of its labels. A group that the autoscaler sizes always has a maximum, and begins within its bounds. Where there
+// is no autoscaler, labels bind nobody: Magnum's do not, and templates of before have them.
 func (g *NodeGroup) GiveBounds(fewest int, most *int, autoscaled bool) {
+	if !autoscaled {
+		return
+	}
 	if g.MinNodeCount == 0 {
 		g.MinNodeCount = fewest
 	}
 	if g.MaxNodeCount == nil {
 		g.MaxNodeCount = most
-	}
-	if !autoscaled {
-		return
 	}
 	g.NodeCount = max(g.NodeCount, g.MinNodeCount)
 	if g.MaxNodeCount == nil {
