@@ -32,12 +32,16 @@ func TestWhatHasNoEffect(t *testing.T) {
 		"volume driver":     {"Both cannot be.", templates, `"volume_driver":"cinder","labels":{"cinder_csi_enabled":"false"}`, nil, "The volume_driver cinder contradicts label cinder_csi_enabled, which is false."},
 		"cinder":            {"It comes by default.", templates, `"volume_driver":"cinder"`, nil, ""},
 		"no cinder":         {"Nobody asked for volumes.", templates, `"volume_driver":null,"labels":{"cinder_csi_enabled":"false"}`, nil, ""},
-		"everything": {"All that is wrong is told.", templates, `"registry_enabled":true,"apiserver_port":8443,"labels":{"cilium_tag":"v1.18.0"}`, nil,
+		"everything": {
+			"All that is wrong is told.", templates, `"registry_enabled":true,"apiserver_port":8443,"labels":{"cilium_tag":"v1.18.0"}`, nil,
 			"A registry in the cluster (registry_enabled True) is not supported. Leave it out. To pull from a registry of your own, name it in label " +
-				"container_infra_prefix. An API server on port 8443 (apiserver_port) is not supported. It is always 6443: leave apiserver_port out. Label cilium_tag"},
-		"and all else": {"Rules of every kind.", templates, `"registry_enabled":true,"tls_disabled":true,"labels":{"kube_tag":"1.34"}`, nil,
+				"container_infra_prefix. An API server on port 8443 (apiserver_port) is not supported. It is always 6443: leave apiserver_port out. Label cilium_tag",
+		},
+		"and all else": {
+			"Rules of every kind.", templates, `"registry_enabled":true,"tls_disabled":true,"labels":{"kube_tag":"1.34"}`, nil,
 			"A cluster without TLS (tls_disabled True) is not supported. A Kubernetes API server always speaks TLS. " +
-				`Label kube_tag is "1.34", must be a version vX.Y.Z, for example v1.34.1. A registry in the cluster`},
+				`Label kube_tag is "1.34", must be a version vX.Y.Z, for example v1.34.1. A registry in the cluster`,
+		},
 		"Gophercloud's": {"Its acceptance tests.", templates, `"docker_storage_driver":"overlay2","floating_ip_enabled":false,"registry_enabled":false,"docker_volume_size":5`, nil, ""},
 		"label later":   {"A cluster may have the load balancer.", templates, `"labels":{"api_server_lb_flavor":"single"}`, nil, ""},
 		"addresses":     {"The network has its own.", templates, `"fixed_network":"private","labels":{"fixed_subnet_cidr":"10.7.0.0/24"}`, nil, "Label fixed_subnet_cidr is"},
@@ -48,8 +52,10 @@ func TestWhatHasNoEffect(t *testing.T) {
 		"volume":        {"Here is one.", clusters, `"docker_volume_size":5,"labels":{"docker_volume_type":"SSD (gold)"},"merge_labels":true`, nil, ""},
 		"no balancer":   {"The label is the load balancer's.", clusters, `"master_lb_enabled":false,"labels":{"api_server_lb_flavor":"single"},"merge_labels":true`, nil, "Label api_server_lb_flavor is \"single\" and has no effect without a load balancer of the API server. Leave it out, or set master_lb_enabled to true."},
 		"services' own": {"Services have load balancers too.", clusters, `"master_lb_enabled":false,"labels":{"octavia_provider":"ovn","octavia_lb_algorithm":"SOURCE_IP_PORT"},"merge_labels":true`, nil, ""},
-		"Horizon": {"It sends the template's labels back.", clusters, `"master_lb_enabled":false,"labels":{"kube_tag":"v1.34.1","api_server_lb_flavor":"single"}`,
-			func(t *magnum.ClusterTemplate) { t.Labels["api_server_lb_flavor"] = "single" }, ""},
+		"Horizon": {
+			"It sends the template's labels back.", clusters, `"master_lb_enabled":false,"labels":{"kube_tag":"v1.34.1","api_server_lb_flavor":"single"}`,
+			func(t *magnum.ClusterTemplate) { t.Labels["api_server_lb_flavor"] = "single" }, "",
+		},
 		"unknown label": {"Magnum takes any.", clusters, `"labels":{"monitoring_enabled":"true"},"merge_labels":true`, nil, ""},
 		"old template": {"What is stored keeps nobody.", clusters, `"node_count":1`, func(t *magnum.ClusterTemplate) {
 			t.RegistryEnabled, t.InsecureRegistry, t.APIServerPort, t.DockerStorageDriver, t.VolumeDriver = true, "r:5000", 8080, "btrfs", "cinder"

@@ -69,10 +69,12 @@ func sessionOf(w deploy.Wanted, world deploy.World, hosts site.Hosts) *deploy.Se
 
 func TestApplyRefuses(t *testing.T) {
 	danger := func(t *testing.T) *deploy.Session {
+		t.Helper()
 		w, world := deploytest.Upgrading(t, 0)
 		return sessionOf(w, world, nil)
 	}
 	fresh := func(t *testing.T) *deploy.Session {
+		t.Helper()
 		w := want(t, seed(t), facts(seed(t)))
 		return sessionOf(w, empty(w), nil) // nothing can be asked: whatever is carried out fails
 	}
@@ -88,6 +90,7 @@ func TestApplyRefuses(t *testing.T) {
 		{reason: "what nobody agrees to", of: fresh, change: func(_ *testing.T, s *stage) { s.asker.no = errors.New("nothing was changed") }, says: "nothing was changed", told: []string{"asked"}},
 		{
 			reason: "what is not what was reviewed", of: fresh, change: func(t *testing.T, s *stage) {
+				t.Helper()
 				w := want(t, seed(t), facts(seed(t)))
 				file := filepath.Join(t.TempDir(), "plan")
 				if err := sessionOf(w, converged(w), nil).Keep(plan.Plan{}, file, "jeroboam 1", now, rand.Reader); err != nil {

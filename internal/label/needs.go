@@ -100,7 +100,7 @@ func Idle(scope Scope, in Setting, labels, had map[string]string) []error {
 		}
 		for _, name := range n.labels {
 			was, inherited := had[name]
-			if l := byName[name]; l.In(scope) && v.asks(l) && !(inherited && was == labels[name]) {
+			if l := byName[name]; l.In(scope) && v.asks(l) && (!inherited || was != labels[name]) {
 				errs = append(errs, fmt.Errorf("label %s is %q and has no effect without %s. Leave it out, or %s", name, shown(labels[name]),
 					n.without, n.instead))
 			}

@@ -88,8 +88,8 @@ func (g *NodeGroup) AskSize(n int, remove []string) {
 }
 
 // GiveBounds makes the bounds of a new group of workers its own, which its owner may change: those that nobody gave are
-// those of its labels. A group that the autoscaler sizes always has a maximum, and begins within its bounds. Where there
-// is no autoscaler, labels bind nobody: Magnum's do not, and templates of before have them.
+// those of its labels. A group that the autoscaler sizes always has a maximum, and begins within its bounds. Where
+// there is no autoscaler, labels bind nobody: Magnum's do not, and templates of before have them.
 func (g *NodeGroup) GiveBounds(fewest int, most *int, autoscaled bool) {
 	if !autoscaled {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
-// Versions: etcd's data is read by API servers of the same or the next minor version.
+// Versions judges what reads the backup: etcd's data is read by API servers of the same or the next minor version.
 func (r Restore) Versions(in intent.Intent) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		want, have := in.Versions.Kubernetes, r.Manifest.Kubernetes

@@ -5,8 +5,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Others: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that with theirs, which they
-// may not be ready for, and to undo what somebody wrote into the file by hand.
+// Others judges what is not ours: haproxy.cfg is one file of everybody's fragments. To put ours in force is to do that
+// with theirs, which they may not be ready for, and to undo what somebody wrote into the file by hand.
 func Others(l site.List, seen site.Seen) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding

@@ -57,8 +57,10 @@ type Directory struct {
 	Fail  error
 }
 
+// Look says what is there, which is nothing.
 func (d *Directory) Look(context.Context) (keystone.State, error) { return keystone.State{}, d.Fail }
 
+// Register makes the account, once.
 func (d *Directory) Register(_ context.Context, say func(plan.Change)) error {
 	if d.Fail != nil {
 		return d.Fail

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -55,18 +56,7 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 	}
 	switch op {
 	case host.OpFacts:
-		f := Facts(w.In)[h.name]
-		for _, m := range w.In.Magnum.Hosts {
-			if m.PhysicalHost == h.name && !w.Absent[m.Name] {
-				f.Containers[m.Name] = true
-			}
-		}
-		for _, n := range w.In.Nodes {
-			if n.PhysicalHost == h.name && w.Nodes {
-				f.Containers[n.Name] = true
-			}
-		}
-		*out.(*host.Facts) = f
+		*out.(*host.Facts) = h.facts()
 	case host.OpObserve:
 		var seen host.Observed
 		for _, i := range in.([]host.Item) {
@@ -79,44 +69,67 @@ func (h *townHost) Call(_ context.Context, container, op string, in, out any, ev
 		w.note("%s removes container %s", place, in)
 	case host.OpLend:
 	case host.OpEnsure:
-		w.busy++
-		w.Most = max(w.Most, w.busy)
-		for strings.HasPrefix(place, "net") && w.Most < w.Meet && time.Now().Before(w.Until) {
-			w.mu.Unlock()
-			time.Sleep(time.Millisecond)
-			w.mu.Lock()
-		}
-		if w.Slow > 0 { // others come to the door meanwhile
-			w.mu.Unlock()
-			time.Sleep(w.Slow)
-			w.mu.Lock()
-		}
-		w.busy--
+		w.take(place)
 		if place == w.Broken {
 			return ErrBroken
 		}
 		return w.ensure(place, in.([]host.Item))
 	case host.OpAnswers:
-		code := 0
-		for _, m := range w.In.Magnum.Hosts {
-			if strings.Contains(in.(string), "//"+m.ManagementAddress+":") && !w.Sick[m.Name] {
-				for _, unit := range []string{"unit jeroboam.service", "unit magnum-api.service"} {
-					if w.Have[m.Name][unit] != nil {
-						code = 200
-					}
-				}
-			}
-		}
-		*out.(*int) = code
-		if code == 0 {
+		if !w.answers(in.(string)) {
 			return errors.New("connection refused")
 		}
+		*out.(*int) = 200
 	case host.OpStats:
 		w.note("%s: %s", place, in)
 	default:
 		return fmt.Errorf("%s was asked for %s", place, op)
 	}
 	return nil
+}
+
+// facts are those of the host, with the containers that are there.
+func (h *townHost) facts() host.Facts {
+	w := h.town
+	f := Facts(w.In)[h.name]
+	for _, m := range w.In.Magnum.Hosts {
+		if m.PhysicalHost == h.name && !w.Absent[m.Name] {
+			f.Containers[m.Name] = true
+		}
+	}
+	for _, n := range w.In.Nodes {
+		if n.PhysicalHost == h.name && w.Nodes {
+			f.Containers[n.Name] = true
+		}
+	}
+	return f
+}
+
+// answers tells whether a server of Magnum answers at an address: ours, or theirs.
+func (w *Town) answers(url string) bool {
+	for _, m := range w.In.Magnum.Hosts {
+		if strings.Contains(url, "//"+m.ManagementAddress+":") && !w.Sick[m.Name] {
+			has := w.Have[m.Name]
+			return has["unit jeroboam.service"] != nil || has["unit magnum-api.service"] != nil
+		}
+	}
+	return false
+}
+
+// take is the time that work takes, in which others come to the door.
+func (w *Town) take(place string) {
+	w.busy++
+	w.Most = max(w.Most, w.busy)
+	for strings.HasPrefix(place, "net") && w.Most < w.Meet && time.Now().Before(w.Until) {
+		w.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		w.mu.Lock()
+	}
+	if w.Slow > 0 {
+		w.mu.Unlock()
+		time.Sleep(w.Slow)
+		w.mu.Lock()
+	}
+	w.busy--
 }
 
 // ensure is the agent's: items in order, those that are there are passed over.
@@ -143,13 +156,11 @@ func (w *Town) ensure(place string, items []host.Item) error {
 			}
 		}
 		facts := plan.Facts{}
-		for k, v := range i.Thing(nil).Want {
-			facts[k] = v
-		}
+		maps.Copy(facts, i.Thing(nil).Want)
 		if facts["bound"] != "" {
 			facts["bound"] = boundTo(i.Credential.Content)
 		}
-		if facts["content"] != "" && len(facts["content"]) > 0 {
+		if facts["content"] != "" {
 			facts["content"] = i.File.Content
 		}
 		w.Have[place][i.Key()] = facts

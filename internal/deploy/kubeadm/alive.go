@@ -76,7 +76,7 @@ func lifeOf(ctx context.Context, h site.Hosts, from site.Place, n intent.Node, p
 	return reached, what
 }
 
-// StillAlive: a node that is declared gone and is not. All are the nodes that may have been taken out before.
+// StillAlive finds nodes that are declared gone and are not. All are the nodes that may have been taken out before.
 func StillAlive(w Wanted, world World, alive Alive, all []intent.Node) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding

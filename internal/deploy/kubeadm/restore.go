@@ -102,7 +102,7 @@ func forgetPods(ctx context.Context, c client.Client, here intent.Node) error {
 	return nil
 }
 
-// Overwrites: a cluster that is there is lost.
+// Overwrites finds clusters that are there and would be lost.
 func Overwrites(w Wanted, world World, digest string) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
@@ -122,8 +122,8 @@ func Overwrites(w Wanted, world World, digest string) plan.Judge {
 	}
 }
 
-// UnfinishedRestore: apply would make an empty cluster of what an interrupted restore has left, or take it for a whole
-// one.
+// UnfinishedRestore finds what an interrupted restore has left: apply would make an empty cluster of it, or take it for
+// a whole one.
 func UnfinishedRestore(w Wanted, world World) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding

@@ -7,7 +7,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Waiting: containers that may not be restarted have a configuration that is not in force.
+// Waiting finds containers that may not be restarted and have a configuration that is not in force.
 func Waiting(l site.List, seen site.Seen) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {
 		var out []plan.Finding
