@@ -94,7 +94,7 @@ func (s *server) checkRemoval(ctx context.Context, c *call, g policy.Grant, ng *
 			ng.Name, magnum.Shorten(strings.Join(slices.Compact(unknown), ", "), 300))
 	case nodes > ng.NodeCount-len(machines):
 		return nil, magnum.Invalid("Node group %s has %s. Without those that are named (%d) it cannot have %d.", ng.Name,
-			plural(ng.NodeCount, "node"), len(machines), nodes)
+			magnum.Count(ng.NodeCount, "node"), len(machines), nodes)
 	}
 	return machines, nil
 }

@@ -21,7 +21,7 @@ type resources struct {
 	keypair                                    string
 	nodes                                      int                 // that the subnet must have addresses for
 	balanced                                   bool                // the API server has a load balancer, with one more address
-	volumes                                    bool                // machines have volumes
+	containerVolume                            int                 // in GiB; 0: machines have none for containers
 	needsDisk                                  bool                // flavors must have a disk, because no volume is booted from
 	networkDriver                              string              // says which label has the addresses of pods
 	labels                                     map[string]string   // may name things of the cloud
@@ -82,7 +82,8 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 		ask(openstack.LoadBalancer, has(ctx, cloud, openstack.LoadBalancer, "This cloud has no load balancers (Octavia), and master_lb_enabled "+
 			"is True. Set it to False, with one master."))
 	}
-	if want.volumes {
+	etcd := want.scope == label.Cluster && label.Of(want.labels).Int(label.EtcdVolumeSize) > 0
+	if machines := want.scope == label.Cluster || want.scope == label.NodeGroup; machines && (etcd || want.containerVolume > 0 || s.bootsFromVolume(want.labels)) {
 		ask(openstack.Volumes, has(ctx, cloud, openstack.Volumes, "This cloud has no volumes (Cinder), and nodes are to have some. Leave "+
 			"docker_volume_size and the labels "+label.BootVolumeSize+" and "+label.EtcdVolumeSize+" out."))
 	}

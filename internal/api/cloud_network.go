@@ -47,7 +47,10 @@ func fixedNetwork(ctx context.Context, cloud Cloud, want resources) (network, su
 			return "", "", missing(err, "network", s.NetworkID, http.StatusBadRequest)
 		}
 	}
-	return named.ID, s.ID, fits(s, want)
+	if err := apart(s, want); err != nil {
+		return "", "", err
+	}
+	return named.ID, s.ID, roomFor(s, want)
 }
 
 // subnetsFit judges a network without a named subnet by the subnets that Cluster API would find there.
@@ -56,7 +59,7 @@ func subnetsFit(ctx context.Context, cloud Cloud, n openstack.Network, want reso
 	if err != nil {
 		return missing(err, "network", want.fixedNetwork, http.StatusBadRequest)
 	}
-	ipv4 := slices.DeleteFunc(slices.Clone(list), func(s openstack.Subnet) bool { return s.IPVersion == 6 })
+	ipv4 := ofIPv4(list)
 	for _, s := range ipv4 {
 		if err := apart(s, want); err != nil {
 			return err
@@ -70,16 +73,18 @@ func subnetsFit(ctx context.Context, cloud Cloud, n openstack.Network, want reso
 	case len(list) > 2:
 		return magnum.Invalid("Network %s has %d subnets. Choose one with fixed_subnet.", want.fixedNetwork, len(list))
 	case len(ipv4) == 1:
-		return fits(ipv4[0], want)
+		return roomFor(ipv4[0], want)
 	}
 	return nil
 }
 
-// fits refuses the only subnet of nodes if it cannot be that, or not of so many.
-func fits(s openstack.Subnet, want resources) error {
-	if err := apart(s, want); err != nil {
-		return err
-	}
+// ofIPv4 are the subnets that nodes can have addresses of.
+func ofIPv4(list []openstack.Subnet) []openstack.Subnet {
+	return slices.DeleteFunc(slices.Clone(list), func(s openstack.Subnet) bool { return s.IPVersion == 6 })
+}
+
+// roomFor refuses the only subnet of more nodes than it can hold.
+func roomFor(s openstack.Subnet, want resources) error {
 	return checkSubnetRoom(s.CIDR, want.nodes, want.balanced, "Choose a larger one with fixed_network or fixed_subnet.")
 }
 

@@ -288,7 +288,7 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
 		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],
 		nodes: c.MasterCount + c.NodeCount, balanced: c.MasterLBEnabled,
-		volumes: c.DockerVolumeSize > 0 || k.bootsFromVolume(c.Labels) || label.Of(c.Labels).Int(label.EtcdVolumeSize) > 0,
+		containerVolume: c.DockerVolumeSize,
 	})
 	return err
 }
@@ -298,10 +298,7 @@ func (s *server) bootsFromVolume(labels map[string]string) bool { return s.bootV
 
 // bootVolume is the size in GiB of machines' root volume; 0: they have none.
 func (s *server) bootVolume(labels map[string]string) int {
-	if v := label.Of(labels); v.Has(label.BootVolumeSize) {
-		return v.Int(label.BootVolumeSize)
-	}
-	return s.Config.DefaultBootVolumeSize
+	return label.Of(labels).BootVolume(s.Config.DefaultBootVolumeSize)
 }
 
 func (k *creation) checkLoadBalancer(context.Context) error {

@@ -343,11 +343,3 @@ func sentences(problems []string) string {
 	}
 	return out.String()
 }
-
-// plural counts things in words.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return strconv.Itoa(n) + " " + thing + "s"
-}

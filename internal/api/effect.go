@@ -25,7 +25,7 @@ func (s *server) checkEffect(was, t *magnum.ClusterTemplate) error {
 
 func (s *server) withoutEffect(t *magnum.ClusterTemplate) []string {
 	in := label.Setting{NetworkDriver: t.NetworkDriver, ExistingNetwork: t.FixedNetwork+t.FixedSubnet != ""}
-	return slices.Concat(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), idle(label.Template, in, t.Labels, nil),
+	return slices.Concat(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), told(label.Idle(label.Template, in, t.Labels, nil)),
 		s.excludedInVain(t.Labels, nil))
 }
 
@@ -36,32 +36,23 @@ func (k *creation) checkEffect() error {
 	if c.DiscoveryURL != "" {
 		problems = append(problems, "A discovery_url is not supported, because nodes find each other through the API server. Leave it out.")
 	}
-	in := k.setting(c, c.DockerVolumeSize)
-	return newProblems(nil, slices.Concat(problems, idle(label.Cluster, in, c.Labels, k.template.Labels),
+	return newProblems(nil, slices.Concat(problems, told(label.Idle(label.Cluster, k.setting(c), c.Labels, k.template.Labels)),
 		k.excludedInVain(c.Labels, k.template.Labels)))
 }
 
 // checkGroupEffect refuses labels of a new node group that have no effect there, but copies of its cluster's.
 func (s *server) checkGroupEffect(k *magnum.Cluster, ng *magnum.NodeGroup) error {
-	in := s.setting(k, ng.DockerVolumeSize)
-	in.BootVolume = s.bootsFromVolume(ng.Labels)
-	return newProblems(nil, idle(label.NodeGroup, in, ng.Labels, k.Labels))
+	in := s.setting(k)
+	in.BootVolume, in.ContainerVolume = s.bootsFromVolume(ng.Labels), ng.DockerVolumeSize > 0
+	return newProblems(nil, told(label.Idle(label.NodeGroup, in, ng.Labels, k.Labels)))
 }
 
 // setting is what a cluster's labels meet.
-func (s *server) setting(k *magnum.Cluster, containerVolume int) label.Setting {
+func (s *server) setting(k *magnum.Cluster) label.Setting {
 	return label.Setting{
-		NetworkDriver: k.Template.NetworkDriver, Balanced: k.MasterLBEnabled, ExistingNetwork: k.FixedNetwork+k.FixedSubnet != "",
-		BootVolume: s.bootsFromVolume(k.Labels), ContainerVolume: containerVolume > 0,
+		NetworkDriver: k.Template.NetworkDriver, Balanced: k.MasterLBEnabled, ExistingNetwork: k.ExistingNetwork(),
+		BootVolume: s.bootsFromVolume(k.Labels), ContainerVolume: k.DockerVolumeSize > 0,
 	}
-}
-
-func idle(scope label.Scope, in label.Setting, labels, had map[string]string) []string {
-	var out []string
-	for _, err := range label.Idle(scope, in, labels, had) {
-		out = append(out, capitalized(err.Error()))
-	}
-	return out
 }
 
 // excludedInVain reports names that are those of no addon, but the ones among had.
@@ -81,7 +72,7 @@ func (s *server) excludedInVain(labels, had map[string]string) []string {
 
 // allAtOnce tells everything that is wrong with a request in one refusal. What is no 400 is told alone.
 func allAtOnce(problems ...error) error {
-	var told []string
+	var texts []string
 	for _, err := range problems {
 		var refusal *magnum.Error
 		switch {
@@ -89,10 +80,10 @@ func allAtOnce(problems ...error) error {
 		case !errors.As(err, &refusal) || refusal.Status != http.StatusBadRequest:
 			return err
 		default:
-			told = append(told, refusal.Detail)
+			texts = append(texts, refusal.Detail)
 		}
 	}
-	return newProblems(nil, told)
+	return newProblems(nil, texts)
 }
 
 // newProblems refuses what was not there before.

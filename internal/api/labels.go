@@ -2,13 +2,11 @@ package api
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
-	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
 // chooseLabels decides what labels a thing has (Magnum A9): none given means its parent's, given ones replace the
@@ -24,28 +22,22 @@ func chooseLabels(parent, given map[string]string, merge bool) map[string]string
 
 // checkLabels returns everything that is wrong with labels as one refusal.
 func (s *server) checkLabels(scope label.Scope, labels map[string]string) error {
-	return labelProblems(s.Labels(scope, labels))
+	return newProblems(nil, told(s.Labels(scope, labels)))
 }
 
 // checkNewLabels is the same for a change of labels: what was wrong before stays, and keeps nobody from changing
 // something else.
 func (s *server) checkNewLabels(scope label.Scope, before, labels map[string]string) error {
-	var known []string
-	for _, p := range s.Labels(scope, before) {
-		known = append(known, p.Error())
-	}
-	return labelProblems(slices.DeleteFunc(s.Labels(scope, labels), func(p error) bool { return slices.Contains(known, p.Error()) }))
+	return newProblems(told(s.Labels(scope, before)), told(s.Labels(scope, labels)))
 }
 
-func labelProblems(problems []error) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	sentences := make([]string, 0, len(problems))
+// told makes a sentence of each error.
+func told(problems []error) []string {
+	out := make([]string, 0, len(problems))
 	for _, p := range problems {
-		sentences = append(sentences, capitalized(p.Error()))
+		out = append(out, capitalized(p.Error()))
 	}
-	return magnum.Invalid("%s", magnum.Shorten(strings.Join(sentences, " "), 4000))
+	return out
 }
 
 // capitalized makes a sentence of the text of an error.

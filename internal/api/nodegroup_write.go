@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
@@ -41,20 +40,10 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 		ng.DockerVolumeSize = k.DockerVolumeSize
 	}
 	ng.Labels = chooseLabels(k.Labels, ng.Labels, merge)
-	if err := s.checkLabels(label.NodeGroup, ng.Labels); err != nil {
-		return answer{}, err
-	}
-	if err := checkClustersLabels(k.Labels, ng.Labels); err != nil {
-		return answer{}, err
-	}
-	if err := s.checkGroupEffect(k, &ng); err != nil {
+	if err := allAtOnce(s.checkLabels(label.NodeGroup, ng.Labels), checkClustersLabels(k.Labels, ng.Labels), s.checkGroupEffect(k, &ng)); err != nil {
 		return answer{}, err
 	}
 	fewest, most := label.Bounds(ng.Labels)
-	if most != nil && ng.MinNodeCount > *most { // also without an autoscaler: both cannot be meant
-		return answer{}, groupInvalid("min_node_count", magnum.Shorten(ng.Name, 100),
-			fmt.Sprintf("min_node_count (%d) should be less or equal to max_node_count (%d)", ng.MinNodeCount, *most))
-	}
 	ng.GiveBounds(fewest, most, autoscaled(k))
 	if err := checkGroup(&ng, autoscaled(k)); err != nil {
 		return answer{}, err
@@ -65,7 +54,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
 		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
-		volumes: ng.DockerVolumeSize > 0 || s.bootsFromVolume(ng.Labels),
+		containerVolume: ng.DockerVolumeSize,
 	})
 	if err != nil {
 		return answer{}, err
@@ -91,10 +80,7 @@ func checkClustersLabels(clusters, labels map[string]string) error {
 		}
 		problems = append(problems, "Label "+name+" is that of the whole cluster, and a node group cannot have another value.")
 	}
-	if len(problems) > 0 {
-		return magnum.Invalid("%s", magnum.Shorten(strings.Join(problems, " "), 4000))
-	}
-	return nil
+	return newProblems(nil, problems)
 }
 
 // nodeGroup reads a new node group's attributes.
@@ -248,7 +234,7 @@ func (s *server) patchNodeGroup(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	changed, err := s.NodeGroups.UpdateNodeGroup(ctx, g, k.UUID, ng.UUID, func(now *magnum.NodeGroup) error {
-		doc := nodeGroupDocument(now)
+		doc, had := nodeGroupDocument(now), now.MaxNodeCount != nil
 		if err := p.apply(doc); err != nil {
 			return err
 		}
@@ -263,10 +249,8 @@ func (s *server) patchNodeGroup(ctx context.Context, c *call) (answer, error) {
 		if err := f.done(); err != nil {
 			return err
 		}
-		fewest, most := label.Bounds(now.Labels)
-		if now.MinNodeCount == 0 && now.MaxNodeCount == nil && (fewest > 0 || most != nil) {
-			return groupInvalid("min_node_count", magnum.Shorten(now.Name, 100), fmt.Sprintf("without bounds of its own the group has those of its labels %s and %s: "+
-				"give it a max_node_count", label.MinNodeCount, label.MaxNodeCount))
+		if autoscaled(k) && had && now.MaxNodeCount == nil {
+			return groupInvalid("max_node_count", magnum.Shorten(now.Name, 100), "a group that the autoscaler sizes has a maximum: replace it")
 		}
 		return checkGroup(now, autoscaled(k))
 	})

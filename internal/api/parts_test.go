@@ -35,7 +35,7 @@ func TestNodeGroups(t *testing.T) {
 		"their role":   {reason: "Kubernetes' own.", method: "POST", body: `{"name":"more","role":"control-plane"}`, status: 409},
 		"zone label":   {reason: "The cloud writes over it.", method: "POST", body: `{"name":"more","node_labels":{"topology.kubernetes.io/zone":"a"}}`, status: 409, detail: `node_labels for more is invalid ("topology.kubernetes.io/zone" is different for each node`},
 		"os label":     {reason: "The kubelet writes over it.", method: "POST", body: `{"name":"more","node_labels":{"kubernetes.io/os":"plan9"}}`, status: 409},
-		"label range":  {reason: "Both cannot be meant.", method: "POST", body: `{"name":"more","min_node_count":3,"node_count":3,"labels":{"max_node_count":"2"}}`, status: 409, detail: "min_node_count for more is invalid (min_node_count (3) should be less or equal to max_node_count (2))."},
+		"label range":  {reason: "One range: the labels' is the group's.", world: autoscale, method: "POST", body: `{"name":"more","min_node_count":3,"node_count":3,"labels":{"max_node_count":"2"}}`, status: 409, detail: "min_node_count for more is invalid (min_node_count (3) should be less or equal to max_node_count (2))."},
 		"idle range":   {reason: "Labels are the autoscaler's, and there is none.", method: "POST", body: `{"name":"more","node_count":3,"labels":{"max_node_count":"2"}}`, status: 202},
 		"same name": {reason: "Kubernetes could not tell them apart.", method: "POST", body: `{"name":"A-54f6ea31"}`, world: func(w *world, c *magnum.Cluster) {
 			twin := (&magnum.NodeGroup{Name: "A-54f6ea31"}).DeploymentName()
@@ -62,6 +62,13 @@ func TestNodeGroups(t *testing.T) {
 		"no address":    {reason: "Nodes could not join.", method: "POST", body: `{"name":"more"}`, world: func(w *world, c *magnum.Cluster) { w.become(c.UUID, func(c *magnum.Cluster) { c.APIAddress = "" }) }, status: 409, detail: "Cluster API address is not available yet"},
 		"state":         {reason: "Magnum only logs it.", method: "POST", body: `{"name":"more"}`, world: state(magnum.CreateFailed), status: 409},
 		"patch":         {reason: "Bounds, labels and taints.", method: "PATCH", path: "/default-worker", body: `[{"op":"replace","path":"/max_node_count","value":5},{"op":"replace","path":"/node_labels","value":"{'a': 'b'}"},{"op":"replace","path":"/node_taints","value":"[{'key': 'k', 'effect': 'NoExecute'}]"}]`, status: 202},
+		"idle bounds": {reason: "The labels bind nobody, and the group can be patched.", method: "PATCH", path: "/default-worker", body: `[{"op":"replace","path":"/node_labels","value":"{'a': 'b'}"}]`, world: func(w *world, c *magnum.Cluster) {
+			w.groups[c.UUID][1].Labels = map[string]string{"max_node_count": "2"}
+		}, status: 202},
+		"no maximum": {reason: "The autoscaler needs one.", method: "PATCH", path: "/default-worker", body: `[{"op":"remove","path":"/max_node_count"}]`, world: func(w *world, c *magnum.Cluster) {
+			autoscale(w, c)
+			w.groups[c.UUID][1].MaxNodeCount = new(5)
+		}, status: 409, detail: "max_node_count for default-worker is invalid (a group that the autoscaler sizes has a maximum: replace it)."},
 		"patch bounds":  {reason: "409", method: "PATCH", path: "/default-worker", body: `[{"op":"replace","path":"/max_node_count","value":1}]`, status: 409},
 		"patch count":   {reason: "That is a resize.", method: "PATCH", path: "/default-worker", body: `[{"op":"replace","path":"/node_count","value":1}]`, status: 400, detail: "'/node_count' is an internal attribute and can not be updated"},
 		"patch masters": {reason: "Masters have no taints of a tenant's.", method: "PATCH", path: "/default-master", body: `[{"op":"replace","path":"/node_labels","value":"{'a': 'b'}"}]`, status: 409},
@@ -358,4 +365,9 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// autoscale makes the cluster one whose groups the autoscaler sizes.
+func autoscale(w *world, c *magnum.Cluster) {
+	w.become(c.UUID, func(c *magnum.Cluster) { c.Labels["auto_scaling_enabled"] = "true" })
 }

@@ -82,15 +82,11 @@ func (s *server) groupsMisfits(ctx context.Context, cloud Cloud, image openstack
 
 // checkAddresses refuses more nodes than the network that is made for a cluster has addresses for.
 func checkAddresses(k *magnum.Cluster, nodes int) error {
-	if existingNetwork(k) {
+	if k.ExistingNetwork() {
 		return nil // judged when it is looked up
 	}
 	return checkSubnetRoom(label.Of(k.Labels).String(label.FixedSubnetCIDR), nodes, k.MasterLBEnabled,
 		"The label "+label.FixedSubnetCIDR+" of a new cluster chooses a larger one.")
-}
-
-func existingNetwork(k *magnum.Cluster) bool {
-	return k.Resolved.FixedNetworkID != "" || k.FixedNetwork != "" || k.FixedSubnet != ""
 }
 
 // checkSubnetRoom refuses more nodes than a subnet could ever hold. Besides machines, the router and the load balancer
@@ -107,7 +103,7 @@ func checkSubnetRoom(cidr string, nodes int, balanced bool, remedy string) error
 		room--
 	}
 	if nodes > room {
-		return magnum.Invalid("The network %s has room for %s, and %d are asked for. %s", cidr, plural(max(room, 0), "node"), nodes, remedy)
+		return magnum.Invalid("The network %s has room for %s, and %d are asked for. %s", cidr, magnum.Count(max(room, 0), "node"), nodes, remedy)
 	}
 	return nil
 }
@@ -126,8 +122,8 @@ func (s *server) checkGrowth(ctx context.Context, c *call, k *magnum.Cluster, mo
 	if err != nil {
 		return nil //nolint:nilerr // as above
 	}
-	list = slices.DeleteFunc(list, func(n openstack.Subnet) bool {
-		return n.IPVersion == 6 || k.Resolved.FixedSubnetID != "" && n.ID != k.Resolved.FixedSubnetID
+	list = slices.DeleteFunc(ofIPv4(list), func(n openstack.Subnet) bool {
+		return k.Resolved.FixedSubnetID != "" && n.ID != k.Resolved.FixedSubnetID
 	})
 	if len(list) != 1 {
 		return nil

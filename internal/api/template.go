@@ -89,6 +89,7 @@ func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 	if t.Name == "" {
 		t.Name = magnum.RandomName(s.rand, "template")
 	}
+	t.NetworkDriver = textOr(t.NetworkDriver, s.Config.DefaultNetworkDriver)
 	if err := allAtOnce(s.checkTemplate(&t), s.checkLabels(label.Template, t.Labels), s.checkEffect(nil, &t)); err != nil {
 		return answer{}, err
 	}
@@ -204,6 +205,7 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 	if wanted.Name == "" {
 		wanted.Name = t.Name
 	}
+	wanted.NetworkDriver = textOr(wanted.NetworkDriver, s.Config.DefaultNetworkDriver)
 	problems := []error{s.checkTemplate(&wanted), s.checkEffect(t, &wanted)}
 	if !maps.Equal(wanted.Labels, t.Labels) {
 		problems = append(problems, s.checkLabels(label.Template, wanted.Labels))

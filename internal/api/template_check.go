@@ -12,13 +12,7 @@ import (
 // checkTemplate holds a template to what clusters can be made from, in Magnum's order (A7).
 func (s *server) checkTemplate(t *magnum.ClusterTemplate) error {
 	if t.COE != "kubernetes" {
-		if t.COE == "" {
-			t.COE = "Unset" // Magnum's own odd sentence
-		}
-		return magnum.Invalid("Requested COE type %s is not supported.", magnum.Shorten(t.COE, 100))
-	}
-	if t.NetworkDriver == "" {
-		t.NetworkDriver = s.Config.DefaultNetworkDriver
+		return magnum.Invalid("Requested COE type %s is not supported.", magnum.Shorten(textOr(t.COE, "Unset"), 100)) // Magnum's own odd word
 	}
 	if !slices.Contains(s.Config.AllowedNetworkDrivers, t.NetworkDriver) {
 		return magnum.Invalid("Network driver type %s is not supported, expecting a %s network driver.",

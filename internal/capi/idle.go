@@ -9,9 +9,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// Idle is what a cluster was made with and has no effect there, for its owner to read. Requests
-// that ask for such things are refused; what comes from a template that is older than the refusal, or switches off what
-// the template's labels belong to, is not. Labels that nobody knows are taken, as in Magnum.
+// Idle is what a cluster was made with and has no effect there, for its owner to read. Requests that ask for such things
+// are refused; what comes from a template that is older than the refusal, or switches off what the template's labels
+// belong to, is not. Labels that nobody knows are taken, as in Magnum.
 func Idle(c *magnum.Cluster, opts Options) []error {
 	labels := label.Of(c.Labels)
 	var out []error
@@ -28,7 +28,7 @@ func Idle(c *magnum.Cluster, opts Options) []error {
 // setting is what a cluster's labels meet.
 func setting(c *magnum.Cluster, opts Options) label.Setting {
 	return label.Setting{
-		NetworkDriver: c.Template.NetworkDriver, Balanced: c.MasterLBEnabled, ExistingNetwork: c.Resolved.FixedNetworkID != "",
-		BootVolume: bootVolumeSize(label.Of(c.Labels), opts) > 0, ContainerVolume: c.DockerVolumeSize > 0,
+		NetworkDriver: c.Template.NetworkDriver, Balanced: c.MasterLBEnabled, ExistingNetwork: c.ExistingNetwork(),
+		BootVolume: label.Of(c.Labels).BootVolume(opts.BootVolumeSize) > 0, ContainerVolume: c.DockerVolumeSize > 0,
 	}
 }

@@ -207,17 +207,9 @@ func machine(c *magnum.Cluster, g *magnum.NodeGroup, opts Options, p *problems) 
 	if m.serverGroup != "" && !uuid.MatchString(m.serverGroup) {
 		p.add("server group %.64q is not a UUID", m.serverGroup)
 	}
-	m.bootVolume = volumeOf(bootVolumeSize(labels, opts), cmp.Or(labels.String(label.BootVolumeType), opts.BootVolumeType))
+	m.bootVolume = volumeOf(labels.BootVolume(opts.BootVolumeSize), cmp.Or(labels.String(label.BootVolumeType), opts.BootVolumeType))
 	m.dockerVolume = volumeOf(cmp.Or(g.DockerVolumeSize, c.DockerVolumeSize), labels.String(label.DockerVolumeType))
 	return m
-}
-
-// bootVolumeSize is that of the volume that machines boot from; 0: they have none.
-func bootVolumeSize(labels label.Values, opts Options) int {
-	if labels.Has(label.BootVolumeSize) {
-		return labels.Int(label.BootVolumeSize)
-	}
-	return opts.BootVolumeSize
 }
 
 func volumeOf(size int, kind string) map[string]any {

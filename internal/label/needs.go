@@ -1,8 +1,8 @@
 package label
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 )
 
 // Setting is what labels meet in a cluster besides each other.
@@ -29,7 +29,7 @@ func needs() []need {
 		return func(v Values, _ Setting) bool { return v.Bool(name) }
 	}
 	driver := func(name string) func(Values, Setting) bool {
-		return func(_ Values, in Setting) bool { return in.NetworkDriver == name }
+		return func(_ Values, in Setting) bool { return cmp.Or(in.NetworkDriver, "calico") == name } // Magnum's default
 	}
 	return []need{
 		{
@@ -118,14 +118,4 @@ func (v Values) asks(l Label) bool {
 		return v.Bool(l.Name) != Of(nil).Bool(l.Name)
 	}
 	return v.String(l.Name) != l.Default
-}
-
-// Without is what a label has no effect without; "" if it needs nothing.
-func (l Label) Without() string {
-	for _, n := range needs() {
-		if slices.Contains(n.labels, l.Name) {
-			return n.without
-		}
-	}
-	return ""
 }

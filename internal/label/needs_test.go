@@ -112,3 +112,12 @@ func TestIdle(t *testing.T) {
 		})
 	}
 }
+
+// TestNeedsAreOfLabels: a name that is no label's would never be asked about.
+func TestNeedsAreOfLabels(t *testing.T) {
+	for _, name := range label.Needy() {
+		if _, known := label.Lookup(name); !known {
+			t.Errorf("%s is no label", name)
+		}
+	}
+}

@@ -66,6 +66,15 @@ func (v Values) CSV(name string) []string {
 	return items
 }
 
+// BootVolume is the size in GiB of the volume that machines boot from, and otherwise that of whoever says nothing; 0:
+// they have none.
+func (v Values) BootVolume(otherwise int) int {
+	if v.Has(BootVolumeSize) {
+		return v.Int(BootVolumeSize)
+	}
+	return otherwise
+}
+
 // Bounds are the fewest and the most nodes that labels give a node group; nil is no bound.
 func Bounds(labels map[string]string) (fewest int, most *int) {
 	v := Of(labels)

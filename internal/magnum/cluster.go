@@ -89,6 +89,11 @@ func (c *Cluster) NextUpgrade(maxBatchSize int) Upgrade {
 	return next
 }
 
+// ExistingNetwork tells whether nodes are in a network that was there before the cluster.
+func (c *Cluster) ExistingNetwork() bool {
+	return c.FixedNetwork != "" || c.FixedSubnet != "" || c.Resolved.FixedNetworkID != ""
+}
+
 // Follows tells whether a group goes along when its cluster is upgraded: all but those that have an image of their own.
 func (g *NodeGroup) Follows(u Upgrade) bool {
 	return g.IsDefault || g.ImageID == "" || g.ImageID == u.FromImage || g.Resolved.ImageID != "" && g.Resolved.ImageID == u.FromImageID

@@ -101,10 +101,6 @@ func NodeGroupOf(r *v1alpha1.MagnumNodeGroup) *magnum.NodeGroup {
 	if st.Nodes != nil { // the autoscaler's
 		g.NodeCount = *st.Nodes
 	}
-	// A record from before labels were carried over.
-	if s.Role != magnum.RoleMaster && s.MinNodeCount == 0 && s.MaxNodeCount == nil && label.Of(s.Labels).Bool(label.AutoScalingEnabled) {
-		g.MinNodeCount, g.MaxNodeCount = label.Bounds(s.Labels)
-	}
 	return g
 }
 
