@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/label"
@@ -271,7 +270,7 @@ func (s *server) addonsFor(networkDriver string, labels map[string]string, from 
 		return nil
 	}
 	if err := s.Addons(networkDriver, labels, from); err != nil {
-		return magnum.Invalid("This cluster could not become usable: %s.", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return magnum.Invalid("This cluster could not become usable: %s.", magnum.OneLine(err))
 	}
 	return nil
 }

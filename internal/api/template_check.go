@@ -43,17 +43,18 @@ func checkMachines(t *magnum.ClusterTemplate) error {
 	if t.TLSDisabled {
 		problems = append(problems, "A cluster without TLS (tls_disabled True) is not supported. A Kubernetes API server always speaks TLS.")
 	}
-	for _, f := range []struct{ name, text string }{{"http_proxy", t.HTTPProxy}, {"https_proxy", t.HTTPSProxy}} {
+	http, https, except := t.Proxies()
+	for _, f := range []struct{ name, text string }{{"http_proxy", http}, {"https_proxy", https}} {
 		if f.text == "" {
 			continue
 		}
-		u, err := url.Parse(magnum.ProxyURL(f.text))
+		u, err := url.Parse(f.text)
 		if err != nil || !proxyAddress.MatchString(f.text) || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 			problems = append(problems, "The value of "+f.name+" is not the URL of a proxy, for example http://proxy.example.org:3128. "+
 				"Write special characters of a password as %XX.")
 		}
 	}
-	if t.NoProxy != "" && !proxyHosts.MatchString(magnum.ProxyExceptions(t.NoProxy)) {
+	if except != "" && !proxyHosts.MatchString(except) {
 		problems = append(problems, "The value of no_proxy is not a list of hosts and networks, separated by commas.")
 	}
 	if len(problems) > 0 {

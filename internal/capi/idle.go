@@ -9,9 +9,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 )
 
-// Idle is what a cluster was made with and has no effect there, for its owner to read. Requests that ask for such things
-// are refused; what comes from a template that is older than the refusal, or switches off what the template's labels
-// belong to, is not. Labels that nobody knows are taken, as in Magnum.
+// Idle is what a cluster was made with and has no effect there, for its owner to read. Requests that ask for such
+// things are refused; what comes from a template that is older than the refusal, or switches off what the template's
+// labels belong to, is not. Labels that nobody knows are taken, as in Magnum.
 func Idle(c *magnum.Cluster, opts Options) []error {
 	labels := label.Of(c.Labels)
 	var out []error

@@ -151,15 +151,13 @@ func orEmpty(s []string) []string {
 }
 
 func proxy(c *magnum.Cluster, p *problems) map[string]any {
-	t := c.Template
-	t.HTTPProxy, t.HTTPSProxy = magnum.ProxyURL(t.HTTPProxy), magnum.ProxyURL(t.HTTPSProxy)
-	t.NoProxy = magnum.ProxyExceptions(t.NoProxy)
-	for _, f := range []struct{ field, text string }{{"http_proxy", t.HTTPProxy}, {"https_proxy", t.HTTPSProxy}, {"no_proxy", t.NoProxy}} {
+	http, https, except := c.Template.Proxies()
+	for _, f := range []struct{ field, text string }{{"http_proxy", http}, {"https_proxy", https}, {"no_proxy", except}} {
 		if !proxyText.MatchString(f.text) || int64(len(f.text)) > maxText {
 			p.add("%s %.64q contains characters that are not allowed", f.field, f.text)
 		}
 	}
-	return map[string]any{"http": t.HTTPProxy, "https": t.HTTPSProxy, "noProxy": t.NoProxy}
+	return map[string]any{"http": http, "https": https, "noProxy": except}
 }
 
 // machineValues are what the machines of one group are made of.

@@ -330,7 +330,7 @@ func addons() []Label {
 	return complete(Addon, "addons", []Label{
 		{
 			Name: AddonsExcluded, Type: Name, List: true, Source: sourceOwn,
-			Doc: "Addons that are not installed, by their names in the catalogue: who names one installs something in its place.",
+			Doc: "Addons that are not installed, by their names in the catalogue: who names one installs something in its place. Other names are refused.",
 		},
 		tag(CalicoTag, "0.1", "network addon", "Version of Calico."),
 		tag("cilium_tag", "0.20", "network addon", "Version of Cilium."),

@@ -41,6 +41,9 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+// OneLine is the text of an error, with what was joined side by side.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
 // Shorten cuts a text to at most so many bytes. What was cut ends in dots, and never within a character.
 func Shorten(text string, most int) string {
 	if len(text) <= most {
@@ -54,22 +57,3 @@ var clusterName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]{0,241}$`)
 // ValidClusterName tells whether a cluster may have this name (Magnum 1.14: a letter, then letters, digits, "_", "." or
 // "-", at most 242 characters).
 func ValidClusterName(s string) bool { return clusterName.MatchString(s) }
-
-// ProxyURL is the URL of an HTTP proxy. One without a scheme is http, as Go's programs (containerd, kubelet) take it
-// and apt does not; Terraform's tests give one so.
-func ProxyURL(text string) string {
-	if text == "" || strings.Contains(text, "://") {
-		return text
-	}
-	return "http://" + text
-}
-
-// ProxyExceptions are hosts that are reached without a proxy, separated by commas alone: Go's programs take blanks
-// around them away, others do not.
-func ProxyExceptions(text string) string {
-	items := strings.Split(text, ",")
-	for i, item := range items {
-		items[i] = strings.TrimSpace(item)
-	}
-	return strings.Join(items, ",")
-}

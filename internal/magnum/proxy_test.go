@@ -14,8 +14,10 @@ func TestProxies(t *testing.T) {
 		"http://p:3128":         "http://p:3128",
 		"https://u:p%40ss@p:1/": "https://u:p%40ss@p:1/",
 	} {
-		if got := magnum.ProxyURL(text); got != want {
-			t.Errorf("ProxyURL(%q) is %q, want %q", text, got, want)
+		for of, t2 := range map[string]magnum.TemplateFields{"http_proxy": {HTTPProxy: text}, "https_proxy": {HTTPSProxy: text}} {
+			if plain, secure, _ := t2.Proxies(); plain+secure != want {
+				t.Errorf("%s %q is %q, want %q", of, text, plain+secure, want)
+			}
 		}
 	}
 	for text, want := range map[string]string{
@@ -23,8 +25,8 @@ func TestProxies(t *testing.T) {
 		"localhost, 127.0.0.1 ,.svc": "localhost,127.0.0.1,.svc",
 		"a b":                        "a b",
 	} {
-		if got := magnum.ProxyExceptions(text); got != want {
-			t.Errorf("ProxyExceptions(%q) is %q, want %q", text, got, want)
+		if _, _, got := (&magnum.TemplateFields{NoProxy: text}).Proxies(); got != want {
+			t.Errorf("no_proxy %q is %q, want %q", text, got, want)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (c catalog) endpoint(service, endpointType, region string) (string, error) 
 				continue
 			}
 			for _, e := range entry.Endpoints {
-				if e.Interface == string(want) && (region == "" || e.Region == region || e.RegionID == region) {
+				if e.Interface == string(want) && inRegion(e, region) {
 					return e.URL, nil
 				}
 			}
@@ -57,11 +57,16 @@ func (c catalog) endpoint(service, endpointType, region string) (string, error) 
 	return "", fmt.Errorf("%s endpoint of %s in region %q: %w", want, service, region, ErrNotFound)
 }
 
-// has tells whether the cloud has a service at all, wherever and for whom.
-func (c catalog) has(service string) bool {
-	return slices.ContainsFunc(c, func(e tokens.CatalogEntry) bool {
-		return slices.Contains(serviceTypes[service], e.Type) && len(e.Endpoints) > 0
+// has tells whether a region has a service, for whomever its endpoints are.
+func (c catalog) has(service, region string) bool {
+	return slices.ContainsFunc(c, func(entry tokens.CatalogEntry) bool {
+		return slices.Contains(serviceTypes[service], entry.Type) &&
+			slices.ContainsFunc(entry.Endpoints, func(e tokens.Endpoint) bool { return inRegion(e, region) })
 	})
+}
+
+func inRegion(e tokens.Endpoint, region string) bool {
+	return region == "" || e.Region == region || e.RegionID == region
 }
 
 // client makes a client for a service. Catalogs list some services with and some without their version; gophercloud

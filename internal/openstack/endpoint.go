@@ -74,7 +74,12 @@ func (c *Cloud) serviceClient(entries catalog, provider *gophercloud.ProviderCli
 	if own, ok := c.own[service]; ok {
 		provider = sharing(provider, own)
 	}
-	return entries.client(provider, service, e.Type, cmp.Or(e.Region, c.settings.Region))
+	return entries.client(provider, service, e.Type, c.region(service))
+}
+
+// region is where a service is looked for.
+func (c *Cloud) region(service string) string {
+	return cmp.Or(c.settings.Endpoints[service].Region, c.settings.Region)
 }
 
 // sharing makes a provider client that sends through another HTTP client and has the same token. When the token has

@@ -17,10 +17,10 @@ func subnetOf(s subnets.Subnet) Subnet {
 	return Subnet{ID: s.ID, Name: s.Name, NetworkID: s.NetworkID, CIDR: s.CIDR, IPVersion: s.IPVersion}
 }
 
-// Has tells whether the cloud has a service, [LoadBalancer] for example.
+// Has tells whether the cloud's region has a service, [LoadBalancer] for example.
 func (u *User) Has(ctx context.Context, service string) (bool, error) {
 	entries, err := u.catalog(ctx)
-	return entries.has(service), u.explain("look for "+service+" in the catalog", err)
+	return entries.has(service, u.cloud.region(service)), u.explain("look for "+service+" in the catalog", err)
 }
 
 // Subnets lists the subnets of a network that the user sees.

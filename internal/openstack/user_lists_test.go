@@ -38,8 +38,11 @@ func TestServersNetwork(t *testing.T) {
 func TestHas(t *testing.T) {
 	there := catalog{{Type: "volumev3", Endpoints: []tokens.Endpoint{{Interface: "internal", Region: "elsewhere"}}}, {Type: "load-balancer"}}
 	for service, want := range map[string]bool{Volumes: true, LoadBalancer: false, Networks: false} {
-		if there.has(service) != want {
+		if there.has(service, "") != want {
 			t.Errorf("the catalog has %s: %v, want %v", service, !want, want)
 		}
+	}
+	if there.has(Volumes, "here") || !there.has(Volumes, "elsewhere") {
+		t.Error("volumes of another region are none of this one's")
 	}
 }

@@ -1,7 +1,6 @@
 package openstack
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 
@@ -22,8 +21,7 @@ func (p *Project) HasLoadBalancers() bool { return p.has(LoadBalancer) }
 func (p *Project) HasVolumes() bool { return p.has(Volumes) }
 
 func (p *Project) has(service string) bool {
-	e := p.cloud.settings.Endpoints[service]
-	_, err := p.session.catalog.endpoint(service, e.Type, cmp.Or(e.Region, p.cloud.settings.Region))
+	_, err := p.session.catalog.endpoint(service, p.cloud.settings.Endpoints[service].Type, p.cloud.region(service))
 	return err == nil
 }
 

@@ -110,11 +110,7 @@ func (r *run) conformanceImage() (string, error) {
 	if r.ConformanceImage != "" {
 		return r.ConformanceImage, nil
 	}
-	full, err := serverVersion(r.kube)
-	if err != nil {
-		return "", fmt.Errorf("ask for the cluster's version: %w", err)
-	}
-	version, _, _ := strings.Cut(full, "-")
+	version, _, _ := strings.Cut(r.version, "-")
 	version, _, _ = strings.Cut(version, "+")
 	return mirrored("registry.k8s.io/conformance:"+version, r.cluster.Labels)
 }
@@ -227,19 +223,17 @@ func (r *run) keepLog(ctx context.Context) error {
 // well; agnhost names the file before its content, so an answer without the name is asked for again.
 func (r *run) fetch(ctx context.Context, name string) (content string, err error) {
 	file := resultsDir + "/" + name
-	var failed error
 	err = r.await(ctx, fetchWait, func(ctx context.Context) (bool, string, error) {
 		out, err := r.exec(ctx, r.testsNamespace(), testerPod, "/agnhost", "mounttest", "--file_content="+file)
 		if err != nil {
-			failed = errors.Join(err, asError(oneLine(out)))
-			return true, "", nil
+			return false, "", fmt.Errorf("%w: %w", errNever, errors.Join(err, asError(oneLine(out))))
 		}
 		var whole bool
 		content, whole = strings.CutPrefix(out, fmt.Sprintf("content of file %q:", file))
 		content = strings.TrimSpace(content)
 		return whole, name + ": the answer was lost", nil
 	})
-	return content, errors.Join(err, failed)
+	return content, err
 }
 
 // keep puts a file among the results, if they are wanted.

@@ -23,6 +23,7 @@ type run struct {
 	cluster *clusters.Cluster // as Magnum showed it when it was complete
 	config  *rest.Config
 	kube    kubeAPI
+	version string // Kubernetes', as its API server says
 	exec    execute
 	image   string // of pods
 }
@@ -166,14 +167,12 @@ func (r *run) connect(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.exec = executor(r.config, r.kube)
-	var version string
-	err = r.await(ctx, 2*time.Minute, func(context.Context) (bool, string, error) {
-		v, err := serverVersion(r.kube)
-		version = v
+	err = r.await(ctx, 2*time.Minute, func(context.Context) (_ bool, _ string, err error) {
+		r.version, err = serverVersion(r.kube)
 		return err == nil, "", err
 	})
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", k.APIAddress, err)
 	}
-	return fmt.Sprintf("%s, Kubernetes %s", k.APIAddress, version), r.makeNamespace(ctx)
+	return fmt.Sprintf("%s, Kubernetes %s", k.APIAddress, r.version), r.makeNamespace(ctx)
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -247,7 +246,7 @@ func (r *Reconciler) cluster(ctx context.Context, s *scope) (phase.Outcome, erro
 		err = errors.Join(want.Warnings...) // what exists goes on with labels that a new cluster may not have
 	}
 	if err != nil {
-		return phase.Fail("%s", strings.ReplaceAll(err.Error(), "\n", "; ")), nil
+		return phase.Fail("%s", magnum.OneLine(err)), nil
 	}
 	if live == nil {
 		capi.Apply(want.Cluster, capi.Change{Annotations: map[string]string{capi.AskedAnnotation: r.request(s, want).Note(want.Cluster)}})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -231,7 +230,7 @@ func (r *Reconciler) warn(s *scope, reason, format string, args ...any) {
 // warnOf is one event for all of a list.
 func (r *Reconciler) warnOf(s *scope, reason, what string, list []error) {
 	if len(list) > 0 {
-		r.warn(s, reason, "%s", sentence(fmt.Errorf("%s: %s", what, strings.ReplaceAll(errors.Join(list...).Error(), "\n", "; "))))
+		r.warn(s, reason, "%s: %s", what, magnum.Shorten(magnum.OneLine(errors.Join(list...)), 1000))
 	}
 }
 

@@ -2,7 +2,6 @@ package nodegroup
 
 import (
 	"cmp"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,7 +66,7 @@ func (r *Reconciler) progress(s *scope) progress {
 	live := s.observed.Cluster
 	if capi.AskedOf(live).Groups[s.group.Name].Record < s.record.Generation {
 		if err := r.check(s); err != nil {
-			return progress{Impossible: strings.ReplaceAll(err.Error(), "\n", "; ")}
+			return progress{Impossible: magnum.OneLine(err)}
 		}
 		if live == nil {
 			return progress{Reason: "waiting for the cluster", Left: 1 << 16}

@@ -25,7 +25,7 @@ func TestLife(t *testing.T) {
 	config := w.config(t, "life")
 
 	t.Run("nodes are ready", func(t *testing.T) { w.nodesAreReady(t, config, "life", 2) })
-	t.Run("pods run, reach each other, and DNS works", func(t *testing.T) { w.podsTalk(t, config, 2, "quay.io/cilium/cilium:v1.20.2") })
+	t.Run("pods run, reach each other, and DNS works", func(t *testing.T) { w.podsTalk(t, config, 2, withShell("cilium")) })
 	t.Run("a load balancer answers outside", func(t *testing.T) { w.loadBalancer(t, config) })
 	t.Run("Keystone's tokens are known", func(t *testing.T) { w.keystone(t, config) })
 	t.Run("nodes are measured", func(t *testing.T) {
