@@ -14,11 +14,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// Deployable reads what a bundle has, as a deployment takes it. It takes what opens a bundle as it comes.
-func Deployable(b *Bundle, err error) (site.Bundle, error) {
-	if err != nil {
-		return site.Bundle{}, err
-	}
+// Deployable reads what a bundle has, as a deployment takes it.
+func (b *Bundle) Deployable() (site.Bundle, error) {
 	files := map[string]string{} // by digest
 	out := site.Bundle{Versions: map[string]string{}, Catalogue: map[string]string{}}
 	for _, f := range b.Index.Files {

@@ -52,7 +52,7 @@ func TestDeployable(t *testing.T) {
 		{Name: "etcd", Reference: "registry.k8s.io/etcd:3.6.16-0", Digest: manifest},
 		{Name: "kube-apiserver", Reference: "registry.k8s.io/kube-apiserver:v1.35.4", Release: "v1.35.4", Digest: manifest},
 	}
-	got, err := bundle.Deployable(b, nil)
+	got, err := b.Deployable()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +93,7 @@ func TestDeployable(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	put("files/manifests/cluster-api.yaml", "kind: Secret\n")
-	if _, err := bundle.Deployable(b, nil); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := b.Deployable(); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a manifest that is not what the list says: %v", err)
-	}
-	if _, err := bundle.Deployable(nil, errors.New("no bundle")); err == nil {
-		t.Error("what could not be opened is deployed")
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -110,7 +109,11 @@ func (o *deployOptions) session(ctx context.Context, streams Streams, settled bo
 	if err != nil {
 		return nil, err
 	}
-	if opts.Bundle, err = bundle.Deployable(o.open(o.Bundle)); err != nil {
+	b, err := o.open(o.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Bundle, err = b.Deployable(); err != nil {
 		return nil, err
 	}
 	return deploy.Look(ctx, in, opts)

@@ -105,7 +105,7 @@ func (r *Rounds) PlanRestore(ctx context.Context, archive backups.Restore) error
 		return err
 	}
 	defer s.Close()
-	return r.Caller.Show(s.Restoring(archive, r.Run).Plan)
+	return r.Caller.Show(s.restoration(archive, r.Run).Plan)
 }
 
 // restoreOnce is one round, as of Apply.
@@ -115,7 +115,7 @@ func (r *Rounds) restoreOnce(ctx context.Context, archive backups.Restore) (agai
 		return false, err
 	}
 	defer s.Close()
-	d := s.Restoring(archive, r.Run)
+	d := s.restoration(archive, r.Run)
 	if err := errors.Join(r.Caller.Show(d.Plan), allowed(d.Plan, r.Allow)); err != nil {
 		return false, err
 	}
@@ -130,11 +130,8 @@ func (r *Rounds) Destroy(ctx context.Context) error {
 	}
 	defer s.Close()
 	p := DestroyPlan(s.Wanted, s.World, s.Services, s.Leftovers)
-	if err := r.Caller.Show(p); err != nil {
+	if err := errors.Join(r.Caller.Show(p), allowed(p, r.Allow)); err != nil {
 		return err
-	}
-	if len(p.Blocked(r.Allow)) > 0 {
-		return errors.New("nothing was changed: removing needs --allow delete")
 	}
 	if err := s.deployment(p, r.Run).Destroy(ctx); err != nil {
 		return fmt.Errorf("%w\n(run it again to continue)", err)
@@ -150,9 +147,9 @@ func (s *Session) deployment(p plan.Plan, run site.Run) *Deployment {
 	}
 }
 
-// Restoring is the run that makes the cluster anew of a backup, with its plan. What stands beside the cluster is left
+// restoration is the run that makes the cluster anew of a backup, with its plan. What stands beside the cluster is left
 // to apply.
-func (s *Session) Restoring(archive backups.Restore, run site.Run) *Deployment {
+func (s *Session) restoration(archive backups.Restore, run site.Run) *Deployment {
 	w := Restoring(s.Wanted)
 	p, fresh := RestorePlan(w, s.World, archive, run.Now())
 	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), RestoreJudges(w, s.World, archive)...)

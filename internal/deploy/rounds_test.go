@@ -266,7 +266,7 @@ func TestDestroy(t *testing.T) {
 			t.Errorf("told %q, %d of %d connections were closed", a.told, s.closed, len(hosts))
 		}
 		if allow == nil {
-			if err == nil || err.Error() != "nothing was changed: removing needs --allow delete" || slices.Contains(s.asked, host.OpRemove) {
+			if err == nil || err.Error() != "nothing was changed: the plan is dangerous, see above; if that is meant: --allow delete" || slices.Contains(s.asked, host.OpRemove) {
 				t.Errorf("got %v, and asked %q", err, s.asked)
 			}
 			continue

@@ -49,7 +49,7 @@ type Options struct {
 	Note      func(text string) error
 }
 
-// Session is a deployment as it should be and as it is: what plan, apply, status and restore work with.
+// Session is a deployment as it should be and as it is: what every command works with.
 type Session struct {
 	Intent   intent.Intent
 	Hosts    site.Hosts
@@ -61,12 +61,11 @@ type Session struct {
 	// Leftovers are what a deployment that is removed has left at other places.
 	Leftovers kubeconfigs.Leftovers
 
-	dial      site.Dialer
-	facts     map[string]host.Facts
-	unreached map[string]error
-	magnum    magnum.World
-	proxies   proxy.World
-	more      site.Hosts // hosts that are no part of the cluster
+	dial    site.Dialer
+	facts   map[string]host.Facts
+	magnum  magnum.World
+	proxies proxy.World
+	more    site.Hosts // hosts that are no part of the cluster
 }
 
 // Close ends all connections.
@@ -157,13 +156,14 @@ func (s *Session) decide(_ context.Context, o *Options) error {
 // around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not
 // reached is no reason to fail: the plan says so.
 func (s *Session) around(ctx context.Context, o *Options) error {
-	var err error
-	if s.more, s.unreached, err = o.Reach(ctx, s.Intent, s.Hosts); err != nil {
+	more, lost, err := o.Reach(ctx, s.Intent, s.Hosts)
+	if err != nil {
 		return err
 	}
+	s.more = more
 	all := maps.Clone(s.Hosts)
 	maps.Copy(all, s.more)
-	s.Outside = site.LookOutside(ctx, all, s.unreached, balance.Inside(s.Intent)...)
+	s.Outside = site.LookOutside(ctx, all, lost, balance.Inside(s.Intent)...)
 	if s.magnum, err = magnum.Inspect(ctx, s.Outside, s.Intent); err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (s *Session) left(ctx context.Context, o *Options) (err error) {
 	if s.Services, err = NoServices(ctx, s.Outside, s.Wanted, s.magnum, s.proxies, o.Own); err != nil {
 		return err
 	}
-	s.Leftovers = s.Services.Except(LookAtLeftovers(ctx, s.Outside.Hosts, s.unreached, s.Wanted))
+	s.Leftovers = s.Services.Except(LookAtLeftovers(ctx, s.Outside.Hosts, s.Outside.Lost, s.Wanted))
 	return nil
 }
 

@@ -1,6 +1,5 @@
 // Package magnum puts Magnum's service on the hosts of magnum_all: Jeroboam's server in place of magnum-api and
-// magnum-conductor, with the account, the configuration and the endpoints that OpenStack-Ansible's role os_magnum would
-// give them.
+// magnum-conductor, with the configuration and the credentials that OpenStack-Ansible's role os_magnum would give them.
 //
 // Inspect finds out who serves there, and Serves decides who is to: by the operator's word and by what is there. What a
 // place should have is At: Want, or Leave, the way back to OpenStack's own Magnum. All of it is pure. A Run changes

@@ -1,6 +1,6 @@
 // Package node says what a node of the management cluster is, up to kubeadm: what its physical host's kernel needs, its
 // container as OpenStack-Ansible makes one, and inside of it programs, containerd, images, the network of pods,
-// kubelet. Everything here is a list of items for a place, and pure; site brings them about.
+// kubelet. All of it is lists of items for a place, and judges of them, and pure; site brings them about.
 package node
 
 // The groups of a node's items, in the order of the work.

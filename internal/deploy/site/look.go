@@ -2,7 +2,6 @@ package site
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -16,11 +15,7 @@ import (
 func Look(ctx context.Context, h Hosts, inside ...Place) (map[string]host.Facts, error) {
 	facts, errs := LookAtAll(ctx, h, slices.Sorted(maps.Keys(h)))
 	lookInside(ctx, h, facts, errs, inside)
-	var failed []error
-	for _, name := range slices.Sorted(maps.Keys(errs)) {
-		failed = append(failed, errs[name])
-	}
-	return facts, errors.Join(failed...)
+	return facts, Lost(errs)
 }
 
 // lookInside adds the facts of containers that run. One that cannot be looked into counts as its host.
