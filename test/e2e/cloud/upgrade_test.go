@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 // service is what an upgrade must not disturb: two pods on two nodes, of which one must always be there.
@@ -83,6 +85,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	reads := w.watchURL(t, "http://"+address+"/health", "OK")
 	writes := w.writeAPI(t, config)
+	turns := w.watchTurns(t, config)
 	began := time.Now()
 	w.say(t, w.tenant, "coe", "cluster", "upgrade", "up", "new")
 	w.reaches(t, "up", "UPDATE_COMPLETE", 30*time.Minute)
@@ -97,6 +100,7 @@ func TestUpgrade(t *testing.T) {
 	if gap > time.Minute {
 		t.Errorf("nothing could be written for %s", gap)
 	}
+	turnsAreKept(t, turns())
 	w.nodesAreReady(t, config, "up", 3)
 	versions, err := w.kubectl(t, config, "get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.kubeletVersion}")
 	if err != nil || strings.Count(versions, "v1.36.4") != 3 {
@@ -107,6 +111,9 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("%v: %s", err, addons)
 	}
 	t.Logf("addons:\n%s", addons)
+	if minor := version.Minor(old); minor < version.Minor("v1.36.4") && !strings.Contains(addons, "openstack-cloud-controller-manager v1.36.") {
+		t.Error("the cloud controller manager is not the new Kubernetes'")
+	}
 	if conformance() != "none" { // what was upgraded is judged as what was made
 		if out, _, err := w.verify(t, "--cluster", "up", "--only", "nodes,health,conformance"); err != nil {
 			t.Errorf("%v\n%s", err, out)
@@ -116,6 +123,52 @@ func TestUpgrade(t *testing.T) {
 	}
 	w.delete(t, "up")
 	w.nothingLeft(t, before, s)
+}
+
+// turn is what a cluster was at one moment: its cloud controller manager's version, and its masters' kubelets.
+type turn struct{ manager, masters string }
+
+// watchTurns looks at the workload cluster itself every two seconds, until the function that it returns is called, which
+// has what was seen, each state once. The manager is read before the masters: these become newer in between, never older.
+func (w *world) watchTurns(t *testing.T, config string) func() []turn {
+	t.Helper()
+	const image = "jsonpath={.spec.template.spec.containers[0].image}"
+	const kubelets = "jsonpath={.items[*].status.nodeInfo.kubeletVersion}"
+	done, ended := make(chan struct{}), make(chan struct{})
+	var seen []turn
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(2 * time.Second):
+			}
+			manager, err1 := w.kubectl(t, config, "get", "daemonset", "-n", "kube-system", "openstack-cloud-controller-manager", "-o", image)
+			masters, err2 := w.kubectl(t, config, "get", "nodes", "-l", "node-role.kubernetes.io/control-plane", "-o", kubelets)
+			now := turn{manager[strings.LastIndex(manager, ":")+1:], masters}
+			if err1 == nil && err2 == nil && (len(seen) == 0 || seen[len(seen)-1] != now) {
+				seen = append(seen, now)
+			}
+		}
+	}()
+	return func() []turn { close(done); <-ended; return seen }
+}
+
+// turnsAreKept holds a cloud controller manager to be no newer than any master, as Kubernetes wants it.
+func turnsAreKept(t *testing.T, seen []turn) {
+	t.Helper()
+	if len(seen) == 0 {
+		t.Error("nobody saw the cloud controller manager")
+	}
+	for _, s := range seen {
+		t.Logf("cloud controller manager %s, masters %s", s.manager, s.masters)
+		for _, master := range strings.Fields(s.masters) {
+			if version.Minor(s.manager) > version.Minor(master) {
+				t.Errorf("the cloud controller manager is %s while a master is %s", s.manager, master)
+			}
+		}
+	}
 }
 
 // versionOf reads what "image build" says of an image.
