@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/bundle"
+	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
 const (
@@ -37,8 +40,7 @@ func TestRegistry(t *testing.T) {
 	jeroboam := place(t, "JEROBOAM")
 	bare := filepath.Join(w.work, "bare.raw")
 	w.mustExec(t, 10*time.Minute, "", jeroboam, "image", "build", "--bundle", dir, "--kind", "container", "--output", bare, "--overlay", w.overlay(t, cert),
-		"--without", "cilium,cilium-operator-generic,openstack-cloud-controller-manager,k8s-keystone-auth,metrics-server,cinder-csi-plugin,"+
-			"manila-csi-plugin,calico-node,calico-cni,calico-kube-controllers,agnhost")
+		"--without", strings.Join(addonImages(t, dir), ","))
 	const name = "e2e-bare"
 	_, _ = w.openstack(t, "admin", "image", "delete", name) // of an earlier run, which trusts another certificate
 	w.upload(t, bare, name)
@@ -69,6 +71,22 @@ func TestRegistry(t *testing.T) {
 	w.delete(t, "registry")
 	t.Run("a mirror that has nothing", func(t *testing.T) { w.emptyMirror(t) })
 	w.nothingLeft(t, before, s)
+}
+
+// addonImages are the images that a bundle has for addons and tests, and not for Kubernetes itself.
+func addonImages(t *testing.T, dir string) []string {
+	t.Helper()
+	b, err := bundle.Open(dir, sign.Trust{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, i := range b.Index.Images {
+		if i.Group == "workload" || i.Group == "cilium" {
+			out = append(out, i.Name)
+		}
+	}
+	return out
 }
 
 // emptyMirror asks for a prefix below which the registry has no image: kubeadm cannot begin, and the tenant is told
