@@ -35,6 +35,7 @@ type verifyCommand struct {
 	DNSNameserver   string            `name:"dns-nameserver" placeholder:"ADDRESS" help:"Of nodes."`
 	MasterLB        bool              `name:"master-lb" help:"A load balancer before the control plane."`
 	Label           map[string]string `placeholder:"NAME=VALUE" help:"Of the template; may be repeated."`
+	Proxy           []string          `placeholder:"HOST:PORT" help:"Reach the cluster through one of these hosts of jeroboam proxy, as a private one has to be (label master_lb_floating_ip_enabled=false)."`
 	Masters         int               `default:"1" help:"Control plane nodes."`
 	Nodes           int               `default:"1" help:"Workers."`
 
@@ -109,6 +110,7 @@ func (c *verifyCommand) options() verify.Options {
 		RunID: c.RunID, Cluster: c.Cluster, ClusterTemplate: c.ClusterTemplate, Image: c.Image, ImageName: c.ImageName, Flavor: c.Flavor,
 		ExternalNetwork: c.ExternalNetwork, Public: verify.PublicNetwork{Physical: c.Physical, CIDR: c.CIDR, Gateway: c.Gateway, Pool: c.Pool},
 		Keypair: c.Keypair, NetworkDriver: c.NetworkDriver, DNS: c.DNSNameserver, MasterLB: c.MasterLB, Labels: c.Label, Masters: c.Masters, Nodes: c.Nodes,
+		Proxies: c.Proxy,
 		TestImage: c.TestImage, StorageClass: c.StorageClass, Only: c.Only, Without: c.Without,
 		Conformance: c.Conformance, ConformanceImage: c.ConformanceImage, ConformanceSkip: c.ConformanceSkip,
 		ConformanceProcesses: c.ConformanceProcesses, ConformanceLimit: c.ConformanceLimit,

@@ -312,9 +312,10 @@ func TestTestsAreTold(t *testing.T) {
 			}
 		})
 	}
-	for _, wrong := range []Options{{ConformanceProcesses: -1}, {ConformanceProcesses: 65}, {ConformanceSkip: "["}, {ConformanceLimit: time.Second}} {
+	for _, wrong := range []Options{{ConformanceProcesses: -1}, {ConformanceProcesses: 65}, {ConformanceSkip: "["}, {ConformanceLimit: time.Second}, {Proxies: []string{"10.0.0.1"}}} {
 		wrong.Masters, wrong.Nodes = 1, 1
-		if got := wrong.problems(); len(got) != 1 || !strings.Contains(got[0].Error(), "--conformance-") {
+		got := wrong.problems()
+		if flag := map[bool]string{true: "--conformance-", false: "--proxy"}[wrong.Proxies == nil]; len(got) != 1 || !strings.Contains(got[0].Error(), flag) {
 			t.Errorf("%+v: %v", wrong, got)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
+	"github.com/jeroboam-cloud/jeroboam/internal/proxy/backend"
 )
 
 // errNever ends a wait at once: what is waited for does not come.
@@ -87,29 +89,52 @@ func told(k *clusters.Cluster) string {
 }
 
 // connection is a cluster's API server as its administrator reaches it: Magnum signs a key that is made here and stays
-// in memory, as "openstack coe cluster config" does.
-func connection(ctx context.Context, magnum *gophercloud.ServiceClient, k *clusters.Cluster) (*rest.Config, error) {
+// in memory, as "openstack coe cluster config" does. With proxies, one of them is asked in the API server's place, by
+// the server name of the cluster.
+func (r *run) connection(ctx context.Context, k *clusters.Cluster) (*rest.Config, error) {
 	if k.APIAddress == "" {
 		return nil, errors.New("magnum reports no api_address")
+	}
+	at, name := k.APIAddress, ""
+	if len(r.Proxies) > 0 {
+		proxy, err := answering(ctx, r.Proxies)
+		if err != nil {
+			return nil, err
+		}
+		at, name = "https://"+proxy, backend.Host(k.StackID)
 	}
 	key, request, err := pki.NewRequest(rand.Reader, "admin", "system:masters")
 	if err != nil {
 		return nil, err
 	}
-	ca, err := certificates.Get(ctx, magnum, k.UUID).Extract()
+	ca, err := certificates.Get(ctx, r.Magnum, k.UUID).Extract()
 	if err != nil {
 		return nil, fmt.Errorf("ask Magnum for the cluster's authority: %w", err)
 	}
-	signed, err := certificates.Create(ctx, magnum, certificates.CreateOpts{
+	signed, err := certificates.Create(ctx, r.Magnum, certificates.CreateOpts{
 		ClusterUUID: k.UUID, CSR: string(request),
 	}).Extract()
 	if err != nil {
 		return nil, fmt.Errorf("ask Magnum to sign a certificate: %w", err)
 	}
 	return &rest.Config{
-		Host: k.APIAddress, UserAgent: "jeroboam-verify", QPS: -1, Timeout: 30 * time.Second,
+		Host: at, UserAgent: "jeroboam-verify", QPS: -1, Timeout: 30 * time.Second,
 		TLSClientConfig: rest.TLSClientConfig{
-			CAData: []byte(ca.PEM), CertData: []byte(signed.PEM), KeyData: key,
+			ServerName: name, CAData: []byte(ca.PEM), CertData: []byte(signed.PEM), KeyData: key,
 		},
 	}, nil
+}
+
+// answering is the first of some addresses that takes a connection within two seconds.
+func answering(ctx context.Context, addresses []string) (string, error) {
+	var problems []error
+	for _, address := range addresses {
+		c, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			_ = c.Close() // nothing was sent
+			return address, nil
+		}
+		problems = append(problems, err)
+	}
+	return "", fmt.Errorf("no proxy answers: %w", errors.Join(problems...))
 }

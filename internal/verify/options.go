@@ -3,6 +3,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -32,6 +33,8 @@ type Options struct {
 	MasterLB        bool
 	Labels          map[string]string
 	Masters, Nodes  int
+	// Proxies are addresses (HOST:PORT) of "jeroboam proxy", through which a private cluster's API server is reached.
+	Proxies []string
 
 	TestImage        string // what pods of checks run
 	StorageClass     string // the default class, if it is not given
@@ -114,6 +117,11 @@ func (o Options) problems() []error {
 	}
 	if o.Masters > 1 && !o.MasterLB && o.Cluster == "" && o.ClusterTemplate == "" {
 		out = append(out, errors.New("--masters of more than one need --master-lb"))
+	}
+	for _, p := range o.Proxies {
+		if host, port, err := net.SplitHostPort(p); err != nil || host == "" || port == "" {
+			out = append(out, fmt.Errorf("--proxy %q: give it as HOST:PORT, as PROXY_PORT and POD_IP say on its host", p))
+		}
 	}
 	if o.ConformanceProcesses < 0 || o.ConformanceProcesses > 64 {
 		out = append(out, fmt.Errorf("--conformance-processes %d: 1 to 64 can run side by side", o.ConformanceProcesses))

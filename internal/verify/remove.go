@@ -145,7 +145,7 @@ func (r *run) emptyNamed(ctx context.Context, name string) error {
 func (r *run) empty(ctx context.Context, k *clusters.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, min(r.Timeout, 5*time.Minute))
 	defer cancel()
-	config, err := connection(ctx, r.Magnum, k)
+	config, err := r.connection(ctx, k)
 	if err != nil {
 		return err
 	}

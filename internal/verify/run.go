@@ -55,7 +55,7 @@ func (r *run) procedure() []step {
 				"and Machines' conditions, and the logs of Magnum and of Cluster API's provider", r.obtain(&r.plan.Cluster, r.makeCluster), false,
 		},
 		{"connect", "the cluster's API server answers with a certificate that Magnum signed", "whether this machine reaches the API's address (a private cluster is " +
-			"reached from its own network only), and the API server's security group", r.connect, false},
+			"reached from its own network, or with --proxy), and the API server's security group", r.connect, false},
 	}, r.checks()...)
 }
 
@@ -160,7 +160,7 @@ func (r *run) connect(ctx context.Context) (string, error) {
 	if r.image, err = r.podImage(k.Labels); err != nil {
 		return "", err
 	}
-	if r.config, err = connection(ctx, r.Magnum, k); err != nil {
+	if r.config, err = r.connection(ctx, k); err != nil {
 		return "", err
 	}
 	if r.kube, err = newKubeClients(r.config); err != nil {
