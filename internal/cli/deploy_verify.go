@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
+	"github.com/jeroboam-cloud/jeroboam/internal/label"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
@@ -22,6 +25,7 @@ type deployVerify struct {
 	ImageName       string            `name:"verify-image-name" placeholder:"NAME" help:"Or an image of nodes that is in Glance."`
 	ExternalNetwork string            `name:"verify-external-network" placeholder:"NAME" help:"The only one of the cloud, if it is not given."`
 	Label           map[string]string `name:"verify-label" placeholder:"NAME=VALUE" help:"Of the cluster template; may be repeated."`
+	Private         bool              `name:"verify-private" help:"By a cluster without a floating IP, which is reached through the deployed hosts of the proxy."`
 	Conformance     string            `name:"verify-conformance" enum:"none,quick,certified" default:"quick" help:"Kubernetes' conformance tests: none, quick, certified."`
 }
 
@@ -49,6 +53,12 @@ func (f *deployVerify) possible(in intent.Intent) error {
 	if f.OSCloud == "" && in.Magnum.Service.AuthURL == "" {
 		problems = append(problems, errors.New("--verify needs Keystone's address: keystone_service_internalurl is empty; or give --verify-os-cloud"))
 	}
+	if f.Private && len(proxy.Addresses(in)) == 0 {
+		problems = append(problems, errors.New("--verify-private needs hosts of the proxy, and mcapi_vexxhost_proxy_hosts names none with an address"))
+	}
+	if value, given := f.Label[label.FloatingIPEnabled]; f.Private && given && value != "false" {
+		problems = append(problems, fmt.Errorf("--verify-private and --verify-label %s=%s exclude each other", label.FloatingIPEnabled, value))
+	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -60,7 +70,7 @@ func (f *deployVerify) judge(ctx context.Context, in intent.Intent, streams Stre
 	if !f.Verify {
 		return nil
 	}
-	v := f.command(output)
+	v := f.command(in, output)
 	if f.OSCloud != "" {
 		return v.Run(ctx, streams)
 	}
@@ -72,11 +82,19 @@ func (f *deployVerify) judge(ctx context.Context, in intent.Intent, streams Stre
 }
 
 // command is "jeroboam verify" as these flags ask for it.
-func (f *deployVerify) command(output string) verifyCommand {
-	return verifyCommand{
+func (f *deployVerify) command(in intent.Intent, output string) verifyCommand {
+	v := verifyCommand{
 		Image: f.Image, ImageName: f.ImageName, ExternalNetwork: f.ExternalNetwork, Label: f.Label, Masters: 1, Nodes: 1, Conformance: f.Conformance,
 		Timeout: 30 * time.Minute, Output: output, OSCloud: f.OSCloud,
 	}
+	if f.Private {
+		v.MasterLB, v.Proxy, v.Label = true, proxy.Addresses(in), maps.Clone(f.Label)
+		if v.Label == nil {
+			v.Label = map[string]string{}
+		}
+		v.Label[label.FloatingIPEnabled] = "false"
+	}
+	return v
 }
 
 // administrator logs in as Keystone's administrator, whose password OpenStack-Ansible keeps, from where the deployer

@@ -23,8 +23,23 @@ func TestVerifyIsAskedAsApplyIs(t *testing.T) {
 		ImageName: "node", ExternalNetwork: "public", Label: map[string]string{"kube_tag": "v1.36.4"}, Masters: 1, Nodes: 1, Conformance: "quick",
 		Timeout: 30 * time.Minute, Output: "json", OSCloud: "mine",
 	}
-	if diff := cmp.Diff(want, f.command("json")); diff != "" {
+	in := intent.Intent{}
+	if diff := cmp.Diff(want, f.command(in, "json")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	f.Private = true
+	if err := f.possible(in); err == nil || !strings.Contains(err.Error(), "mcapi_vexxhost_proxy_hosts names none") {
+		t.Errorf("a private cluster without a proxy: %v", err)
+	}
+	in.Proxy.Hosts = []intent.ProxyHost{{Container: intent.Container{ManagementAddress: "172.29.236.31"}}}
+	want.Label, want.MasterLB = map[string]string{"kube_tag": "v1.36.4", "master_lb_floating_ip_enabled": "false"}, true
+	want.Proxy = []string{"172.29.236.31:8443"}
+	if diff := cmp.Diff(want, f.command(in, "json")); diff != "" || len(f.Label) != 1 {
+		t.Errorf("%d labels; (-want +got):\n%s", len(f.Label), diff)
+	}
+	f.Label["master_lb_floating_ip_enabled"] = "true"
+	if err := f.possible(in); err == nil || !strings.Contains(err.Error(), "exclude each other") {
+		t.Errorf("private, and with a floating IP: %v", err)
 	}
 }
 

@@ -94,7 +94,18 @@ func TestAddress(t *testing.T) {
 	if got := proxy.Environment(h, false); !strings.Contains(got, `POD_IP="172.29.236.31"`) {
 		t.Errorf("nothing said: %q", got)
 	}
-	h.Environment, h.Bind, h.Advertise = map[string]string{"PROXY_BIND": "10.0.0.1"}, "10.0.0.1", "10.0.0.1"
+	at := func() string {
+		var in intent.Intent
+		in.Proxy.Hosts = []intent.ProxyHost{h}
+		return strings.Join(proxy.Addresses(in), " ")
+	}
+	if got := at(); got != "172.29.236.31:8443" {
+		t.Errorf("nothing said: clients go to %q", got)
+	}
+	h.Environment, h.Bind, h.Advertise, h.Port = map[string]string{"PROXY_BIND": "10.0.0.1"}, "10.0.0.1", "10.0.0.1", 44355
+	if got := at(); got != "10.0.0.1:44355" {
+		t.Errorf("another address: clients go to %q", got)
+	}
 	if got := proxy.Environment(h, false); strings.Contains(got, "POD_IP") {
 		t.Errorf("another address to listen on: %q", got)
 	}

@@ -8,9 +8,12 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -236,6 +239,21 @@ func Environment(h intent.ProxyHost, old bool) string {
 		text += fmt.Sprintf("%s=%s\n", name, quoted(all[name]))
 	}
 	return text
+}
+
+// Addresses are where clients reach the proxies of a deployment, as Environment has them told.
+func Addresses(in intent.Intent) []string {
+	var out []string
+	for _, h := range in.Proxy.Hosts {
+		port := defaultPort
+		if h.Port != 0 {
+			port = strconv.Itoa(h.Port)
+		}
+		if at := cmp.Or(h.Advertise, h.ManagementAddress); at != "" {
+			out = append(out, net.JoinHostPort(at, port))
+		}
+	}
+	return out
 }
 
 // quoted is a value as systemd.exec(5) reads it from an environment file.

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/jeroboam-cloud/jeroboam/test/internal/inventory"
@@ -63,7 +64,7 @@ func TestBesideCloud(t *testing.T) {
 		if b.file != "" {
 			_, _ = b.openstack(t, true, "image", "delete", ownImage) // it may never have been there
 		}
-		if diff := cmp.Diff(b.tracesBefore(t), b.traces(t), cmpopts.AcyclicTransformer("lines", func(s string) []string { return strings.Split(s, "\n") })); diff != "" {
+		if diff := gocmp.Diff(b.tracesBefore(t), b.traces(t), cmpopts.AcyclicTransformer("lines", func(s string) []string { return strings.Split(s, "\n") })); diff != "" {
 			t.Errorf("the hosts are not as they were (-before +after):\n%s", diff)
 		}
 	})
@@ -103,13 +104,16 @@ func besideCloud(t *testing.T) *beside {
 	return b
 }
 
-// settings are the operator's words for a cloud that has another Magnum already, and images of nodes without Calico.
+// networkDriver is the network of pods that the images of nodes have: NETWORK_DRIVER, or Cilium.
+func networkDriver() string { return cmp.Or(os.Getenv("NETWORK_DRIVER"), "cilium") }
+
+// settings are the operator's words for a cloud that has another Magnum already, and images of nodes for one network.
 func (b *beside) settings() []string {
 	return []string{
 		"service_region: " + ownRegion,
 		"magnum_service_user_name: " + ownAccount,
 		"magnum_config_overrides:",
-		"  cluster_template: {kubernetes_allowed_network_drivers: cilium, kubernetes_default_network_driver: cilium}",
+		fmt.Sprintf("  cluster_template: {kubernetes_allowed_network_drivers: %s, kubernetes_default_network_driver: %[1]s}", networkDriver()),
 		"  capi_client: {ca_file: /usr/local/share/ca-certificates/ExampleCorpRoot.crt, endpoint: internalURL}",
 		"  drivers: {openstack_ca_file: /usr/local/share/ca-certificates/ExampleCorpRoot.crt}",
 	}
@@ -263,10 +267,10 @@ func (b *beside) labels(t *testing.T) []string {
 	return []string{"kube_tag=v" + b.kubernetes(t), "cinder_csi_enabled=false"}
 }
 
-// verified lets apply judge the cloud at its end.
+// verified lets apply judge the cloud at its end, by a cluster that is reached through the proxy only.
 func (b *beside) verified(t *testing.T) {
 	t.Helper()
-	args := []string{"--verify", "--verify-image-name", b.image, "--verify-conformance", "none", "--verify-external-network", "public"}
+	args := []string{"--verify", "--verify-private", "--verify-image-name", b.image, "--verify-conformance", "none", "--verify-external-network", "public"}
 	for _, label := range b.labels(t) {
 		args = append(args, "--verify-label", label)
 	}

@@ -31,7 +31,7 @@ func (b *beside) privateCluster(t *testing.T) {
 	_, _ = b.tenant(t, "openstack", "coe", "cluster", "template", "delete", private) // of a run that was killed
 	began := time.Now()
 	b.say(t, "coe", "cluster", "template", "create", private, "--coe", "kubernetes", "--image", b.image, "--flavor", "m1.medium", "--master-flavor", "m1.medium",
-		"--external-network", "public", "--network-driver", "cilium", "--keypair", "default", "--master-lb-enabled",
+		"--external-network", "public", "--network-driver", networkDriver(), "--keypair", "default", "--master-lb-enabled",
 		"--labels", strings.Join(append(b.labels(t), "master_lb_floating_ip_enabled=false"), ","))
 	host, network := b.watch(t, b.node.host), b.watch(t, cloudHost)
 	b.say(t, "coe", "cluster", "create", private, "--cluster-template", private, "--master-count", "1", "--node-count", "1")
