@@ -110,7 +110,7 @@ func (c *verifyCommand) options() verify.Options {
 		RunID: c.RunID, Cluster: c.Cluster, ClusterTemplate: c.ClusterTemplate, Image: c.Image, ImageName: c.ImageName, Flavor: c.Flavor,
 		ExternalNetwork: c.ExternalNetwork, Public: verify.PublicNetwork{Physical: c.Physical, CIDR: c.CIDR, Gateway: c.Gateway, Pool: c.Pool},
 		Keypair: c.Keypair, NetworkDriver: c.NetworkDriver, DNS: c.DNSNameserver, MasterLB: c.MasterLB, Labels: c.Label, Masters: c.Masters, Nodes: c.Nodes,
-		Proxies: c.Proxy,
+		Proxies:   c.Proxy,
 		TestImage: c.TestImage, StorageClass: c.StorageClass, Only: c.Only, Without: c.Without,
 		Conformance: c.Conformance, ConformanceImage: c.ConformanceImage, ConformanceSkip: c.ConformanceSkip,
 		ConformanceProcesses: c.ConformanceProcesses, ConformanceLimit: c.ConformanceLimit,
