@@ -26,11 +26,11 @@ func TestKernelOfAHost(t *testing.T) {
 			name: "Ubuntu 24.04, a cloud's kernel",
 			files: map[string]string{
 				"proc/sys/kernel/osrelease": "6.8.0-41-kvm\n", "proc/modules": "overlay 212992 0 - Live 0x0\n", "proc/filesystems": "nodev\tproc\n\text4\n",
-				"lib/modules/6.8.0-41-kvm/modules.builtin": "kernel/net/netfilter/nf_conntrack.ko\n",
+				"lib/modules/6.8.0-41-kvm/modules.builtin": "kernel/net/netfilter/nf_conntrack.ko\nkernel/net/netfilter/nf_tables.ko\n",
 				"lib/modules/6.8.0-41-kvm/modules.dep":     "kernel/fs/overlayfs/overlay.ko.zst:\nkernel/net/bridge/br_netfilter.ko.zst: kernel/net/bridge/bridge.ko.zst\n",
 				"sys/fs/cgroup/cgroup.controllers":         "cpuset cpu io memory hugetlb pids rdma misc\n", "sys/module/apparmor/parameters/enabled": "Y\n",
 			},
-			modules:     map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "geneve": false, "vxlan": false},
+			modules:     map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "nf_tables": true, "geneve": false, "vxlan": false},
 			controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"}, armor: true, v2: true,
 		},
 		{
@@ -42,9 +42,9 @@ func TestKernelOfAHost(t *testing.T) {
 			name: "Debian 12",
 			files: map[string]string{
 				"proc/sys/kernel/osrelease": "6.1.0-25-amd64\n", "lib/modules/6.1.0-25-amd64/modules.builtin": "",
-				"lib/modules/6.1.0-25-amd64/modules.dep": "kernel/fs/overlayfs/overlay.ko:\nkernel/net/bridge/br_netfilter.ko:\nkernel/net/netfilter/nf_conntrack.ko:\nkernel/drivers/net/geneve.ko:\nkernel/drivers/net/vxlan/vxlan.ko:\n",
+				"lib/modules/6.1.0-25-amd64/modules.dep": "kernel/fs/overlayfs/overlay.ko:\nkernel/net/bridge/br_netfilter.ko:\nkernel/net/netfilter/nf_conntrack.ko:\nkernel/net/netfilter/nf_tables.ko:\nkernel/drivers/net/geneve.ko:\nkernel/drivers/net/vxlan/vxlan.ko:\n",
 			},
-			modules: map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "geneve": true, "vxlan": true},
+			modules: map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "nf_tables": true, "geneve": true, "vxlan": true},
 		},
 		{
 			name:    "a kernel of which there is no list",

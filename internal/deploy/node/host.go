@@ -10,18 +10,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// kernelModules are what kube-proxy, the CNI plugins and containerd use (vexxhost.kubernetes:
-// cni_plugins_kernel_modules).
-func kernelModules() []host.Module {
-	return []host.Module{
-		{Name: "br_netfilter", Shows: "/proc/sys/net/bridge"},
-		{Name: "ip_tables", Shows: "/proc/net/ip_tables_names"},
-		{Name: "ip6_tables", Shows: "/proc/net/ip6_tables_names"},
-		{Name: "nf_conntrack", Shows: "/proc/sys/net/netfilter/nf_conntrack_max"},
-		{Name: "overlay", Shows: "/sys/module/overlay"},
-	}
-}
-
 // own says that a sysctl belongs to a network namespace: a container has its own. The others are the physical host's.
 func own(key string) bool {
 	return strings.HasPrefix(key, "net.") && !strings.HasPrefix(key, "net.netfilter.nf_conntrack_max")
@@ -31,7 +19,7 @@ func own(key string) bool {
 func Host(in intent.Intent, h intent.Host) []host.Item {
 	var out []host.Item
 	names := ""
-	for _, k := range kernelModules() {
+	for _, k := range host.LoadedModules() {
 		out = append(out, host.Item{Module: &k})
 		names += k.Name + "\n"
 	}

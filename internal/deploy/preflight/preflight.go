@@ -111,13 +111,13 @@ func controllers() []string { return []string{"cpu", "cpuset", "memory", "pids"}
 
 // kernel says what the host's kernel lacks: a container cannot load modules, nor give itself controllers.
 func kernel(in intent.Intent, f host.Facts, problem func(string, ...any)) {
-	needs := []string{"overlay", "br_netfilter", "nf_conntrack"}
+	needs := append(host.LoadedModules(), host.DemandedModules()...)
 	if protocol := in.Cilium.TunnelProtocol; protocol != "" {
-		needs = append(needs, protocol)
+		needs = append(needs, host.Module{Name: protocol})
 	}
-	for _, name := range needs {
-		if has, known := f.Modules[name]; known && !has {
-			problem("its kernel %s has no module %s, which nodes need: install the distribution's package with the rest of the kernel's modules (linux-modules-extra on Ubuntu)", f.Kernel, name)
+	for _, k := range needs {
+		if has, known := f.Modules[k.Name]; known && !has {
+			problem("its kernel %s has no module %s, which nodes need: install the distribution's package with the rest of the kernel's modules (linux-modules-extra on Ubuntu)", f.Kernel, k.Name)
 		}
 	}
 	for _, name := range controllers() {

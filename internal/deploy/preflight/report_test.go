@@ -26,11 +26,12 @@ func TestKernelsThatLackSomething(t *testing.T) {
 		says   string
 	}{
 		{"all that is needed", func(f *host.Facts) {
-			f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "geneve": true}
+			f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "nf_tables": true, "geneve": true, "vxlan": true}
 		}, ""},
 		{"nobody can tell", func(f *host.Facts) { f.Modules, f.Controllers = nil, nil }, ""},
 		{"a module that is not needed", func(f *host.Facts) { f.Modules = map[string]bool{"vxlan": false} }, ""},
 		{"Cilium's tunnel", func(f *host.Facts) { f.Modules = map[string]bool{"geneve": false} }, "its kernel 6.1.0 has no module geneve"},
+		{"kube-proxy's rules", func(f *host.Facts) { f.Modules = map[string]bool{"nf_tables": false} }, "has no module nf_tables"},
 		{"containerd's snapshots", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": false} }, "has no module overlay"},
 		{"kubelet's controllers", func(f *host.Facts) { f.Controllers = []string{"cpu", "memory", "pids"} }, "has no controller cpuset"},
 	} {
