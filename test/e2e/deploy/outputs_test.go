@@ -122,7 +122,7 @@ func (c contract) conntrack(t *testing.T) {
 		if got := strings.TrimSpace(c.ssh(t, n.host, "cat /proc/sys/net/netfilter/nf_conntrack_max")); got != "1572864" {
 			t.Errorf("%s: nf_conntrack_max is %s", n.host, got)
 		}
-		lines(t, n.host, c.ssh(t, n.host, "cat /etc/sysctl.d/90-jeroboam.conf"), "net.netfilter.nf_conntrack_max = 1572864")
+		lines(t, n.host, c.ssh(t, n.host, "cat /etc/sysctl.d/99-zz-jeroboam.conf"), "net.netfilter.nf_conntrack_max = 1572864")
 	}
 }
 
