@@ -21,6 +21,7 @@ func TestKernelOfAHost(t *testing.T) {
 		modules     map[string]bool
 		controllers []string
 		armor, v2   bool
+		v1          []string
 	}{
 		{
 			name: "Ubuntu 24.04, a cloud's kernel",
@@ -37,6 +38,33 @@ func TestKernelOfAHost(t *testing.T) {
 			name:    "booted with cgroup_disable=memory", // which the plan has to tell, and not to take for the older hierarchy
 			files:   map[string]string{"proc/sys/kernel/osrelease": "6.1.102\n", "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io pids\n"},
 			modules: map[string]bool{}, controllers: []string{"cpuset", "cpu", "io", "pids"}, v2: true,
+		},
+		{
+			name: "Ubuntu 22.04, with the named hierarchy that containers of old systems want",
+			files: map[string]string{
+				"proc/sys/kernel/osrelease": "5.15.0-119-generic\n", "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory hugetlb pids rdma misc\n",
+				"proc/mounts": "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n" +
+					"bpf /sys/fs/bpf bpf rw,nosuid,nodev,noexec,relatime,mode=700 0 0\n" +
+					"cgroup /sys/fs/cgroup/systemd cgroup rw,relatime,xattr,name=systemd 0 0\ncgroup /srv/net_cls cgroup rw,relatime,net_cls 0 0\n",
+			},
+			modules: map[string]bool{}, controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"}, v2: true,
+			v1: []string{"/sys/fs/cgroup/systemd"},
+		},
+		{
+			name: "a unified hierarchy all of whose controllers are elsewhere",
+			files: map[string]string{
+				"proc/sys/kernel/osrelease": "6.1.102\n", "sys/fs/cgroup/cgroup.controllers": "\n", "sys/fs/cgroup/memory/tasks": "1\n",
+				"proc/mounts": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n",
+			},
+			modules: map[string]bool{}, v2: true, v1: []string{"/sys/fs/cgroup/memory"},
+		},
+		{
+			name: "booted with systemd.unified_cgroup_hierarchy=0",
+			files: map[string]string{
+				"proc/sys/kernel/osrelease": "5.15.0-119-generic\n", "sys/fs/cgroup/memory/tasks": "1\n", "sys/fs/cgroup/unified/cgroup.controllers": "\n",
+				"proc/mounts": "tmpfs /sys/fs/cgroup tmpfs ro 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n",
+			},
+			modules: map[string]bool{},
 		},
 		{
 			name: "Debian 12",
@@ -73,6 +101,9 @@ func TestKernelOfAHost(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.controllers, f.Controllers); diff != "" && len(tc.controllers)+len(f.Controllers) > 0 {
 				t.Errorf("controllers (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.v1, f.CgroupV1); diff != "" {
+				t.Errorf("cgroup v1 (-want +got):\n%s", diff)
 			}
 			if f.AppArmor != tc.armor || f.CgroupV2 != tc.v2 {
 				t.Errorf("AppArmor: %v, unified hierarchy: %v", f.AppArmor, f.CgroupV2)
