@@ -74,7 +74,7 @@ func TestReport(t *testing.T) {
 	delete(f, second)
 	r := preflight.ReportOf(in, f, map[string]error{second: errors.New("host " + second + ": no route to host")})
 	want := preflight.Host{
-		Name: first, System: "Debian GNU/Linux 12", Kernel: "6.1.0", Cgroups: "v2", AppArmor: true, Modules: []string{"-geneve", "overlay"},
+		Name: first, System: "Debian GNU/Linux 12", Kernel: "6.1.0", Cgroups: "v2", Controllers: h.Controllers, AppArmor: true, Modules: []string{"-geneve", "overlay"},
 		CPUs: 8, Memory: 64 << 30, Free: 100 << 30, Clock: "0s", Nodes: []string{in.Nodes[0].Name},
 	}
 	if diff := cmp.Diff(want, r.Hosts[0]); diff != "" {
