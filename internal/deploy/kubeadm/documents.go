@@ -49,8 +49,8 @@ type traits struct {
 }
 
 // ignored are the preflight checks of kubeadm that do not apply. SystemVerification wants to read the kernel's
-// configuration, a file that the kernel's package puts on the host's /boot and that no container has (kubernetes#96081),
-// and refuses cgroup v1. What else it looks for, the controllers, preflight has looked for on the host.
+// configuration, a file that the kernel's package puts on the host's /boot and no container has (kubernetes#96081), and
+// refuses cgroup v1. What else it looks for, the controllers, preflight has looked for on the host.
 func (t traits) ignored(in intent.Intent) []string {
 	if t.again {
 		return []string{"all"}
