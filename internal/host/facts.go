@@ -172,17 +172,6 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 	return f, err
 }
 
-func addCgroups(m *Machine, f *Facts) {
-	const root = "/sys/fs/cgroup/"
-	f.Controllers = strings.Fields(m.read(root + "cgroup.controllers"))
-	f.CgroupV2 = m.exists(root + "cgroup.controllers") // only the unified hierarchy has it, and kubelet looks nowhere else
-	for line := range strings.Lines(m.read("/proc/mounts")) {
-		if fields := strings.Fields(line); f.CgroupV2 && len(fields) > 2 && fields[2] == "cgroup" && strings.HasPrefix(fields[1], root) {
-			f.CgroupV1 = append(f.CgroupV1, fields[1])
-		}
-	}
-}
-
 // addContainers looks for LXC's containers.
 func addContainers(ctx context.Context, m *Machine, f *Facts) error {
 	if !f.Programs["lxc-info"] {
@@ -224,6 +213,17 @@ func freeSpace(m *Machine, dirs ...string) (uint64, string) {
 		return 0, ""
 	}
 	return least, at
+}
+
+func addCgroups(m *Machine, f *Facts) {
+	const root = "/sys/fs/cgroup/"
+	f.Controllers = strings.Fields(m.read(root + "cgroup.controllers"))
+	f.CgroupV2 = m.exists(root + "cgroup.controllers") // only the unified hierarchy has it, and kubelet looks nowhere else
+	for line := range strings.Lines(m.read("/proc/mounts")) {
+		if fields := strings.Fields(line); f.CgroupV2 && len(fields) > 2 && fields[2] == "cgroup" && strings.HasPrefix(fields[1], root) {
+			f.CgroupV1 = append(f.CgroupV1, fields[1])
+		}
+	}
 }
 
 func addInterfaces(f *Facts) {
