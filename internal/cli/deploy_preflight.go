@@ -13,14 +13,16 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/preflight"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
 
 type deployPreflightCommand struct{ deployOptions }
 
 // Run looks at all hosts of the cluster and changes nothing on them but for the program that looks, which it brings
-// there. The exit status is 1 when something would make a deployment fail. It needs no bundle.
+// there. The exit status is 1 when something would make a deployment fail. It needs no bundle, and no container in the
+// inventory: it is run before anything else.
 func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error {
-	in, err := c.intent(streams)
+	in, err := c.configured(streams)
 	if err != nil {
 		return err
 	}
@@ -31,6 +33,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 	defer hosts.Close()
 	o := site.LookOutside(ctx, hosts, lost, balance.Inside(in)...) // one that cannot be looked at keeps nobody from the others
 	report := preflight.ReportOf(in, o.Facts, o.Lost)
+	report.Jeroboam = version.Get().String()
 	if c.Output == "json" {
 		err = writeJSON(streams.Out, report)
 	} else {
@@ -45,7 +48,7 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 func writeReport(out io.Writer, r preflight.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	// Flush reports what went wrong.
-	_, _ = fmt.Fprintf(w, "OpenStack-Ansible %s, playbooks of the generation %s\n\n", r.Release, r.Generation)
+	_, _ = fmt.Fprintf(w, "%s, OpenStack-Ansible %s, playbooks of the generation %s\n\n", r.Jeroboam, r.Release, r.Generation)
 	_, _ = fmt.Fprintln(w, "HOST\tSYSTEM\tKERNEL\tCGROUPS\tAPPARMOR\tMODULES\tCPUS\tMEMORY\tFREE\tCLOCK\tCONTAINERS\tNODES")
 	for _, h := range r.Hosts {
 		if h.Lost != "" {

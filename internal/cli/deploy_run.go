@@ -61,8 +61,17 @@ func (o *deployOptions) changes(what, breaks string) error {
 	return nil
 }
 
-// intent reads the configuration, tells what is wrong with it, and refuses what must not be deployed.
+// intent is configured, of containers whose names and addresses hold.
 func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
+	in, err := o.configured(streams)
+	if err == nil && len(in.Drawn) > 0 {
+		err = fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (jeroboam inventory --write)", strings.Join(in.Drawn, ", "))
+	}
+	return in, err
+}
+
+// configured reads the configuration, tells what is wrong with it, and refuses what must not be deployed.
+func (o *deployOptions) configured(streams Streams) (intent.Intent, error) {
 	opts, err := o.options()
 	if err != nil {
 		return intent.Intent{}, err
@@ -77,13 +86,7 @@ func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 			return in, err
 		}
 	}
-	if err := undeployable(found); err != nil {
-		return in, err
-	}
-	if len(in.Drawn) > 0 {
-		return in, fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (jeroboam inventory --write)", strings.Join(in.Drawn, ", "))
-	}
-	return in, nil
+	return in, undeployable(found)
 }
 
 // look is what a look goes by; the bundle is another matter. settled says that it is that of who may change something,

@@ -27,7 +27,7 @@ func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 	}
 	for _, h := range in.HostsWith(intent.RoleNode) {
 		w.Place(site.Place{Host: h.Name})
-		for _, path := range []string{"/etc/modules-load.d/jeroboam.conf", "/etc/sysctl.d/90-jeroboam.conf", host.Directory} {
+		for _, path := range append(node.HostFiles(), host.Directory) {
 			w.Add(h.Name, node.GroupHost, host.Item{File: &host.File{Path: path, Gone: true}})
 		}
 	}

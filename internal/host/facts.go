@@ -28,10 +28,11 @@ type Facts struct {
 	Machine string `json:"machine"`
 	// Swap lists swap areas in use.
 	Swap []string `json:"swap"`
-	// CgroupV2 says that there is the unified hierarchy, and no memory controller beside it.
+	// CgroupV2 says that the unified hierarchy is where kubelet looks for cgroups.
 	CgroupV2 bool `json:"cgroupV2"`
-	// Controllers are those of the unified hierarchy.
+	// Controllers are those of the unified hierarchy; CgroupV1 is where hierarchies of cgroup v1 are mounted beside it.
 	Controllers []string `json:"controllers"`
+	CgroupV1    []string `json:"cgroupV1,omitempty"`
 	// AppArmor says that the kernel confines programs by profiles.
 	AppArmor bool `json:"appArmor"`
 	// Modules are modules of the kernel that nodes need: there or to be loaded, or not; without those of which nobody can
@@ -139,8 +140,7 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 			f.Swap = append(f.Swap, fields[0])
 		}
 	}
-	f.Controllers = strings.Fields(m.read("/sys/fs/cgroup/cgroup.controllers"))
-	f.CgroupV2 = len(f.Controllers) > 0 && !m.exists("/sys/fs/cgroup/memory")
+	addCgroups(m, &f)
 	f.AppArmor = strings.TrimSpace(m.read("/sys/module/apparmor/parameters/enabled")) == "Y"
 	f.Modules = modules(m, f.Kernel)
 	f.Free, f.FreeAt = freeSpace(m, "/var/lib/lxc", Directory)
@@ -213,6 +213,17 @@ func freeSpace(m *Machine, dirs ...string) (uint64, string) {
 		return 0, ""
 	}
 	return least, at
+}
+
+func addCgroups(m *Machine, f *Facts) {
+	const root = "/sys/fs/cgroup/"
+	f.Controllers = strings.Fields(m.read(root + "cgroup.controllers"))
+	f.CgroupV2 = m.exists(root + "cgroup.controllers") // only the unified hierarchy has it, and kubelet looks nowhere else
+	for line := range strings.Lines(m.read("/proc/mounts")) {
+		if fields := strings.Fields(line); f.CgroupV2 && len(fields) > 2 && fields[2] == "cgroup" && strings.HasPrefix(fields[1], root) {
+			f.CgroupV1 = append(f.CgroupV1, fields[1])
+		}
+	}
 }
 
 func addInterfaces(f *Facts) {

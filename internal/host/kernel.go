@@ -22,10 +22,14 @@ func (k *Module) thing(plan.Facts) plan.Thing {
 }
 
 func (k *Module) observe(_ context.Context, m *Machine) (plan.Facts, error) {
-	if m.exists("/sys/module/"+k.Name) || k.Shows != "" && m.exists(k.Shows) {
+	if k.loaded(m) {
 		return plan.Facts{"loaded": "yes"}, nil
 	}
 	return nil, nil
+}
+
+func (k *Module) loaded(m *Machine) bool {
+	return m.exists("/sys/module/"+k.Name) || k.Shows != "" && m.exists(k.Shows)
 }
 
 func (k *Module) ensure(ctx context.Context, m *Machine) error {

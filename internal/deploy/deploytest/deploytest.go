@@ -93,7 +93,7 @@ func Facts(in intent.Intent) map[string]host.Facts {
 	out := map[string]host.Facts{}
 	for _, h := range in.Hosts {
 		out[h.Name] = host.Facts{
-			ID: "debian", Version: "12", Kernel: "6.1.0", CgroupV2: true, Root: true, Now: Now(), Free: 100 << 30,
+			ID: "debian", Version: "12", Kernel: "6.1.0", CgroupV2: true, Controllers: []string{"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"}, Root: true, Now: Now(), Free: 100 << 30,
 			Programs:   map[string]bool{"lxc-start": true, "lxc-attach": true, "lxc-info": true, "tar": true, "systemctl": true, "haproxy": true},
 			Interfaces: map[string][]string{"br-mgmt": {h.ManagementAddress + "/22", in.VIPs.Internal.Address + "/32"}, "lxcbr0": {"10.0.3.1/24"}},
 			Containers: map[string]bool{},

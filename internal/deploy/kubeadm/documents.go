@@ -48,17 +48,17 @@ type traits struct {
 	cgroupV1 bool
 }
 
-// ignored are the preflight checks of kubeadm that do not apply.
+// ignored are the preflight checks of kubeadm that do not apply. SystemVerification wants to read the kernel's
+// configuration, a file that the kernel's package puts on the host's /boot and no container has (kubernetes#96081), and
+// refuses cgroup v1. What else it looks for, the controllers, preflight has looked for on the host.
 func (t traits) ignored(in intent.Intent) []string {
 	if t.again {
 		return []string{"all"}
 	}
-	out := []string{"DirAvailable--etc-kubernetes-manifests"} // kubelet's static pods; the directory is made before kubeadm runs
+	// The first is kubelet's directory of static pods, which is made before kubeadm runs.
+	out := []string{"DirAvailable--etc-kubernetes-manifests", "SystemVerification"}
 	if in.Kubernetes.AllowUnsafeSwap {
 		out = append(out, "Swap")
-	}
-	if t.cgroupV1 {
-		out = append(out, "SystemVerification")
 	}
 	slices.Sort(out)
 	return out

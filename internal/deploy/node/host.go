@@ -10,17 +10,18 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 )
 
-// kernelModules are what kube-proxy, the CNI plugins and containerd use (vexxhost.kubernetes:
-// cni_plugins_kernel_modules).
-func kernelModules() []host.Module {
-	return []host.Module{
-		{Name: "br_netfilter", Shows: "/proc/sys/net/bridge"},
-		{Name: "ip_tables", Shows: "/proc/net/ip_tables_names"},
-		{Name: "ip6_tables", Shows: "/proc/net/ip6_tables_names"},
-		{Name: "nf_conntrack", Shows: "/proc/sys/net/netfilter/nf_conntrack_max"},
-		{Name: "overlay", Shows: "/sys/module/overlay"},
-	}
-}
+// What of ours is on hosts beside containers. The settings are read at boot in the order of names, and have to come
+// after /etc/sysctl.conf, which is read as 99-sysctl.conf: openstack_hosts and lxc_hosts write nf_conntrack_max and
+// fs.inotify's limits there, lower ones than a node's.
+const (
+	modulesFile = "/etc/modules-load.d/jeroboam.conf"
+	sysctlFile  = "/etc/sysctl.d/99-zz-jeroboam.conf"
+	// earlySysctlFile has been the name of the settings: what they say there is overruled, and destroy removes it.
+	earlySysctlFile = "/etc/sysctl.d/90-jeroboam.conf"
+)
+
+// HostFiles are all files that Host may have left on a host.
+func HostFiles() []string { return []string{modulesFile, sysctlFile, earlySysctlFile} }
 
 // own says that a sysctl belongs to a network namespace: a container has its own. The others are the physical host's.
 func own(key string) bool {
@@ -31,7 +32,7 @@ func own(key string) bool {
 func Host(in intent.Intent, h intent.Host) []host.Item {
 	var out []host.Item
 	names := ""
-	for _, k := range kernelModules() {
+	for _, k := range host.LoadedModules() {
 		out = append(out, host.Item{Module: &k})
 		names += k.Name + "\n"
 	}
@@ -46,8 +47,8 @@ func Host(in intent.Intent, h intent.Host) []host.Item {
 	}
 	out = append(
 		out,
-		host.Item{File: &host.File{Path: "/etc/modules-load.d/jeroboam.conf", Content: names}},
-		host.Item{File: &host.File{Path: "/etc/sysctl.d/90-jeroboam.conf", Content: sysctlText(settings)}},
+		host.Item{File: &host.File{Path: modulesFile, Content: names}},
+		host.Item{File: &host.File{Path: sysctlFile, Content: sysctlText(settings)}},
 	)
 	for _, k := range slices.Sorted(maps.Keys(settings)) {
 		out = append(out, host.Item{Sysctl: &host.Sysctl{Key: k, Value: settings[k], AtLeast: strings.HasPrefix(k, "fs.inotify.")}})

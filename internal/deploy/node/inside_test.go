@@ -12,6 +12,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
+	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
 var update = golden.Flag()
@@ -45,8 +46,26 @@ func TestCgroupV1IsToldToKubelet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), "failCgroupV1: false") || !strings.Contains(string(text), "SystemVerification") {
+	if !strings.Contains(string(text), "failCgroupV1: false") {
 		t.Error("kubelet does not learn that it runs on cgroup v1")
+	}
+}
+
+// kubeadm's verification of the system ends with "failed to parse kernel config" wherever there is no /boot/config-*,
+// and a container has none, whatever the hierarchy (kubernetes#96081).
+func TestKubeadmDoesNotAskAContainerForTheKernelsConfiguration(t *testing.T) {
+	in := deploytest.Seed(t)
+	for _, v2 := range []bool{true, false} {
+		f := deploytest.Facts(in)
+		for name, h := range f {
+			h.CgroupV2 = v2
+			f[name] = h
+		}
+		for _, i := range deploytest.Want(t, in, f).Items {
+			if i.File != nil && i.File.Path == host.KubeadmConfig && !strings.Contains(i.File.Content, "\n  - SystemVerification\n") {
+				t.Errorf("%s, unified hierarchy %v: kubeadm would refuse to run", i.Place, v2)
+			}
+		}
 	}
 }
 

@@ -105,25 +105,29 @@ func nodeHost(in intent.Intent, h intent.Host, f host.Facts, problem func(string
 	}
 }
 
-// controllers of the unified hierarchy without which kubelet does not start (Kubernetes: "cgroup v2", kubelet's
-// required controllers).
+// controllers of the unified hierarchy that Kubernetes requires of a node (system-validators: CgroupsV2). The rest of
+// its list is part of every kernel, and hugetlb and io are optional.
 func controllers() []string { return []string{"cpu", "cpuset", "memory", "pids"} }
 
 // kernel says what the host's kernel lacks: a container cannot load modules, nor give itself controllers.
 func kernel(in intent.Intent, f host.Facts, problem func(string, ...any)) {
-	needs := []string{"overlay", "br_netfilter", "nf_conntrack"}
+	needs := append(host.LoadedModules(), host.DemandedModules()...)
 	if protocol := in.Cilium.TunnelProtocol; protocol != "" {
-		needs = append(needs, protocol)
+		needs = append(needs, host.Module{Name: protocol})
 	}
-	for _, name := range needs {
-		if has, known := f.Modules[name]; known && !has {
-			problem("its kernel %s has no module %s, which nodes need: install the distribution's package with the rest of the kernel's modules (linux-modules-extra on Ubuntu)", f.Kernel, name)
+	for _, k := range needs {
+		if has, known := f.Modules[k.Name]; known && !has {
+			problem("its kernel %s has no module %s, which nodes need: install the distribution's package with the rest of the kernel's modules (linux-modules-extra on Ubuntu)", f.Kernel, k.Name)
 		}
 	}
 	for _, name := range controllers() {
-		if f.CgroupV2 && len(f.Controllers) > 0 && !slices.Contains(f.Controllers, name) {
-			problem("its unified cgroup hierarchy has no controller %s, without which kubelet does not start: enable it at boot (cgroup_enable=%s), or boot with systemd.unified_cgroup_hierarchy=0", name, name)
+		if f.CgroupV2 && !slices.Contains(f.Controllers, name) {
+			problem("its unified cgroup hierarchy has no controller %s, which Kubernetes requires of a node: take cgroup_disable=%s out of the kernel's command line", name, name)
 		}
+	}
+	// LXC takes it for a hybrid layout, in which it hands on nothing of the unified hierarchy (LXC: cgfsng.c).
+	for _, at := range f.CgroupV1 {
+		problem("cgroup v1 is mounted at %s beside the unified hierarchy: LXC gives containers no controllers then. Unmount it, and keep it from being mounted at boot", at)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 // Report is what preflight says of all hosts. There is no secret in it, and no text of a file of a host.
 type Report struct {
+	Jeroboam   string            `json:"jeroboam"` // which build has looked
 	Release    string            `json:"release"`
 	Generation intent.Generation `json:"generation"`
 	Hosts      []Host            `json:"hosts"`
@@ -25,15 +26,17 @@ type Host struct {
 	Lost   string `json:"lost,omitempty"` // why it was not reached; then there is nothing else
 	System string `json:"system,omitempty"`
 	Kernel string `json:"kernel,omitempty"`
-	// Cgroups is "v1" or "v2"; Modules are those that nodes need, with "-" before those that the kernel has not.
-	Cgroups  string   `json:"cgroups,omitempty"`
-	AppArmor bool     `json:"appArmor"`
-	Modules  []string `json:"modules,omitempty"`
-	CPUs     int      `json:"cpus,omitempty"`
-	Memory   uint64   `json:"memory,omitempty"` // bytes
-	Free     uint64   `json:"free,omitempty"`   // bytes, where containers are kept
-	Clock    string   `json:"clock,omitempty"`  // how far it is ahead of the deployer's
-	Nodes    []string `json:"nodes"`
+	// Cgroups is "v1" or "v2", and Controllers are those of the latter; Modules are those that nodes need, with "-" before
+	// those that the kernel has not.
+	Cgroups     string   `json:"cgroups,omitempty"`
+	Controllers []string `json:"controllers,omitempty"`
+	AppArmor    bool     `json:"appArmor"`
+	Modules     []string `json:"modules,omitempty"`
+	CPUs        int      `json:"cpus,omitempty"`
+	Memory      uint64   `json:"memory,omitempty"` // bytes
+	Free        uint64   `json:"free,omitempty"`   // bytes, where containers are kept
+	Clock       string   `json:"clock,omitempty"`  // how far it is ahead of the deployer's
+	Nodes       []string `json:"nodes"`
 	// Stores are the root file systems of nodes that run and are no directories of the host, with what is free in them.
 	Stores     []string `json:"stores,omitempty"`
 	Containers int      `json:"containers"`
@@ -75,7 +78,7 @@ func ReportOf(in intent.Intent, facts map[string]host.Facts, lost map[string]err
 func (r *Host) fill(f host.Facts) {
 	r.System, r.Kernel, r.Cgroups, r.AppArmor = cmp.Or(f.Name, f.ID+" "+f.Version), f.Kernel, "v1", f.AppArmor
 	if f.CgroupV2 {
-		r.Cgroups = "v2"
+		r.Cgroups, r.Controllers = "v2", f.Controllers
 	}
 	for name, has := range f.Modules {
 		if !has {

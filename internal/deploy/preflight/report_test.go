@@ -26,11 +26,28 @@ func TestKernelsThatLackSomething(t *testing.T) {
 		says   string
 	}{
 		{"all that is needed", func(f *host.Facts) {
-			f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "geneve": true}
+			f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "nf_tables": true, "geneve": true, "vxlan": true}
 		}, ""},
-		{"nobody can tell", func(f *host.Facts) { f.Modules, f.Controllers = nil, nil }, ""},
+		{"nobody can tell", func(f *host.Facts) { f.Modules = nil }, ""},
+		{"Ubuntu 24.04 as it is installed", func(f *host.Facts) {
+			f.ID, f.Version, f.Kernel, f.AppArmor = "ubuntu", "24.04", "6.8.0-86-generic", true
+			f.Modules = map[string]bool{"overlay": true, "br_netfilter": true, "nf_conntrack": true, "nf_tables": true, "geneve": true, "vxlan": true}
+		}, ""},
+		{"Debian 13 as it is installed, and a controller that nobody needs", func(f *host.Facts) {
+			f.ID, f.Version, f.Kernel, f.AppArmor = "debian", "13", "6.12.48+deb13-amd64", true
+			f.Controllers = append(f.Controllers, "dmem")
+		}, ""},
+		{"cgroup_disable=memory", func(f *host.Facts) {
+			f.Controllers = []string{"cpuset", "cpu", "io", "hugetlb", "pids", "rdma", "misc"}
+		}, "has no controller memory, which Kubernetes requires of a node: take cgroup_disable=memory out of"},
+		{"hugetlb and io are optional", func(f *host.Facts) { f.Controllers = []string{"cpuset", "cpu", "memory", "pids"} }, ""},
+		{"a named hierarchy of cgroup v1, as containers of old systems want it", func(f *host.Facts) {
+			f.CgroupV1 = []string{"/sys/fs/cgroup/systemd"}
+		}, "cgroup v1 is mounted at /sys/fs/cgroup/systemd beside the unified hierarchy"},
+		{"cgroup v1 alone has other files", func(f *host.Facts) { f.CgroupV2, f.Controllers = false, nil }, ""},
 		{"a module that is not needed", func(f *host.Facts) { f.Modules = map[string]bool{"vxlan": false} }, ""},
 		{"Cilium's tunnel", func(f *host.Facts) { f.Modules = map[string]bool{"geneve": false} }, "its kernel 6.1.0 has no module geneve"},
+		{"kube-proxy's rules", func(f *host.Facts) { f.Modules = map[string]bool{"nf_tables": false} }, "has no module nf_tables"},
 		{"containerd's snapshots", func(f *host.Facts) { f.Modules = map[string]bool{"overlay": false} }, "has no module overlay"},
 		{"kubelet's controllers", func(f *host.Facts) { f.Controllers = []string{"cpu", "memory", "pids"} }, "has no controller cpuset"},
 	} {
@@ -57,7 +74,7 @@ func TestReport(t *testing.T) {
 	delete(f, second)
 	r := preflight.ReportOf(in, f, map[string]error{second: errors.New("host " + second + ": no route to host")})
 	want := preflight.Host{
-		Name: first, System: "Debian GNU/Linux 12", Kernel: "6.1.0", Cgroups: "v2", AppArmor: true, Modules: []string{"-geneve", "overlay"},
+		Name: first, System: "Debian GNU/Linux 12", Kernel: "6.1.0", Cgroups: "v2", Controllers: h.Controllers, AppArmor: true, Modules: []string{"-geneve", "overlay"},
 		CPUs: 8, Memory: 64 << 30, Free: 100 << 30, Clock: "0s", Nodes: []string{in.Nodes[0].Name},
 	}
 	if diff := cmp.Diff(want, r.Hosts[0]); diff != "" {

@@ -83,7 +83,7 @@ func (l lab) playbook(t *testing.T) string {
 	for _, n := range l.nodes(t) {
 		physical[n.host] = map[string]any{
 			"container": n.name, "sysctls": words("fs.inotify.max_queued_events fs.inotify.max_user_instances fs.inotify.max_user_watches net.netfilter.nf_conntrack_max"),
-			"files": l.onDisk(t, put, n.host, func(s string) string { return l.ssh(t, n.host, s) }, "/etc/modules-load.d/jeroboam.conf", "/etc/sysctl.d/90-jeroboam.conf", "/var/lib/lxc/"+n.name+"/config"),
+			"files": l.onDisk(t, put, n.host, func(s string) string { return l.ssh(t, n.host, s) }, "/etc/modules-load.d/jeroboam.conf", "/etc/sysctl.d/99-zz-jeroboam.conf", "/var/lib/lxc/"+n.name+"/config"),
 		}
 		// The way into containers that OpenStack-Ansible's connection plugin takes.
 		attach := put("ssh-"+n.name, fmt.Sprintf("#!/bin/bash\nlast=${!#}\nset -- \"${@:1:$#-1}\"\ncase $last in /bin/sh*) exec ssh \"$@\" \"lxc-attach --clear-env --name %s -- $last\";; esac\nexec ssh \"$@\" \"$last\"\n", n.name), 0o700)

@@ -109,8 +109,8 @@ func (c contract) containerNetwork(t *testing.T) {
 // kernel: headers, which the original installs, are in docs/deploy.md among what is not needed.
 func (c contract) kernel(t *testing.T) {
 	for _, n := range c.nodes {
-		lines(t, n.host, c.ssh(t, n.host, "cat /etc/modules-load.d/jeroboam.conf"), "br_netfilter", "ip_tables", "ip6_tables", "nf_conntrack", "overlay")
-		c.ssh(t, n.host, "test -d /proc/sys/net/bridge && test -e /proc/net/ip_tables_names && test -e /proc/net/ip6_tables_names && test -e /proc/sys/net/netfilter/nf_conntrack_max && grep -qw overlay /proc/filesystems")
+		lines(t, n.host, c.ssh(t, n.host, "cat /etc/modules-load.d/jeroboam.conf"), "br_netfilter", "nf_conntrack", "overlay")
+		c.ssh(t, n.host, "test -d /proc/sys/net/bridge && test -e /proc/sys/net/netfilter/nf_conntrack_max && grep -qw overlay /proc/filesystems")
 		if swaps := c.ssh(t, n.host, "cat /proc/swaps"); strings.Count(swaps, "\n") > 1 {
 			t.Errorf("%s: swap is on: %s", n.host, swaps)
 		}
@@ -122,7 +122,7 @@ func (c contract) conntrack(t *testing.T) {
 		if got := strings.TrimSpace(c.ssh(t, n.host, "cat /proc/sys/net/netfilter/nf_conntrack_max")); got != "1572864" {
 			t.Errorf("%s: nf_conntrack_max is %s", n.host, got)
 		}
-		lines(t, n.host, c.ssh(t, n.host, "cat /etc/sysctl.d/90-jeroboam.conf"), "net.netfilter.nf_conntrack_max = 1572864")
+		lines(t, n.host, c.ssh(t, n.host, "cat /etc/sysctl.d/99-zz-jeroboam.conf"), "net.netfilter.nf_conntrack_max = 1572864")
 	}
 }
 
