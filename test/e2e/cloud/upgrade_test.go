@@ -128,8 +128,9 @@ func TestUpgrade(t *testing.T) {
 // turn is what a cluster was at one moment: its cloud controller manager's version, and its masters' kubelets.
 type turn struct{ manager, masters string }
 
-// watchTurns looks at the workload cluster itself every two seconds, until the function that it returns is called, which
-// has what was seen, each state once. The manager is read before the masters: these become newer in between, never older.
+// watchTurns looks at the workload cluster itself every two seconds, until the function that it returns is called,
+// which has what was seen, each state once. The manager is read before the masters: these become newer in between,
+// never older.
 func (w *world) watchTurns(t *testing.T, config string) func() []turn {
 	t.Helper()
 	const image = "jsonpath={.spec.template.spec.containers[0].image}"
