@@ -62,9 +62,10 @@ func (o *deployOptions) dial(ctx context.Context, to []intent.Host, in way) (sit
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, errs := site.LogIn(ctx, to, func(ctx context.Context, h intent.Host) (string, site.Agent, error) {
-		a, err := in(ctx, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser}, auth, program)
-		return h.Name, a, err
-	})
+	targets := make([]remote.Target, len(to))
+	for i, h := range to {
+		targets[i] = remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser}
+	}
+	hosts, errs := site.LogIn(ctx, targets, func(ctx context.Context, t remote.Target) (site.Agent, error) { return in(ctx, t, auth, program) })
 	return hosts, errs, nil
 }

@@ -2,11 +2,9 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
@@ -55,25 +53,13 @@ func stays(name string, err error) plan.Finding {
 func (d *Deployment) removeServices(ctx context.Context) error {
 	s := d.services()
 	for _, groups := range [][]string{{balance.Group}, {magnum.Group, proxy.Group, proxy.GroupAccess}} {
-		var mu sync.Mutex
-		var errs []error
-		var all sync.WaitGroup
-		gate := make(chan struct{}, site.AtOnce)
-		for _, name := range slices.Sorted(maps.Keys(s.List.Places)) {
-			if !s.Changes(name, groups...) || s.Seen.Unseen[name] {
-				continue
+		err := s.Each(slices.Sorted(maps.Keys(s.List.Places)), groups, func(name string) error {
+			if s.Seen.Unseen[name] {
+				return nil
 			}
-			all.Go(func() {
-				gate <- struct{}{}
-				defer func() { <-gate }()
-				err := s.Bring(ctx, removeStep, name, groups...)
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			})
-		}
-		all.Wait()
-		if err := errors.Join(errs...); err != nil {
+			return s.Bring(ctx, removeStep, name, groups...)
+		})
+		if err != nil {
 			return err
 		}
 	}

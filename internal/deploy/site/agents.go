@@ -11,10 +11,9 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // Agent is a host's agent, as a deployment uses it. The one implementation is remote.Conn; tests have others.
@@ -38,29 +37,21 @@ func (h Hosts) At(p Place) (Agent, error) {
 	return a, nil
 }
 
-// logins bounds how many hosts are logged in to at the same time: those that are down are waited for together.
-const logins = 64
-
 // LogIn logs in to hosts, many at once, and says of each that fails why.
-func LogIn[T any](ctx context.Context, to []T, one func(context.Context, T) (name string, a Agent, err error)) (Hosts, map[string]error) {
+func LogIn(ctx context.Context, to []remote.Target, one func(context.Context, remote.Target) (Agent, error)) (Hosts, map[string]error) {
 	hosts, errs := Hosts{}, map[string]error{}
 	var mu sync.Mutex
-	var all errgroup.Group
-	all.SetLimit(logins)
-	for _, t := range to {
-		all.Go(func() error {
-			name, a, err := one(ctx, t)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs[name] = err
-				return nil
-			}
-			hosts[name] = a
+	_ = Bounded(logins, to, func(t remote.Target) error { // what failed is among the errors
+		a, err := one(ctx, t)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			errs[t.Name] = err
 			return nil
-		})
-	}
-	_ = all.Wait() // each has told its error
+		}
+		hosts[t.Name] = a
+		return nil
+	})
 	return hosts, errs
 }
 
