@@ -49,7 +49,7 @@ type deployPlanCommand struct {
 // Run prints what apply would change. The exit status is 0 for nothing, 2 for something.
 func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
 	c.chain, c.until = true, c.Until
-	s, err := c.session(ctx, streams, true, c.Replace)
+	s, err := c.session(ctx, streams, true)
 	if err != nil {
 		return err
 	}

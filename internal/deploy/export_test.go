@@ -21,5 +21,8 @@ func Steps() []string {
 	return out
 }
 
+// Sees has a test say what the looks of a command see, when these nodes are gone.
+func (r *Rounds) Sees(what func(gone []string) *Session) { r.seen = what }
+
 // Drains says whether a member's pods go elsewhere before it changes.
 func Drains(d *Deployment, n intent.Node) bool { return d.drains(n) }

@@ -31,15 +31,29 @@ type Caller interface {
 // again where more shows than could be seen before.
 type Rounds struct {
 	Caller Caller
-	// Look looks at everything, without the hosts of nodes that are gone; Connect tries those.
-	Look    func(ctx context.Context, gone []string) (*Session, error)
-	Connect func(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error)
-	// Gone are nodes that are gone for good, Allow the judges whose findings are meant.
-	Gone, Allow []string
+	// Intent is what the configuration asks for, Options what each look goes by. Nodes that are gone leave Options.Replace
+	// when their hosts answer again.
+	Intent  intent.Intent
+	Options Options
+	// Allow are the judges whose findings are meant.
+	Allow []string
 	// Reviewed is the plan that is carried out, and no other; nil if none was kept.
 	Reviewed *plan.File
 	// Run is what a run works with, but for the hosts.
 	Run site.Run
+
+	// seen is what a look sees, in tests of what follows one; nil for a real look.
+	seen func(gone []string) *Session
+}
+
+// look looks at everything as those do who are going to change something: nothing that earlier runs have left is under
+// way any more.
+func (r *Rounds) look(ctx context.Context, o Options) (*Session, error) {
+	if r.seen != nil {
+		return r.seen(o.Replace), nil
+	}
+	o.Settled = true
+	return Look(ctx, r.Intent, o)
 }
 
 // Apply makes everything as it should be, and gives the configuration by which it is.
@@ -60,7 +74,7 @@ func (r *Rounds) Apply(ctx context.Context) (intent.Intent, error) {
 // applyOnce is one round. Another one is needed when containers had to be started to see what is in them, when a
 // cluster on its way has reached a version, and when nodes that were gone come back.
 func (r *Rounds) applyOnce(ctx context.Context) (in intent.Intent, again bool, err error) {
-	s, err := r.Look(ctx, r.Gone)
+	s, err := r.look(ctx, r.Options)
 	if err != nil {
 		return in, false, err
 	}
@@ -98,9 +112,11 @@ func (r *Rounds) Restore(ctx context.Context, archive backups.Restore) error {
 	}
 }
 
-// PlanRestore shows what Restore would change.
+// PlanRestore shows what Restore would change. It takes no hosts.
 func (r *Rounds) PlanRestore(ctx context.Context, archive backups.Restore) error {
-	s, err := r.Look(ctx, r.Gone)
+	o := r.Options
+	o.Hold = nil
+	s, err := r.look(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -110,7 +126,7 @@ func (r *Rounds) PlanRestore(ctx context.Context, archive backups.Restore) error
 
 // restoreOnce is one round, as of Apply.
 func (r *Rounds) restoreOnce(ctx context.Context, archive backups.Restore) (again bool, err error) {
-	s, err := r.Look(ctx, r.Gone)
+	s, err := r.look(ctx, r.Options)
 	if err != nil {
 		return false, err
 	}
@@ -122,9 +138,11 @@ func (r *Rounds) restoreOnce(ctx context.Context, archive backups.Restore) (agai
 	return d.CarryOut(ctx)
 }
 
-// Destroy removes what was made, and only that.
+// Destroy removes what was made, and only that. It needs no bundle.
 func (r *Rounds) Destroy(ctx context.Context) error {
-	s, err := r.Look(ctx, r.Gone)
+	o := r.Options
+	o.Settled = true
+	s, err := lookToRemove(ctx, r.Intent, o)
 	if err != nil {
 		return err
 	}
@@ -185,15 +203,14 @@ func (r *Rounds) goesOn(ctx context.Context, c kubeadm.Chain) (bool, error) {
 // comeBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made
 // anew.
 func (r *Rounds) comeBack(ctx context.Context, in intent.Intent) bool {
-	if len(r.Gone) == 0 {
+	gone := r.Options.Replace
+	if len(gone) == 0 {
 		return false
 	}
-	hosts, _ := r.Connect(ctx, in, nil) // hosts that do not answer are the question
+	hosts, _ := r.Options.Connect(ctx, in, nil) // hosts that do not answer are the question
 	hosts.Close()
-	still := comesBack(in, r.Gone, func(name string) bool { return hosts[name] != nil })
-	back := len(still) < len(r.Gone)
-	r.Gone = still
-	return back
+	r.Options.Replace = comesBack(in, gone, func(name string) bool { return hosts[name] != nil })
+	return len(r.Options.Replace) < len(gone)
 }
 
 // comesBack says which of the nodes that are declared gone stay so: those whose host does not answer. The others have
