@@ -12,7 +12,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -34,7 +33,7 @@ func TestStatusHasTheNewestBackup(t *testing.T) {
 	state := world.Nodes[n.Name]
 	state.Files = []string{n.NodeName + "-20261123T000000Z.tar.gz.age", n.NodeName + "-20261124T000000Z.tar.gz.age", n.NodeName + "-20261125T000000Z.tar.gz.age.part", "other-20261126T000000Z.tar.gz.age"}
 	world.Nodes[n.Name] = state
-	s := deploy.StatusOf(t.Context(), site.Hosts{}, w, world, now)
+	s := sessionOf(w, world, nil).Status(t.Context(), now)
 	if got := s.Nodes[2]; !got.Backups || !got.Backup.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%s: backups %v, the newest of %s", n.Name, got.Backups, got.Backup)
 	}
