@@ -49,8 +49,8 @@ func plane(do func(*kubeadm.Run, context.Context) error) func(*Deployment, conte
 	return func(d *Deployment, ctx context.Context) error { return do(d.control(), ctx) }
 }
 
-// restoring is a step that only a restore has.
-func restoring(do func(*Deployment, context.Context) error) func(*Deployment, context.Context) error {
+// onRestore is a step that only a restore has.
+func onRestore(do func(*Deployment, context.Context) error) func(*Deployment, context.Context) error {
 	return func(d *Deployment, ctx context.Context) error {
 		if d.Restore == nil {
 			return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Restoring is the deployment that a restore makes: nodes that were declared gone are not part of it, for nothing that
-// is restored counts on them.
-func Restoring(w Wanted) Wanted {
+// WithoutGone is what a restore makes: nodes that were declared gone are not part of it, for nothing that is restored
+// counts on them.
+func (w Wanted) WithoutGone() Wanted {
 	w.Intent.Nodes = w.Living()
 	return w
 }

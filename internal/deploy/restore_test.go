@@ -54,7 +54,7 @@ func theBackup() backups.Restore {
 
 func TestPlanOfARestore(t *testing.T) {
 	in, f := backedUp(t)
-	w := deploy.Restoring(want(t, in, f))
+	w := want(t, in, f).WithoutGone()
 	world := empty(w)
 	r := theBackup()
 	r.Manifest.Server = "https://" + in.Kubernetes.ControlPlaneHost + ":6443"
@@ -164,7 +164,7 @@ func TestRestorePlans(t *testing.T) {
 			w := want(t, in, f, tt.gone...)
 			w.Bundle.Components = nil
 			world := converged(w)
-			w = deploy.Restoring(w)
+			w = w.WithoutGone()
 			r := r
 			if tt.spoil != nil {
 				tt.spoil(&world, &r)

@@ -168,7 +168,7 @@ func (s *Session) deployment(p plan.Plan, run site.Run) *Deployment {
 // restoration is the run that makes the cluster anew of a backup, with its plan. What stands beside the cluster is left
 // to apply.
 func (s *Session) restoration(archive backups.Restore, run site.Run) *Deployment {
-	w := Restoring(s.Wanted)
+	w := s.Wanted.WithoutGone()
 	p, fresh := RestorePlan(w, s.World, archive, run.Now())
 	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), RestoreJudges(w, s.World, archive)...)
 	run.Hosts = s.Hosts
