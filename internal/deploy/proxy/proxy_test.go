@@ -42,10 +42,10 @@ func host1() intent.ProxyHost {
 }
 
 func TestItems(t *testing.T) {
-	w := proxy.Wish{Program: "sha256:ab", Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Bound: map[string]string{"net1": "u1"}, Renew: 60 * 24 * time.Hour}
-	want := proxy.Want(w, host1())
-	golden.Compare(t, *update, "items.txt", "a host:\n"+lines(want)+"\nback:\n"+lines(proxy.Leave())+"\nremoved:\n"+lines(proxy.Gone(true))+"\na node:\n"+lines(proxy.Access(w, "infra1-k8s", true)))
-	for name, items := range map[string][]host.Item{"a host": want, "a node": proxy.Access(w, "infra1-k8s", true)} {
+	w := proxy.Wish{Program: "sha256:ab", Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Renew: 60 * 24 * time.Hour}
+	want := proxy.Want(w, host1(), "u1", false)
+	golden.Compare(t, *update, "items.txt", "a host:\n"+lines(want)+"\nback:\n"+lines(proxy.Leave())+"\nremoved:\n"+lines(proxy.Gone(true))+"\na node:\n"+lines(proxy.Access(w, "", true)))
+	for name, items := range map[string][]host.Item{"a host": want, "a node": proxy.Access(w, "", true)} {
 		last := items[len(items)-1]
 		uses := last.Follows()
 		for _, i := range items { // whatever it reads makes it start again

@@ -8,6 +8,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,12 +60,8 @@ type Wish struct {
 	// Server is the API server's URL, Authority the hash of its authority's public key, "" before there is one.
 	Server    string
 	Authority string
-	// Bound are the UIDs of the hosts' Secrets, by the host's name; a host without one has no token that is good.
-	Bound map[string]string
 	// Renew is how long before its end a token is renewed.
 	Renew time.Duration
-	// OldHosts: there are hosts with the old proxy.
-	OldHosts bool
 }
 
 // Found is what is on a host before anything is done there.
@@ -115,25 +112,24 @@ func Runs(in intent.Intent, serves string, found map[string]Found) (which string
 // AddTo adds to a list what the proxies' hosts and the nodes of the cluster should have, by what was found. lost are
 // hosts that nobody reaches.
 func (w Wish) AddTo(l *site.List, in intent.Intent, nodes []intent.Node, found World, g Grants, lost map[string]error) {
-	w.Bound, w.OldHosts = g.Fleet, stillOld(in, lost, found)
+	old := stillOld(in, lost, found)
 	for _, h := range in.Proxy.Hosts {
 		p := site.At(h.Where())
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
 			l.Place(p)
-			l.AddOnce(p.Name(), Group, Want(w, h)...)
+			l.AddOnce(p.Name(), Group, Want(w, h, g.Fleet[h.Name], old)...)
 		case found.Hosts[h.Name].Ours:
 			l.Place(p)
 			l.Add(p.Name(), Group, Leave()...)
 		}
 	}
-	w.Bound = g.Nodes
 	for _, n := range nodes {
 		p := site.Place{Host: n.PhysicalHost, Container: n.Name}
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
 			l.Place(p)
-			l.Add(n.Name, GroupAccess, Access(w, n.Name, always(in.Proxy.Hosts))...)
+			l.Add(n.Name, GroupAccess, Access(w, g.Nodes[n.Name], always(in.Proxy.Hosts))...)
 		case g.Nodes[n.Name] != "": // for a fleet that is none any more
 			l.Place(p)
 			l.Add(n.Name, GroupAccess, AccessGone()...)
@@ -149,14 +145,15 @@ func stillOld(in intent.Intent, lost map[string]error, found World) bool {
 }
 
 // Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes
-// the same port and the same name in the fleet.
-func Want(w Wish, h intent.ProxyHost) []host.Item {
+// the same port and the same name in the fleet. Its token is bound to a Secret, whose UID is "" before it is made; old
+// says that there are hosts with the old proxy.
+func Want(w Wish, h intent.ProxyHost, bound string, old bool) []host.Item {
 	return []host.Item{
 		{User: &host.User{Name: User, Home: "/nonexistent", Comment: "Jeroboam proxy"}},
 		{File: &host.File{Path: host.Etc, Dir: true, Once: true}},
 		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
-		{File: &host.File{Path: environment, Content: Environment(h, w.OldHosts)}},
-		w.token(Kubeconfig, h.Name, User),
+		{File: &host.File{Path: environment, Content: Environment(h, old)}},
+		w.token(Kubeconfig, User, bound),
 		{File: &host.File{Path: unitFile, Content: manifests.Unit}},
 		{Unit: &host.Unit{Name: Old, Gone: true}},
 		{Relay: &host.Relay{Template: Template, Uses: []string{host.Program, environment, Kubeconfig, unitFile}}},
@@ -164,14 +161,10 @@ func Want(w Wish, h intent.ProxyHost) []host.Item {
 }
 
 // token is a kubeconfig with a token of its account, which is bound to the Secret of a host or node.
-func (w Wish) token(path, name, owner string) host.Item {
-	bound := w.Bound[name]
-	if bound == "" {
-		bound = "a Secret that is to be made"
-	}
+func (w Wish) token(path, owner, bound string) host.Item {
 	return host.Item{Credential: &host.Credential{
 		Path: path, Mode: 0o600, Owner: owner + ":" + owner, Server: w.Server, Authority: w.Authority,
-		User: accountOf(path).subject(), Bound: bound, Before: w.Renew,
+		User: accountOf(path).subject(), Bound: cmp.Or(bound, "a Secret that is to be made"), Before: w.Renew,
 	}}
 }
 
@@ -244,8 +237,9 @@ func quoted(value string) string {
 }
 
 // Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of
-// proxied clusters' kubeconfigs in the fleet's role, and may do what no host of the proxy may.
-func Access(w Wish, node string, always bool) []host.Item {
+// proxied clusters' kubeconfigs in the fleet's role, and may do what no host of the proxy may. Its token is bound as a
+// host's.
+func Access(w Wish, bound string, always bool) []host.Item {
 	defaults := host.Mark
 	if always {
 		defaults += "PROXY_ALWAYS=1\n"
@@ -255,7 +249,7 @@ func Access(w Wish, node string, always bool) []host.Item {
 		{File: &host.File{Path: host.Etc, Dir: true, Once: true}},
 		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
 		{File: &host.File{Path: accessDefaults, Content: defaults}},
-		w.token(AccessKubeconfig, node, "root"),
+		w.token(AccessKubeconfig, "root", bound),
 		{File: &host.File{Path: accessUnitFile, Content: unit}},
 		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{host.Program, accessDefaults, AccessKubeconfig, accessUnitFile}}},
 	}
