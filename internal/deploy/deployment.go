@@ -38,7 +38,8 @@ type Deployment struct {
 func (d *Deployment) control() *kubeadm.Run {
 	d.once.Do(func() {
 		d.plane = &kubeadm.Run{
-			Run: d.Run, Wanted: d.Wanted.Wanted, World: d.World.World, Plan: d.Plan, Dial: d.Dial, Nudge: d.balancers().Nudge,
+			Run: d.Run, Wanted: d.Wanted.Wanted, World: d.World.World, Plan: d.Plan, Dial: d.Dial,
+			Nudge: func(ctx context.Context, n intent.Node) func() { return d.api().Nudge(ctx, d.serverOf(n)) },
 		}
 	})
 	return d.plane
@@ -71,9 +72,12 @@ func (d *Deployment) services() site.Work {
 	return w
 }
 
-// balancers are the API's load balancers in this run.
-func (d *Deployment) balancers() balance.Balancers {
-	return balance.Balancers{Run: d.Run, Balancers: d.Wanted.Intent.HAProxy.Hosts, Port: d.Wanted.Intent.Kubernetes.BackendPort}
+// api is the API behind its load balancers in this run.
+func (d *Deployment) api() balance.Service { return balance.API(d.Run, d.Wanted.Intent) }
+
+// serverOf is a node's API server behind them.
+func (d *Deployment) serverOf(n intent.Node) balance.Server {
+	return balance.APIServer(d.Wanted.Intent, n)
 }
 
 func (d *Deployment) place(n intent.Node) site.Place { return d.Wanted.Places[n.Name] }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -21,7 +22,11 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 			return err
 		}
 		began := d.Now()
-		back := d.balancers().Divert(ctx, kubeadm.RollStep, n, d.control().Members())
+		var all []balance.Server
+		for _, m := range d.control().Members() {
+			all = append(all, d.serverOf(m))
+		}
+		back := d.api().Divert(ctx, kubeadm.RollStep, d.serverOf(n), all)
 		err := d.rollOne(ctx, n)
 		if err == nil {
 			err = d.control().Gate(ctx, kubeadm.RollStep, n)
@@ -33,7 +38,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := d.balancers().Reach(ctx, kubeadm.RollStep, n); err != nil {
+		if err := d.api().Reach(ctx, kubeadm.RollStep, d.serverOf(n)); err != nil {
 			return err
 		}
 		d.Ended(kubeadm.RollStep, n.Name, "changed", began)
