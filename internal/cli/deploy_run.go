@@ -138,30 +138,6 @@ func (o *deployOptions) rounds(streams Streams, c caller, allow []string) (*depl
 	}, err
 }
 
-// caller is the operator, as far as a command that changes things speaks to one.
-type caller struct {
-	streams Streams
-	output  string
-	asks    bool // at a terminal
-	ready   func(intent.Intent) error
-}
-
-func (c caller) Show(p plan.Plan) error { return writePlan(c.streams.Out, p, c.output, false) }
-
-func (c caller) Ready(in intent.Intent) error {
-	if c.ready == nil {
-		return nil
-	}
-	return c.ready(in)
-}
-
-func (c caller) Reached(version, next string) error {
-	if _, err := fmt.Fprintf(c.streams.Err, "Kubernetes %s is reached; next: %s\n", version, next); err != nil {
-		return fmt.Errorf("write progress: %w", err)
-	}
-	return nil
-}
-
 // note tells where configuration and bundle differ.
 func (o *deployOptions) note(streams Streams, text string) error {
 	if o.Output != "text" {
