@@ -83,7 +83,7 @@ func (r *Rounds) applyOnce(ctx context.Context) (in intent.Intent, again bool, e
 	if err := r.Caller.Show(p); err != nil {
 		return in, false, err
 	}
-	if err := errors.Join(s.Holds(p, r.Reviewed), allowed(p, r.Allow), r.Caller.Ready(s.Intent)); err != nil {
+	if err := errors.Join(s.holds(p, r.Reviewed), allowed(p, r.Allow), r.Caller.Ready(s.Intent)); err != nil {
 		return in, false, err
 	}
 	if !p.Empty() {
@@ -92,7 +92,7 @@ func (r *Rounds) applyOnce(ctx context.Context) (in intent.Intent, again bool, e
 				return in, false, err
 			}
 		}
-		if again, err := s.deployment(p, r.Run).CarryOut(ctx); again || err != nil {
+		if again, err := s.deployment(p, r.Run).carryOut(ctx); again || err != nil {
 			return in, again, err
 		}
 	}
@@ -135,7 +135,7 @@ func (r *Rounds) restoreOnce(ctx context.Context, archive backups.Restore) (agai
 	if err := errors.Join(r.Caller.Show(d.Plan), allowed(d.Plan, r.Allow)); err != nil {
 		return false, err
 	}
-	return d.CarryOut(ctx)
+	return d.carryOut(ctx)
 }
 
 // Destroy removes what was made, and only that. It needs no bundle.
@@ -147,7 +147,7 @@ func (r *Rounds) Destroy(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	p := DestroyPlan(s.Wanted, s.World, s.Services, s.Leftovers)
+	p := destroyPlan(s.Wanted, s.World, s.Services, s.Leftovers)
 	if err := errors.Join(r.Caller.Show(p), allowed(p, r.Allow)); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Session) deployment(p plan.Plan, run site.Run) *Deployment {
 // to apply.
 func (s *Session) restoration(archive backups.Restore, run site.Run) *Deployment {
 	w := s.Wanted.WithoutGone()
-	p, fresh := RestorePlan(w, s.World, archive, run.Now())
+	p, fresh := restorePlan(w, s.World, archive, run.Now())
 	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), RestoreJudges(w, s.World, archive)...)
 	run.Hosts = s.Hosts
 	return &Deployment{Run: run, Wanted: w, World: fresh, Plan: p, Dial: s.dial, Restore: &archive, Copies: s.Copies}

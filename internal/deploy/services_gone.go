@@ -18,10 +18,10 @@ import (
 
 const removeStep = "remove services"
 
-// NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is
+// noServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is
 // to be gone, and Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is:
 // there, it stays.
-func NoServices(ctx context.Context, o site.Outside, w Wanted, found magnum.World, proxies proxy.World, own string) (Services, error) {
+func noServices(ctx context.Context, o site.Outside, w Wanted, found magnum.World, proxies proxy.World, own string) (Services, error) {
 	s := newServices(o, w, found, proxies)
 	programToo := own != host.Program
 	s.boxes = magnum.AddGone(&s.List, o, w.Intent, found, programToo)
@@ -77,9 +77,9 @@ func (d *Deployment) removeBoxes(ctx context.Context) error {
 	return nil
 }
 
-// Except leaves out what goes with a container of the services, and adds the containers that services were looked at
+// except leaves out what goes with a container of the services, and adds the containers that services were looked at
 // in.
-func (s Services) Except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
+func (s Services) except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
 	var entered []site.Place
 	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) { // nodes that stay, load balancers in containers: agents were there, too
 		if p := s.List.Places[name]; p.Container != "" && !s.Seen.Unseen[name] && !s.Seen.Closed[name] {

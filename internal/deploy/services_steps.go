@@ -37,14 +37,18 @@ func (d *Deployment) makeServiceContainers(ctx context.Context) error {
 func (d *Deployment) changeMagnum(ctx context.Context) error {
 	in, work := d.Services.Intent, d.services()
 	behind := balance.Magnum(work.Run, in)
-	server := func(h intent.MagnumHost) balance.Server { return balance.Server{Name: h.Name, URL: magnum.Health(in, h)} }
+	server := func(h intent.MagnumHost) balance.Server {
+		return balance.Server{Name: h.Name, URL: magnum.Health(in, h)}
+	}
 	var all []balance.Server
 	for _, h := range in.Magnum.Hosts {
 		all = append(all, server(h))
 	}
 	return magnum.Run{
 		Work: work, Intent: in, Found: d.Services.Magnum, API: d.control().ServingAPI,
-		Divert: func(ctx context.Context, h intent.MagnumHost) func() { return behind.Divert(ctx, magnum.Step, server(h), all) },
+		Divert: func(ctx context.Context, h intent.MagnumHost) func() {
+			return behind.Divert(ctx, magnum.Step, server(h), all)
+		},
 	}.Apply(ctx)
 }
 

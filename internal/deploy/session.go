@@ -195,7 +195,7 @@ func (s *Session) inspect(ctx context.Context, o *Options) error {
 		s.Wanted, err = Want(in, b, s.facts, o.Replace)
 		s.Wanted.Serves, s.Wanted.Proxies, s.Wanted.Chain = s.magnum.Serves, s.proxies.Runs, chain
 		if err == nil && o.Settled {
-			err = site.Settle(ctx, s.Hosts, s.Wanted.Running(), o.Tell)
+			err = site.Settle(ctx, s.Hosts, s.Wanted.running(), o.Tell)
 		}
 		if err == nil {
 			s.World, err = Inspect(ctx, s.Hosts, s.Wanted, o.Dial)
@@ -238,17 +238,17 @@ func (s *Session) beside(ctx context.Context, o *Options) error {
 
 // nothing looks at what the cluster's hosts should not have.
 func (s *Session) nothing(ctx context.Context, o *Options) (err error) {
-	s.Wanted = Nothing(s.Intent, s.facts)
+	s.Wanted = nothing(s.Intent, s.facts)
 	s.World, err = Inspect(ctx, s.Hosts, s.Wanted, o.Dial)
 	return err
 }
 
 // left looks at what is to be removed of Magnum's servers and the proxies, and at kubeconfigs.
 func (s *Session) left(ctx context.Context, o *Options) (err error) {
-	if s.Services, err = NoServices(ctx, s.Outside, s.Wanted, s.magnum, s.proxies, o.Own); err != nil {
+	if s.Services, err = noServices(ctx, s.Outside, s.Wanted, s.magnum, s.proxies, o.Own); err != nil {
 		return err
 	}
-	s.Leftovers = s.Services.Except(LookAtLeftovers(ctx, s.Outside.Hosts, s.Outside.Lost, s.Wanted))
+	s.Leftovers = s.Services.except(lookAtLeftovers(ctx, s.Outside.Hosts, s.Outside.Lost, s.Wanted))
 	return nil
 }
 

@@ -65,7 +65,7 @@ func (s *Session) Status(ctx context.Context, now time.Time) Status {
 	p := s.Plan(now)
 	out := Status{
 		Endpoint: "https://" + s.Wanted.Intent.Endpoint(), Kubernetes: s.Wanted.Intent.Versions.Kubernetes,
-		Services: s.Services.Status(), Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(s.Wanted.Facts), Healthy: true,
+		Services: s.Services.status(), Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(s.Wanted.Facts), Healthy: true,
 	}
 	for _, n := range s.Wanted.Intent.Nodes {
 		one := nodeStatus(s.Wanted, s.World, n)
@@ -132,8 +132,8 @@ type ServiceStatus struct {
 	Credential string `json:"credential,omitempty"`
 }
 
-// Status tells of all services that are ours, from what was seen of them.
-func (s Services) Status() []ServiceStatus {
+// status tells of all services that are ours, from what was seen of them.
+func (s Services) status() []ServiceStatus {
 	var out []ServiceStatus
 	for i, item := range s.List.Items {
 		name := ""

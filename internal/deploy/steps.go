@@ -76,8 +76,8 @@ func (d *Deployment) Apply(ctx context.Context) error {
 	return nil
 }
 
-// CarryOut applies a plan. Again says that containers were started, and another look is needed.
-func (d *Deployment) CarryOut(ctx context.Context) (again bool, err error) {
+// carryOut applies a plan. Again says that containers were started, and another look is needed.
+func (d *Deployment) carryOut(ctx context.Context) (again bool, err error) {
 	err = d.Apply(ctx)
 	switch {
 	case errors.Is(err, errLookAgain):

@@ -133,10 +133,10 @@ func (s Service) introduce(ctx context.Context, b intent.HAProxyHost, to Server)
 func (s Service) tell(ctx context.Context, b intent.HAProxyHost, to Server, commands ...string) {
 	for _, one := range s.of(b) {
 		for _, c := range commands {
-			_, _ = site.Ask[string](ctx, s.Hosts, site.At(b.Where()), host.OpStats, fmt.Sprintf(c, BackendOf(one.Name)+"/"+to.Name)) // see above
+			_, _ = site.Ask[string](ctx, s.Hosts, site.At(b.Where()), host.OpStats, fmt.Sprintf(c, backendOf(one.Name)+"/"+to.Name)) // see above
 		}
 	}
 }
 
-// BackendOf is the backend of a service in haproxy's configuration.
-func BackendOf(service string) string { return service + "-back" }
+// backendOf is the backend of a service in haproxy's configuration.
+func backendOf(service string) string { return service + "-back" }

@@ -33,7 +33,7 @@ func Inspect(ctx context.Context, o site.Outside, in intent.Intent) (World, erro
 		var err error
 		there := o.Facts[p.Host].Containers[p.Container] || p.Container == "" && o.Lost[p.Host] == nil && o.Hosts[p.Host] != nil
 		if there {
-			seen, err = site.Ask[host.Observed](ctx, o.Hosts, p, host.OpObserve, Witnesses())
+			seen, err = site.Ask[host.Observed](ctx, o.Hosts, p, host.OpObserve, witnesses())
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -43,7 +43,7 @@ func Inspect(ctx context.Context, o site.Outside, in intent.Intent) (World, erro
 		case err != nil:
 			return err
 		case there:
-			w.Places[p.Name()] = FoundBy(seen)
+			w.Places[p.Name()] = foundBy(seen)
 			return nil
 		}
 		w.Places[p.Name()] = Found{}
@@ -53,7 +53,7 @@ func Inspect(ctx context.Context, o site.Outside, in intent.Intent) (World, erro
 		return w, fmt.Errorf("find out who serves Magnum: %w", err)
 	}
 	maps.Copy(o.Lost, gone)
-	w.Serves, w.Why = Serves(in, w.Places)
+	w.Serves, w.Why = serves(in, w.Places)
 	return w, nil
 }
 

@@ -32,17 +32,17 @@ func Inspect(ctx context.Context, o site.Outside, in intent.Intent, serves strin
 		if lost != nil || o.Hosts[p.Host] == nil || p.Container != "" && !o.Facts[p.Host].Containers[p.Container] {
 			return nil
 		}
-		seen, err := site.Observe(ctx, o.Hosts, p, Witnesses())
+		seen, err := site.Observe(ctx, o.Hosts, p, witnesses())
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
 			o.Lost[p.Host] = err
 			return nil
 		}
-		w.Hosts[h.Name] = FoundBy(seen)
+		w.Hosts[h.Name] = foundBy(seen)
 		return nil
 	})
-	w.Runs, w.Why = Runs(in, serves, w.Hosts)
+	w.Runs, w.Why = runs(in, serves, w.Hosts)
 	return w
 }
 

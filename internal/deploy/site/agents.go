@@ -28,8 +28,8 @@ type Agent interface {
 // Hosts are the agents by physical host.
 type Hosts map[string]Agent
 
-// At gives the agent of a place.
-func (h Hosts) At(p Place) (Agent, error) {
+// at gives the agent of a place.
+func (h Hosts) at(p Place) (Agent, error) {
 	a, ok := h[p.Host]
 	if !ok {
 		return nil, fmt.Errorf("there is no connection to host %s", p.Host)
@@ -76,22 +76,22 @@ func (h Hosts) Close() {
 // Ask calls an agent at a place.
 func Ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, error) {
 	var out R
-	a, err := h.At(p)
+	a, err := h.at(p)
 	if err != nil {
 		return out, err
 	}
 	return out, a.Call(ctx, p.Container, op, in, &out, nil)
 }
 
-// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done.
+// looker is a host that can be looked at without an agent: nothing is brought there before something is to be done.
 // There may be hundreds of them, and on most of them nothing changes in a run.
-type Looker interface {
+type looker interface {
 	Script(ctx context.Context, script string) (string, error)
 }
 
 // looker says whether a place is looked at so.
-func (h Hosts) looker(p Place) (Looker, bool) {
-	l, ok := h[p.Host].(Looker)
+func (h Hosts) looker(p Place) (looker, bool) {
+	l, ok := h[p.Host].(looker)
 	return l, ok && p.Container == ""
 }
 

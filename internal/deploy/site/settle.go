@@ -12,7 +12,7 @@ import (
 // before that says nothing about how it will be.
 func Settle(ctx context.Context, h Hosts, places []Place, tell func(place, text string)) error {
 	return AtOnce(places, func(p Place) error {
-		a, err := h.At(p)
+		a, err := h.at(p)
 		if err != nil {
 			return err
 		}
