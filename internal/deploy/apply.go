@@ -16,6 +16,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
+func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }
+
+func (d *Deployment) initialise(ctx context.Context) error {
+	return d.control().Init(ctx, d.Restore != nil)
+}
+
 func (d *Deployment) prepareHosts(ctx context.Context) error {
 	var places []string
 	for _, h := range d.Wanted.Intent.HostsWith(intent.RoleNode) {

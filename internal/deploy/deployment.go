@@ -34,6 +34,24 @@ type Deployment struct {
 	plane *kubeadm.Run // see control
 }
 
+// deployment is a run that carries out a plan of the session.
+func (s *Session) deployment(p plan.Plan, run site.Run) *Deployment {
+	run.Hosts = s.Hosts
+	return &Deployment{
+		Run: run, Wanted: s.Wanted, World: s.World, Plan: p, Dial: s.dial, Copies: s.Copies, Services: s.Services, Outside: s.Outside.Hosts, Leftovers: s.Leftovers,
+	}
+}
+
+// restoration is the run that makes the cluster anew of a backup, with its plan. What stands beside the cluster is left
+// to apply.
+func (s *Session) restoration(archive backups.Restore, run site.Run) *Deployment {
+	w := s.Wanted.WithoutGone()
+	p, fresh := restorePlan(w, s.World, archive, run.Now())
+	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), RestoreJudges(w, s.World, archive)...)
+	run.Hosts = s.Hosts
+	return &Deployment{Run: run, Wanted: w, World: fresh, Plan: p, Dial: s.dial, Restore: &archive, Copies: s.Copies}
+}
+
 // control is kubeadm's part of the run.
 func (d *Deployment) control() *kubeadm.Run {
 	d.once.Do(func() {

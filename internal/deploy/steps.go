@@ -16,10 +16,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
-func (d *Deployment) initialise(ctx context.Context) error {
-	return d.control().Init(ctx, d.Restore != nil)
-}
-
 type step struct {
 	name string
 	run  func(*Deployment, context.Context) error
@@ -105,5 +101,3 @@ func (d *Deployment) lookAgain(context.Context) error {
 	}
 	return nil
 }
-
-func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }

@@ -18,7 +18,6 @@ import (
 
 // Agent is a host's agent, as a deployment uses it. The one implementation is remote.Conn; tests have others.
 type Agent interface {
-	Name() string
 	Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error
 	Upload(ctx context.Context, digest string, r io.Reader) error
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
