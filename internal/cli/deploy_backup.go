@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/backup"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
@@ -43,7 +42,11 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 	if _, err := backup.Recipients(recipients); err != nil {
 		return fmt.Errorf("%w: set cluster_api_backups_recipients, or give --recipient (jeroboam deploy backup key makes a key)", err)
 	}
-	hosts, err := c.connect(ctx, in, c.Replace)
+	l, err := c.logins()
+	if err != nil {
+		return err
+	}
+	hosts, err := l.connect(ctx, in, c.Replace)
 	if len(hosts) == 0 {
 		return err
 	}
@@ -121,17 +124,23 @@ func (c *deployRestoreCommand) Run(ctx context.Context, streams Streams) error {
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	r := c.rounds(streams, caller{}, c.Allow, func(ctx context.Context, gone []string) (*deploy.Session, error) {
-		return c.session(ctx, streams, true, gone)
-	})
+	if !c.DryRun {
+		if err := c.changes("restore", c.Break); err != nil {
+			return err
+		}
+	}
+	r, err := c.rounds(streams, caller{}, c.Allow)
+	if err != nil {
+		return err
+	}
+	if r.Options.Bundle, err = c.bundle(); err != nil {
+		return err
+	}
 	if c.DryRun {
 		if err := r.PlanRestore(ctx, archive); err != nil {
 			return err
 		}
 		return errChanges
-	}
-	if err := c.changes("restore", c.Break); err != nil {
-		return err
 	}
 	return r.Restore(ctx, archive)
 }

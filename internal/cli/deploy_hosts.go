@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,23 +12,44 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
+// logins are how a command logs in to hosts, and the program that it brings there: its own, which is read and hashed
+// once, however often hosts are logged in to.
+type logins struct {
+	auth    remote.Auth
+	program remote.Program
+}
+
+// logins are those that the flags say.
+func (o *deployOptions) logins() (logins, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return logins{}, fmt.Errorf("find SSH keys: %w", err)
+	}
+	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
+	if len(o.SSHKey) > 0 {
+		auth.Keys = o.SSHKey
+	}
+	if len(o.KnownHosts) > 0 {
+		auth.KnownHosts = o.KnownHosts
+	}
+	program, err := remote.This()
+	return logins{auth, program}, err
+}
+
 // connect logs in to all hosts of the deployment but for those of nodes that are gone, and says of all that fail why.
-func (o *deployOptions) connect(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error) {
-	hosts, errs, err := o.dial(ctx, deploy.HostsOf(in, gone), bringAgent)
-	return hosts, errors.Join(err, site.Lost(errs))
+func (l logins) connect(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error) {
+	hosts, errs := l.dial(ctx, deploy.HostsOf(in, gone), bringAgent)
+	return hosts, site.Lost(errs)
 }
 
 // reach logs in to hosts that are no part of the cluster, and says of each that fails why.
-func (o *deployOptions) reach(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error) {
+func (l logins) reach(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error) {
 	full, light := deploy.HostsBeside(in, have)
-	hosts, errs, err := o.dial(ctx, full, bringAgent)
-	if err != nil {
-		return hosts, errs, err
-	}
-	more, lost, err := o.dial(ctx, light, logIn)
+	hosts, errs := l.dial(ctx, full, bringAgent)
+	more, lost := l.dial(ctx, light, logIn)
 	maps.Copy(hosts, more)
 	maps.Copy(errs, lost)
-	return hosts, errs, err
+	return hosts, errs
 }
 
 // way is one to log in to a host.
@@ -46,25 +66,10 @@ func logIn(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program
 }
 
 // dial logs in to hosts at once.
-func (o *deployOptions) dial(ctx context.Context, to []intent.Host, in way) (site.Hosts, map[string]error, error) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return nil, nil, fmt.Errorf("find SSH keys: %w", err)
+func (l logins) dial(ctx context.Context, to []intent.Host, in way) (site.Hosts, map[string]error) {
+	targets := make([]remote.Target, len(to))
+	for i, h := range to {
+		targets[i] = remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser}
 	}
-	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
-	if len(o.SSHKey) > 0 {
-		auth.Keys = o.SSHKey
-	}
-	if len(o.KnownHosts) > 0 {
-		auth.KnownHosts = o.KnownHosts
-	}
-	program, err := remote.This()
-	if err != nil {
-		return nil, nil, err
-	}
-	hosts, errs := site.LogIn(ctx, to, func(ctx context.Context, h intent.Host) (string, site.Agent, error) {
-		a, err := in(ctx, remote.Target{Name: h.Name, Address: h.SSHAddress, Port: h.SSHPort, User: h.SSHUser}, auth, program)
-		return h.Name, a, err
-	})
-	return hosts, errs, nil
+	return site.LogIn(ctx, targets, func(ctx context.Context, t remote.Target) (site.Agent, error) { return in(ctx, t, l.auth, l.program) })
 }

@@ -26,7 +26,7 @@ func (c *deployStatusCommand) Run(ctx context.Context, streams Streams) error {
 	if c.Textfile != "" && c.Output != "prometheus" {
 		return errors.New("--textfile is for metrics: add --output prometheus")
 	}
-	s, err := c.session(ctx, streams, false, c.Replace)
+	s, err := c.session(ctx, streams, false)
 	if err != nil {
 		return err
 	}
@@ -107,15 +107,9 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	if err := c.changes("destroy", c.Break); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	return c.rounds(streams, caller{}, c.Allow, func(ctx context.Context, gone []string) (*deploy.Session, error) {
-		in, err := c.intent(streams)
-		if err != nil {
-			return nil, err
-		}
-		opts, err := c.look(streams, true, gone)
-		if err != nil {
-			return nil, fmt.Errorf("nothing was changed: %w", err)
-		}
-		return deploy.LookToRemove(ctx, in, opts)
-	}).Destroy(ctx)
+	r, err := c.rounds(streams, caller{}, c.Allow)
+	if err != nil {
+		return err
+	}
+	return r.Destroy(ctx)
 }

@@ -1,43 +1,15 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 	"github.com/jeroboam-cloud/jeroboam/internal/version"
 )
-
-// Agree asks at a terminal whether the plan is meant.
-func (c caller) Agree(p plan.Plan) error {
-	if !c.asks || !isTerminal(c.streams.In) {
-		return nil
-	}
-	return ask(c.streams, plan.Summary(p)+". Carry this out? [y/N] ")
-}
-
-// ask wants a "y" or "yes".
-func ask(streams Streams, question string) error {
-	if _, err := fmt.Fprint(streams.Err, question); err != nil {
-		return fmt.Errorf("ask: %w", err)
-	}
-	answer, err := bufio.NewReader(streams.In).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("nothing was changed: no answer: %w", err)
-	}
-	return errors.New("nothing was changed")
-}
 
 type deployPlanCommand struct {
 	deployOptions
@@ -49,7 +21,7 @@ type deployPlanCommand struct {
 // Run prints what apply would change. The exit status is 0 for nothing, 2 for something.
 func (c *deployPlanCommand) Run(ctx context.Context, streams Streams) error {
 	c.chain, c.until = true, c.Until
-	s, err := c.session(ctx, streams, true, c.Replace)
+	s, err := c.session(ctx, streams, true)
 	if err != nil {
 		return err
 	}

@@ -26,10 +26,11 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 	if err != nil {
 		return err
 	}
-	hosts, lost, err := c.dial(ctx, deploy.HostsOf(in, c.Replace), bringAgent)
+	l, err := c.logins()
 	if err != nil {
 		return err
 	}
+	hosts, lost := l.dial(ctx, deploy.HostsOf(in, c.Replace), bringAgent)
 	defer hosts.Close()
 	o := site.LookOutside(ctx, hosts, lost, balance.Inside(in)...) // one that cannot be looked at keeps nobody from the others
 	report := preflight.ReportOf(in, o.Facts, o.Lost)

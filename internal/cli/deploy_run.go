@@ -19,7 +19,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
-	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // errChanges makes the exit status 2: there are changes, and nobody has made them.
@@ -89,70 +88,57 @@ func (o *deployOptions) configured(streams Streams) (intent.Intent, error) {
 	return in, undeployable(found)
 }
 
-// look is what a look goes by; the bundle is another matter. settled says that it is that of who may change something,
-// and needs all hosts.
-func (o *deployOptions) look(streams Streams, settled bool, gone []string) (deploy.Options, error) {
-	program, err := remote.This()
+// look is what a look goes by; the bundle is another matter.
+func (o *deployOptions) look(streams Streams) (deploy.Options, error) {
+	l, err := o.logins()
 	return deploy.Options{
-		Connect: o.connect, Reach: o.reach, Dial: site.Connect, Program: "sha256:" + program.Digest, Own: program.Path,
-		Settled: settled, Hold: o.run, StrictVersions: o.StrictVersions, SkipUnreachable: o.SkipUnreachable, Replace: gone, Chain: o.chain, Until: o.until,
+		Connect: l.connect, Reach: l.reach, Dial: site.Connect, Program: "sha256:" + l.program.Digest, Own: l.program.Path,
+		Hold: o.run, StrictVersions: o.StrictVersions, SkipUnreachable: o.SkipUnreachable, Replace: o.Replace, Chain: o.chain, Until: o.until,
 		Tell:      func(place, text string) { _, _ = fmt.Fprintf(streams.Err, "%s: %s\n", place, text) },
 		Unreached: func(err error) { _, _ = fmt.Fprintln(streams.Err, err) }, // what can be said is said without these hosts
 		Note:      func(text string) error { return o.note(streams, text) },
 	}, err
 }
 
-// session reads the configuration and the bundle, and looks at everything.
-func (o *deployOptions) session(ctx context.Context, streams Streams, settled bool, gone []string) (*deploy.Session, error) {
+// bundle is what is installed.
+func (o *deployOptions) bundle() (site.Bundle, error) {
+	b, err := o.open(o.Bundle)
+	if err != nil {
+		return site.Bundle{}, err
+	}
+	return b.Deployable()
+}
+
+// session reads the configuration and the bundle, and looks at everything. settled says that nothing may be under way
+// which earlier runs have left, and that all hosts are needed.
+func (o *deployOptions) session(ctx context.Context, streams Streams, settled bool) (*deploy.Session, error) {
 	in, err := o.intent(streams)
 	if err != nil {
 		return nil, err
 	}
-	opts, err := o.look(streams, settled, gone)
+	opts, err := o.look(streams)
 	if err != nil {
 		return nil, err
 	}
-	b, err := o.open(o.Bundle)
-	if err != nil {
+	if opts.Bundle, err = o.bundle(); err != nil {
 		return nil, err
 	}
-	if opts.Bundle, err = b.Deployable(); err != nil {
-		return nil, err
-	}
+	opts.Settled = settled
 	return deploy.Look(ctx, in, opts)
 }
 
-// rounds are a command that changes things; look is how it looks.
-func (o *deployOptions) rounds(streams Streams, c caller, allow []string, look func(ctx context.Context, gone []string) (*deploy.Session, error)) *deploy.Rounds {
+// rounds reads the configuration for a command that changes things. One that installs something adds the bundle.
+func (o *deployOptions) rounds(streams Streams, c caller, allow []string) (*deploy.Rounds, error) {
+	in, err := o.intent(streams)
+	if err != nil {
+		return nil, err
+	}
 	c.streams, c.output = streams, o.Output
+	opts, err := o.look(streams)
 	return &deploy.Rounds{
-		Caller: c, Connect: o.connect, Gone: o.Replace, Allow: allow, Look: look,
+		Caller: c, Intent: in, Options: opts, Allow: allow,
 		Run: site.Run{Report: reporter(streams.Out, o.Output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
-	}
-}
-
-// caller is the operator, as far as a command that changes things speaks to one.
-type caller struct {
-	streams Streams
-	output  string
-	asks    bool // at a terminal
-	ready   func(intent.Intent) error
-}
-
-func (c caller) Show(p plan.Plan) error { return writePlan(c.streams.Out, p, c.output, false) }
-
-func (c caller) Ready(in intent.Intent) error {
-	if c.ready == nil {
-		return nil
-	}
-	return c.ready(in)
-}
-
-func (c caller) Reached(version, next string) error {
-	if _, err := fmt.Fprintf(c.streams.Err, "Kubernetes %s is reached; next: %s\n", version, next); err != nil {
-		return fmt.Errorf("write progress: %w", err)
-	}
-	return nil
+	}, err
 }
 
 // note tells where configuration and bundle differ.
@@ -183,15 +169,21 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 		return err
 	}
 	c.chain, c.until = true, c.Until
-	r := c.rounds(streams, caller{asks: !c.Yes, ready: c.possible}, c.Allow, func(ctx context.Context, gone []string) (*deploy.Session, error) {
-		return c.session(ctx, streams, true, gone)
-	})
+	var reviewed *plan.File
 	if c.Reviewed != "" {
 		f, err := plan.ReadFile(c.Reviewed)
 		if err != nil {
 			return err
 		}
-		r.Reviewed = &f
+		reviewed = &f
+	}
+	r, err := c.rounds(streams, caller{asks: !c.Yes, ready: c.possible}, c.Allow)
+	if err != nil {
+		return err
+	}
+	r.Reviewed = reviewed
+	if r.Options.Bundle, err = c.bundle(); err != nil {
+		return err
 	}
 	in, err := r.Apply(ctx)
 	if err != nil {

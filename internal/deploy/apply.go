@@ -2,10 +2,8 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
@@ -17,6 +15,12 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
+
+func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }
+
+func (d *Deployment) initialise(ctx context.Context) error {
+	return d.control().Init(ctx, d.Restore != nil)
+}
 
 func (d *Deployment) prepareHosts(ctx context.Context) error {
 	var places []string
@@ -40,22 +44,12 @@ func (d *Deployment) containerOf(n intent.Node) []host.Item {
 }
 
 func (d *Deployment) makeContainers(ctx context.Context) error {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	for _, n := range d.Wanted.Strangers(d.World.World) {
+	return site.AtOnce(d.Wanted.Strangers(d.World.World), func(n intent.Node) error {
 		if !d.work().Changes(n.PhysicalHost, node.GroupContainer) {
-			continue
+			return nil
 		}
-		all.Go(func() {
-			err := d.makeContainer(ctx, "make containers", n)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
+		return d.makeContainer(ctx, "make containers", n)
+	})
 }
 
 func (d *Deployment) makeContainer(ctx context.Context, step string, n intent.Node) error {

@@ -16,9 +16,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Basis is everything that a plan follows from and apply goes by, in parts: what is wanted, and what was seen. What
+// basis is everything that a plan follows from and apply goes by, in parts: what is wanted, and what was seen. What
 // moves by itself, such as clocks, heartbeats and the names of backups, is not in it. It has secrets.
-func Basis(w Wanted, world World, c kubeconfigs.Copies, s Services) ([]plan.Part, error) {
+func basis(w Wanted, world World, c kubeconfigs.Copies, s Services) ([]plan.Part, error) {
 	var out []plan.Part
 	var errs []error
 	add := func(name string, what any) {

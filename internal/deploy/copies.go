@@ -66,8 +66,8 @@ func (d *Deployment) copyKubeconfigs(ctx context.Context) error {
 	})
 }
 
-// LookAtLeftovers finds what a deployment that goes has left at places that are no part of the cluster.
-func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted) kubeconfigs.Leftovers {
+// lookAtLeftovers finds what a deployment that goes has left at places that are no part of the cluster.
+func lookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]error, w Wanted) kubeconfigs.Leftovers {
 	stays := slices.ContainsFunc(w.Living(), func(n intent.Node) bool {
 		_, there := w.Facts[n.PhysicalHost].Containers[n.Name]
 		return there && !w.Facts[n.PhysicalHost].Made[n.Name]

@@ -34,11 +34,30 @@ type Deployment struct {
 	plane *kubeadm.Run // see control
 }
 
+// deployment is a run that carries out a plan of the session.
+func (s *Session) deployment(p plan.Plan, run site.Run) *Deployment {
+	run.Hosts = s.Hosts
+	return &Deployment{
+		Run: run, Wanted: s.Wanted, World: s.World, Plan: p, Dial: s.dial, Copies: s.Copies, Services: s.Services, Outside: s.Outside.Hosts, Leftovers: s.Leftovers,
+	}
+}
+
+// restoration is the run that makes the cluster anew of a backup, with its plan. What stands beside the cluster is left
+// to apply.
+func (s *Session) restoration(archive backups.Restore, run site.Run) *Deployment {
+	w := s.Wanted.WithoutGone()
+	p, fresh := restorePlan(w, s.World, archive, run.Now())
+	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), RestoreJudges(w, s.World, archive)...)
+	run.Hosts = s.Hosts
+	return &Deployment{Run: run, Wanted: w, World: fresh, Plan: p, Dial: s.dial, Restore: &archive, Copies: s.Copies}
+}
+
 // control is kubeadm's part of the run.
 func (d *Deployment) control() *kubeadm.Run {
 	d.once.Do(func() {
 		d.plane = &kubeadm.Run{
-			Run: d.Run, Wanted: d.Wanted.Wanted, World: d.World.World, Plan: d.Plan, Dial: d.Dial, Nudge: d.balancers().Nudge,
+			Run: d.Run, Wanted: d.Wanted.Wanted, World: d.World.World, Plan: d.Plan, Dial: d.Dial,
+			Nudge: func(ctx context.Context, n intent.Node) func() { return d.api().Nudge(ctx, d.serverOf(n)) },
 		}
 	})
 	return d.plane
@@ -49,8 +68,8 @@ func plane(do func(*kubeadm.Run, context.Context) error) func(*Deployment, conte
 	return func(d *Deployment, ctx context.Context) error { return do(d.control(), ctx) }
 }
 
-// restoring is a step that only a restore has.
-func restoring(do func(*Deployment, context.Context) error) func(*Deployment, context.Context) error {
+// onRestore is a step that only a restore has.
+func onRestore(do func(*Deployment, context.Context) error) func(*Deployment, context.Context) error {
 	return func(d *Deployment, ctx context.Context) error {
 		if d.Restore == nil {
 			return nil
@@ -71,9 +90,12 @@ func (d *Deployment) services() site.Work {
 	return w
 }
 
-// balancers are the API's load balancers in this run.
-func (d *Deployment) balancers() balance.Balancers {
-	return balance.Balancers{Run: d.Run, Balancers: d.Wanted.Intent.HAProxy.Hosts, Port: d.Wanted.Intent.Kubernetes.BackendPort}
+// api is the API behind its load balancers in this run.
+func (d *Deployment) api() balance.Service { return balance.API(d.Run, d.Wanted.Intent) }
+
+// serverOf is a node's API server behind them.
+func (d *Deployment) serverOf(n intent.Node) balance.Server {
+	return balance.APIServer(d.Wanted.Intent, n)
 }
 
 func (d *Deployment) place(n intent.Node) site.Place { return d.Wanted.Places[n.Name] }

@@ -16,9 +16,9 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Nothing is Want for a deployment that should not be: what we made is to be gone, what others made is not looked at.
+// nothing is Want for a deployment that should not be: what we made is to be gone, what others made is not looked at.
 // Containers that OpenStack-Ansible made stay, with everything in them; so do haproxy's fragments that it wrote.
-func Nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
+func nothing(in intent.Intent, facts map[string]host.Facts) Wanted {
 	w := Wanted{Wanted: kubeadm.Wanted{Intent: in, Facts: facts, List: site.List{Places: map[string]site.Place{}}}}
 	for _, h := range in.HAProxy.Hosts {
 		p := site.At(h.Where())
@@ -45,8 +45,8 @@ func (w Wanted) made() map[string][]string {
 	return out
 }
 
-// DestroyPlan is what Destroy removes.
-func DestroyPlan(w Wanted, world World, s Services, l kubeconfigs.Leftovers) plan.Plan {
+// destroyPlan is what Destroy removes.
+func destroyPlan(w Wanted, world World, s Services, l kubeconfigs.Leftovers) plan.Plan {
 	p := s.Plan(plan.Plan{})
 	p.Changes, p.Findings = append(p.Changes, l.Changes()...), append(p.Findings, l.Notes...)
 	for i, item := range w.Items {

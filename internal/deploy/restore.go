@@ -13,17 +13,17 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Restoring is the deployment that a restore makes: nodes that were declared gone are not part of it, for nothing that
-// is restored counts on them.
-func Restoring(w Wanted) Wanted {
+// WithoutGone is what a restore makes: nodes that were declared gone are not part of it, for nothing that is restored
+// counts on them.
+func (w Wanted) WithoutGone() Wanted {
 	w.Intent.Nodes = w.Living()
 	return w
 }
 
-// RestorePlan is what restoring changes. The cluster that the plan ends with is made anew, so it is planned as if
+// restorePlan is what restoring changes. The cluster that the plan ends with is made anew, so it is planned as if
 // nothing of a cluster were there; what is there is cleared before, or is an earlier run's of the same restore. Fresh
 // is the world as Apply finds it then.
-func RestorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p plan.Plan, fresh World) {
+func restorePlan(w Wanted, world World, r backups.Restore, now time.Time) (p plan.Plan, fresh World) {
 	if len(world.Sleeping) > 0 {
 		return Diff(w, world, now), world // whatever is in them has to be seen first
 	}

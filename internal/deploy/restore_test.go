@@ -12,7 +12,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/backups"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -34,7 +33,7 @@ func TestStatusHasTheNewestBackup(t *testing.T) {
 	state := world.Nodes[n.Name]
 	state.Files = []string{n.NodeName + "-20261123T000000Z.tar.gz.age", n.NodeName + "-20261124T000000Z.tar.gz.age", n.NodeName + "-20261125T000000Z.tar.gz.age.part", "other-20261126T000000Z.tar.gz.age"}
 	world.Nodes[n.Name] = state
-	s := deploy.StatusOf(t.Context(), site.Hosts{}, w, world, now)
+	s := sessionOf(w, world, nil).Status(t.Context(), now)
 	if got := s.Nodes[2]; !got.Backups || !got.Backup.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%s: backups %v, the newest of %s", n.Name, got.Backups, got.Backup)
 	}
@@ -55,7 +54,7 @@ func theBackup() backups.Restore {
 
 func TestPlanOfARestore(t *testing.T) {
 	in, f := backedUp(t)
-	w := deploy.Restoring(want(t, in, f))
+	w := want(t, in, f).WithoutGone()
 	world := empty(w)
 	r := theBackup()
 	r.Manifest.Server = "https://" + in.Kubernetes.ControlPlaneHost + ":6443"
@@ -165,7 +164,7 @@ func TestRestorePlans(t *testing.T) {
 			w := want(t, in, f, tt.gone...)
 			w.Bundle.Components = nil
 			world := converged(w)
-			w = deploy.Restoring(w)
+			w = w.WithoutGone()
 			r := r
 			if tt.spoil != nil {
 				tt.spoil(&world, &r)

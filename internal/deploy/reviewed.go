@@ -12,11 +12,11 @@ import (
 // Keep writes a plan for a later apply. The file is no stream behind a curtain, and is masked as those are; that two
 // passwords which look alike then are not the same is for the basis to tell.
 func (s *Session) Keep(p plan.Plan, path, by string, now time.Time, random io.Reader) error {
-	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
+	parts, err := basis(s.Wanted, s.World, s.Copies, s.Services)
 	if err != nil {
 		return err
 	}
-	f, err := plan.NewFile(p.Masked(s.Intent.Masker()), basis, by, now, random)
+	f, err := plan.NewFile(p.Masked(s.Intent.Masker()), parts, by, now, random)
 	if err != nil {
 		return err
 	}
@@ -30,14 +30,14 @@ func (s *Session) Keep(p plan.Plan, path, by string, now time.Time, random io.Re
 	return nil
 }
 
-// Holds refuses a plan that is not the reviewed one, if one was.
-func (s *Session) Holds(p plan.Plan, reviewed *plan.File) error {
+// holds refuses a plan that is not the reviewed one, if one was.
+func (s *Session) holds(p plan.Plan, reviewed *plan.File) error {
 	if reviewed == nil {
 		return nil
 	}
-	basis, err := Basis(s.Wanted, s.World, s.Copies, s.Services)
+	parts, err := basis(s.Wanted, s.World, s.Copies, s.Services)
 	if err == nil {
-		err = reviewed.Holds(p.Masked(s.Intent.Masker()), basis)
+		err = reviewed.Holds(p.Masked(s.Intent.Masker()), parts)
 	}
 	if err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)

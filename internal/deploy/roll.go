@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/node"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
@@ -21,7 +22,11 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 			return err
 		}
 		began := d.Now()
-		back := d.balancers().Divert(ctx, kubeadm.RollStep, n, d.control().Members())
+		var all []balance.Server
+		for _, m := range d.control().Members() {
+			all = append(all, d.serverOf(m))
+		}
+		back := d.api().Divert(ctx, kubeadm.RollStep, d.serverOf(n), all)
 		err := d.rollOne(ctx, n)
 		if err == nil {
 			err = d.control().Gate(ctx, kubeadm.RollStep, n)
@@ -33,7 +38,7 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := d.balancers().Reach(ctx, kubeadm.RollStep, n); err != nil {
+		if err := d.api().Reach(ctx, kubeadm.RollStep, d.serverOf(n)); err != nil {
 			return err
 		}
 		d.Ended(kubeadm.RollStep, n.Name, "changed", began)
@@ -43,31 +48,22 @@ func (d *Deployment) rollNodes(ctx context.Context) error {
 
 // memberChanges says whether the plan has something for a member: in it, or of its container.
 func (d *Deployment) memberChanges(n intent.Node) bool {
-	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord) || len(d.containerChanges(n)) > 0 || d.Plan.Touches(n.Name, kubeadm.Kind, "")
+	return d.work().Changes(n.Name, node.GroupInside, node.GroupKubelet, kubeadm.GroupRecord) || d.containerChanges(n) || d.Plan.Touches(n.Name, kubeadm.Kind, "")
 }
 
-// containerChanges are those of a node's container and of what its config names on the host. Containers of Magnum on
-// the same host are another matter.
-func (d *Deployment) containerChanges(n intent.Node) []plan.Change {
-	own := map[[2]string]bool{}
-	for _, i := range d.containerOf(n) {
+// containerChanges says whether the plan has something for a node's container or for what its config names on the host.
+// Other nodes' containers, and those of Magnum, may be on the same host.
+func (d *Deployment) containerChanges(n intent.Node) bool {
+	return slices.ContainsFunc(d.containerOf(n), func(i host.Item) bool {
 		t := i.Thing(nil)
-		own[[2]string{t.Kind, t.Name}] = true
-	}
-	var out []plan.Change
-	for _, c := range d.Plan.Changes {
-		if c.Place == n.PhysicalHost && c.Group == node.GroupContainer && own[[2]string{c.Kind, c.Name}] {
-			out = append(out, c)
-		}
-	}
-	return out
+		return d.Plan.Touches(n.PhysicalHost, t.Kind, t.Name)
+	})
 }
 
 // drains says whether a member's pods have to go elsewhere before it changes: it is upgraded, or its container is
 // restarted.
 func (d *Deployment) drains(n intent.Node) bool {
-	restarts := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name] && n.LXC.AllowRestarts &&
-		slices.ContainsFunc(d.containerChanges(n), func(c plan.Change) bool { return c.Kind == "container" })
+	restarts := d.Wanted.Facts[n.PhysicalHost].Containers[n.Name] && n.LXC.AllowRestarts && d.Plan.Touches(n.PhysicalHost, "container", n.Name)
 	return restarts || kubeadm.UpgradeOf(d.Plan, n.Name)
 }
 
@@ -79,7 +75,7 @@ func (d *Deployment) rollOne(ctx context.Context, n intent.Node) error {
 		}
 		defer undo()
 	}
-	if len(d.containerChanges(n)) > 0 {
+	if d.containerChanges(n) {
 		if err := d.makeContainer(ctx, kubeadm.RollStep, n); err != nil {
 			return err
 		}

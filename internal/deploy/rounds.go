@@ -31,15 +31,29 @@ type Caller interface {
 // again where more shows than could be seen before.
 type Rounds struct {
 	Caller Caller
-	// Look looks at everything, without the hosts of nodes that are gone; Connect tries those.
-	Look    func(ctx context.Context, gone []string) (*Session, error)
-	Connect func(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error)
-	// Gone are nodes that are gone for good, Allow the judges whose findings are meant.
-	Gone, Allow []string
+	// Intent is what the configuration asks for, Options what each look goes by. Nodes that are gone leave Options.Replace
+	// when their hosts answer again.
+	Intent  intent.Intent
+	Options Options
+	// Allow are the judges whose findings are meant.
+	Allow []string
 	// Reviewed is the plan that is carried out, and no other; nil if none was kept.
 	Reviewed *plan.File
 	// Run is what a run works with, but for the hosts.
 	Run site.Run
+
+	// seen is what a look sees, in tests of what follows one; nil for a real look.
+	seen func(gone []string) *Session
+}
+
+// look looks at everything as those do who are going to change something: nothing that earlier runs have left is under
+// way any more.
+func (r *Rounds) look(ctx context.Context, o Options) (*Session, error) {
+	if r.seen != nil {
+		return r.seen(o.Replace), nil
+	}
+	o.Settled = true
+	return Look(ctx, r.Intent, o)
 }
 
 // Apply makes everything as it should be, and gives the configuration by which it is.
@@ -60,7 +74,7 @@ func (r *Rounds) Apply(ctx context.Context) (intent.Intent, error) {
 // applyOnce is one round. Another one is needed when containers had to be started to see what is in them, when a
 // cluster on its way has reached a version, and when nodes that were gone come back.
 func (r *Rounds) applyOnce(ctx context.Context) (in intent.Intent, again bool, err error) {
-	s, err := r.Look(ctx, r.Gone)
+	s, err := r.look(ctx, r.Options)
 	if err != nil {
 		return in, false, err
 	}
@@ -69,7 +83,7 @@ func (r *Rounds) applyOnce(ctx context.Context) (in intent.Intent, again bool, e
 	if err := r.Caller.Show(p); err != nil {
 		return in, false, err
 	}
-	if err := errors.Join(s.Holds(p, r.Reviewed), allowed(p, r.Allow), r.Caller.Ready(s.Intent)); err != nil {
+	if err := errors.Join(s.holds(p, r.Reviewed), allowed(p, r.Allow), r.Caller.Ready(s.Intent)); err != nil {
 		return in, false, err
 	}
 	if !p.Empty() {
@@ -78,7 +92,7 @@ func (r *Rounds) applyOnce(ctx context.Context) (in intent.Intent, again bool, e
 				return in, false, err
 			}
 		}
-		if again, err := s.deployment(p, r.Run).CarryOut(ctx); again || err != nil {
+		if again, err := s.deployment(p, r.Run).carryOut(ctx); again || err != nil {
 			return in, again, err
 		}
 	}
@@ -98,9 +112,11 @@ func (r *Rounds) Restore(ctx context.Context, archive backups.Restore) error {
 	}
 }
 
-// PlanRestore shows what Restore would change.
+// PlanRestore shows what Restore would change. It takes no hosts.
 func (r *Rounds) PlanRestore(ctx context.Context, archive backups.Restore) error {
-	s, err := r.Look(ctx, r.Gone)
+	o := r.Options
+	o.Hold = nil
+	s, err := r.look(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -110,7 +126,7 @@ func (r *Rounds) PlanRestore(ctx context.Context, archive backups.Restore) error
 
 // restoreOnce is one round, as of Apply.
 func (r *Rounds) restoreOnce(ctx context.Context, archive backups.Restore) (again bool, err error) {
-	s, err := r.Look(ctx, r.Gone)
+	s, err := r.look(ctx, r.Options)
 	if err != nil {
 		return false, err
 	}
@@ -119,17 +135,19 @@ func (r *Rounds) restoreOnce(ctx context.Context, archive backups.Restore) (agai
 	if err := errors.Join(r.Caller.Show(d.Plan), allowed(d.Plan, r.Allow)); err != nil {
 		return false, err
 	}
-	return d.CarryOut(ctx)
+	return d.carryOut(ctx)
 }
 
-// Destroy removes what was made, and only that.
+// Destroy removes what was made, and only that. It needs no bundle.
 func (r *Rounds) Destroy(ctx context.Context) error {
-	s, err := r.Look(ctx, r.Gone)
+	o := r.Options
+	o.Settled = true
+	s, err := lookToRemove(ctx, r.Intent, o)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	p := DestroyPlan(s.Wanted, s.World, s.Services, s.Leftovers)
+	p := destroyPlan(s.Wanted, s.World, s.Services, s.Leftovers)
 	if err := errors.Join(r.Caller.Show(p), allowed(p, r.Allow)); err != nil {
 		return err
 	}
@@ -137,24 +155,6 @@ func (r *Rounds) Destroy(ctx context.Context) error {
 		return fmt.Errorf("%w\n(run it again to continue)", err)
 	}
 	return s.Leftovers.Leave(ctx)
-}
-
-// deployment is a run that carries out a plan of the session.
-func (s *Session) deployment(p plan.Plan, run site.Run) *Deployment {
-	run.Hosts = s.Hosts
-	return &Deployment{
-		Run: run, Wanted: s.Wanted, World: s.World, Plan: p, Dial: s.dial, Copies: s.Copies, Services: s.Services, Outside: s.Outside.Hosts, Leftovers: s.Leftovers,
-	}
-}
-
-// restoration is the run that makes the cluster anew of a backup, with its plan. What stands beside the cluster is left
-// to apply.
-func (s *Session) restoration(archive backups.Restore, run site.Run) *Deployment {
-	w := Restoring(s.Wanted)
-	p, fresh := RestorePlan(w, s.World, archive, run.Now())
-	p = plan.Judged(s.Copies.Plan(p, kubeadm.Fresh(p)), RestoreJudges(w, s.World, archive)...)
-	run.Hosts = s.Hosts
-	return &Deployment{Run: run, Wanted: w, World: fresh, Plan: p, Dial: s.dial, Restore: &archive, Copies: s.Copies}
 }
 
 // allowed refuses a plan in which something is dangerous that the operator has not allowed.
@@ -185,15 +185,14 @@ func (r *Rounds) goesOn(ctx context.Context, c kubeadm.Chain) (bool, error) {
 // comeBack takes nodes off the list of those that are gone whose host answers: they have been taken out, and are made
 // anew.
 func (r *Rounds) comeBack(ctx context.Context, in intent.Intent) bool {
-	if len(r.Gone) == 0 {
+	gone := r.Options.Replace
+	if len(gone) == 0 {
 		return false
 	}
-	hosts, _ := r.Connect(ctx, in, nil) // hosts that do not answer are the question
+	hosts, _ := r.Options.Connect(ctx, in, nil) // hosts that do not answer are the question
 	hosts.Close()
-	still := comesBack(in, r.Gone, func(name string) bool { return hosts[name] != nil })
-	back := len(still) < len(r.Gone)
-	r.Gone = still
-	return back
+	r.Options.Replace = comesBack(in, gone, func(name string) bool { return hosts[name] != nil })
+	return len(r.Options.Replace) < len(gone)
 }
 
 // comesBack says which of the nodes that are declared gone stay so: those whose host does not answer. The others have

@@ -55,10 +55,10 @@ type stage struct {
 func newStage(sessions ...*deploy.Session) *stage {
 	s := &stage{}
 	s.Caller, s.Run = &s.asker, quiet(nil)
-	s.Look = func(_ context.Context, gone []string) (*deploy.Session, error) {
+	s.Sees(func(gone []string) *deploy.Session {
 		s.gone = append(s.gone, gone)
-		return sessions[min(len(s.gone), len(sessions))-1], nil
-	}
+		return sessions[min(len(s.gone), len(sessions))-1]
+	})
 	return s
 }
 
@@ -213,9 +213,9 @@ func TestNodesComeBack(t *testing.T) {
 	remove(&out, back.NodeName)
 	remove(&out, dead.NodeName)
 	s := newStage(sessionOf(w, out, nil))
-	s.Gone = []string{back.Name, dead.Name}
+	s.Options.Replace = []string{back.Name, dead.Name}
 	s.Allow = []string{"quorum", "alive", "lost", "delete"}
-	s.Connect = func(_ context.Context, _ intent.Intent, gone []string) (site.Hosts, error) {
+	s.Options.Connect = func(_ context.Context, _ intent.Intent, gone []string) (site.Hosts, error) {
 		if len(gone) > 0 {
 			t.Errorf("hosts of %v are not tried", gone)
 		}
@@ -253,17 +253,15 @@ func TestDestroy(t *testing.T) {
 		}
 		hosts := s.hosts()
 		o := s.options(hosts)
-		o.Own = "/root/jeroboam"
+		o.Own, o.Settled = "/root/jeroboam", false // that nothing is under way there, a command sees to by itself
 		a := &asker{}
-		r := &deploy.Rounds{
-			Caller: a, Run: quiet(nil), Allow: allow,
-			Look: func(ctx context.Context, _ []string) (*deploy.Session, error) {
-				return deploy.LookToRemove(ctx, s.in, o)
-			},
-		}
+		r := &deploy.Rounds{Caller: a, Run: quiet(nil), Allow: allow, Intent: s.in, Options: o}
 		err := r.Destroy(t.Context())
 		if len(a.told) != 1 || s.closed != len(hosts) {
 			t.Errorf("told %q, %d of %d connections were closed", a.told, s.closed, len(hosts))
+		}
+		if want := []string{host.OpHold, host.OpSettle, host.OpFacts}; !slices.Equal(want, s.asked[:3]) {
+			t.Errorf("asked in the order %q", s.asked)
 		}
 		if allow == nil {
 			if err == nil || err.Error() != "nothing was changed: the plan is dangerous, see above; if that is meant: --allow delete" || slices.Contains(s.asked, host.OpRemove) {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeadm"
@@ -174,31 +172,30 @@ func (s *Services) observe(ctx context.Context, h site.Hosts, lost func(name str
 	s.Seen.Items = make([]plan.Facts, len(s.List.Items))
 	silent := map[string]error{}
 	var mu sync.Mutex
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(site.AtOnce)
-	for name, p := range s.List.Places {
+	err := site.AtOnce(slices.Sorted(maps.Keys(s.List.Places)), func(name string) error {
 		if s.Seen.Unseen[name] || s.Seen.Closed[name] {
-			continue
-		}
-		at, items := s.List.All(name)
-		g.Go(func() error {
-			have, err := site.Observe(gctx, h, p, items)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err != nil && gctx.Err() == nil && (proxy.Alone(s.Intent, p.Host) || errors.Is(err, remote.ErrGone)):
-				silent[name] = err
-				return nil
-			case err != nil:
-				return err
-			}
-			for n, i := range at {
-				s.Seen.Items[i] = have[n]
-			}
 			return nil
-		})
+		}
+		p := s.List.Places[name]
+		at, items := s.List.All(name)
+		have, err := site.Observe(ctx, h, p, items)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil && ctx.Err() == nil && (proxy.Alone(s.Intent, p.Host) || errors.Is(err, remote.ErrGone)):
+			silent[name] = err
+			return nil
+		case err != nil:
+			return err
+		}
+		for n, i := range at {
+			s.Seen.Items[i] = have[n]
+		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		err = ctx.Err() // once, and not of every place
 	}
-	err := g.Wait()
 	for _, name := range slices.Sorted(maps.Keys(silent)) {
 		s.Seen.Unseen[name], s.Notes = true, append(s.Notes, lost(name, silent[name]))
 	}

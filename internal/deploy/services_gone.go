@@ -2,11 +2,9 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/keystone"
@@ -20,10 +18,10 @@ import (
 
 const removeStep = "remove services"
 
-// NoServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is
+// noServices is LookAtServices for a deployment that should not be: what we put on Magnum's and the proxies' hosts is
 // to be gone, and Magnum's fragments at load balancers that we wrote. own is where the deployer's own program is:
 // there, it stays.
-func NoServices(ctx context.Context, o site.Outside, w Wanted, found magnum.World, proxies proxy.World, own string) (Services, error) {
+func noServices(ctx context.Context, o site.Outside, w Wanted, found magnum.World, proxies proxy.World, own string) (Services, error) {
 	s := newServices(o, w, found, proxies)
 	programToo := own != host.Program
 	s.boxes = magnum.AddGone(&s.List, o, w.Intent, found, programToo)
@@ -55,25 +53,13 @@ func stays(name string, err error) plan.Finding {
 func (d *Deployment) removeServices(ctx context.Context) error {
 	s := d.services()
 	for _, groups := range [][]string{{balance.Group}, {magnum.Group, proxy.Group, proxy.GroupAccess}} {
-		var mu sync.Mutex
-		var errs []error
-		var all sync.WaitGroup
-		gate := make(chan struct{}, site.AtOnce)
-		for _, name := range slices.Sorted(maps.Keys(s.List.Places)) {
-			if !s.Changes(name, groups...) || s.Seen.Unseen[name] {
-				continue
+		err := s.Each(slices.Sorted(maps.Keys(s.List.Places)), groups, func(name string) error {
+			if s.Seen.Unseen[name] {
+				return nil
 			}
-			all.Go(func() {
-				gate <- struct{}{}
-				defer func() { <-gate }()
-				err := s.Bring(ctx, removeStep, name, groups...)
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			})
-		}
-		all.Wait()
-		if err := errors.Join(errs...); err != nil {
+			return s.Bring(ctx, removeStep, name, groups...)
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -91,9 +77,9 @@ func (d *Deployment) removeBoxes(ctx context.Context) error {
 	return nil
 }
 
-// Except leaves out what goes with a container of the services, and adds the containers that services were looked at
+// except leaves out what goes with a container of the services, and adds the containers that services were looked at
 // in.
-func (s Services) Except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
+func (s Services) except(l kubeconfigs.Leftovers) kubeconfigs.Leftovers {
 	var entered []site.Place
 	for _, name := range slices.Sorted(maps.Keys(s.List.Places)) { // nodes that stay, load balancers in containers: agents were there, too
 		if p := s.List.Places[name]; p.Container != "" && !s.Seen.Unseen[name] && !s.Seen.Closed[name] {

@@ -36,13 +36,19 @@ func (d *Deployment) makeServiceContainers(ctx context.Context) error {
 // changeMagnum changes Magnum's servers; load balancers send clients to others meanwhile.
 func (d *Deployment) changeMagnum(ctx context.Context) error {
 	in, work := d.Services.Intent, d.services()
-	behind := balance.Servers{Run: work.Run, Balancers: in.HAProxy.Hosts}
+	behind := balance.Magnum(work.Run, in)
+	server := func(h intent.MagnumHost) balance.Server {
+		return balance.Server{Name: h.Name, URL: magnum.Health(in, h)}
+	}
+	var all []balance.Server
 	for _, h := range in.Magnum.Hosts {
-		behind.Servers = append(behind.Servers, balance.Server{Name: h.Name, URL: magnum.Health(in, h)})
+		all = append(all, server(h))
 	}
 	return magnum.Run{
 		Work: work, Intent: in, Found: d.Services.Magnum, API: d.control().ServingAPI,
-		Divert: func(ctx context.Context, h intent.MagnumHost) func() { return behind.Divert(ctx, magnum.Step, h.Name) },
+		Divert: func(ctx context.Context, h intent.MagnumHost) func() {
+			return behind.Divert(ctx, magnum.Step, server(h), all)
+		},
 	}.Apply(ctx)
 }
 

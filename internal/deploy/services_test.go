@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
@@ -153,12 +155,25 @@ func TestStatusOfServices(t *testing.T) {
 	if _, err := w.Run(t, false, true); err != nil {
 		t.Fatal(err)
 	}
+	look := func() deploy.Status {
+		seen := w.Look(t, true)
+		for name, n := range seen.World.Cluster.Nodes {
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+			seen.World.Cluster.Nodes[name] = n
+		}
+		s := sessionOf(seen.Wanted, seen.World, seen.Hosts)
+		s.Services = seen.Services
+		return s.Status(t.Context(), now)
+	}
+	if status := look(); !status.Healthy {
+		t.Errorf("all is well, and it says %+v", status)
+	}
 	w.Have["net1"]["service jeroboam-proxy@"]["active"] = "no"
 	delete(w.Have["net2"], "credential /etc/jeroboam/proxy.kubeconfig")
 	w.Have[w.In.Magnum.Hosts[1].Name]["unit jeroboam.service"]["ready"] = "no" // it ends again and again
 	w.Down["net3"] = true
 	var got []string
-	status := deploy.Status{Healthy: true}.With(w.Look(t, true).Services)
+	status := look()
 	for _, one := range status.Services {
 		got = append(got, strings.Join([]string{one.Service, one.Place, one.State, one.Credential}, ", "))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/balance"
@@ -24,7 +25,7 @@ type Options struct {
 	// Connect logs in to the cluster's hosts, but for those of nodes that are gone, and says of all that fail why. Reach
 	// logs in to those that have only kubeconfigs, Magnum or a proxy, and says of each that fails why.
 	Connect func(ctx context.Context, in intent.Intent, gone []string) (site.Hosts, error)
-	Reach   func(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error, error)
+	Reach   func(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error)
 	Dial    site.Dialer
 	// Program is the digest of the program that agents are, Own where the deployer's is: a removal leaves that one.
 	Program, Own string
@@ -81,16 +82,15 @@ type look func(*Session, context.Context, *Options) error
 // nothing. The connections are the session's, and are closed if it fails.
 func Look(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
 	return session(ctx, in, o, []look{
-		(*Session).connect, (*Session).take, (*Session).look, (*Session).check, (*Session).decide, (*Session).around,
+		(*Session).connect, (*Session).take, (*Session).gather, (*Session).check, (*Session).decide, (*Session).around,
 		(*Session).signable, (*Session).components, (*Session).inspect, (*Session).ours, (*Session).beside,
 	})
 }
 
-// LookToRemove is Look for a deployment that should not be: it finds what was made, and what was left elsewhere. It
-// needs no bundle.
-func LookToRemove(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
+// lookToRemove is Look for a deployment that should not be: it finds what was made, and what was left elsewhere.
+func lookToRemove(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
 	return session(ctx, in, o, []look{
-		(*Session).connect, (*Session).take, (*Session).look, (*Session).nothing, (*Session).around, (*Session).left,
+		(*Session).connect, (*Session).take, (*Session).gather, (*Session).nothing, (*Session).around, (*Session).left,
 	})
 }
 
@@ -131,7 +131,8 @@ func (s *Session) take(ctx context.Context, o *Options) error {
 	return site.Settle(ctx, s.Hosts, s.Hosts.Places(), o.Tell)
 }
 
-func (s *Session) look(ctx context.Context, _ *Options) (err error) {
+// gather asks for the hosts' facts.
+func (s *Session) gather(ctx context.Context, _ *Options) (err error) {
 	s.facts, err = site.Look(ctx, s.Hosts, balance.Inside(s.Intent)...)
 	return err
 }
@@ -156,14 +157,12 @@ func (s *Session) decide(_ context.Context, o *Options) error {
 // around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not
 // reached is no reason to fail: the plan says so.
 func (s *Session) around(ctx context.Context, o *Options) error {
-	more, lost, err := o.Reach(ctx, s.Intent, s.Hosts)
-	if err != nil {
-		return err
-	}
-	s.more = more
+	var lost map[string]error
+	s.more, lost = o.Reach(ctx, s.Intent, s.Hosts)
 	all := maps.Clone(s.Hosts)
 	maps.Copy(all, s.more)
 	s.Outside = site.LookOutside(ctx, all, lost, balance.Inside(s.Intent)...)
+	var err error
 	if s.magnum, err = magnum.Inspect(ctx, s.Outside, s.Intent); err != nil {
 		return err
 	}
@@ -182,7 +181,7 @@ func (s *Session) signable(_ context.Context, o *Options) error {
 // components adds what the cluster must hold for the services beside it to what the bundle has.
 func (s *Session) components(_ context.Context, o *Options) error {
 	more, err := serviceComponents(s.magnum.Serves, s.proxies.Runs)
-	o.Bundle.Components = append(o.Bundle.Components, more...)
+	o.Bundle.Components = slices.Concat(o.Bundle.Components, more) // the caller's own list is another look's, too
 	return err
 }
 
@@ -196,7 +195,7 @@ func (s *Session) inspect(ctx context.Context, o *Options) error {
 		s.Wanted, err = Want(in, b, s.facts, o.Replace)
 		s.Wanted.Serves, s.Wanted.Proxies, s.Wanted.Chain = s.magnum.Serves, s.proxies.Runs, chain
 		if err == nil && o.Settled {
-			err = site.Settle(ctx, s.Hosts, s.Wanted.Running(), o.Tell)
+			err = site.Settle(ctx, s.Hosts, s.Wanted.running(), o.Tell)
 		}
 		if err == nil {
 			s.World, err = Inspect(ctx, s.Hosts, s.Wanted, o.Dial)
@@ -239,17 +238,17 @@ func (s *Session) beside(ctx context.Context, o *Options) error {
 
 // nothing looks at what the cluster's hosts should not have.
 func (s *Session) nothing(ctx context.Context, o *Options) (err error) {
-	s.Wanted = Nothing(s.Intent, s.facts)
+	s.Wanted = nothing(s.Intent, s.facts)
 	s.World, err = Inspect(ctx, s.Hosts, s.Wanted, o.Dial)
 	return err
 }
 
 // left looks at what is to be removed of Magnum's servers and the proxies, and at kubeconfigs.
 func (s *Session) left(ctx context.Context, o *Options) (err error) {
-	if s.Services, err = NoServices(ctx, s.Outside, s.Wanted, s.magnum, s.proxies, o.Own); err != nil {
+	if s.Services, err = noServices(ctx, s.Outside, s.Wanted, s.magnum, s.proxies, o.Own); err != nil {
 		return err
 	}
-	s.Leftovers = s.Services.Except(LookAtLeftovers(ctx, s.Outside.Hosts, s.Outside.Lost, s.Wanted))
+	s.Leftovers = s.Services.except(lookAtLeftovers(ctx, s.Outside.Hosts, s.Outside.Lost, s.Wanted))
 	return nil
 }
 

@@ -60,59 +60,57 @@ type NodeStatus struct {
 	Backup  time.Time `json:"backup,omitzero"`
 }
 
-// StatusOf tells how everything is.
-func StatusOf(ctx context.Context, h site.Hosts, w Wanted, world World, now time.Time) Status {
-	p := Diff(w, world, now)
-	s := Status{Endpoint: "https://" + w.Intent.Endpoint(), Kubernetes: w.Intent.Versions.Kubernetes, Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(w.Facts), Healthy: true}
-	for _, n := range w.Intent.Nodes {
-		state := world.Nodes[n.Name]
-		ns := NodeStatus{Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, API: cmp.Or(state.Ready, absence(world, n.Name)), Etcd: cmp.Or(state.Etcd, absence(world, n.Name)), Member: "none"}
-		ns.APIServer = version.Trim(state.StaticPods["kube-apiserver"])
-		if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
-			ns.Kubelet = version.Trim(node.Status.NodeInfo.KubeletVersion)
-			ns.Ready = slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-				return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-			})
-		}
-		for _, other := range world.Nodes {
-			if m, ok := other.Member(n.NodeName); ok {
-				ns.Member = "voter"
-				if m.Learner {
-					ns.Member = "learner"
-				}
-			}
-		}
-		if _, seen := world.Nodes[n.Name]; seen && backups.On(w.Intent, n) != "" {
-			ns.Backups = true
-			ns.Backup = backup.Newest(state.Files, n.NodeName)
-		}
-		for _, c := range state.Certificates {
-			if !c.CA && (ns.Expires.IsZero() || c.Until.Before(ns.Expires)) {
-				ns.Expires, ns.Certificate = c.Until, path.Base(c.Path)
-			}
-		}
-		s.Healthy = s.Healthy && ns.Ready && ns.Member == "voter" && state.Healthy()
-		s.Nodes = append(s.Nodes, ns)
-	}
-	backends, all := balance.At(ctx, h, w.Intent.HAProxy.Hosts, w.Serves == intent.ImplementationJeroboam)
-	s.Backends, s.Healthy = backends, s.Healthy && all
-	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Backends, func(b balance.Backend) bool { return !strings.HasPrefix(b.Status, "UP") })
-	return s
-}
-
 // Status is how everything is, what is beside the cluster among it.
 func (s *Session) Status(ctx context.Context, now time.Time) Status {
-	status := StatusOf(ctx, s.Hosts, s.Wanted, s.World, now).With(s.Services)
-	p := s.Plan(now) // with what StatusOf does not look at
-	status.Drift, status.Changes = plan.Summary(p), p.Changes
-	return status
+	p := s.Plan(now)
+	out := Status{
+		Endpoint: "https://" + s.Wanted.Intent.Endpoint(), Kubernetes: s.Wanted.Intent.Versions.Kubernetes,
+		Services: s.Services.status(), Drift: plan.Summary(p), Changes: p.Changes, Runs: site.Runs(s.Wanted.Facts), Healthy: true,
+	}
+	for _, n := range s.Wanted.Intent.Nodes {
+		one := nodeStatus(s.Wanted, s.World, n)
+		out.Healthy = out.Healthy && one.Ready && one.Member == "voter" && s.World.Nodes[n.Name].Healthy()
+		out.Nodes = append(out.Nodes, one)
+	}
+	backends, all := balance.At(ctx, s.Hosts, s.Wanted.Intent.HAProxy.Hosts, s.Wanted.Serves == intent.ImplementationJeroboam)
+	out.Backends = backends
+	out.Healthy = out.Healthy && all &&
+		!slices.ContainsFunc(backends, func(b balance.Backend) bool { return !strings.HasPrefix(b.Status, "UP") }) &&
+		!slices.ContainsFunc(out.Services, func(one ServiceStatus) bool { return !one.Runs })
+	return out
 }
 
-// With adds the services.
-func (s Status) With(services Services) Status {
-	s.Services = services.Status()
-	s.Healthy = s.Healthy && !slices.ContainsFunc(s.Services, func(one ServiceStatus) bool { return !one.Runs })
-	return s
+// nodeStatus is how a node is.
+func nodeStatus(w Wanted, world World, n intent.Node) NodeStatus {
+	state := world.Nodes[n.Name]
+	out := NodeStatus{
+		Name: n.NodeName, Host: n.PhysicalHost, Address: n.NodeIP, APIServer: version.Trim(state.StaticPods["kube-apiserver"]),
+		API: cmp.Or(state.Ready, absence(world, n.Name)), Etcd: cmp.Or(state.Etcd, absence(world, n.Name)), Member: "none",
+	}
+	if node, ok := world.Cluster.Nodes[n.NodeName]; ok {
+		out.Kubelet = version.Trim(node.Status.NodeInfo.KubeletVersion)
+		out.Ready = slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		})
+	}
+	for _, other := range world.Nodes {
+		if m, ok := other.Member(n.NodeName); ok {
+			out.Member = "voter"
+			if m.Learner {
+				out.Member = "learner"
+			}
+		}
+	}
+	if _, seen := world.Nodes[n.Name]; seen && backups.On(w.Intent, n) != "" {
+		out.Backups = true
+		out.Backup = backup.Newest(state.Files, n.NodeName)
+	}
+	for _, c := range state.Certificates {
+		if !c.CA && (out.Expires.IsZero() || c.Until.Before(out.Expires)) {
+			out.Expires, out.Certificate = c.Until, path.Base(c.Path)
+		}
+	}
+	return out
 }
 
 // absence says why nothing is known of a node.
@@ -134,8 +132,8 @@ type ServiceStatus struct {
 	Credential string `json:"credential,omitempty"`
 }
 
-// Status tells of all services that are ours, from what was seen of them.
-func (s Services) Status() []ServiceStatus {
+// status tells of all services that are ours, from what was seen of them.
+func (s Services) status() []ServiceStatus {
 	var out []ServiceStatus
 	for i, item := range s.List.Items {
 		name := ""

@@ -16,10 +16,6 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
-func (d *Deployment) initialise(ctx context.Context) error {
-	return d.control().Init(ctx, d.Restore != nil)
-}
-
 type step struct {
 	name string
 	run  func(*Deployment, context.Context) error
@@ -37,9 +33,9 @@ func steps() []step {
 		{"look into started containers", (*Deployment).lookAgain},
 		{"install nodes", (*Deployment).installNodes},
 		{"balance the API", (*Deployment).balance},
-		{kubeadm.RestoreStep, restoring((*Deployment).restore)},
+		{kubeadm.RestoreStep, onRestore((*Deployment).restore)},
 		{"make the cluster", (*Deployment).initialise},
-		{"forget old nodes and pods", restoring(plane((*kubeadm.Run).ForgetOld))},
+		{"forget old nodes and pods", onRestore(plane((*kubeadm.Run).ForgetOld))},
 		{kubeadm.SnapshotStep, (*Deployment).snapshot},
 		{"give members new images", (*Deployment).giveImages},
 		{"share settings", plane((*kubeadm.Run).Share)},
@@ -49,7 +45,7 @@ func steps() []step {
 		{"label nodes", plane((*kubeadm.Run).Label)},
 		{"apply components", (*Deployment).applyComponents},
 		{"wait until everything is available", (*Deployment).converge},
-		{"wait until restored pods run", restoring((*Deployment).revived)},
+		{"wait until restored pods run", onRestore((*Deployment).revived)},
 		{kubeconfigs.Step, (*Deployment).copyKubeconfigs},
 		{"bring files to services' hosts", (*Deployment).bringServiceFiles},
 		{keystone.Step, (*Deployment).register},
@@ -76,8 +72,8 @@ func (d *Deployment) Apply(ctx context.Context) error {
 	return nil
 }
 
-// CarryOut applies a plan. Again says that containers were started, and another look is needed.
-func (d *Deployment) CarryOut(ctx context.Context) (again bool, err error) {
+// carryOut applies a plan. Again says that containers were started, and another look is needed.
+func (d *Deployment) carryOut(ctx context.Context) (again bool, err error) {
 	err = d.Apply(ctx)
 	switch {
 	case errors.Is(err, errLookAgain):
@@ -105,5 +101,3 @@ func (d *Deployment) lookAgain(context.Context) error {
 	}
 	return nil
 }
-
-func (d *Deployment) bringFiles(ctx context.Context) error { return d.work().BringFiles(ctx) }

@@ -61,8 +61,8 @@ func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []s
 	return w, nil
 }
 
-// Running are the places in containers that run.
-func (w Wanted) Running() []site.Place {
+// running are the places in containers that run.
+func (w Wanted) running() []site.Place {
 	var out []site.Place
 	for _, p := range w.Places {
 		if p.Container != "" && w.Facts[p.Host].Containers[p.Container] {

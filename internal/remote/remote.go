@@ -67,9 +67,6 @@ func Pipe(name string, in io.WriteCloser, out io.Reader) *Conn {
 	return c
 }
 
-// Name is the host's.
-func (c *Conn) Name() string { return c.name }
-
 // Dial connects from the host.
 func (c *Conn) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return c.dial(ctx, network, address)

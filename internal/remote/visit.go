@@ -77,9 +77,6 @@ func (v *Visit) agent(ctx context.Context) (*Conn, error) {
 	return conn, nil
 }
 
-// Name is the host's.
-func (v *Visit) Name() string { return v.target.Name }
-
 // Call asks the agent.
 func (v *Visit) Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error {
 	c, err := v.agent(ctx)

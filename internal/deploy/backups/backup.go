@@ -34,8 +34,8 @@ const (
 	backupTimer   = "/etc/systemd/system/jeroboam-backup.timer"
 )
 
-// Group is that of changes in a plan.
-const Group = "backup"
+// group is that of changes in a plan.
+const group = "backup"
 
 // backupSettings are what a node is told about its backups.
 func backupSettings(in intent.Intent, n intent.Node) backup.Settings {
@@ -175,7 +175,7 @@ func Serving(ctx context.Context, h site.Hosts, in intent.Intent, name string) (
 // Plan is what making it changes.
 func (b Backup) Plan() plan.Plan {
 	return plan.Plan{Changes: []plan.Change{{
-		Place: b.Node.Name, Group: Group, Kind: "backup", Name: b.To, Action: plan.Run,
+		Place: b.Node.Name, Group: group, Kind: "backup", Name: b.To, Action: plan.Run,
 		Summary: fmt.Sprintf("etcd's snapshot, authorities and objects, encrypted for %d keys; fetched, and removed there", len(b.Recipients)),
 	}}}
 }

@@ -51,7 +51,7 @@ func backends(balancer, service, text string) []Backend {
 	if px < 0 || sv < 0 || status < 0 || check < 0 {
 		return []Backend{{Balancer: balancer, Service: service, Status: "haproxy's answer lacks columns"}}
 	}
-	proxy := BackendOf(service)
+	proxy := backendOf(service)
 	var out []Backend
 	for _, r := range rows[1:] {
 		if len(r) > max(px, sv, status, check) && r[px] == proxy && r[sv] != "BACKEND" && r[sv] != "FRONTEND" {

@@ -56,6 +56,7 @@ func TestClientsAreSentToOtherNodes(t *testing.T) {
 			"set server " + backend + second.Name + " health up",
 			"set server " + backend + first.Name + " state drain",
 			"shutdown sessions server " + backend + first.Name,
+			"set server " + backend + first.Name + " health up",
 			"set server " + backend + first.Name + " state ready",
 		}},
 		{"no other node is reached: there is nowhere to go", []string{first.NodeIP}, nil},
@@ -67,9 +68,12 @@ func TestClientsAreSentToOtherNodes(t *testing.T) {
 				hosts[h.Name] = &deploytest.Agent{Host: h.Name, Answer: func(string, string, json.RawMessage) (any, error) { return nil, errors.New("not asked") }}
 			}
 			hosts[in.HAProxy.Hosts[0].PhysicalHost] = lb
-			b := balance.Balancers{Run: deploytest.Quiet(hosts), Balancers: in.HAProxy.Hosts, Port: in.Kubernetes.BackendPort}
+			var all []balance.Server
+			for _, n := range in.Nodes {
+				all = append(all, balance.APIServer(in, n))
+			}
 			ctx, cancel := context.WithCancel(t.Context())
-			back := b.Divert(ctx, "roll", first, in.Nodes)
+			back := balance.API(deploytest.Quiet(hosts), in).Divert(ctx, "roll", all[0], all)
 			cancel() // an interrupted run gives the node back as well
 			back()
 			if diff := cmp.Diff(test.told, lb.told); diff != "" {

@@ -48,7 +48,7 @@ func Fragments(services []haproxy.Service, settings haproxy.Settings, f host.Fac
 	}
 	item := &host.HAProxy{Fragments: haproxy.Dir, Config: "/etc/haproxy/haproxy.cfg", Unit: "haproxy.service"}
 	for _, s := range services {
-		item.Backends = append(item.Backends, BackendOf(s.Name))
+		item.Backends = append(item.Backends, backendOf(s.Name))
 		item.Services = append(item.Services, s.Name)
 	}
 	return append(out, host.Item{HAProxy: item})

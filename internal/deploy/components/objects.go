@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -110,26 +109,28 @@ func Compare(ctx context.Context, c client.Client, in intent.Intent, b site.Bund
 	if err != nil {
 		return nil, nil, err
 	}
-	found := make([]*plan.Change, len(objects))
-	versions := make([][]Running, len(objects))
-	errs := make([]error, len(objects))
-	var all sync.WaitGroup
-	gate := make(chan struct{}, 8)
+	type compared struct {
+		object   Object
+		change   *plan.Change
+		versions []Running
+	}
+	all := make([]*compared, len(objects))
 	for i, o := range objects {
-		all.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			found[i], versions[i], errs[i] = diffObject(ctx, c, o)
-		})
+		all[i] = &compared{object: o}
 	}
-	all.Wait()
+	err = site.Bounded(8, all, func(o *compared) (err error) {
+		o.change, o.versions, err = diffObject(ctx, c, o.object)
+		return err
+	})
 	var out []plan.Change
-	for _, f := range found {
-		if f != nil {
-			out = append(out, *f)
+	var versions []Running
+	for _, o := range all {
+		if o.change != nil {
+			out = append(out, *o.change)
 		}
+		versions = append(versions, o.versions...)
 	}
-	return out, slices.Concat(versions...), errors.Join(errs...)
+	return out, versions, err
 }
 
 func diffObject(ctx context.Context, c client.Client, o Object) (*plan.Change, []Running, error) {

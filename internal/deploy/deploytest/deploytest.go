@@ -229,9 +229,6 @@ type Agent struct {
 	Asked  []string
 }
 
-// Name is the host's.
-func (a *Agent) Name() string { return a.Host }
-
 // Close ends nothing.
 func (a *Agent) Close() error { return nil }
 

@@ -44,7 +44,7 @@ func (a Account) Inspect(ctx context.Context) []plan.Change {
 		state, err = k.Look(ctx)
 	}
 	if err != nil {
-		return []plan.Change{{Place: Place, Group: Place, Kind: "account", Name: a.Want.User, Action: plan.Check, Summary: site.FirstLine(err.Error())}}
+		return []plan.Change{{Place: place, Group: place, Kind: "account", Name: a.Want.User, Action: plan.Check, Summary: site.FirstLine(err.Error())}}
 	}
 	return Changes(a.Want, state)
 }
@@ -55,13 +55,13 @@ func (a Account) Apply(ctx context.Context, r site.Run) error {
 	if err != nil {
 		return err
 	}
-	return k.Register(ctx, func(c plan.Change) { r.Say(Step, Place, "%s %s %s", c.Action, c.Kind, c.Name) })
+	return k.Register(ctx, func(c plan.Change) { r.Say(Step, place, "%s %s %s", c.Action, c.Kind, c.Name) })
 }
 
 // Stays is what the plan of a removal says of it.
 func Stays(service intent.MagnumService) plan.Finding {
 	return plan.Finding{
-		Judge: "magnum", Where: Place,
+		Judge: "magnum", Where: place,
 		Text: "the account, the service and the endpoints of Magnum stay in Keystone: whether others need them is unknown (openstack endpoint list --service " + service.Type + ")",
 	}
 }

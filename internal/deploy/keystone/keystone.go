@@ -238,9 +238,9 @@ type work struct {
 	do     func(*Keystone, context.Context, *State) error
 }
 
-// Place is where changes in Keystone are, in a plan; Step is what a run says that it is doing there.
+// place is where changes in Keystone are, in a plan; Step is what a run says that it is doing there.
 const (
-	Place = "keystone"
+	place = "keystone"
 	Step  = "register Magnum in Keystone"
 )
 
@@ -257,7 +257,7 @@ func Changes(want intent.MagnumService, s State) []plan.Change {
 func works(want intent.MagnumService, s State) []work {
 	var out []work
 	add := func(kind, name string, a plan.Action, summary string, do func(*Keystone, context.Context, *State) error) {
-		out = append(out, work{plan.Change{Place: Place, Group: Place, Kind: kind, Name: name, Action: a, Summary: summary}, do})
+		out = append(out, work{plan.Change{Place: place, Group: place, Kind: kind, Name: name, Action: a, Summary: summary}, do})
 	}
 	if s.project == "" {
 		add("project", want.Project, plan.Create, "in the domain "+want.ProjectDomain, (*Keystone).makeProject)

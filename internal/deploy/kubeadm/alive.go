@@ -81,7 +81,7 @@ func StillAlive(w Wanted, world World, alive Alive, all []intent.Node) plan.Judg
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for _, name := range w.Gone {
-			if i := slices.IndexFunc(all, func(n intent.Node) bool { return n.Name == name }); i >= 0 && !world.Known(all[i]) {
+			if i := slices.IndexFunc(all, func(n intent.Node) bool { return n.Name == name }); i >= 0 && !world.known(all[i]) {
 				continue // it has been taken out
 			}
 			switch what := alive.Answers[name]; {

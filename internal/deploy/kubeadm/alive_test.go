@@ -70,7 +70,7 @@ func TestANodeThatIsDeclaredGoneAndAnswers(t *testing.T) {
 				}
 			}
 			check("apply", deploy.Judges(w, world))
-			check("restore", deploy.RestoreJudges(deploy.Restoring(w), world, backups.Restore{}))
+			check("restore", deploy.RestoreJudges(w.WithoutGone(), world, backups.Restore{}))
 		})
 	}
 }

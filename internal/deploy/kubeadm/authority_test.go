@@ -41,7 +41,7 @@ func TestAuthorities(t *testing.T) {
 	n := world.Nodes[a.Name]
 	n.Certificates = append(n.Certificates, host.Certificate{Path: "/etc/kubernetes/pki/etcd/ca.crt", Until: deploytest.Now().Add(90 * 24 * time.Hour), CA: true})
 	world.Nodes[a.Name] = n
-	p := plan.Judged(plan.Plan{}, deploy.Judges(w, world)...)
+	p := plan.Judged(plan.Plan{}, kubeadm.Authorities(w.Wanted, world.World))
 	var got []string
 	for _, f := range p.Findings {
 		if f.Blocks {

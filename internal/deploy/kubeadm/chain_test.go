@@ -133,8 +133,8 @@ func TestTheChainIsWalked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Chain = chain
-		p := plan.Judged(deploy.Diff(w, runs(w, have), deploytest.Now()), deploy.Judges(w, runs(w, have))...)
+		world := runs(w, have)
+		p := plan.Judged(deploy.Diff(w, world, deploytest.Now()), kubeadm.Downgrades(w.Wanted, world.World), chain.Judge())
 		var upgrades []string
 		for _, change := range p.Changes {
 			if change.Kind == "kubeadm" && change.Name == "upgrade" {

@@ -26,12 +26,12 @@ func Changes(w Wanted, world World, now time.Time) []plan.Change {
 	for _, n := range w.Intent.Nodes {
 		state := world.Nodes[n.Name]
 		switch {
-		case slices.Contains(w.Gone, n.Name) && !world.Known(n):
+		case slices.Contains(w.Gone, n.Name) && !world.known(n):
 			continue // has been taken out
 		case slices.Contains(w.Gone, n.Name):
 			add(n, "node", n.NodeName, plan.Delete, "declared gone: its etcd member, Node and certificates' trust end")
 			continue
-		case world.Unseen[n.Name], world.Lost(n):
+		case world.Unseen[n.Name], world.lost(n):
 			continue
 		case n.Name == first.Name && !state.Touched():
 			out = append(out, Init{Node: n.Name, Version: want}.change())

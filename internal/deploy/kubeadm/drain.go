@@ -22,7 +22,7 @@ func (r *Run) Drain(ctx context.Context, n intent.Node) (func(), error) {
 	if !ok {
 		return func() {}, nil // the only node: there is nowhere to go
 	}
-	c, err := r.API(ctx, other)
+	c, err := r.api(ctx, other)
 	if err != nil {
 		return nil, err
 	}

@@ -205,7 +205,7 @@ func (r *Run) joinSecrets(ctx context.Context, first intent.Node) (joinSecrets, 
 func (r *Run) forgetSecrets(ctx context.Context, first intent.Node, s joinSecrets) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	c, err := r.API(ctx, first)
+	c, err := r.api(ctx, first)
 	if err != nil {
 		return
 	}
@@ -241,7 +241,7 @@ func (r *Run) forgetNode(ctx context.Context, first, n intent.Node) error {
 			return fmt.Errorf("remove etcd's member %s: %w", n.NodeName, err)
 		}
 	}
-	c, err := r.API(ctx, first)
+	c, err := r.api(ctx, first)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func Lost(w Wanted, world World) plan.Judge {
 	return func(plan.Plan) []plan.Finding {
 		var out []plan.Finding
 		for _, n := range w.Living() {
-			if world.Lost(n) {
+			if world.lost(n) {
 				out = append(out, plan.Finding{
 					Judge: "lost", Where: n.Name, Blocks: true,
 					Text: "etcd has a member of it, and there is nothing of it on " + n.PhysicalHost + ": if it is gone for good, --replace " + n.Name,

@@ -45,7 +45,7 @@ const anyRange = "any"
 // livingRanges are those of the cluster that is there.
 func livingRanges(w Wanted, world World) []string {
 	if s := world.Cluster.Shared; s.Cluster != "" {
-		return s.Ranges()
+		return s.ranges()
 	}
 	if slices.ContainsFunc(w.Intent.Nodes, world.Member) {
 		return []string{anyRange}

@@ -41,7 +41,7 @@ func TestOverlappingRanges(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			world := deploytest.Converged(w)
 			tt.world(&world)
-			p := plan.Judged(plan.Plan{}, deploy.Judges(w, world)...)
+			p := plan.Judged(plan.Plan{}, kubeadm.Overlaps(w.Wanted, world.World))
 			found := 0
 			for _, f := range p.Findings {
 				if f.Judge != "overlap" {

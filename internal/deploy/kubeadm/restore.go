@@ -42,7 +42,7 @@ func (r *Run) ClearOld(ctx context.Context) error {
 // Then the restore is over.
 func (r *Run) ForgetOld(ctx context.Context) error {
 	n := r.Wanted.Living()[0]
-	c, err := r.API(ctx, n)
+	c, err := r.api(ctx, n)
 	if err != nil {
 		return err
 	}

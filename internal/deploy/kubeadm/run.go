@@ -56,12 +56,12 @@ func (r *Run) becomes(n intent.Node) {
 
 func (r *Run) place(n intent.Node) site.Place { return r.Wanted.Places[n.Name] }
 
-// API connects to a node's own API server.
-func (r *Run) API(ctx context.Context, n intent.Node) (client.Client, error) {
+// api connects to a node's own API server.
+func (r *Run) api(ctx context.Context, n intent.Node) (client.Client, error) {
 	return r.Dial(ctx, r.Hosts, r.place(n), r.Wanted.Server(n))
 }
 
 // ServingAPI connects to the API server of the first member that serves.
 func (r *Run) ServingAPI(ctx context.Context) (client.Client, error) {
-	return r.API(ctx, r.FirstServing(ctx))
+	return r.api(ctx, r.FirstServing(ctx))
 }

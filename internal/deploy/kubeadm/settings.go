@@ -240,8 +240,8 @@ type Shared struct {
 	Pool string
 }
 
-// Ranges are those of pods and services, as the cluster has them.
-func (s Shared) Ranges() []string {
+// ranges are those of pods and services, as the cluster has them.
+func (s Shared) ranges() []string {
 	doc := document(s.Cluster)
 	out := []string{s.Pool}
 	for _, key := range []string{"podSubnet", "serviceSubnet"} {

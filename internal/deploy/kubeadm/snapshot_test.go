@@ -48,7 +48,7 @@ func TestASnapshotBeforeAnUpgrade(t *testing.T) {
 			for i := range tt.want {
 				tt.want[i].Node = w.Intent.Nodes[tt.node].Name
 			}
-			p := plan.Judged(deploy.Diff(w, world, deploytest.Now()), deploy.Judges(w, world)...)
+			p := plan.Judged(deploy.Diff(w, world, deploytest.Now()), kubeadm.NoSnapshot(w.Wanted))
 			if diff := cmp.Diff(tt.want, plan.Of[kubeadm.Snapshot](p)); diff != "" {
 				t.Error(diff)
 			}

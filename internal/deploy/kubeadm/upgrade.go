@@ -74,7 +74,7 @@ func Upgrading(p plan.Plan) bool { return len(plan.Of[Upgrade](p)) > 0 }
 // kubeadmLive runs kubeadm on a node with the configuration of the cluster as it lives.
 func (r *Run) kubeadmLive(ctx context.Context, n intent.Node, limit time.Duration, args ...string) error {
 	if r.World.Cluster.Shared.Cluster == "" { // no API server answered when everything was looked at
-		if c, err := r.API(ctx, n); err == nil {
+		if c, err := r.api(ctx, n); err == nil {
 			r.World.Cluster.Shared, _ = readShared(ctx, c) // without it, the configuration alone
 		}
 	}
@@ -182,7 +182,7 @@ func (r *Run) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error
 		if err != nil {
 			return false, err
 		}
-		c, err := r.API(ctx, o)
+		c, err := r.api(ctx, o)
 		if err != nil {
 			return false, err
 		}
@@ -232,7 +232,7 @@ done`
 // started again for a reason that is not kubeadm's.
 func (r *Run) Settled(ctx context.Context, n intent.Node, started bool) error {
 	want := r.Wanted.Intent.Versions.Kubernetes
-	c, err := r.API(ctx, n)
+	c, err := r.api(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (r *Run) ChangeAddons(ctx context.Context) error {
 		return nil
 	}
 	n := r.FirstServing(ctx)
-	c, err := r.API(ctx, n)
+	c, err := r.api(ctx, n)
 	if err != nil {
 		return err
 	}

@@ -108,8 +108,8 @@ func (w World) Member(n intent.Node) bool {
 	return state.AdminConf && state.EtcdData
 }
 
-// Known says whether the cluster has something of a node: an etcd member, even one that does not vote, or a Node.
-func (w World) Known(n intent.Node) bool {
+// known says whether the cluster has something of a node: an etcd member, even one that does not vote, or a Node.
+func (w World) known(n intent.Node) bool {
 	_, node := w.Cluster.Nodes[n.NodeName]
 	for _, other := range w.Nodes {
 		_, member := other.Member(n.NodeName)
@@ -118,8 +118,8 @@ func (w World) Known(n intent.Node) bool {
 	return node || !w.Cluster.Reachable
 }
 
-// Lost says whether etcd counts on a node of which there is nothing on its host.
-func (w World) Lost(n intent.Node) bool {
+// lost says whether etcd counts on a node of which there is nothing on its host.
+func (w World) lost(n intent.Node) bool {
 	_, seen := w.Nodes[n.Name]
 	return w.listed(n) && !w.Nodes[n.Name].Touched() && (seen || w.Closed[n.Name]) && !w.Sleeping[n.Name]
 }

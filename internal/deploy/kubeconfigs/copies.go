@@ -22,15 +22,15 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-// Group is that of copies in a plan, Step what a run says that it is doing with them.
+// group is that of copies in a plan, Step what a run says that it is doing with them.
 const (
-	Group = "kubeconfig"
+	group = "kubeconfig"
 	Step  = "copy kubeconfigs"
 )
 
-// Account is the fleet's (docs/proxy.md), by whose token that never ends a proxy works which somebody has set up by
+// account is the fleet's (docs/proxy.md), by whose token that never ends a proxy works which somebody has set up by
 // hand.
-const Account = "jeroboam-proxy"
+const account = "jeroboam-proxy"
 
 // Copy is a kubeconfig of the management cluster at a place that is no part of it. OpenStack-Ansible makes the place
 // and the user; where one is missing there is no copy.
@@ -67,14 +67,14 @@ func (s Source) Proxy(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var secret corev1.Secret
-	if err := c.Get(ctx, client.ObjectKey{Namespace: Account, Name: Account}, &secret); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Namespace: account, Name: account}, &secret); err != nil {
 		return "", fmt.Errorf("read the proxy's credential: %w", err)
 	}
 	ca, token := secret.Data[corev1.ServiceAccountRootCAKey], string(secret.Data[corev1.ServiceAccountTokenKey])
 	if len(ca) == 0 || token == "" {
 		return "", errors.New("the proxy's account has no token yet")
 	}
-	return kube.Config(s.Server, ca, Account, clientcmdapi.AuthInfo{Token: token})
+	return kube.Config(s.Server, ca, account, clientcmdapi.AuthInfo{Token: token})
 }
 
 // Hosts are the physical hosts of copies. Not all of them need to be reached.
@@ -154,7 +154,7 @@ func (c *Copies) note(all []Copy, absent map[site.Place]map[string][]string) {
 		served := slices.ContainsFunc(c.Here, func(o Copy) bool { return o.Place == p })
 		for _, why := range slices.Sorted(maps.Keys(absent[p])) {
 			if !served || why != noUser {
-				c.Notes = append(c.Notes, plan.Finding{Judge: Group, Where: p.Name(), Text: "no kubeconfig for " + strings.Join(absent[p][why], " or ") + ": " + why})
+				c.Notes = append(c.Notes, plan.Finding{Judge: group, Where: p.Name(), Text: "no kubeconfig for " + strings.Join(absent[p][why], " or ") + ": " + why})
 			}
 		}
 		delete(absent, p) // a place is told of once
@@ -204,12 +204,12 @@ func (c Copies) Plan(p plan.Plan, fresh map[string]bool) plan.Plan {
 	for i, one := range c.Here {
 		change := plan.Compare(c.thing(one, c.Have[i]), c.Have[i])
 		if at := c.nodeOf(c.Have[i]["sha256"]); change == nil && one.Admin && (at == "" || fresh[at]) {
-			change = &plan.Change{Place: one.Place.Name(), Group: Group, Kind: "file", Name: one.Path, Action: plan.Update, Summary: "the administrator's credential is renewed"}
+			change = &plan.Change{Place: one.Place.Name(), Group: group, Kind: "file", Name: one.Path, Action: plan.Update, Summary: "the administrator's credential is renewed"}
 		}
 		if change != nil {
 			p.Changes = append(p.Changes, *change)
 			if one.Unit != "" && c.Have[i] != nil {
-				p.Changes = append(p.Changes, plan.Change{Place: one.Place.Name(), Group: Group, Kind: "unit", Name: one.Unit, Action: plan.Restart, Summary: "if it runs: it reads " + one.Path + " when it starts"})
+				p.Changes = append(p.Changes, plan.Change{Place: one.Place.Name(), Group: group, Kind: "unit", Name: one.Unit, Action: plan.Restart, Summary: "if it runs: it reads " + one.Path + " when it starts"})
 			}
 		}
 	}
@@ -219,7 +219,7 @@ func (c Copies) Plan(p plan.Plan, fresh map[string]bool) plan.Plan {
 
 // thing is a copy as it should be. Any member's admin.conf will do.
 func (c Copies) thing(one Copy, have plan.Facts) plan.Thing {
-	t := plan.Thing{Place: one.Place.Name(), Group: Group, Kind: "file", Name: one.Path, Secret: true, Want: plan.Facts{"mode": "0600", "owner": one.User + ":" + one.Group}}
+	t := plan.Thing{Place: one.Place.Name(), Group: group, Kind: "file", Name: one.Path, Secret: true, Want: plan.Facts{"mode": "0600", "owner": one.User + ":" + one.Group}}
 	switch {
 	case !one.Admin:
 		t.Want["sha256"] = c.Proxy

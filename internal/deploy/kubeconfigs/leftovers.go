@@ -82,7 +82,7 @@ func (l *Leftovers) lookAtOne(ctx context.Context, one Copy, stays bool, server 
 }
 
 func (l *Leftovers) note(p site.Place, text string) {
-	f := plan.Finding{Judge: Group, Where: p.Name(), Text: text}
+	f := plan.Finding{Judge: group, Where: p.Name(), Text: text}
 	if !slices.Contains(l.Notes, f) {
 		l.Notes = append(l.Notes, f)
 	}
@@ -92,7 +92,7 @@ func (l *Leftovers) note(p site.Place, text string) {
 func (l Leftovers) Changes() []plan.Change {
 	var out []plan.Change
 	for _, one := range l.Copies {
-		out = append(out, plan.Change{Place: one.Place.Name(), Group: Group, Kind: "file", Name: one.Path, Action: plan.Delete, Summary: "a kubeconfig of the cluster that goes"})
+		out = append(out, plan.Change{Place: one.Place.Name(), Group: group, Kind: "file", Name: one.Path, Action: plan.Delete, Summary: "a kubeconfig of the cluster that goes"})
 	}
 	return out
 }

@@ -61,7 +61,7 @@ func (r Run) items(ctx context.Context, place string) ([]host.Item, error) {
 	items := r.List.At(place, Group)
 	for n, i := range items {
 		if i.Certificate != nil && r.Plan.Touches(place, host.KindServerCertificate, i.Certificate.Path) {
-			made, err := Sign(r.Intent, *i.Certificate, r.Random, r.Now())
+			made, err := sign(r.Intent, *i.Certificate, r.Random, r.Now())
 			if err != nil {
 				return nil, fmt.Errorf("make a certificate for %s: %w", place, err)
 			}
@@ -81,7 +81,7 @@ func (r Run) serves(ctx context.Context, h intent.MagnumHost) error {
 		return site.Answers(ctx, r.Hosts, p, Health(r.Intent, h))
 	})
 	if err != nil {
-		return fmt.Errorf("%w\nits log: journalctl -u %s on %s", err, Unit, p.Name())
+		return fmt.Errorf("%w\nits log: journalctl -u %s on %s", err, unit, p.Name())
 	}
 	return nil
 }

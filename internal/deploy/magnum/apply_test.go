@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -28,7 +29,7 @@ func TestMagnumOnNewCloud(t *testing.T) {
 	if text, _ := json.Marshal(p); strings.Contains(string(text), "hunter2") {
 		t.Error("the password is in the plan")
 	}
-	golden.Compare(t, *update, "new.txt", strings.Join(deploytest.Only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.Log, "\n")+"\n")
+	golden.Compare(t, *magnum.Update, "new.txt", strings.Join(deploytest.Only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.Log, "\n")+"\n")
 	if !w.Directory.There {
 		t.Error("Keystone does not know Magnum")
 	}
@@ -93,7 +94,7 @@ func TestMagnumGoesOverAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Settled(t)
-	golden.Compare(t, *update, "over.txt", story+"\n\nback:\n"+strings.Join(w.Log, "\n")+"\n")
+	golden.Compare(t, *magnum.Update, "over.txt", story+"\n\nback:\n"+strings.Join(w.Log, "\n")+"\n")
 	for _, c := range append(over.Changes, back.Changes...) {
 		if c.Kind == "unit" && (c.Action == plan.Delete || c.Summary == "") {
 			t.Errorf("the plan does not say what happens to a service: %+v", c)

@@ -42,10 +42,10 @@ func tlsPaths(i host.Item) []string {
 	return []string{i.File.Path}
 }
 
-// NoTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left,
+// noTLS removes a certificate that a deployment has made, and its key. What the role pki or the operator has is left,
 // and so is what OpenStack's own Magnum serves with, where that is there as well: whose certificate it is was not asked
 // if the operator wants that one.
-func NoTLS(in intent.Intent, h intent.MagnumHost, f Found) []host.Item {
+func noTLS(in intent.Intent, h intent.MagnumHost, f Found) []host.Item {
 	m := in.Magnum.Service
 	if !m.BackendSSL || h.Certificate != "" || f.Theirs {
 		return nil
@@ -66,9 +66,9 @@ func Signable(in intent.Intent) error {
 	return nil
 }
 
-// Sign makes a server's certificate and key with OpenStack-Ansible's authority, with the chain that load balancers
+// sign makes a server's certificate and key with OpenStack-Ansible's authority, with the chain that load balancers
 // need.
-func Sign(in intent.Intent, c host.ServerCertificate, random io.Reader, now time.Time) (host.ServerCertificate, error) {
+func sign(in intent.Intent, c host.ServerCertificate, random io.Reader, now time.Time) (host.ServerCertificate, error) {
 	tls := in.Magnum.Service.BackendTLS
 	ca := pki.Authority{CertPEM: []byte(tls.Signer), KeyPEM: []byte(tls.SignerKey.Reveal())}
 	made, err := pki.NewServer(ca, c.Names, pki.Options{Random: random, Now: now})

@@ -40,7 +40,7 @@ func kubeconfig509(ctx context.Context, c client.Client, r request) (config stri
 	if random == nil {
 		random = rand.Reader
 	}
-	key, signable, err := pki.NewRequest(random, CommonName)
+	key, signable, err := pki.NewRequest(random, commonName)
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +66,7 @@ func kubeconfig509(ctx context.Context, c client.Client, r request) (config stri
 	if err != nil {
 		return "", err
 	}
-	return kube.Config(r.server, r.ca, CommonName, clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
+	return kube.Config(r.server, r.ca, commonName, clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key})
 }
 
 // signed waits for the certificate.

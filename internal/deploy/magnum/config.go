@@ -115,8 +115,8 @@ func listen(h intent.MagnumHost) string {
 	return h.Bind
 }
 
-// Listens is where a server of Magnum is reached by others, as its configuration has it.
-func Listens(in intent.Intent, h intent.MagnumHost) string {
+// reachedAt is where a server of Magnum is reached by others, as its configuration has it.
+func reachedAt(in intent.Intent, h intent.MagnumHost) string {
 	address, port := listen(h), strconv.Itoa(in.Magnum.Service.Port)
 	if own, ok := in.Magnum.ConfigOverrides["api"]["host"]; ok {
 		address = own
@@ -136,7 +136,7 @@ func Health(in intent.Intent, h intent.MagnumHost) string {
 	if in.Magnum.Service.BackendSSL {
 		scheme = "https"
 	}
-	return scheme + "://" + Listens(in, h) + "/healthcheck"
+	return scheme + "://" + reachedAt(in, h) + "/healthcheck"
 }
 
 func yes(b bool) string {

@@ -1,4 +1,4 @@
-package magnum_test
+package magnum
 
 import (
 	"crypto/rand"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/pki"
 )
@@ -66,7 +65,7 @@ func TestCertificatesThatEnd(t *testing.T) {
 			in.Magnum.Hosts[0].Certificate = tt.chain
 			in.Magnum.Service.BackendSSL, in.Magnum.Service.BackendTLS.Signer = !tt.plain, string(ca.CertPEM)
 			got := ""
-			for _, f := range magnum.Ends(in, func(intent.MagnumHost) time.Time { return tt.now }, before) {
+			for _, f := range Ends(in, func(intent.MagnumHost) time.Time { return tt.now }, before) {
 				if f.Blocks || f.Where != in.Magnum.Hosts[0].Name || f.Judge != "certificate" {
 					t.Errorf("%+v", f)
 				}

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -29,35 +27,33 @@ func Inspect(ctx context.Context, o site.Outside, in intent.Intent) (World, erro
 	w := World{Places: map[string]Found{}}
 	gone := map[string]error{}
 	var mu sync.Mutex
-	g, gctx := errgroup.WithContext(ctx)
-	for _, h := range in.Magnum.Hosts {
+	err := site.AtOnce(in.Magnum.Hosts, func(h intent.MagnumHost) error {
 		p := site.At(h.Where())
-		if o.Facts[p.Host].Containers[p.Container] || p.Container == "" && o.Lost[p.Host] == nil && o.Hosts[p.Host] != nil {
-			g.Go(func() error {
-				seen, err := site.Ask[host.Observed](gctx, o.Hosts, p, host.OpObserve, Witnesses())
-				mu.Lock()
-				defer mu.Unlock()
-				switch {
-				case errors.Is(err, remote.ErrGone) && ctx.Err() == nil:
-					w.Places[p.Name()], gone[p.Host] = Found{}, err
-					return nil
-				case err != nil:
-					return err
-				}
-				w.Places[p.Name()] = FoundBy(seen)
-				return nil
-			})
-			continue
+		var seen host.Observed
+		var err error
+		there := o.Facts[p.Host].Containers[p.Container] || p.Container == "" && o.Lost[p.Host] == nil && o.Hosts[p.Host] != nil
+		if there {
+			seen, err = site.Ask[host.Observed](ctx, o.Hosts, p, host.OpObserve, witnesses())
 		}
 		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case errors.Is(err, remote.ErrGone) && ctx.Err() == nil:
+			gone[p.Host] = err
+		case err != nil:
+			return err
+		case there:
+			w.Places[p.Name()] = foundBy(seen)
+			return nil
+		}
 		w.Places[p.Name()] = Found{}
-		mu.Unlock()
-	}
-	if err := g.Wait(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return w, fmt.Errorf("find out who serves Magnum: %w", err)
 	}
 	maps.Copy(o.Lost, gone)
-	w.Serves, w.Why = Serves(in, w.Places)
+	w.Serves, w.Why = serves(in, w.Places)
 	return w, nil
 }
 

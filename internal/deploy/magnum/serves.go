@@ -17,8 +17,8 @@ type Found struct {
 	Ours, Theirs bool
 }
 
-// Witnesses are files by which Found is told: nothing of what they are, only whether they are there.
-func Witnesses() []host.Item {
+// witnesses are files by which Found is told: nothing of what they are, only whether they are there.
+func witnesses() []host.Item {
 	out := []host.Item{{File: &host.File{Path: unitFile, Once: true}}}
 	for _, name := range theirs() {
 		out = append(out, host.Item{File: &host.File{Path: "/etc/systemd/system/" + name, Once: true}})
@@ -26,8 +26,8 @@ func Witnesses() []host.Item {
 	return out
 }
 
-// FoundBy reads what was seen of the witnesses.
-func FoundBy(seen []plan.Facts) Found {
+// foundBy reads what was seen of the witnesses.
+func foundBy(seen []plan.Facts) Found {
 	f := Found{Ours: seen[0] != nil}
 	for _, s := range seen[1:] {
 		f.Theirs = f.Theirs || s != nil
@@ -35,9 +35,9 @@ func FoundBy(seen []plan.Facts) Found {
 	return f
 }
 
-// Serves decides who serves Magnum's API: the operator's word, and without one whoever does already. A new cloud gets
+// serves decides who serves Magnum's API: the operator's word, and without one whoever does already. A new cloud gets
 // Jeroboam. The finding says what that means where somebody could be surprised; it is empty otherwise.
-func Serves(in intent.Intent, found map[string]Found) (who string, why plan.Finding) {
+func serves(in intent.Intent, found map[string]Found) (who string, why plan.Finding) {
 	var ours, theirs []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if found[name].Ours {

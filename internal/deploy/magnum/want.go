@@ -1,9 +1,9 @@
 // Package magnum puts Magnum's service on the hosts of magnum_all: Jeroboam's server in place of magnum-api and
 // magnum-conductor, with the configuration and the credentials that OpenStack-Ansible's role os_magnum would give them.
 //
-// Inspect finds out who serves there, and Serves decides who is to: by the operator's word and by what is there. What a
-// place should have is At: Want, or Leave, the way back to OpenStack's own Magnum. All of it is pure. A Run changes
-// servers, one at a time. The account in Keystone is another room's.
+// Inspect finds out who serves there, and who is to: by the operator's word and by what is there. What a place should
+// have is At: Want, or the way back to OpenStack's own Magnum. All of it is pure. A Run changes servers, one at a time.
+// The account in Keystone is another room's.
 package magnum
 
 import (
@@ -22,15 +22,15 @@ import (
 // Where things are on a host of Magnum. The configuration is where the role os_magnum has it: what it wrote is kept
 // beside.
 const (
-	Unit       = "jeroboam.service"
-	Kubeconfig = host.Etc + "/server.kubeconfig"
+	unit       = "jeroboam.service"
+	kubeconfig = host.Etc + "/server.kubeconfig"
 
 	configFile   = "/etc/magnum/magnum.conf"
 	policyFile   = "/etc/magnum/policy.yaml"
 	authorities  = "/etc/magnum/openstack-ca.pem"
 	kept         = ".openstack-ansible" // what follows the name of a file that os_magnum wrote
 	catalogueDir = "/usr/local/share/jeroboam/addons"
-	unitFile     = "/etc/systemd/system/" + Unit
+	unitFile     = "/etc/systemd/system/" + unit
 	argsFile     = "/etc/default/jeroboam"
 	account      = "magnum" // the system's user, as the role makes it
 )
@@ -38,8 +38,8 @@ const (
 // Group is that of its items in a list, and of their changes in a plan.
 const Group = "magnum"
 
-// CommonName is whom the management cluster's role is for (internal/crd/manifests/rbac.yaml).
-const CommonName = "jeroboam"
+// commonName is whom the management cluster's role is for (internal/crd/manifests/rbac.yaml).
+const commonName = "jeroboam"
 
 //go:embed jeroboam.service
 var unitText string
@@ -70,7 +70,7 @@ func At(w Wish, found World, h intent.MagnumHost) []host.Item {
 	case found.Serves == intent.ImplementationJeroboam:
 		return Want(w, h)
 	case here.Ours:
-		return Leave(here)
+		return leave(here)
 	}
 	return nil
 }
@@ -81,14 +81,14 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 	out := []host.Item{
 		{User: &host.User{Name: account, Home: "/var/lib/magnum", Comment: "Magnum System User"}},
 		{File: &host.File{Path: path.Dir(configFile), Dir: true, Once: true, Mode: 0o750, Owner: "root:" + account}},
-		{File: &host.File{Path: path.Dir(Kubeconfig), Dir: true, Once: true}},
+		{File: &host.File{Path: path.Dir(kubeconfig), Dir: true, Once: true}},
 		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
 		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: host.Mark}},
 		{File: &host.File{Path: configFile, Content: Config(w.Intent, h), Mode: 0o640, Owner: "root:" + account, Secret: true}},
 		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: host.Mark}},
 		{File: &host.File{Path: policyFile, Content: policy(w.Intent.Magnum.Service.Policy), Mode: 0o640, Owner: "root:" + account}},
 	}
-	uses := []string{host.Program, configFile, policyFile, unitFile, argsFile, Kubeconfig}
+	uses := []string{host.Program, configFile, policyFile, unitFile, argsFile, kubeconfig}
 	for _, f := range trusted(w.Intent) {
 		out = append(out, host.Item{File: &f})
 		uses = append(uses, f.Path)
@@ -106,7 +106,7 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 	out = append(
 		out,
 		host.Item{Credential: &host.Credential{
-			Path: Kubeconfig, Mode: 0o640, Owner: "root:" + account, Server: w.Server, Authority: w.Authority, User: CommonName, Before: w.Renew,
+			Path: kubeconfig, Mode: 0o640, Owner: "root:" + account, Server: w.Server, Authority: w.Authority, User: commonName, Before: w.Renew,
 		}},
 		host.Item{File: &host.File{Path: argsFile, Content: host.Mark + args}},
 		host.Item{File: &host.File{Path: unitFile, Content: strings.Replace(unitText, "[Service]\n", "[Service]\nEnvironmentFile="+argsFile+"\n", 1)}},
@@ -114,18 +114,18 @@ func Want(w Wish, h intent.MagnumHost) []host.Item {
 	for _, name := range theirs() {
 		out = append(out, host.Item{Unit: &host.Unit{Name: name, Gone: true}})
 	}
-	return append(out, host.Item{Unit: &host.Unit{Name: Unit, Enabled: true, Active: true, Uses: uses}})
+	return append(out, host.Item{Unit: &host.Unit{Name: unit, Enabled: true, Active: true, Uses: uses}})
 }
 
-// Leave is the way back: our server stops, what os_magnum wrote is in its place again, its services run. The unit's
+// leave is the way back: our server stops, what os_magnum wrote is in its place again, its services run. The unit's
 // file goes last: as long as it is there, a run that was killed is known to have more to do.
-func Leave(f Found) []host.Item {
+func leave(f Found) []host.Item {
 	out := []host.Item{
-		{Unit: &host.Unit{Name: Unit, Gone: true}},
+		{Unit: &host.Unit{Name: unit, Gone: true}},
 		{Aside: &host.Aside{Path: configFile, To: configFile + kept, Mark: host.Mark, Back: true}},
 		{Aside: &host.Aside{Path: policyFile, To: policyFile + kept, Mark: host.Mark, Back: true}},
 	}
-	for _, p := range []string{Kubeconfig, argsFile, authorities} {
+	for _, p := range []string{kubeconfig, argsFile, authorities} {
 		out = append(out, host.Item{File: &host.File{Path: p, Gone: true}})
 	}
 	names := theirs()
@@ -149,16 +149,16 @@ func AddGone(l *site.List, o site.Outside, in intent.Intent, found World, progra
 			boxes = append(boxes, p)
 		case here.Ours:
 			l.Place(p)
-			l.AddOnce(p.Name(), Group, append(NoTLS(in, h, here), Gone(programToo)...)...)
+			l.AddOnce(p.Name(), Group, append(noTLS(in, h, here), gone(programToo)...)...)
 		}
 	}
 	return boxes
 }
 
-// Gone is a place that nobody is to serve from: what a deployment that is removed had there. Without the program, if
+// gone is a place that nobody is to serve from: what a deployment that is removed had there. Without the program, if
 // that is somebody else's as well. The unit's file goes last here too.
-func Gone(program bool) []host.Item {
-	out := Leave(Found{Ours: true})
+func gone(program bool) []host.Item {
+	out := leave(Found{Ours: true})
 	last := out[len(out)-1]
 	out = append(out[:len(out)-1], host.Item{File: &host.File{Path: catalogueDir, Gone: true}})
 	if program {

@@ -1,4 +1,4 @@
-package magnum_test
+package magnum
 
 import (
 	"crypto/rand"
@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
@@ -17,7 +16,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-var update = golden.Flag()
+// Update is for all tests of the package: those outside of it know more of a deployment.
+var Update = golden.Flag()
 
 const canary = "hunter2-of-magnum"
 
@@ -34,9 +34,9 @@ func seed(t *testing.T) intent.Intent {
 	return in
 }
 
-func wish(t *testing.T) magnum.Wish {
+func wish(t *testing.T) Wish {
 	t.Helper()
-	return magnum.Wish{
+	return Wish{
 		Intent: seed(t), Program: "sha256:" + strings.Repeat("ab", 32), Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Renew: 60 * 24 * time.Hour,
 		Catalogue: map[string]string{"catalogue.yaml": "sha256:" + strings.Repeat("01", 32), "cilium-1.19.6.tgz": "sha256:" + strings.Repeat("02", 32)},
 	}
@@ -63,8 +63,8 @@ func lines(items []host.Item) string {
 
 func TestWant(t *testing.T) {
 	w := wish(t)
-	items := magnum.Want(w, w.Intent.Magnum.Hosts[0])
-	golden.Compare(t, *update, "want.txt", lines(items))
+	items := Want(w, w.Intent.Magnum.Hosts[0])
+	golden.Compare(t, *Update, "want.txt", lines(items))
 	for _, i := range items {
 		if c := i.Diff(nil); c != nil && strings.Contains(fmt.Sprint(*c), canary) {
 			t.Errorf("the password is in the plan: %+v", *c)
@@ -74,7 +74,7 @@ func TestWant(t *testing.T) {
 		}
 	}
 	last := items[len(items)-1].Unit
-	if last == nil || last.Name != magnum.Unit {
+	if last == nil || last.Name != unit {
 		t.Fatalf("the service does not start last: %+v", items[len(items)-1])
 	}
 	for _, i := range items { // whatever it reads makes it start again
@@ -99,12 +99,12 @@ func contains(all []string, one string) bool {
 }
 
 func TestLeave(t *testing.T) {
-	golden.Compare(t, *update, "leave.txt", lines(magnum.Leave(magnum.Found{Ours: true, Theirs: true}))+"\nwhere OpenStack's own was never there:\n"+lines(magnum.Leave(magnum.Found{Ours: true})))
+	golden.Compare(t, *Update, "leave.txt", lines(leave(Found{Ours: true, Theirs: true}))+"\nwhere OpenStack's own was never there:\n"+lines(leave(Found{Ours: true})))
 }
 
 func TestConfig(t *testing.T) {
 	in := seed(t)
-	golden.Compare(t, *update, "magnum.conf", magnum.Config(in, in.Magnum.Hosts[0]))
+	golden.Compare(t, *Update, "magnum.conf", Config(in, in.Magnum.Hosts[0]))
 	for _, tt := range []struct {
 		reason string
 		change func(*intent.Intent)
@@ -124,7 +124,7 @@ func TestConfig(t *testing.T) {
 	} {
 		in := seed(t)
 		tt.change(&in)
-		got := magnum.Config(in, in.Magnum.Hosts[0])
+		got := Config(in, in.Magnum.Hosts[0])
 		if !strings.Contains(got, tt.want) || tt.not != "" && strings.Contains(got, tt.not) {
 			t.Errorf("%s: no %q, or %q, in\n%s", tt.reason, tt.want, tt.not, got)
 		}
@@ -140,19 +140,19 @@ func TestBackendTLS(t *testing.T) {
 	}
 	w := wish(t)
 	in, h := &w.Intent, &w.Intent.Magnum.Hosts[0]
-	if url := magnum.Health(*in, *h); !strings.HasPrefix(url, "http://") {
+	if url := Health(*in, *h); !strings.HasPrefix(url, "http://") {
 		t.Errorf("without TLS it is asked at %s", url)
 	}
 	in.Magnum.Service.BackendSSL = true
 	in.Magnum.Service.BackendTLS.Signer, in.Magnum.Service.BackendTLS.SignerKey = string(root.CertPEM), intent.NewSecret(string(root.KeyPEM))
-	if url := magnum.Health(*in, *h); !strings.HasPrefix(url, "https://") {
+	if url := Health(*in, *h); !strings.HasPrefix(url, "https://") {
 		t.Errorf("with TLS it is asked at %s", url)
 	}
-	if text := magnum.Config(*in, *h); !strings.Contains(text, "\nenabled_ssl = True\nssl_cert_file = /etc/magnum/magnum.pem\nssl_key_file = /etc/magnum/magnum.key\n") {
+	if text := Config(*in, *h); !strings.Contains(text, "\nenabled_ssl = True\nssl_cert_file = /etc/magnum/magnum.pem\nssl_key_file = /etc/magnum/magnum.key\n") {
 		t.Errorf("its configuration is\n%s", text)
 	}
 	var item *host.ServerCertificate
-	items := magnum.Want(w, *h)
+	items := Want(w, *h)
 	for _, i := range items {
 		if i.Certificate != nil {
 			item = i.Certificate
@@ -161,7 +161,7 @@ func TestBackendTLS(t *testing.T) {
 	if item == nil {
 		t.Fatalf("it has no certificate: %s", lines(items))
 	}
-	made, err := magnum.Sign(*in, *item, rand.Reader, time.Now())
+	made, err := sign(*in, *item, rand.Reader, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,32 +182,32 @@ func TestBackendTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	short.Magnum.Service.BackendTLS.Signer += string(another.CertPEM)
-	if _, err := magnum.Sign(short, *item, rand.Reader, time.Now()); err == nil || !strings.Contains(err.Error(), "would not believe") {
+	if _, err := sign(short, *item, rand.Reader, time.Now()); err == nil || !strings.Contains(err.Error(), "would not believe") {
 		t.Errorf("a chain that leads nowhere is taken: %v", err)
 	}
-	if gone := lines(magnum.NoTLS(*in, *h, magnum.Found{Ours: true})); !strings.Contains(gone, "/etc/magnum/magnum.key GONE") {
+	if gone := lines(noTLS(*in, *h, Found{Ours: true})); !strings.Contains(gone, "/etc/magnum/magnum.key GONE") {
 		t.Errorf("a key that we made stays after a removal: %s", gone)
 	}
-	if gone := magnum.NoTLS(*in, *h, magnum.Found{Ours: true, Theirs: true}); gone != nil {
+	if gone := noTLS(*in, *h, Found{Ours: true, Theirs: true}); gone != nil {
 		t.Errorf("OpenStack's own Magnum is there as well, and loses its certificate: %s", lines(gone))
 	}
-	if err := magnum.Signable(*in); err != nil {
+	if err := Signable(*in); err != nil {
 		t.Errorf("there is an authority, and: %v", err)
 	}
 	nobody := *in
 	nobody.Magnum.Service.BackendTLS.Signer = ""
-	if err := magnum.Signable(nobody); err == nil || !strings.Contains(err.Error(), h.Name) {
+	if err := Signable(nobody); err == nil || !strings.Contains(err.Error(), h.Name) {
 		t.Errorf("nobody can sign, and it is found out when the cluster has been changed: %v", err)
 	}
 	nobody.Magnum.Service.BackendSSL = false
-	if err := magnum.Signable(nobody); err != nil {
+	if err := Signable(nobody); err != nil {
 		t.Errorf("without TLS: %v", err)
 	}
 	h.Certificate, h.Key = "-----BEGIN CERTIFICATE-----\n", intent.NewSecret(canary)
-	if gone := magnum.NoTLS(*in, *h, magnum.Found{Ours: true}); gone != nil {
+	if gone := noTLS(*in, *h, Found{Ours: true}); gone != nil {
 		t.Errorf("the operator's own files are removed: %s", lines(gone))
 	}
-	items = magnum.Want(w, *h)
+	items = Want(w, *h)
 	for _, i := range items {
 		if i.Certificate != nil {
 			t.Errorf("the operator has a certificate, and one is made")
@@ -231,38 +231,38 @@ func over(in *intent.Intent, section, name, value string) {
 }
 
 func TestServes(t *testing.T) {
-	ours, theirs, both := magnum.Found{Ours: true}, magnum.Found{Theirs: true}, magnum.Found{Ours: true, Theirs: true}
+	ours, theirs, both := Found{Ours: true}, Found{Theirs: true}, Found{Ours: true, Theirs: true}
 	for _, tt := range []struct {
 		reason string
 		word   string
-		found  map[string]magnum.Found
+		found  map[string]Found
 		want   string
 		says   string
 	}{
-		{reason: "a new cloud", found: map[string]magnum.Found{"a": {}, "b": {}}, want: "jeroboam"},
-		{reason: "a cloud whose Magnum nobody spoke of keeps it", found: map[string]magnum.Found{"a": theirs}, want: "magnum", says: "stays"},
-		{reason: "a new server beside OpenStack's own", found: map[string]magnum.Found{"a": theirs, "b": {}}, want: "magnum", says: "stays"},
-		{reason: "once over, it stays over", found: map[string]magnum.Found{"a": both}, want: "jeroboam"},
-		{reason: "going over", word: "jeroboam", found: map[string]magnum.Found{"a": theirs, "b": theirs}, want: "jeroboam", says: "stop on a, b"},
-		{reason: "killed on the way", word: "jeroboam", found: map[string]magnum.Found{"a": both, "b": theirs}, want: "jeroboam", says: "stop on a, b"},
-		{reason: "gone over", word: "jeroboam", found: map[string]magnum.Found{"a": both, "b": both}, want: "jeroboam"},
-		{reason: "back", word: "magnum", found: map[string]magnum.Found{"a": both}, want: "magnum", says: "stops on a"},
-		{reason: "it has always been so", word: "magnum", found: map[string]magnum.Found{"a": theirs}, want: "magnum"},
-		{reason: "Jeroboam, as it was", word: "jeroboam", found: map[string]magnum.Found{"a": ours}, want: "jeroboam"},
+		{reason: "a new cloud", found: map[string]Found{"a": {}, "b": {}}, want: "jeroboam"},
+		{reason: "a cloud whose Magnum nobody spoke of keeps it", found: map[string]Found{"a": theirs}, want: "magnum", says: "stays"},
+		{reason: "a new server beside OpenStack's own", found: map[string]Found{"a": theirs, "b": {}}, want: "magnum", says: "stays"},
+		{reason: "once over, it stays over", found: map[string]Found{"a": both}, want: "jeroboam"},
+		{reason: "going over", word: "jeroboam", found: map[string]Found{"a": theirs, "b": theirs}, want: "jeroboam", says: "stop on a, b"},
+		{reason: "killed on the way", word: "jeroboam", found: map[string]Found{"a": both, "b": theirs}, want: "jeroboam", says: "stop on a, b"},
+		{reason: "gone over", word: "jeroboam", found: map[string]Found{"a": both, "b": both}, want: "jeroboam"},
+		{reason: "back", word: "magnum", found: map[string]Found{"a": both}, want: "magnum", says: "stops on a"},
+		{reason: "it has always been so", word: "magnum", found: map[string]Found{"a": theirs}, want: "magnum"},
+		{reason: "Jeroboam, as it was", word: "jeroboam", found: map[string]Found{"a": ours}, want: "jeroboam"},
 	} {
 		in := intent.Intent{Magnum: intent.Magnum{Hosts: make([]intent.MagnumHost, 1), Service: intent.MagnumService{Implementation: tt.word}}}
-		got, why := magnum.Serves(in, tt.found)
+		got, why := serves(in, tt.found)
 		if got != tt.want || !strings.Contains(why.Text, tt.says) || tt.says == "" && why.Text != "" || why.Blocks {
 			t.Errorf("%s: %s, %+v", tt.reason, got, why)
 		}
 	}
-	if got, _ := magnum.Serves(intent.Intent{}, nil); got != "" {
+	if got, _ := serves(intent.Intent{}, nil); got != "" {
 		t.Errorf("without a host, %s serves", got)
 	}
 	there := plan.Facts{"mode": "0644"}
-	for want, seen := range map[magnum.Found][]plan.Facts{{}: {nil, nil, nil}, ours: {there, nil, nil}, theirs: {nil, nil, there}, both: {there, there, there}} {
-		if len(seen) != len(magnum.Witnesses()) || magnum.FoundBy(seen) != want {
-			t.Errorf("%v is %+v, not %+v", seen, magnum.FoundBy(seen), want)
+	for want, seen := range map[Found][]plan.Facts{{}: {nil, nil, nil}, ours: {there, nil, nil}, theirs: {nil, nil, there}, both: {there, there, there}} {
+		if len(seen) != len(witnesses()) || foundBy(seen) != want {
+			t.Errorf("%v is %+v, not %+v", seen, foundBy(seen), want)
 		}
 	}
 }

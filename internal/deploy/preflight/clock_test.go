@@ -19,13 +19,10 @@ import (
 
 // clock is a host that says what its clock is: the way there, looking around, and the way back take their time.
 type clock struct {
-	name              string
 	there, look, back time.Duration
 	wrong             time.Duration
 	facts             host.Facts
 }
-
-func (c clock) Name() string { return c.name }
 
 func (c clock) Call(_ context.Context, _, op string, _, out any, _ func(json.RawMessage)) error {
 	if op != host.OpFacts {
@@ -66,10 +63,10 @@ func TestClocksAreMeasuredHostByHost(t *testing.T) {
 				in := deploytest.Seed(t)
 				hosts := site.Hosts{}
 				for name, f := range deploytest.Facts(in) {
-					hosts[name] = clock{name: name, facts: f}
+					hosts[name] = clock{facts: f}
 				}
 				slow := in.Nodes[1].PhysicalHost
-				hosts[slow] = clock{name: slow, there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: deploytest.Facts(in)[slow]}
+				hosts[slow] = clock{there: tt.there, look: tt.look, back: tt.back, wrong: tt.wrong, facts: deploytest.Facts(in)[slow]}
 				seen, err := site.Look(t.Context(), hosts)
 				if err != nil {
 					t.Fatal(err)

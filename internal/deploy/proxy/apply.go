@@ -2,11 +2,8 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 
-	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -71,21 +68,7 @@ func (r Run) Apply(ctx context.Context) error {
 			}
 		}
 	}
-	var mu sync.Mutex
-	var errs []error
-	var g errgroup.Group
-	g.SetLimit(site.AtOnce)
-	for _, h := range r.Intent.Proxy.Hosts {
-		g.Go(func() error {
-			err := r.change(ctx, h, false)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-			return nil
-		})
-	}
-	_ = g.Wait() // each has told its error
-	return errors.Join(errs...)
+	return site.AtOnce(r.Intent.Proxy.Hosts, func(h intent.ProxyHost) error { return r.change(ctx, h, false) })
 }
 
 // change changes one host. among says that there are still hosts with the old proxy, which withdraw what is not

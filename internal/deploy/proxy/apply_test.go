@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/deploytest"
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
@@ -27,7 +28,7 @@ func TestProxiesOnNewCloud(t *testing.T) {
 		t.Error("a token is in the plan")
 	}
 	slices.Sort(w.Log) // hosts are changed at once
-	golden.Compare(t, *update, "new.txt", strings.Join(deploytest.Only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.Log, "\n")+"\n")
+	golden.Compare(t, *proxy.Update, "new.txt", strings.Join(deploytest.Only(p), "\n")+"\n\nwhat happened:\n"+strings.Join(w.Log, "\n")+"\n")
 	w.Settled(t)
 	for _, h := range w.In.Proxy.Hosts {
 		if got := w.Have[h.Name]["credential /etc/jeroboam/proxy.kubeconfig"]["bound"]; !strings.HasPrefix(got, "uid-") {

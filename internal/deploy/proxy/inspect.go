@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -25,30 +24,25 @@ type World struct {
 func Inspect(ctx context.Context, o site.Outside, in intent.Intent, serves string) World {
 	w := World{Hosts: map[string]Found{}}
 	var mu sync.Mutex
-	var g errgroup.Group
-	g.SetLimit(site.AtOnce)
-	for _, h := range in.Proxy.Hosts {
+	_ = site.AtOnce(in.Proxy.Hosts, func(h intent.ProxyHost) error { // what failed is among the lost
 		p := site.At(h.Where())
 		mu.Lock()
 		lost := o.Lost[p.Host]
 		mu.Unlock()
 		if lost != nil || o.Hosts[p.Host] == nil || p.Container != "" && !o.Facts[p.Host].Containers[p.Container] {
-			continue
-		}
-		g.Go(func() error {
-			seen, err := site.Observe(ctx, o.Hosts, p, Witnesses())
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				o.Lost[p.Host] = err
-				return nil
-			}
-			w.Hosts[h.Name] = FoundBy(seen)
 			return nil
-		})
-	}
-	_ = g.Wait() // what failed is among the lost
-	w.Runs, w.Why = Runs(in, serves, w.Hosts)
+		}
+		seen, err := site.Observe(ctx, o.Hosts, p, witnesses())
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			o.Lost[p.Host] = err
+			return nil
+		}
+		w.Hosts[h.Name] = foundBy(seen)
+		return nil
+	})
+	w.Runs, w.Why = runs(in, serves, w.Hosts)
 	return w
 }
 

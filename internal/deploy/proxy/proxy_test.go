@@ -1,4 +1,4 @@
-package proxy_test
+package proxy
 
 import (
 	"fmt"
@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
 	"github.com/jeroboam-cloud/jeroboam/internal/golden"
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
 )
 
-var update = golden.Flag()
+// Update is for all tests of the package: those outside of it know more of a deployment.
+var Update = golden.Flag()
 
 // lines are items as people read them.
 func lines(items []host.Item) string {
@@ -42,10 +42,10 @@ func host1() intent.ProxyHost {
 }
 
 func TestItems(t *testing.T) {
-	w := proxy.Wish{Program: "sha256:ab", Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Bound: map[string]string{"net1": "u1"}, Renew: 60 * 24 * time.Hour}
-	want := proxy.Want(w, host1())
-	golden.Compare(t, *update, "items.txt", "a host:\n"+lines(want)+"\nback:\n"+lines(proxy.Leave())+"\nremoved:\n"+lines(proxy.Gone(true))+"\na node:\n"+lines(proxy.Access(w, "infra1-k8s", true)))
-	for name, items := range map[string][]host.Item{"a host": want, "a node": proxy.Access(w, "infra1-k8s", true)} {
+	w := Wish{Program: "sha256:ab", Server: "https://172.29.236.9:6443", Authority: "sha256:cd", Renew: 60 * 24 * time.Hour}
+	onHost := want(w, host1(), "u1", false)
+	golden.Compare(t, *Update, "items.txt", "a host:\n"+lines(onHost)+"\nback:\n"+lines(leave())+"\nremoved:\n"+lines(gone(true))+"\na node:\n"+lines(accessItems(w, "", true)))
+	for name, items := range map[string][]host.Item{"a host": onHost, "a node": accessItems(w, "", true)} {
 		last := items[len(items)-1]
 		uses := last.Follows()
 		for _, i := range items { // whatever it reads makes it start again
@@ -81,7 +81,7 @@ func TestEnvironment(t *testing.T) {
 	} {
 		h := host1()
 		h.Environment = tt.env
-		if got := proxy.Environment(h, tt.old); got != "# Written by jeroboam deploy.\n"+tt.want+"\n" {
+		if got := environmentOf(h, tt.old); got != "# Written by jeroboam deploy.\n"+tt.want+"\n" {
 			t.Errorf("%s: %q", tt.reason, got)
 		}
 	}
@@ -91,13 +91,13 @@ func TestEnvironment(t *testing.T) {
 func TestAddress(t *testing.T) {
 	h := host1()
 	h.ManagementAddress, h.Environment = "172.29.236.31", nil
-	if got := proxy.Environment(h, false); !strings.Contains(got, `POD_IP="172.29.236.31"`) {
+	if got := environmentOf(h, false); !strings.Contains(got, `POD_IP="172.29.236.31"`) {
 		t.Errorf("nothing said: %q", got)
 	}
 	at := func() string {
 		var in intent.Intent
 		in.Proxy.Hosts = []intent.ProxyHost{h}
-		return strings.Join(proxy.Addresses(in), " ")
+		return strings.Join(Addresses(in), " ")
 	}
 	if got := at(); got != "172.29.236.31:8443" {
 		t.Errorf("nothing said: clients go to %q", got)
@@ -106,46 +106,46 @@ func TestAddress(t *testing.T) {
 	if got := at(); got != "10.0.0.1:44355" {
 		t.Errorf("another address: clients go to %q", got)
 	}
-	if got := proxy.Environment(h, false); strings.Contains(got, "POD_IP") {
+	if got := environmentOf(h, false); strings.Contains(got, "POD_IP") {
 		t.Errorf("another address to listen on: %q", got)
 	}
 }
 
 func TestRuns(t *testing.T) {
-	theirs, ours := proxy.Found{Theirs: true}, proxy.Found{Ours: true}
+	theirs, ours := Found{Theirs: true}, Found{Ours: true}
 	for _, tt := range []struct {
 		reason, word, serves string
-		found                map[string]proxy.Found
+		found                map[string]Found
 		want, says           string
 	}{
-		{reason: "a new cloud", serves: "jeroboam", found: map[string]proxy.Found{"net1": {}}, want: "jeroboam"},
-		{reason: "beside OpenStack's own Magnum, on hosts without one", serves: "magnum", found: map[string]proxy.Found{"net1": {}}, want: "jeroboam"},
-		{reason: "the old ones stay with their Magnum", serves: "magnum", found: map[string]proxy.Found{"net1": theirs}, want: "magnum-cluster-api", says: "stays"},
-		{reason: "and go with it", serves: "jeroboam", found: map[string]proxy.Found{"net1": theirs, "net2": ours}, want: "jeroboam", says: "on net1."},
-		{reason: "the operator's word", word: "jeroboam", serves: "magnum", found: map[string]proxy.Found{"net1": theirs}, want: "jeroboam", says: "host by host"},
-		{reason: "the operator's other word", word: "magnum-cluster-api", serves: "jeroboam", found: map[string]proxy.Found{"net1": ours}, want: "magnum-cluster-api"},
+		{reason: "a new cloud", serves: "jeroboam", found: map[string]Found{"net1": {}}, want: "jeroboam"},
+		{reason: "beside OpenStack's own Magnum, on hosts without one", serves: "magnum", found: map[string]Found{"net1": {}}, want: "jeroboam"},
+		{reason: "the old ones stay with their Magnum", serves: "magnum", found: map[string]Found{"net1": theirs}, want: "magnum-cluster-api", says: "stays"},
+		{reason: "and go with it", serves: "jeroboam", found: map[string]Found{"net1": theirs, "net2": ours}, want: "jeroboam", says: "on net1."},
+		{reason: "the operator's word", word: "jeroboam", serves: "magnum", found: map[string]Found{"net1": theirs}, want: "jeroboam", says: "host by host"},
+		{reason: "the operator's other word", word: "magnum-cluster-api", serves: "jeroboam", found: map[string]Found{"net1": ours}, want: "magnum-cluster-api"},
 	} {
 		in := intent.Intent{Proxy: intent.Proxy{Pattern: "network_hosts", Implementation: tt.word, Hosts: []intent.ProxyHost{host1()}}}
-		got, why := proxy.Runs(in, tt.serves, tt.found)
+		got, why := runs(in, tt.serves, tt.found)
 		if got != tt.want || !strings.Contains(why.Text, tt.says) || tt.says == "" && why.Text != "" || why.Blocks {
 			t.Errorf("%s: %s, %+v", tt.reason, got, why)
 		}
 	}
-	if got, _ := proxy.Runs(intent.Intent{}, "jeroboam", nil); got != "" {
+	if got, _ := runs(intent.Intent{}, "jeroboam", nil); got != "" {
 		t.Errorf("without a host, %s runs", got)
 	}
 	seen := []plan.Facts{{"mode": "0644"}, {"active": "yes"}, {"content": "ARGS=\"--old-hosts\"\n"}}
-	if got := proxy.FoundBy(seen); got != (proxy.Found{Ours: true, Theirs: true, OldHosts: true}) {
+	if got := foundBy(seen); got != (Found{Ours: true, Theirs: true, OldHosts: true}) {
 		t.Errorf("%+v", got)
 	}
-	if got := proxy.FoundBy(make([]plan.Facts, len(proxy.Witnesses()))); got != (proxy.Found{}) {
+	if got := foundBy(make([]plan.Facts, len(witnesses()))); got != (Found{}) {
 		t.Errorf("%+v", got)
 	}
 }
 
 // No token that never ends is made, and what hosts may do is all there.
 func TestManifest(t *testing.T) {
-	text := string(proxy.Manifest(false))
+	text := string(manifest(false))
 	if strings.Contains(text, "service-account-token") || strings.Contains(text, "kind: Secret\n") {
 		t.Error("the cluster gets a token that never ends")
 	}
@@ -154,7 +154,7 @@ func TestManifest(t *testing.T) {
 			t.Errorf("there is no %s", kind)
 		}
 	}
-	if strings.Contains(text, "name: magnum-system\n---") || !strings.Contains(string(proxy.Manifest(true)), "kind: Namespace\nmetadata:\n  name: magnum-system\n") {
+	if strings.Contains(text, "name: magnum-system\n---") || !strings.Contains(string(manifest(true)), "kind: Namespace\nmetadata:\n  name: magnum-system\n") {
 		t.Error("the namespace of clusters")
 	}
 }

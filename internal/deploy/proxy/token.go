@@ -38,15 +38,15 @@ func (a account) subject() string { return "system:serviceaccount:" + a.namespac
 
 // accountOf is the account that a kubeconfig is of.
 func accountOf(path string) account {
-	if path == AccessKubeconfig {
+	if path == accessKubeconfig {
 		return access()
 	}
 	return fleet()
 }
 
-// Manifest is what the management cluster must hold. The account's token that never ends is left out: each host has one
+// manifest is what the management cluster must hold. The account's token that never ends is left out: each host has one
 // of its own. Without Jeroboam's server nobody else makes the namespace of clusters.
-func Manifest(withNamespace bool) []byte {
+func manifest(withNamespace bool) []byte {
 	var out []string
 	if withNamespace {
 		out = append(out, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: "+v1alpha1.Namespace+"\n")
@@ -61,7 +61,7 @@ func Manifest(withNamespace bool) []byte {
 
 // Component is the same as what a bundle brings is.
 func Component(withNamespace bool) site.Component {
-	return site.Component{Name: Group, Manifest: Manifest(withNamespace)}
+	return site.Component{Name: Group, Manifest: manifest(withNamespace)}
 }
 
 // granted are the UIDs of the Secrets that tokens of an account are bound to, by host. Before there is a cluster, or

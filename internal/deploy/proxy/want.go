@@ -1,10 +1,10 @@
 // Package proxy puts Jeroboam's proxy on the hosts of mcapi_vexxhost_proxy_hosts, beside Neutron's namespaces, in place
 // of magnum-cluster-api-proxy, and "jeroboam proxy access" beside the management cluster.
 //
-// Inspect finds out what is on the hosts, and Runs decides which of the two proxies they have. What a host should have
-// is Want, and the way back to the old proxy is Leave; what a node should have for the fleet's rights is Access. All
-// are pure, and AddTo makes a list of them. A Run changes hosts. Each has a token of its own, bound to a Secret of the
-// host's name: whoever deletes the Secret ends it, for that host alone, and a run ends those of who is Left.
+// Inspect finds out what is on the hosts, and which of the two proxies they are to have. A Wish adds to a list what
+// hosts should have, or the way back to the old proxy, and what nodes should have for the fleet's rights; that is pure.
+// A Run changes hosts. Each has a token of its own, bound to a Secret of the host's name: whoever deletes the Secret
+// ends it, for that host alone, and a run ends those of who is Left.
 package proxy
 
 import (
@@ -26,16 +26,16 @@ import (
 
 // Where things are on a host of the proxy, as docs/proxy.md has them.
 const (
-	Template   = "jeroboam-proxy@"
+	template   = "jeroboam-proxy@"
 	Kubeconfig = host.Etc + "/proxy.kubeconfig"
-	// AccessKubeconfig is that of "jeroboam proxy access", on a node.
-	AccessKubeconfig = host.Etc + "/proxy-access.kubeconfig"
+	// accessKubeconfig is that of "jeroboam proxy access", on a node.
+	accessKubeconfig = host.Etc + "/proxy-access.kubeconfig"
 	// Old is the unit of the collection's proxy (vexxhost.kubernetes: mcapi_proxy).
 	Old = "magnum-cluster-api-proxy.service"
 	// User is the system's user that our proxy runs as.
 	User = "jeroboam-proxy"
 
-	unitFile    = "/etc/systemd/system/" + Template + ".service"
+	unitFile    = "/etc/systemd/system/" + template + ".service"
 	environment = "/etc/default/jeroboam-proxy"
 	oldHosts    = "--old-hosts"
 
@@ -62,12 +62,8 @@ type Wish struct {
 	// Server is the API server's URL, Authority the hash of its authority's public key, "" before there is one.
 	Server    string
 	Authority string
-	// Bound are the UIDs of the hosts' Secrets, by the host's name; a host without one has no token that is good.
-	Bound map[string]string
 	// Renew is how long before its end a token is renewed.
 	Renew time.Duration
-	// OldHosts: there are hosts with the old proxy.
-	OldHosts bool
 }
 
 // Found is what is on a host before anything is done there.
@@ -78,19 +74,19 @@ type Found struct {
 	OldHosts bool
 }
 
-// Witnesses are what Found is told by.
-func Witnesses() []host.Item {
+// witnesses are what Found is told by.
+func witnesses() []host.Item {
 	return []host.Item{{File: &host.File{Path: unitFile, Once: true}}, {Unit: &host.Unit{Name: Old, Gone: true}}, {File: &host.File{Path: environment}}}
 }
 
-// FoundBy reads what was seen of the witnesses.
-func FoundBy(seen []plan.Facts) Found {
+// foundBy reads what was seen of the witnesses.
+func foundBy(seen []plan.Facts) Found {
 	return Found{Ours: seen[0] != nil, Theirs: seen[1] != nil, OldHosts: strings.Contains(seen[2]["content"], oldHosts)}
 }
 
-// Runs decides which proxy the hosts have: the operator's word; without one, the old proxy stays as long as OpenStack's
+// runs decides which proxy the hosts have: the operator's word; without one, the old proxy stays as long as OpenStack's
 // own Magnum serves and somebody has it. The finding says so; it is empty otherwise.
-func Runs(in intent.Intent, serves string, found map[string]Found) (which string, why plan.Finding) {
+func runs(in intent.Intent, serves string, found map[string]Found) (which string, why plan.Finding) {
 	var theirs []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		if found[name].Theirs {
@@ -118,28 +114,27 @@ func Runs(in intent.Intent, serves string, found map[string]Found) (which string
 // AddTo adds to a list what the proxies' hosts and the nodes of the cluster should have, by what was found. lost are
 // hosts that nobody reaches.
 func (w Wish) AddTo(l *site.List, in intent.Intent, nodes []intent.Node, found World, g Grants, lost map[string]error) {
-	w.Bound, w.OldHosts = g.Fleet, stillOld(in, lost, found)
+	old := stillOld(in, lost, found)
 	for _, h := range in.Proxy.Hosts {
 		p := site.At(h.Where())
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
 			l.Place(p)
-			l.AddOnce(p.Name(), Group, Want(w, h)...)
+			l.AddOnce(p.Name(), Group, want(w, h, g.Fleet[h.Name], old)...)
 		case found.Hosts[h.Name].Ours:
 			l.Place(p)
-			l.Add(p.Name(), Group, Leave()...)
+			l.Add(p.Name(), Group, leave()...)
 		}
 	}
-	w.Bound = g.Nodes
 	for _, n := range nodes {
 		p := site.Place{Host: n.PhysicalHost, Container: n.Name}
 		switch {
 		case found.Runs == intent.ImplementationJeroboam:
 			l.Place(p)
-			l.Add(n.Name, GroupAccess, Access(w, n.Name, always(in.Proxy.Hosts))...)
+			l.Add(n.Name, GroupAccess, accessItems(w, g.Nodes[n.Name], always(in.Proxy.Hosts))...)
 		case g.Nodes[n.Name] != "": // for a fleet that is none any more
 			l.Place(p)
-			l.Add(n.Name, GroupAccess, AccessGone()...)
+			l.Add(n.Name, GroupAccess, accessGone()...)
 		}
 	}
 }
@@ -151,38 +146,35 @@ func stillOld(in intent.Intent, lost map[string]error, found World) bool {
 	return known && slices.ContainsFunc(in.Proxy.Hosts, func(h intent.ProxyHost) bool { return lost[h.PhysicalHost] != nil })
 }
 
-// Want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes
-// the same port and the same name in the fleet.
-func Want(w Wish, h intent.ProxyHost) []host.Item {
+// want is what a host should have, in the order of the work: the old proxy has stopped before ours starts, which takes
+// the same port and the same name in the fleet. Its token is bound to a Secret, whose UID is "" before it is made; old
+// says that there are hosts with the old proxy.
+func want(w Wish, h intent.ProxyHost, bound string, old bool) []host.Item {
 	return []host.Item{
 		{User: &host.User{Name: User, Home: "/nonexistent", Comment: "Jeroboam proxy"}},
 		{File: &host.File{Path: host.Etc, Dir: true, Once: true}},
 		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
-		{File: &host.File{Path: environment, Content: Environment(h, w.OldHosts)}},
-		w.token(Kubeconfig, h.Name, User),
+		{File: &host.File{Path: environment, Content: environmentOf(h, old)}},
+		w.token(Kubeconfig, User, bound),
 		{File: &host.File{Path: unitFile, Content: manifests.Unit}},
 		{Unit: &host.Unit{Name: Old, Gone: true}},
-		{Relay: &host.Relay{Template: Template, Uses: []string{host.Program, environment, Kubeconfig, unitFile}}},
+		{Relay: &host.Relay{Template: template, Uses: []string{host.Program, environment, Kubeconfig, unitFile}}},
 	}
 }
 
 // token is a kubeconfig with a token of its account, which is bound to the Secret of a host or node.
-func (w Wish) token(path, name, owner string) host.Item {
-	bound := w.Bound[name]
-	if bound == "" {
-		bound = "a Secret that is to be made"
-	}
+func (w Wish) token(path, owner, bound string) host.Item {
 	return host.Item{Credential: &host.Credential{
 		Path: path, Mode: 0o600, Owner: owner + ":" + owner, Server: w.Server, Authority: w.Authority,
-		User: accountOf(path).subject(), Bound: bound, Before: w.Renew,
+		User: accountOf(path).subject(), Bound: cmp.Or(bound, "a Secret that is to be made"), Before: w.Renew,
 	}}
 }
 
-// Leave is the way back: our proxy stops, the old one runs again. The unit's file goes last: as long as it is there, a
+// leave is the way back: our proxy stops, the old one runs again. The unit's file goes last: as long as it is there, a
 // run that was killed is known to have more to do.
-func Leave() []host.Item {
+func leave() []host.Item {
 	return []host.Item{
-		{Relay: &host.Relay{Template: Template, Gone: true}},
+		{Relay: &host.Relay{Template: template, Gone: true}},
 		{File: &host.File{Path: Kubeconfig, Gone: true}},
 		{File: &host.File{Path: environment, Gone: true}},
 		{Unit: &host.Unit{Name: Old, Enabled: true, Active: true}},
@@ -196,32 +188,32 @@ func AddGone(l *site.List, o site.Outside, in intent.Intent, nodes []intent.Node
 	for _, h := range in.Proxy.Hosts {
 		if p := site.At(h.Where()); found.Hosts[h.Name].Ours {
 			l.Place(p)
-			l.AddOnce(p.Name(), Group, Gone(programToo)...)
+			l.AddOnce(p.Name(), Group, gone(programToo)...)
 		}
 	}
 	for _, n := range nodes {
 		f := o.Facts[n.PhysicalHost]
 		if f.Containers[n.Name] && !f.Made[n.Name] {
 			l.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
-			l.Add(n.Name, GroupAccess, AccessGone()...)
+			l.Add(n.Name, GroupAccess, accessGone()...)
 		}
 	}
 }
 
-// Gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as
+// gone is a host that a deployment that is removed had our proxy on. Without the program, if that is somebody else's as
 // well. The kubeconfig is removed with all others of the cluster.
-func Gone(programToo bool) []host.Item {
-	out := []host.Item{{Relay: &host.Relay{Template: Template, Gone: true}}, {File: &host.File{Path: environment, Gone: true}}}
+func gone(programToo bool) []host.Item {
+	out := []host.Item{{Relay: &host.Relay{Template: template, Gone: true}}, {File: &host.File{Path: environment, Gone: true}}}
 	if programToo {
 		out = append(out, host.Item{File: &host.File{Path: host.Program, Gone: true}})
 	}
 	return append(out, host.Item{File: &host.File{Path: unitFile, Gone: true}})
 }
 
-// Environment is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it
+// environmentOf is /etc/default/jeroboam-proxy: mcapi_vexxhost_proxy_environment as it is, with a fixed port where it
 // names none. Where it names no address either, clients reach the proxy on the management network, where they are: the
 // host may have no default route, and one that leads elsewhere.
-func Environment(h intent.ProxyHost, old bool) string {
+func environmentOf(h intent.ProxyHost, old bool) string {
 	all := map[string]string{"PROXY_PORT": defaultPort}
 	if h.Advertise == "" && h.ManagementAddress != "" {
 		all["POD_IP"] = h.ManagementAddress
@@ -241,7 +233,7 @@ func Environment(h intent.ProxyHost, old bool) string {
 	return text
 }
 
-// Addresses are where clients reach the proxies of a deployment, as Environment has them told.
+// Addresses are where clients reach the proxies of a deployment, as environmentOf has them told.
 func Addresses(in intent.Intent) []string {
 	var out []string
 	for _, h := range in.Proxy.Hosts {
@@ -261,9 +253,10 @@ func quoted(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`", "\n", " ").Replace(value) + `"`
 }
 
-// Access is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of
-// proxied clusters' kubeconfigs in the fleet's role, and may do what no host of the proxy may.
-func Access(w Wish, node string, always bool) []host.Item {
+// accessItems is what a node of the management cluster should have, for "jeroboam proxy access": it keeps the names of
+// proxied clusters' kubeconfigs in the fleet's role, and may do what no host of the proxy may. Its token is bound as a
+// host's.
+func accessItems(w Wish, bound string, always bool) []host.Item {
 	defaults := host.Mark
 	if always {
 		defaults += "PROXY_ALWAYS=1\n"
@@ -273,16 +266,16 @@ func Access(w Wish, node string, always bool) []host.Item {
 		{File: &host.File{Path: host.Etc, Dir: true, Once: true}},
 		{File: &host.File{Path: host.Program, Self: true, Blob: w.Program, Mode: 0o755}},
 		{File: &host.File{Path: accessDefaults, Content: defaults}},
-		w.token(AccessKubeconfig, node, "root"),
+		w.token(accessKubeconfig, "root", bound),
 		{File: &host.File{Path: accessUnitFile, Content: unit}},
-		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{host.Program, accessDefaults, AccessKubeconfig, accessUnitFile}}},
+		{Unit: &host.Unit{Name: accessUnit, Enabled: true, Active: true, Uses: []string{host.Program, accessDefaults, accessKubeconfig, accessUnitFile}}},
 	}
 }
 
-// AccessGone is a node that stays, of a deployment that is removed.
-func AccessGone() []host.Item {
+// accessGone is a node that stays, of a deployment that is removed.
+func accessGone() []host.Item {
 	out := []host.Item{{Unit: &host.Unit{Name: accessUnit, Gone: true}}}
-	for _, path := range []string{AccessKubeconfig, accessDefaults, host.Program, accessUnitFile} {
+	for _, path := range []string{accessKubeconfig, accessDefaults, host.Program, accessUnitFile} {
 		out = append(out, host.Item{File: &host.File{Path: path, Gone: true}})
 	}
 	return out
@@ -293,13 +286,13 @@ func always(hosts []intent.ProxyHost) bool {
 	return slices.ContainsFunc(hosts, func(h intent.ProxyHost) bool { return h.Always })
 }
 
-// amongOldHosts is Want for as long as other hosts have the old proxy.
+// amongOldHosts is want for as long as other hosts have the old proxy.
 func amongOldHosts(items []host.Item, h intent.ProxyHost) []host.Item {
 	out := slices.Clone(items)
 	for n, i := range out {
 		if i.File != nil && i.File.Path == environment {
 			file := *i.File
-			file.Content = Environment(h, true)
+			file.Content = environmentOf(h, true)
 			out[n].File = &file
 		}
 	}

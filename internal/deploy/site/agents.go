@@ -11,15 +11,13 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 	"github.com/jeroboam-cloud/jeroboam/internal/plan"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // Agent is a host's agent, as a deployment uses it. The one implementation is remote.Conn; tests have others.
 type Agent interface {
-	Name() string
 	Call(ctx context.Context, container, op string, in, out any, event func(json.RawMessage)) error
 	Upload(ctx context.Context, digest string, r io.Reader) error
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
@@ -29,8 +27,8 @@ type Agent interface {
 // Hosts are the agents by physical host.
 type Hosts map[string]Agent
 
-// At gives the agent of a place.
-func (h Hosts) At(p Place) (Agent, error) {
+// at gives the agent of a place.
+func (h Hosts) at(p Place) (Agent, error) {
 	a, ok := h[p.Host]
 	if !ok {
 		return nil, fmt.Errorf("there is no connection to host %s", p.Host)
@@ -38,29 +36,21 @@ func (h Hosts) At(p Place) (Agent, error) {
 	return a, nil
 }
 
-// logins bounds how many hosts are logged in to at the same time: those that are down are waited for together.
-const logins = 64
-
 // LogIn logs in to hosts, many at once, and says of each that fails why.
-func LogIn[T any](ctx context.Context, to []T, one func(context.Context, T) (name string, a Agent, err error)) (Hosts, map[string]error) {
+func LogIn(ctx context.Context, to []remote.Target, one func(context.Context, remote.Target) (Agent, error)) (Hosts, map[string]error) {
 	hosts, errs := Hosts{}, map[string]error{}
 	var mu sync.Mutex
-	var all errgroup.Group
-	all.SetLimit(logins)
-	for _, t := range to {
-		all.Go(func() error {
-			name, a, err := one(ctx, t)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs[name] = err
-				return nil
-			}
-			hosts[name] = a
+	_ = Bounded(logins, to, func(t remote.Target) error { // what failed is among the errors
+		a, err := one(ctx, t)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			errs[t.Name] = err
 			return nil
-		})
-	}
-	_ = all.Wait() // each has told its error
+		}
+		hosts[t.Name] = a
+		return nil
+	})
 	return hosts, errs
 }
 
@@ -85,22 +75,22 @@ func (h Hosts) Close() {
 // Ask calls an agent at a place.
 func Ask[R any](ctx context.Context, h Hosts, p Place, op string, in any) (R, error) {
 	var out R
-	a, err := h.At(p)
+	a, err := h.at(p)
 	if err != nil {
 		return out, err
 	}
 	return out, a.Call(ctx, p.Container, op, in, &out, nil)
 }
 
-// Looker is a host that can be looked at without an agent: nothing is brought there before something is to be done.
+// looker is a host that can be looked at without an agent: nothing is brought there before something is to be done.
 // There may be hundreds of them, and on most of them nothing changes in a run.
-type Looker interface {
+type looker interface {
 	Script(ctx context.Context, script string) (string, error)
 }
 
 // looker says whether a place is looked at so.
-func (h Hosts) looker(p Place) (Looker, bool) {
-	l, ok := h[p.Host].(Looker)
+func (h Hosts) looker(p Place) (looker, bool) {
+	l, ok := h[p.Host].(looker)
 	return l, ok && p.Container == ""
 }
 

@@ -25,7 +25,7 @@ type Dialer func(ctx context.Context, h Hosts, via Place, server string) (client
 
 // Connect is the Dialer of deployments: the credentials come from the node, and stay in memory.
 func Connect(ctx context.Context, h Hosts, via Place, server string) (client.Client, error) {
-	cfg, err := AdminConfig(ctx, h, via, server)
+	cfg, err := adminConfig(ctx, h, via, server)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +57,9 @@ func Scheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
-// AdminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address
+// adminConfig reads a node's admin.conf and makes it connect from the node's host; to server instead of the address
 // that is in it, if that is not empty.
-func AdminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.Config, error) {
+func adminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.Config, error) {
 	text, err := Ask[string](ctx, h, via, host.OpRead, host.AdminConf)
 	if err != nil {
 		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
@@ -68,7 +68,7 @@ func AdminConfig(ctx context.Context, h Hosts, via Place, server string) (*rest.
 	if err != nil {
 		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}
-	agent, err := h.At(via)
+	agent, err := h.at(via)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
+	"github.com/jeroboam-cloud/jeroboam/internal/remote"
 )
 
 // named is an agent that is nothing but its name.
@@ -18,16 +19,15 @@ type named struct {
 
 // Hosts that fail keep nobody from the others, and each is told of.
 func TestLogIn(t *testing.T) {
-	var to []int
+	var to []remote.Target
 	for n := range 200 {
-		to = append(to, n)
+		to = append(to, remote.Target{Name: fmt.Sprintf("net%d", n)})
 	}
-	hosts, errs := site.LogIn(t.Context(), to, func(_ context.Context, n int) (string, site.Agent, error) {
-		name := fmt.Sprintf("net%d", n)
-		if n%10 == 0 {
-			return name, nil, errors.New(name + ": no route")
+	hosts, errs := site.LogIn(t.Context(), to, func(_ context.Context, h remote.Target) (site.Agent, error) {
+		if strings.HasSuffix(h.Name, "0") {
+			return nil, errors.New(h.Name + ": no route")
 		}
-		return name, named{name: name}, nil
+		return named{name: h.Name}, nil
 	})
 	if len(hosts) != 180 || len(errs) != 20 || hosts["net1"].(named).name != "net1" || hosts["net10"] != nil {
 		t.Errorf("%d hosts, %d errors", len(hosts), len(errs))

@@ -24,7 +24,7 @@ func lookInside(ctx context.Context, h Hosts, facts map[string]host.Facts, errs 
 		if p.Container == "" || errs[p.Host] != nil || !facts[p.Host].Containers[p.Container] {
 			continue
 		}
-		f, err := LookAt(ctx, h, p)
+		f, err := lookAt(ctx, h, p)
 		if err != nil {
 			errs[p.Host] = err
 			continue
@@ -33,8 +33,8 @@ func lookInside(ctx context.Context, h Hosts, facts map[string]host.Facts, errs 
 	}
 }
 
-// LookAt gathers the facts of one place, and how its clock differs from ours.
-func LookAt(ctx context.Context, h Hosts, p Place) (host.Facts, error) {
+// lookAt gathers the facts of one place, and how its clock differs from ours.
+func lookAt(ctx context.Context, h Hosts, p Place) (host.Facts, error) {
 	asked := time.Now()
 	f, err := Ask[host.Facts](ctx, h, p, host.OpFacts, nil)
 	f.Clock = clockOf(f, asked, time.Now())
@@ -53,19 +53,16 @@ func clockOf(f host.Facts, asked, answered time.Time) host.Clock {
 func LookAtAll(ctx context.Context, h Hosts, names []string) (map[string]host.Facts, map[string]error) {
 	facts, errs := map[string]host.Facts{}, map[string]error{}
 	var mu sync.Mutex
-	var all sync.WaitGroup
-	for _, name := range names {
+	_ = AtOnce(names, func(name string) error { // what failed is among the errors
 		if _, light := h.looker(Place{Host: name}); light || h[name] == nil {
-			continue // of a host that is looked at without an agent nothing but its items is asked
+			return nil // of a host that is looked at without an agent nothing but its items is asked
 		}
-		all.Go(func() {
-			f, err := LookAt(ctx, h, Place{Host: name})
-			mu.Lock()
-			defer mu.Unlock()
-			facts[name], errs[name] = f, err
-		})
-	}
-	all.Wait()
+		f, err := lookAt(ctx, h, Place{Host: name})
+		mu.Lock()
+		defer mu.Unlock()
+		facts[name], errs[name] = f, err
+		return nil
+	})
 	return facts, errs
 }
 

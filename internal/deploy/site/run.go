@@ -84,7 +84,7 @@ func (r Run) CommandWith(ctx context.Context, p Place, limit time.Duration, path
 // Ensure brings items at a place to where they should be. Files that they need are on the host already, and lent to its
 // containers.
 func (r Run) Ensure(ctx context.Context, step string, p Place, items ...host.Item) error {
-	a, err := r.Hosts.At(p)
+	a, err := r.Hosts.at(p)
 	if err != nil || len(items) == 0 {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
@@ -12,28 +11,18 @@ import (
 // Settle waits until agents have ended what a deployer left them with that was killed or lost them. How a place looks
 // before that says nothing about how it will be.
 func Settle(ctx context.Context, h Hosts, places []Place, tell func(place, text string)) error {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	for _, p := range places {
-		a, err := h.At(p)
+	return AtOnce(places, func(p Place) error {
+		a, err := h.at(p)
 		if err != nil {
 			return err
 		}
-		all.Go(func() {
-			err := a.Call(ctx, p.Container, host.OpSettle, nil, nil, func(b json.RawMessage) {
-				var e host.Event
-				if json.Unmarshal(b, &e) == nil && e.Text != "" {
-					tell(p.Name(), e.Text)
-				}
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
+		return a.Call(ctx, p.Container, host.OpSettle, nil, nil, func(b json.RawMessage) {
+			var e host.Event
+			if json.Unmarshal(b, &e) == nil && e.Text != "" {
+				tell(p.Name(), e.Text)
+			}
 		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	})
 }
 
 // Places are the connected hosts.

@@ -16,13 +16,11 @@ import (
 
 // busy is an agent whose host is still at work for an earlier run.
 type busy struct {
-	name  string
 	mu    sync.Mutex
 	asked []string
 	err   error
 }
 
-func (b *busy) Name() string { return b.name }
 func (b *busy) Call(_ context.Context, container, op string, _, _ any, event func(json.RawMessage)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -39,7 +37,7 @@ func (b *busy) Dial(context.Context, string, string) (net.Conn, error) {
 func (b *busy) Close() error { return nil }
 
 func TestSettleAsksEveryPlaceAndTellsWhatItWaitsFor(t *testing.T) {
-	a, b := &busy{name: "a"}, &busy{name: "b", err: errors.New("host b: gone")}
+	a, b := &busy{}, &busy{err: errors.New("host b: gone")}
 	var mu sync.Mutex
 	told := map[string]string{}
 	err := site.Settle(t.Context(), site.Hosts{"a": a, "b": b}, []site.Place{{Host: "a"}, {Host: "a", Container: "c"}, {Host: "b"}}, func(place, text string) {

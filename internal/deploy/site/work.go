@@ -2,11 +2,9 @@ package site
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -126,14 +124,11 @@ func (w Work) Needs() map[string][]string {
 	return out
 }
 
-// AtOnce bounds how many hosts are spoken to at the same time.
-const AtOnce = 32
-
-// BringFiles uploads what hosts lack.
+// BringFiles uploads what hosts lack. The first that fails ends it: nobody waits for the files of others to be told so.
 func (w Work) BringFiles(ctx context.Context) error {
 	const step = "bring files to the hosts"
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(AtOnce)
+	g.SetLimit(atOnce)
 	for name, digests := range w.Needs() {
 		g.Go(func() error {
 			lacking, err := Ask[[]string](gctx, w.Hosts, Place{Host: name}, host.OpMissing, digests)
@@ -207,22 +202,7 @@ func (w Work) Changes(place string, groups ...string) bool {
 	})
 }
 
-// Each does something at places that have changes in the groups, in parallel, and tells all errors.
+// Each does something at places that have changes in the groups, as AtOnce does.
 func (w Work) Each(places []string, groups []string, do func(place string) error) error {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	for _, name := range places {
-		if !w.Changes(name, groups...) {
-			continue
-		}
-		all.Go(func() {
-			err := do(name)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return AtOnce(slices.DeleteFunc(slices.Clone(places), func(name string) bool { return !w.Changes(name, groups...) }), do)
 }
