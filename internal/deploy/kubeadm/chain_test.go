@@ -173,6 +173,41 @@ func TestTheChainIsWalked(t *testing.T) {
 	}
 }
 
+// kubeadm of a release on the way knows nothing of a CoreDNS that is newer than itself, and must not look at it.
+func TestCoreDNSOnTheWay(t *testing.T) {
+	in := deploytest.Seed(t)
+	own := carrying("1.34.4", "1.35.4")
+	own.Versions["coredns-tag"] = "v1.14.2"
+	for _, c := range []struct {
+		reason, step, runs string
+		passedOver         bool
+	}{
+		{"the bundle's own CoreDNS runs, and the release's kubeadm is older than it", "1.35.4", "v1.14.2", true},
+		{"the cluster's CoreDNS is to be replaced, which its kubeadm does and checks", "1.34.4", "v1.11.3", false},
+		{"the bundle's own kubeadm knows it, and may have another manifest of it", "1.36.4", "v1.14.2", false},
+	} {
+		at, b, err := kubeadm.Step(in, own, c.step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := deploy.Want(at, b, deploytest.Facts(at), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var world kubeadm.World
+		world.Cluster.Shared.CoreDNS = c.runs
+		flags := strings.Join(kubeadm.PassedOver(w.Wanted, world, in.Nodes[0]), " ")
+		for _, word := range []string{"--skip-phases=addon/coredns", "CoreDNSMigration", "CoreDNSUnsupportedPlugins"} {
+			if strings.Contains(flags, word) != c.passedOver {
+				t.Errorf("%s: %s", c.reason, flags)
+			}
+		}
+		if !strings.Contains(flags, "SystemVerification") {
+			t.Errorf("%s: %s", c.reason, flags)
+		}
+	}
+}
+
 // API servers do not go back to the version of kubelets that lag behind them: the plan says that this is why, and what
 // to do.
 func TestKubeletsThatLag(t *testing.T) {

@@ -165,7 +165,7 @@ func (r *Run) upgrade(ctx context.Context, n intent.Node) error {
 		args = []string{"kubeadm", "upgrade", "apply", "v" + want, "--yes"}
 	}
 	r.Say(RollStep, n.Name, "%s", strings.Join(args, " "))
-	if _, err := r.Command(ctx, r.place(n), 15*time.Minute, append(args, "--ignore-preflight-errors="+r.ignored(n))...); err != nil {
+	if _, err := r.Command(ctx, r.place(n), 15*time.Minute, append(args, r.passedOver(n)...)...); err != nil {
 		return err
 	}
 	return r.tidy(ctx, n)
@@ -198,8 +198,20 @@ func (r *Run) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error
 	return false, nil
 }
 
-func (r *Run) ignored(n intent.Node) string {
-	return strings.Join(traitsOf(r.Wanted.Facts[n.PhysicalHost]).ignored(r.Wanted.Intent), ",")
+// passedOver are kubeadm's checks and phases that do not apply to an upgrade of a node.
+//
+// CoreDNS is the bundle's own in every step of a chain, so the kubeadm of a release on the way may be older than it, and
+// then knows no way from there: it refuses ("start version '1.14.2' not supported"), in its checks and in its phase.
+// Where the bundle's CoreDNS runs already, there is nothing for it to do. kubeadm has --skip-phases here from 1.32 on,
+// which is after the first step that this program drives.
+func (r *Run) passedOver(n intent.Node) []string {
+	checks := traitsOf(r.Wanted.Facts[n.PhysicalHost]).ignored(r.Wanted.Intent)
+	var flags []string
+	if tag := r.Wanted.Bundle.Versions["coredns-tag"]; r.Wanted.Bundle.Carries(r.Wanted.Intent.Versions.Kubernetes) && r.World.Cluster.Shared.CoreDNS == tag {
+		checks = append(checks, "CoreDNSMigration", "CoreDNSUnsupportedPlugins")
+		flags = append(flags, "--skip-phases=addon/coredns")
+	}
+	return append(flags, "--ignore-preflight-errors="+strings.Join(checks, ","))
 }
 
 // StartKubelet writes kubelet's configuration and flags, and starts it again.

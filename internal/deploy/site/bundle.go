@@ -40,6 +40,11 @@ type Release struct {
 	Images   []host.Image
 }
 
+// Carries says of a version of Kubernetes that it is a release on the way, and not the bundle's own.
+func (b Bundle) Carries(release string) bool {
+	return slices.ContainsFunc(b.Releases, func(r Release) bool { return r.Version == release })
+}
+
 // With is the bundle with the Kubernetes of a release in place of its own. Programs take the place of those with their
 // name, images of those of their repository.
 func (b Bundle) With(release string) (Bundle, error) {
