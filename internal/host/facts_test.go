@@ -10,8 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/host"
 )
 
-// TestBaseContainer finds the root file system that new containers are made of, where OpenStack-Ansible's lxc_hosts role
-// puts it or LXC's download template.
+// TestBaseContainer finds the root file system that new containers are made of, where OpenStack-Ansible's lxc_hosts
+// role puts it or LXC's download template.
 func TestBaseContainer(t *testing.T) {
 	const debian, noble = "ID=debian\nVERSION_ID=\"13\"\nVERSION_CODENAME=trixie\n", "ID=ubuntu\nVERSION_ID=\"24.04\"\nVERSION_CODENAME=noble\n"
 	for _, tt := range []struct{ reason, release, there, want string }{

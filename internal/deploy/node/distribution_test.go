@@ -10,9 +10,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
 )
 
-// Containers of Ubuntu and of other Debians than 12 are nodes too: nothing of a distribution is installed into them, and
-// nothing on a node calls a program that a base container may lack. kube-proxy's mode and the variables of sysctls have
-// the word iptables in them as well.
+// Containers of Ubuntu and of other Debians than 12 are nodes too: nothing of a distribution is installed into them,
+// and nothing on a node calls a program that a base container may lack.
 func TestNothingOfADistribution(t *testing.T) {
 	for _, tt := range []struct {
 		reason, id, release string
