@@ -85,7 +85,8 @@ func (s System) baseContainer() string {
 	return "var/cache/lxc/download/debian/" + s.of().major + "/amd64/default/rootfs.tar.xz"
 }
 
-// containersFile is what an operator writes for OpenStack-Ansible to have containers of another system than their hosts'.
+// containersFile is what an operator writes for OpenStack-Ansible to have containers of another system than their
+// hosts'.
 func containersFile(hosts, containers System) map[string]string {
 	release, mirror := containers.of().suite, "{{ lxc_apt_mirror }}"
 	switch containers {
