@@ -42,7 +42,7 @@ func (b *Bundle) Deployable() (site.Bundle, error) {
 func addFile(out *site.Bundle, b *Bundle, f IndexFile) error {
 	switch f.Kind {
 	case "package":
-		out.Packages = append(out.Packages, host.Package{Name: f.Name, Blob: f.Digest})
+		// Of bundles that were made when nodes still got some.
 	case "manifest":
 		text, err := b.Read(f)
 		if err != nil {

@@ -67,8 +67,8 @@ func TestDeployable(t *testing.T) {
 	if diff := cmp.Diff(versions, got.Versions); diff != "" {
 		t.Error(diff)
 	}
-	if len(got.Packages) != 1 || len(got.Components) != 1 || got.Components[0].Name != "cluster-api" || got.Catalogue["catalogue.yaml"] == "" {
-		t.Errorf("packages %v, components %v, catalogue %v", got.Packages, got.Components, got.Catalogue)
+	if len(got.Components) != 1 || got.Components[0].Name != "cluster-api" || got.Catalogue["catalogue.yaml"] == "" {
+		t.Errorf("components %v, catalogue %v", got.Components, got.Catalogue)
 	}
 	want := host.Image{Ref: "registry.k8s.io/pause:3.10.2", Manifest: manifest, Size: got.Images[0].Size, MediaType: "m", Blobs: []string{manifest, config, layer}}
 	if diff := cmp.Diff(want, got.Images[0]); diff != "" || len(got.Images) != 2 {

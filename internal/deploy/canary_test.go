@@ -33,7 +33,6 @@ func TestNoSecretIsInAPlan(t *testing.T) {
 		}
 	}
 	b := bundle()
-	b.Packages = []host.Package{{Name: "p", Blob: blob("1")}}
 	w, err := deploy.Want(in, b, facts(in), nil)
 	if err != nil {
 		t.Fatal(err)

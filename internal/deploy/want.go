@@ -32,9 +32,6 @@ func Want(in intent.Intent, b site.Bundle, facts map[string]host.Facts, gone []s
 	for _, n := range in.Nodes {
 		w.Place(site.Place{Host: n.PhysicalHost, Container: n.Name})
 		w.Add(n.PhysicalHost, node.GroupContainer, node.Container(n, b, facts[n.PhysicalHost])...)
-		if err := node.Fits(b, n, facts[n.PhysicalHost]); err != nil {
-			return w, err
-		}
 		items, err := node.Inside(in, b, n)
 		if err != nil {
 			return w, err

@@ -151,10 +151,7 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 		}
 	}
 	f.CPUs = strings.Count(m.read("/proc/cpuinfo"), "processor\t")
-	archive := "/var/cache/lxc/download/" + f.ID + "/" + codename + "/" + runtime.GOARCH + "/default/rootfs.tar.xz"
-	if m.exists(archive) {
-		f.LXCArchive = archive
-	}
+	f.LXCArchive = baseContainer(m, f.ID, f.Version, codename)
 	f.LXCBase = m.read("/etc/lxc/lxc-openstack.conf")
 	entries, _ := os.ReadDir(m.path("/etc/haproxy/conf.d")) // no directory: no fragments
 	for _, e := range entries {
@@ -170,6 +167,19 @@ func look(ctx context.Context, m *Machine) (Facts, error) {
 	}
 	err := addContainers(ctx, m, &f)
 	return f, err
+}
+
+// baseContainer is where the root file system for new containers is. OpenStack-Ansible 2024.1 and later keeps it by the
+// distribution's major version, 12 or 24 (lxc_hosts, tasks/lxc_cache.yml), as it did before on Debian (lxc_cache_map);
+// LXC's download template knows releases by their code name.
+func baseContainer(m *Machine, id, version, codename string) string {
+	major, _, _ := strings.Cut(version, ".")
+	for _, release := range []string{major, codename} {
+		if at := "/var/cache/lxc/download/" + id + "/" + release + "/" + runtime.GOARCH + "/default/rootfs.tar.xz"; release != "" && m.exists(at) {
+			return at
+		}
+	}
+	return ""
 }
 
 // addContainers looks for LXC's containers.

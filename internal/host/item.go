@@ -20,7 +20,6 @@ type Item struct {
 	Unit      *Unit      `json:"unit,omitempty"`
 	Container *Container `json:"container,omitempty"`
 	Images    *Images    `json:"images,omitempty"`
-	Packages  *Packages  `json:"packages,omitempty"`
 	HAProxy   *HAProxy   `json:"haproxy,omitempty"`
 	Returned  *Returned  `json:"returned,omitempty"`
 
@@ -60,8 +59,6 @@ func (i Item) resource() (resource, error) {
 		return i.Container, nil
 	case i.Images != nil:
 		return i.Images, nil
-	case i.Packages != nil:
-		return i.Packages, nil
 	case i.HAProxy != nil:
 		return i.HAProxy, nil
 	case i.Returned != nil:
@@ -120,8 +117,6 @@ func (i Item) Blobs() []string {
 		return []string{i.File.Blob}
 	case i.Container != nil && i.Container.RootFS != "":
 		return []string{i.Container.RootFS}
-	case i.Packages != nil:
-		return i.Packages.blobs()
 	case i.Images != nil:
 		return i.Images.blobs()
 	}

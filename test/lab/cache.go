@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/test/internal/machine"
@@ -16,23 +17,24 @@ import (
 // rootfs is one root file system, made of Debian packages only and kept as a tar.
 type rootfs struct {
 	name     string
+	system   System
 	packages []string
 	compress bool // as LXC's download template wants it
 }
 
 // What OpenStack-Ansible's openstack_hosts and lxc_hosts roles leave on a physical host, and what a base container has:
 // an init, a network, Python. Nothing of Kubernetes, no container runtime, no conntrack or socat.
-func rootfses() []rootfs {
+func (l *Lab) rootfses() []rootfs {
 	host := []string{
 		"systemd", "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "iputils-ping", "openssh-server", "ca-certificates", "iptables",
 		"nftables", "bridge-utils", "lxc", "lxc-templates", "dnsmasq-base", "python3", "sudo", "curl", "less", "procps", "rsync",
 		"xz-utils", "cron",
 	}
 	return []rootfs{
-		{name: "host", packages: host},
-		{name: "balancer", packages: append([]string{"haproxy"}, host...)},
-		{name: "keystone", packages: append([]string{"keystone"}, host...)},
-		{name: "container", compress: true, packages: []string{
+		{name: "host", system: l.HostsOf, packages: host},
+		{name: "balancer", system: l.HostsOf, packages: append([]string{"haproxy"}, host...)},
+		{name: "keystone", packages: append([]string{"keystone"}, host...)}, // none of OpenStack-Ansible's hosts
+		{name: "container", system: l.Containers, compress: true, packages: []string{
 			"systemd", "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "iputils-ping", "ca-certificates", "python3", "sudo", "curl",
 			"procps", "openssh-server", "cron", "xz-utils",
 		}},
@@ -43,16 +45,21 @@ func rootfses() []rootfs {
 const recipe = "1"
 
 func (r rootfs) file(cache string) string {
-	sum := sha256.Sum256([]byte(recipe + strings.Join(r.packages, ",")))
+	s := r.system.of()
+	content := recipe + strings.Join(r.packages, ",") + s.without
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		content += name + s.files[name]
+	}
+	sum := sha256.Sum256([]byte(content))
 	suffix := ".tar"
 	if r.compress {
 		suffix = ".tar.xz"
 	}
-	return filepath.Join(cache, "debian-12-"+r.name+"-"+hex.EncodeToString(sum[:6])+suffix)
+	return filepath.Join(cache, s.name+"-"+r.name+"-"+hex.EncodeToString(sum[:6])+suffix)
 }
 
 func (l *Lab) cached(name string) string {
-	for _, r := range rootfses() {
+	for _, r := range l.rootfses() {
 		if r.name == name {
 			return r.file(l.Cache)
 		}
@@ -64,8 +71,8 @@ func (l *Lab) fillCache(ctx context.Context) error {
 	if err := os.MkdirAll(l.Cache, 0o755); err != nil {
 		return err
 	}
-	for _, r := range rootfses() {
-		if r.name == "keystone" && !l.hasKeystone() {
+	for _, r := range l.rootfses() {
+		if !l.needs(r.name) {
 			continue
 		}
 		if err := l.makeRootfs(ctx, r); err != nil {
@@ -75,18 +82,25 @@ func (l *Lab) fillCache(ctx context.Context) error {
 	return nil
 }
 
+// needs says whether a root file system is used in a lab. Where it is not known which hosts there will be, all are but
+// Keystone's, which is large.
+func (l *Lab) needs(name string) bool {
+	if len(l.Hosts) == 0 {
+		return name != "keystone"
+	}
+	return name == "container" || slices.ContainsFunc(l.Hosts, func(h Host) bool { return h.image() == name })
+}
+
 func (l *Lab) makeRootfs(ctx context.Context, r rootfs) error {
 	final := r.file(l.Cache)
 	if _, err := os.Stat(final); err == nil {
 		return nil
 	}
-	_, _ = fmt.Fprintf(l.Out, "  making the root file system %s of %d packages and what they need\n", r.name, len(r.packages)) // progress only
+	_, _ = fmt.Fprintf(l.Out, "  making the root file system %s-%s of %d packages and what they need\n", r.system, r.name, len(r.packages)) // progress only
 	tmp := filepath.Join(l.Cache, "new-"+r.name+".tar")
 	defer func() { _ = os.Remove(tmp) }() // renamed when all went well
-	cmd := exec.CommandContext(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--components=main",
-		"--include="+strings.Join(r.packages, ","), "bookworm", tmp)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mmdebstrap: %w: %s", err, machine.Tail(out))
+	if err := r.system.of().bootstrap(ctx, r.packages, tmp); err != nil {
+		return err
 	}
 	if !r.compress {
 		return os.Rename(tmp, final)

@@ -33,6 +33,7 @@ func (l *Lab) makeDeployDir(ctx context.Context) error {
 		files["user_lab.yml"] = "# This machine's kernel has no geneve, which Cilium's nodes reach each other through.\ncilium_helm_values:\n  tunnelProtocol: vxlan\n"
 	}
 	files["user_magnum.yml"] = "# There is no Keystone here, so nobody can serve Magnum.\nmagnum_implementation: magnum\n"
+	maps.Copy(files, containersFile(l.HostsOf, l.Containers))
 	switch {
 	case l.hasKeystone():
 		maps.Copy(files, keystoneDeployFiles())

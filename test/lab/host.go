@@ -19,14 +19,7 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
-	image := "host"
-	switch {
-	case h.Balancer:
-		image = "balancer"
-	case h.Keystone:
-		image = "keystone"
-	}
-	if err := machine.Command(ctx, "tar", "-C", root, "-xpf", l.cached(image)); err != nil {
+	if err := machine.Command(ctx, "tar", "-C", root, "-xpf", l.cached(h.image())); err != nil {
 		return err
 	}
 	public, err := os.ReadFile(l.path("ssh", "id_ed25519.pub"))
@@ -52,18 +45,33 @@ func (l *Lab) makeHost(ctx context.Context, h Host) error {
 	if err := l.hostLinks(ctx, root, h); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(root), "config"), []byte(containerConfig(h, root)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(root), "config"), []byte(l.containerConfig(h, root)), 0o644); err != nil {
 		return err
 	}
 	return l.hostKey(ctx, root, h)
 }
 
+// image is the root file system that a host is made of.
+func (h Host) image() string {
+	switch {
+	case h.Balancer:
+		return "balancer"
+	case h.Keystone:
+		return "keystone"
+	}
+	return "host"
+}
+
 func (l *Lab) root(h Host) string { return l.path("hosts", h.Container, "rootfs") }
 
 // containerConfig is the LXC container that is the host.
-func containerConfig(h Host, root string) string {
+func (l *Lab) containerConfig(h Host, root string) string {
+	system := l.HostsOf
+	if h.Keystone {
+		system = Debian12
+	}
 	return machine.Container{
-		Hostname: h.Name, Root: root, Bridge: "br-lab", Veth: h.Name, MAC: mac(h), More: []string{"lxc.init.cmd = /lib/systemd/systemd"},
+		Hostname: h.Name, Root: root, Bridge: "br-lab", Veth: h.Name, MAC: mac(h), More: []string{"lxc.init.cmd = " + system.init()},
 	}.Config()
 }
 
@@ -80,7 +88,7 @@ func (l *Lab) hostFiles(h Host) map[string]string {
 		addresses += "Address=" + internalVIP + "/32\nAddress=" + externalVIP + "/32\n"
 	}
 	nested := "# The lab's part of every container on this host: cgroup v1 as it is here, and the shield of global sysctls.\n" +
-		"lxc.mount.auto = cgroup:rw:force\n"
+		"lxc.mount.auto = cgroup:rw:force\nlxc.init.cmd = " + l.Containers.init() + "\n"
 	files := map[string]string{
 		"etc/hostname":                          h.Name + "\n",
 		"etc/hosts":                             l.hostsFile(),
@@ -142,11 +150,11 @@ func (l *Lab) hostLinks(ctx context.Context, root string, h Host) error {
 		}
 	}
 	// OpenStack-Ansible keeps the base container where LXC's download template looks for it.
-	base := filepath.Join(root, "var/cache/lxc/download/debian/bookworm/amd64/default")
-	if err := os.MkdirAll(base, 0o755); err != nil {
+	base := filepath.Join(root, l.HostsOf.baseContainer())
+	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
 		return err
 	}
-	if err := machine.Command(ctx, "cp", "--reflink=auto", l.cached("container"), filepath.Join(base, "rootfs.tar.xz")); err != nil {
+	if err := machine.Command(ctx, "cp", "--reflink=auto", l.cached("container"), base); err != nil {
 		return err
 	}
 	enable := []string{"systemd-networkd", "ssh", "lxc"}

@@ -39,6 +39,8 @@ type Host struct {
 type Lab struct {
 	Dir, Cache string
 	Source     string // Jeroboam's source tree
+	HostsOf    System // what physical hosts are of
+	Containers System // and what the base container on them is of
 	Cloud      string // the directory of the cloud it stands beside; "" if there is none
 	Out, Err   io.Writer
 	Hosts      []Host
@@ -83,6 +85,9 @@ func (l *Lab) Up(ctx context.Context, hosts int, keystone bool) error {
 	var err error
 	if keystone && l.Cloud != "" {
 		return errors.New("--keystone and --cloud exclude each other: a cloud has a Keystone")
+	}
+	if l.HostsOf.of().major == "" {
+		return fmt.Errorf("hosts cannot be of the system %s, only containers", l.HostsOf)
 	}
 	if l.Hosts, err = layout(hosts, keystone); err != nil {
 		return err

@@ -22,8 +22,9 @@ import (
 )
 
 const usage = `usage: lab COMMAND [--dir DIR] ...
-  up [--hosts 1|3] [--keystone | --cloud DIR] [--cache DIR]
-                                  make the hosts; what a killed run left is removed first
+  up [--hosts 1|3] [--hosts-of SYSTEM] [--containers SYSTEM] [--keystone | --cloud DIR] [--cache DIR]
+                                  make the hosts; what a killed run left is removed first; they are of debian-12
+                                  or debian-13, containers of these, or foreign, or as their hosts
   down                            remove the hosts and all traces of them
   exec -- COMMAND...              run a command on the deploy host: inside the lab's network, with its environment
   off HOST | on HOST              pull a host's plug; put it back
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	flags.Usage = func() { _, _ = io.WriteString(errOut, usage) } // nobody to tell when standard error is gone
 	dir := flags.String("dir", "/var/tmp/jeroboam-lab", "where the lab lives")
 	hosts := flags.Int("hosts", 3, "physical hosts: 1 or 3")
+	var hostsOf, containers System
+	flags.Var(&hostsOf, "hosts-of", "what hosts are of: debian-12 or debian-13")
+	flags.Var(&containers, "containers", "what containers are of: debian-12, debian-13 or foreign; as their hosts if it is not said")
 	keystone := flags.Bool("keystone", false, "one more host with Debian's Keystone, behind the load balancer, for Magnum and proxies")
 	cloud := flags.String("cloud", "", "a cloud of test/cloud that runs: the hosts reach it, and its container is a host of the network")
 	cache := flags.String("cache", cacheDir(), "root file systems")
@@ -65,6 +69,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	command, rest := args[0], args[1:]
 	if err := flags.Parse(rest); err != nil {
 		return err
+	}
+	said := false
+	flags.Visit(func(f *flag.Flag) { said = said || f.Name == "containers" })
+	if !said {
+		containers = hostsOf
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("making hosts needs root")
@@ -78,7 +87,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 			return err
 		}
 	}
-	lab := &Lab{Dir: abs, Cache: *cache, Source: *source, Cloud: *cloud, Out: out, Err: errOut}
+	lab := &Lab{Dir: abs, Cache: *cache, Source: *source, HostsOf: hostsOf, Containers: containers, Cloud: *cloud, Out: out, Err: errOut}
 	switch command {
 	case "up":
 		return lab.Up(ctx, *hosts, *keystone)

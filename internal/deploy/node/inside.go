@@ -23,7 +23,10 @@ const (
 // newer than the API server it speaks to (Kubernetes' version skew policy).
 func lateProgram(name string) bool { return name == "kubelet" || name == "kubectl" }
 
-// Inside are the container's inside, up to kubeadm.
+// Inside are the container's inside, up to kubeadm. Nothing of a distribution is installed: kubeadm asks for losetup,
+// mount and cp (kubeadm 1.32 and later, preflight/checks_linux.go; conntrack before that, which clusters of that time
+// have), which any base container has; kubelet goes on without iptables (pkg/util/iptables, NewBestEffort); kube-proxy
+// and Cilium have their tools in their images.
 func Inside(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error) {
 	var out []host.Item
 	file := func(path, content string) {
@@ -31,9 +34,6 @@ func Inside(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, error)
 	}
 	for _, dir := range []string{"/etc/kubernetes", "/etc/kubernetes/manifests", certsDir, "/etc/cni/net.d", "/opt/cni/bin"} {
 		out = append(out, host.Item{File: &host.File{Path: dir, Dir: true}})
-	}
-	if needsPackages(b) {
-		out = append(out, host.Item{Packages: &host.Packages{Packages: b.Packages}})
 	}
 	for _, p := range b.Programs {
 		if !lateProgram(p.Name) {

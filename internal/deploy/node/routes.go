@@ -34,6 +34,14 @@ const (
 	ciliumConf = "/etc/cni/net.d/05-cilium.conflist"
 )
 
+// The light network's bridge is systemd-networkd's, which every base container of OpenStack-Ansible has. It masquerades
+// what pods send, and does that by netlink alone (IPMasquerade= of systemd 248 and later), so a node needs neither
+// iptables nor nft, which the plugin would call. The plugin takes the bridge as it finds it.
+const (
+	bridgeDevice  = "/etc/systemd/network/50-cni0.netdev"
+	bridgeNetwork = "/etc/systemd/network/50-cni0.network"
+)
+
 // networkItems are a node's part of the network of pods. A bundle without Cilium has the light one: the reference
 // plugins' bridge on each node, and routes between nodes; it has no network policy. Of the two networks only one may be
 // there: the plan shows that the other one is removed, and removing has to be allowed.
@@ -41,7 +49,11 @@ func networkItems(in intent.Intent, b site.Bundle, n intent.Node) ([]host.Item, 
 	if !b.Has(site.Cilium) {
 		return bridgeItems(in, n)
 	}
-	return append([]host.Item{{File: &host.File{Path: bridgeConf, Gone: true}}}, routeItems(serviceRoute(in, n))...), nil
+	return append([]host.Item{
+		{File: &host.File{Path: bridgeConf, Gone: true}},
+		{File: &host.File{Path: bridgeDevice, Gone: true}},
+		{File: &host.File{Path: bridgeNetwork, Gone: true}},
+	}, routeItems(serviceRoute(in, n))...), nil
 }
 
 // bridgeItems are a node's configuration of the light network.
@@ -63,17 +75,31 @@ func bridgeItems(in intent.Intent, n intent.Node) ([]host.Item, error) {
   "name": "jeroboam",
   "plugins": [
     {
-      "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+      "type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
       "ipam": {"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}
     },
     {"type": "portmap", "capabilities": {"portMappings": true}}
   ]
 }
 `, own)
+	network := fmt.Sprintf(`[Match]
+Name=cni0
+
+[Network]
+Address=%s/%d
+IPMasquerade=ipv4
+ConfigureWithoutCarrier=yes
+LinkLocalAddressing=no
+
+[Link]
+RequiredForOnline=no
+`, own.Addr().Next(), own.Bits())
 	return append([]host.Item{
 		{File: &host.File{Path: ciliumConf, Gone: true}},
+		{File: &host.File{Path: bridgeDevice, Content: "[NetDev]\nName=cni0\nKind=bridge\n"}},
+		{File: &host.File{Path: bridgeNetwork, Content: network}},
 		{File: &host.File{Path: bridgeConf, Content: conf}},
-	}, routeItems(routes+serviceRoute(in, n))...), nil
+	}, routeItems("ExecStart=/usr/bin/networkctl reload\n"+routes+serviceRoute(in, n), bridgeDevice, bridgeNetwork)...), nil
 }
 
 // serviceRoute leads to services. Their addresses are translated before a packet leaves, but only one that has a route
@@ -89,8 +115,8 @@ func serviceRoute(in intent.Intent, n intent.Node) string {
 	return out
 }
 
-// routeItems are the unit that sets a node's routes.
-func routeItems(routes string) []host.Item {
+// routeItems are the unit that sets a node's routes; it uses further files.
+func routeItems(routes string, uses ...string) []host.Item {
 	const unit = "/etc/systemd/system/jeroboam-pod-routes.service"
 	text := `[Unit]
 Description=routes to services and to the pods of other nodes
@@ -108,6 +134,6 @@ RestartSec=1
 		routes + "\n[Install]\nWantedBy=multi-user.target\n"
 	return []host.Item{
 		{File: &host.File{Path: unit, Content: text}},
-		{Unit: &host.Unit{Name: path.Base(unit), Enabled: true, Active: true, Uses: []string{unit}}},
+		{Unit: &host.Unit{Name: path.Base(unit), Enabled: true, Active: true, Uses: append(uses, unit)}},
 	}
 }

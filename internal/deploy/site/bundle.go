@@ -13,8 +13,6 @@ import (
 type Bundle struct {
 	// Programs are files of nodes.
 	Programs []Program
-	// Packages are Debian packages that nodes need.
-	Packages []host.Package
 	// Images are what containerd is given.
 	Images []host.Image
 	// RootFS is the digest of an archive that new containers are made of; "" if the bundle has none.

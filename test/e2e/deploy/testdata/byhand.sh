@@ -4,7 +4,7 @@
 set -eu
 L=/var/lib/lxc/$C; R=$L/rootfs; D=$(echo "$C" | tr -d '_-' | tail -c 9)
 mkdir -p $R /openstack/$C /openstack/backup/$C /openstack/log/$C
-tar --numeric-owner -xpf /var/cache/lxc/download/debian/bookworm/amd64/default/rootfs.tar.xz -C $R
+tar --numeric-owner -xpf "/var/cache/lxc/download/debian/$(. /etc/os-release; echo "$VERSION_ID")/amd64/default/rootfs.tar.xz" -C $R
 for n in 0 1; do
     bridge=lxcbr0; [ $n = 1 ] && bridge=br-mgmt
     mac=00:16:3e:0a:0b:0$n; echo $mac > $L/eth$n.hwaddr
