@@ -200,10 +200,10 @@ func (r *Run) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error
 
 // passedOver are kubeadm's checks and phases that do not apply to an upgrade of a node.
 //
-// CoreDNS is the bundle's own in every step of a chain, so the kubeadm of a release on the way may be older than it, and
-// then knows no way from there: it refuses ("start version '1.14.2' not supported"), in its checks and in its phase.
-// Where the bundle's CoreDNS runs already, there is nothing for it to do. kubeadm has --skip-phases here from 1.32 on,
-// which is after the first step that this program drives.
+// CoreDNS is the bundle's own in every step of a chain, so the kubeadm of a release on the way may be older than it,
+// and then knows no way from there: it refuses ("start version '1.14.2' not supported"), in its checks and in its
+// phase. Where the bundle's CoreDNS runs already, there is nothing for it to do. kubeadm has --skip-phases here from
+// 1.32 on, which is after the first step that this program drives.
 func (r *Run) passedOver(n intent.Node) []string {
 	checks := traitsOf(r.Wanted.Facts[n.PhysicalHost]).ignored(r.Wanted.Intent)
 	var flags []string
