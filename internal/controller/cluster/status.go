@@ -184,9 +184,13 @@ func (r *Reconciler) going(s *scope, f *magnum.Facts) {
 	if s.refused != "" {
 		f.Found.Error = s.refused
 	}
-	if s.deadCredential && len(s.stack.Machines) > 0 {
-		f.Found.Cause = fmt.Sprintf("The cluster's application credential no longer works, so its %d machines cannot be deleted. "+
-			"Give the cluster a new one with PATCH /v1/credentials/%s.", len(s.stack.Machines), s.record.Name)
+	if s.deadCredential && (len(s.stack.Machines) > 0 || s.stack.Cluster != nil) {
+		what := "network"
+		if n := len(s.stack.Machines); n > 0 {
+			what = magnum.Count(n, "machine")
+		}
+		f.Found.Cause = fmt.Sprintf("The cluster's application credential no longer works, so its %s cannot be deleted. "+
+			"Give the cluster a new one with PATCH /v1/credentials/%s.", what, s.record.Name)
 		f.Found.Stuck = true
 	}
 }
