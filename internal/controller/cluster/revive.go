@@ -77,8 +77,8 @@ func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error
 	return phase.Done(), nil
 }
 
-// conflictAgain is when to judge again what Cluster API has written to in the same moment: it does so several times when
-// it sees that something is gone, and the machine is as gone as before.
+// conflictAgain is when to judge again what Cluster API has written to in the same moment. It does so several times
+// when it sees that something is gone, and the machine is as gone as before.
 const conflictAgain = 2 * time.Second
 
 // conflicted tells whether anything was not done because somebody else had written to it.

@@ -16,6 +16,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
@@ -94,6 +95,9 @@ func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Dur
 	}
 	if roundErr != nil {
 		f.Found.Error = sentence(roundErr)
+	}
+	if s.closed != nil && errors.Is(roundErr, openstack.ErrUnauthorized) {
+		f.Found.Error = deadCredential(s.record.Name)
 	}
 	if f.Deleted.IsZero() {
 		r.life(s, &f)

@@ -180,6 +180,12 @@ func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*c
 	return soon
 }
 
+// deadCredential says that a cluster's credential is dead, and what to do.
+func deadCredential(cluster string) string {
+	return "the cluster's application credential no longer works: it has expired, was deleted, or its user was. " +
+		"Give the cluster a new one with PATCH /v1/credentials/" + cluster
+}
+
 // cloudTroubles are those for which the provider has no words: a credential that is dead, an Octavia that is.
 func (r *Reconciler) cloudTroubles(ctx context.Context, s *scope, p *kube.Provider) []capi.Trouble {
 	if r.Now().Sub(s.stack.Cluster.CreationTimestamp.Time) < patience {
@@ -194,8 +200,7 @@ func (r *Reconciler) cloudTroubles(ctx context.Context, s *scope, p *kube.Provid
 	}
 	switch {
 	case errors.Is(err, openstack.ErrUnauthorized):
-		return []capi.Trouble{{Text: fmt.Sprintf("the cluster's application credential no longer works: it has expired, was deleted, or its user "+
-			"was. Give the cluster a new one with PATCH /v1/credentials/%s", s.record.Name)}}
+		return []capi.Trouble{{Text: deadCredential(s.record.Name)}}
 	case err != nil:
 		return []capi.Trouble{{Text: "the cloud cannot be asked: " + sentence(err)}}
 	}
