@@ -57,12 +57,20 @@ type way func(ctx context.Context, t remote.Target, a remote.Auth, p remote.Prog
 
 // bringAgent logs in and brings the agent there.
 func bringAgent(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (site.Agent, error) {
-	return remote.Dial(ctx, t, a, p)
+	agent, err := remote.Dial(ctx, t, a, p)
+	if err != nil {
+		return nil, err // agent in an interface would not be nil
+	}
+	return agent, nil
 }
 
 // logIn only logs in: the agent is brought when something is to be changed there.
 func logIn(ctx context.Context, t remote.Target, a remote.Auth, p remote.Program) (site.Agent, error) {
-	return remote.Reach(ctx, t, a, p)
+	agent, err := remote.Reach(ctx, t, a, p)
+	if err != nil {
+		return nil, err // as above
+	}
+	return agent, nil
 }
 
 // dial logs in to hosts at once.

@@ -74,15 +74,23 @@ func (s *serving) api(context.Context) error {
 
 // cloudFor opens the owner's cloud for controllers, with the credential of one cluster.
 func (s *serving) cloudFor(ctx context.Context, cloudsYAML []byte) (cluster.Cloud, error) {
-	credential, err := openstack.CredentialOf(cloudsYAML)
+	p, err := s.project(ctx, cloudsYAML)
 	if err != nil {
-		return nil, err
+		return nil, err // p in an interface would not be nil
 	}
-	return s.cloud.ForProject(ctx, credential)
+	return p, nil
 }
 
 // addonCloudFor is cloudFor for what is installed into the cluster.
 func (s *serving) addonCloudFor(ctx context.Context, cloudsYAML []byte) (addon.Cloud, error) {
+	p, err := s.project(ctx, cloudsYAML)
+	if err != nil {
+		return nil, err // as above
+	}
+	return p, nil
+}
+
+func (s *serving) project(ctx context.Context, cloudsYAML []byte) (*openstack.Project, error) {
 	credential, err := openstack.CredentialOf(cloudsYAML)
 	if err != nil {
 		return nil, err
@@ -96,7 +104,11 @@ func (s *serving) workload(ctx context.Context, g policy.Grant, clusterUUID stri
 	if err != nil {
 		return nil, err
 	}
-	return workload.Open(kubeconfig, kube.ThroughProxies(s.direct, workload.Direct))
+	w, err := workload.Open(kubeconfig, kube.ThroughProxies(s.direct, workload.Direct))
+	if err != nil {
+		return nil, err // as above
+	}
+	return w, nil
 }
 
 // readAddons reads and checks the addon catalogue.

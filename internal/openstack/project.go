@@ -193,7 +193,7 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 	doing := "delete the load balancers of cluster " + clusterUUID
 	client, err := p.client(LoadBalancer)
 	if errors.Is(err, ErrNotFound) {
-		return nil, p.alive(ctx) // No Octavia, no load balancers.
+		return nil, p.Works(ctx) // No Octavia, no load balancers: nobody else would tell that the credential is dead.
 	}
 	if err != nil {
 		return nil, p.explain(doing, err)
@@ -219,17 +219,6 @@ func (p *Project) DeleteLoadBalancers(ctx context.Context, clusterUUID string) (
 		}
 	}
 	return remaining, errors.Join(problems...)
-}
-
-// alive asks Keystone about the session's own token. Whoever asks the cloud for nothing would learn only when the
-// session ends that its credential is dead.
-func (p *Project) alive(ctx context.Context) error {
-	provider := p.session.provider
-	//nolint:bodyclose // gophercloud has read and closed it
-	_, err := provider.Request(ctx, http.MethodHead, p.cloud.keystone()+"auth/tokens", &gophercloud.RequestOpts{
-		MoreHeaders: map[string]string{"X-Subject-Token": provider.Token()}, OkCodes: []int{http.StatusOK, http.StatusNoContent},
-	})
-	return p.explain("ask Keystone about "+p.credential.String(), err)
 }
 
 // deleteLoadBalancer lets the floating IP go first: the load balancer is what leads us to it.
@@ -287,15 +276,23 @@ func (p *Project) IdentityEndpoint(endpointType, region string) (string, error) 
 	return address, p.explain("find Keystone in the catalog", err)
 }
 
-// explain also forgets a session that cannot renew itself, so that the next reconcile logs in and learns why.
+// explain also forgets a session that cannot renew itself, so that the next reconcile logs in and learns why. A refused
+// renewal is the refusal of a login: ErrUnauthorized when the credential is dead.
 func (p *Project) explain(doing string, err error) error {
 	var reauth *gophercloud.ErrUnableToReauthenticate
+	if errors.As(err, &reauth) {
+		p.forget()
+		return explain(doing+": log in again", loginRefusal(reauth.ErrReauth), p.credential.Secret)
+	}
 	told := explain(doing, err, p.credential.Secret)
-	if errors.As(err, &reauth) || errors.Is(told, ErrUnauthorized) {
-		p.cloud.projects.drop(keyOf(p.credential.ID, p.credential.Secret))
+	if errors.Is(told, ErrUnauthorized) {
+		p.forget()
 	}
 	return told
 }
+
+// forget makes the next one who wants the project log in.
+func (p *Project) forget() { p.cloud.projects.drop(keyOf(p.credential.ID, p.credential.Secret)) }
 
 func (p *Project) client(service string) (*gophercloud.ServiceClient, error) {
 	return p.cloud.serviceClient(p.session.catalog, p.session.provider, service)

@@ -17,7 +17,9 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
 )
 
-// Works tells whether Keystone still takes the credential. ErrUnauthorized when it does not.
+// Works tells whether Keystone still takes the credential. ErrUnauthorized when it does not. Of a token whose
+// credential is gone Keystone says, by its release, that it cannot find the credential (404) or that the token is not
+// good (401); only a login tells that from a token that is not good for another reason.
 func (p *Project) Works(ctx context.Context) error {
 	const doing = "ask Keystone whether the credential works"
 	client, err := openstack.NewIdentityV3(p.session.provider, gophercloud.EndpointOpts{})
@@ -26,9 +28,11 @@ func (p *Project) Works(ctx context.Context) error {
 	}
 	_, err = catalogs.List(client).AllPages(ctx)
 	told := p.explain(doing, err)
-	var reauth *gophercloud.ErrUnableToReauthenticate
-	if errors.As(err, &reauth) { // the token ended, and with it what it was made from
-		return explain(doing, loginRefusal(reauth.ErrReauth), p.credential.Secret)
+	var code gophercloud.ErrUnexpectedResponseCode
+	if errors.As(err, &code) && errors.Is(loginRefusal(code), ErrUnauthorized) {
+		p.forget()
+		_, err = p.cloud.ForProject(ctx, p.credential)
+		return p.explain(doing, err)
 	}
 	return told
 }

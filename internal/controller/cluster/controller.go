@@ -130,6 +130,7 @@ type scope struct {
 	stack    *kube.Stack
 	observed capi.Observed     // the same, as capi reads it
 	cloud    Cloud             // nil until opened
+	closed   error             // why it cannot be opened
 	servers  map[string]string // node group name -> server group ID
 	address  string            // floating IP of the API, where it is ours
 	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.

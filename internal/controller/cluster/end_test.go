@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -17,6 +19,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
 // A deletion insists on what is ours. What the cloud's owner refuses is told, tried for a while, and then let go with
@@ -126,5 +130,51 @@ func TestADeletedClusterLetsItsMachineSetsGo(t *testing.T) {
 	}
 	if name, named := set.Labels[clusterv1.MachineDeploymentNameLabel]; named {
 		t.Errorf("it still names machine deployment %s, which is gone", name)
+	}
+}
+
+// A dead credential stays dead for a whole round, whatever came with its error, and a deletion goes on to what keeps
+// it, which says what to do.
+func TestADeletionWithADeadCredential(t *testing.T) {
+	for name, is := range map[string]struct {
+		reason   string
+		machines int
+		cluster  bool
+		says     string // "" is nothing about the credential
+	}{
+		"machines are left":    {"nobody else can delete them", 2, true, "so its 2 machines cannot be deleted. Give the cluster a new one with PATCH /v1/credentials/7a8f"},
+		"its network is left":  {"Cluster API's provider cannot log in either", 0, true, "so its network cannot be deleted. Give the cluster a new one with PATCH /v1/credentials/7a8f"},
+		"Cluster API has none": {"nothing waits for it", 0, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, s := sick(t, &ailing{credential: openstack.ErrUnauthorized})
+			logins := 0
+			r.CloudFor = func(context.Context, []byte) (Cloud, error) {
+				logins++
+				return (*ailing)(nil), fmt.Errorf("log in: %w", openstack.ErrUnauthorized)
+			}
+			s.record.DeletionTimestamp = new(metav1.NewTime(r.Now().Add(-time.Minute)))
+			s.record.Status.Status = string(magnum.DeleteInProgress)
+			s.stack.Machines = make([]*clusterv1.Machine, is.machines)
+			for i := range s.stack.Machines {
+				s.stack.Machines[i] = nodeless(time.Time{})
+			}
+			if !is.cluster {
+				s.stack.Cluster, s.observed.Cluster = nil, nil
+			}
+			for _, p := range []func(context.Context, *scope) (phase.Outcome, error){r.dropLoadBalancers, r.dropServerGroups, r.dropAPIAddress} {
+				if out, err := p(t.Context(), s); err != nil || !out.Done() {
+					t.Errorf("it hangs: %+v, %v", out, err)
+				}
+			}
+			r.troubles(t.Context(), s)
+			r.judge(s, phase.Wait("waiting for the end of 2 node groups"), nil)
+			if got := s.record.Status.StatusReason; is.says != "" && !strings.Contains(got, is.says) {
+				t.Errorf("it says %q, want %q: %s", got, is.says, is.reason)
+			}
+			if logins != 1 {
+				t.Errorf("Keystone was asked %d times in one round", logins)
+			}
+		})
 	}
 }

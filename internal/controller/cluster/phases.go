@@ -174,20 +174,22 @@ func (r *Reconciler) upgradeGroups(ctx context.Context, s *scope) (phase.Outcome
 	return phase.Done(), nil
 }
 
-// open opens the owner's cloud, once a round; nil when the cluster has no credential.
+// open opens the owner's cloud, or fails to, once a round; nil when the cluster has no credential.
 func (r *Reconciler) open(ctx context.Context, s *scope) (Cloud, error) {
-	if s.cloud != nil {
-		return s.cloud, nil
+	if s.cloud != nil || s.closed != nil {
+		return s.cloud, s.closed
 	}
 	secret, err := r.secret(ctx, capi.CloudConfigSecretName(s.record.Spec.StackID))
 	if err != nil || secret == nil || !kube.Belongs(secret, s.record.Name) {
 		return nil, err
 	}
-	s.cloud, err = r.CloudFor(ctx, secret.Data["clouds.yaml"])
-	if err != nil {
-		return nil, fmt.Errorf("open the owner's cloud: %w", err)
+	cloud, err := r.CloudFor(ctx, secret.Data["clouds.yaml"])
+	if err != nil { // whatever came with it is no cloud
+		s.closed = fmt.Errorf("open the owner's cloud: %w", err)
+		return nil, s.closed
 	}
-	return s.cloud, nil
+	s.cloud = cloud
+	return cloud, nil
 }
 
 // markMachines tells Cluster API which machines a shrinking group gives up first. A mark lives as long as the request

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -67,10 +68,26 @@ func (r *Reconciler) revive(ctx context.Context, s *scope) (phase.Outcome, error
 	case len(workers) > 0:
 		err = r.replaceGone(ctx, s, workers)
 	}
-	if err != nil { // a cloud that does not answer is no reason to stop everything else
+	if conflicted(err) {
+		r.lost.again(s.record.Name)
+		s.again = conflictAgain
+	} else if err != nil { // a cloud that does not answer is no reason to stop everything else
 		s.log.WarnContext(ctx, "cannot bring lost machines back", "error", err)
 	}
 	return phase.Done(), nil
+}
+
+// conflictAgain is when to judge again what Cluster API has written to in the same moment. It does so several times
+// when it sees that something is gone, and the machine is as gone as before.
+const conflictAgain = 2 * time.Second
+
+// conflicted tells whether anything was not done because somebody else had written to it.
+func conflicted(err error) bool {
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		return slices.ContainsFunc(several.Unwrap(), conflicted)
+	}
+	return apierrors.IsConflict(err)
 }
 
 // nova opens the owner's cloud where it can tell what is gone; nil where it cannot.

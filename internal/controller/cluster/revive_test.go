@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	controlplanev1 "sigs.k8s.io/cluster-api/api/controlplane/kubeadm/v1beta2"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -311,6 +314,37 @@ func TestALostWorkerIsMadeAnew(t *testing.T) {
 				t.Errorf("it is told %q", said)
 			}
 		})
+	}
+}
+
+// TestAConflictIsTriedAgainSoon: Cluster API writes to a machine in the moment in which it is deleted, which says
+// nothing about its server.
+func TestAConflictIsTriedAgainSoon(t *testing.T) {
+	b := bereave(t)
+	b.initialize()
+	b.cloud = compute{project: "p1", gone: true}
+	for _, m := range b.stack().Machines {
+		if m.Name == "kube-abcde-default-worker-qqqqq-bbbbb" {
+			m.Spec.ProviderID, m.Status.Conditions[0].Reason = "openstack:///5e1f", clusterv1.MachineNodeNotHealthyReason
+			b.write(m)
+		}
+	}
+	changed := apierrors.NewConflict(schema.GroupResource{Resource: "machines"}, "kube-abcde-default-worker-qqqqq-bbbbb", errors.New("the object has been modified"))
+	b.failDelete = changed
+	if said, again := b.round(); len(said) > 0 || again != conflictAgain || len(b.machines()) != 2 {
+		t.Errorf("told %q, and again in %s", said, again)
+	}
+	b.failDelete, b.now = nil, b.now.Add(conflictAgain-time.Minute) // a round is a minute
+	if said, _ := b.round(); len(said) != 1 || len(b.machines()) != 1 {
+		t.Errorf("%s later it is told %q, and %v are left", conflictAgain, said, b.machines())
+	}
+	for _, err := range []error{nil, errors.New("no"), errors.Join(errors.New("no"), apierrors.NewNotFound(schema.GroupResource{}, "m"))} {
+		if conflicted(err) {
+			t.Errorf("%v is no conflict", err)
+		}
+	}
+	if !conflicted(errors.Join(apierrors.NewForbidden(schema.GroupResource{}, "m", nil), fmt.Errorf("delete machine: %w", changed))) {
+		t.Error("one of two is a conflict")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
@@ -94,6 +95,9 @@ func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Dur
 	}
 	if roundErr != nil {
 		f.Found.Error = sentence(roundErr)
+	}
+	if s.closed != nil && errors.Is(roundErr, openstack.ErrUnauthorized) {
+		f.Found.Error = deadCredential(s.record.Name)
 	}
 	if f.Deleted.IsZero() {
 		r.life(s, &f)
@@ -184,9 +188,13 @@ func (r *Reconciler) going(s *scope, f *magnum.Facts) {
 	if s.refused != "" {
 		f.Found.Error = s.refused
 	}
-	if s.deadCredential && len(s.stack.Machines) > 0 {
-		f.Found.Cause = fmt.Sprintf("The cluster's application credential no longer works, so its %d machines cannot be deleted. "+
-			"Give the cluster a new one with PATCH /v1/credentials/%s.", len(s.stack.Machines), s.record.Name)
+	if s.deadCredential && (len(s.stack.Machines) > 0 || s.stack.Cluster != nil) {
+		what := "network"
+		if n := len(s.stack.Machines); n > 0 {
+			what = magnum.Count(n, "machine")
+		}
+		f.Found.Cause = fmt.Sprintf("The cluster's application credential no longer works, so its %s cannot be deleted. "+
+			"Give the cluster a new one with PATCH /v1/credentials/%s.", what, s.record.Name)
 		f.Found.Stuck = true
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
+	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 	"github.com/jeroboam-cloud/jeroboam/internal/phase"
 )
 
@@ -98,5 +101,17 @@ func TestWhatIsToldOfACluster(t *testing.T) {
 				t.Errorf("looks again after %s", after)
 			}
 		})
+	}
+}
+
+// A round that cannot go on without the cloud says of a dead credential what a look at the cloud says of it.
+func TestARoundSaysWhatToDoAboutADeadCredential(t *testing.T) {
+	r, s := sick(t, &ailing{credential: fmt.Errorf("log in: %w", openstack.ErrUnauthorized)})
+	s.words = &magnum.Cluster{}
+	s.members = []*magnum.NodeGroup{{Name: "more"}}
+	out, err := r.serverGroups(t.Context(), s)
+	r.judge(s, out, err)
+	if got := s.record.Status.StatusReason; err == nil || got != deadCredential("7a8f") {
+		t.Errorf("it says %q, of %v", got, err)
 	}
 }

@@ -61,6 +61,13 @@ func (l *looks) due(cluster string, now time.Time, every time.Duration) (bool, t
 	return true, every
 }
 
+// again makes a look due that came to nothing, and keeps what is known.
+func (l *looks) again(cluster string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.at, cluster)
+}
+
 func (l *looks) forget(cluster string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,7 +119,10 @@ func (r *Reconciler) troubles(ctx context.Context, s *scope) time.Duration {
 		} else {
 			r.tell(s, found)
 			st.Troubles = found
-			r.replaceRefused(ctx, s, refused)
+			if r.replaceRefused(ctx, s, refused) {
+				r.looks.again(s.record.Name)
+				again = conflictAgain
+			}
 		}
 	}
 	s.observed.Troubles = nil
@@ -151,10 +161,10 @@ func (r *Reconciler) examine(ctx context.Context, s *scope) ([]v1alpha1.Trouble,
 	return out, refused, nil
 }
 
-// replaceRefused makes machines anew whose servers Nova has refused.
-func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*clusterv1.Machine) {
+// replaceRefused makes machines anew whose servers Nova has refused, and tells whether to try again soon.
+func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*clusterv1.Machine) (soon bool) {
 	if s.record.DeletionTimestamp != nil {
-		return
+		return false
 	}
 	err := r.replace(ctx, s, machines, "MachineReplaced", func(m *clusterv1.Machine) string {
 		for _, t := range s.record.Status.Troubles {
@@ -164,9 +174,16 @@ func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*c
 		}
 		return "Nova has refused its server"
 	})
-	if err != nil { // the next look finds them again
+	if soon = conflicted(err); err != nil && !soon { // the next look finds them again
 		s.log.WarnContext(ctx, "cannot replace machines whose servers Nova has refused", "error", err)
 	}
+	return soon
+}
+
+// deadCredential says that a cluster's credential is dead, and what to do.
+func deadCredential(cluster string) string {
+	return "the cluster's application credential no longer works: it has expired, was deleted, or its user was. " +
+		"Give the cluster a new one with PATCH /v1/credentials/" + cluster
 }
 
 // cloudTroubles are those for which the provider has no words: a credential that is dead, an Octavia that is.
@@ -183,8 +200,7 @@ func (r *Reconciler) cloudTroubles(ctx context.Context, s *scope, p *kube.Provid
 	}
 	switch {
 	case errors.Is(err, openstack.ErrUnauthorized):
-		return []capi.Trouble{{Text: fmt.Sprintf("the cluster's application credential no longer works: it has expired, was deleted, or its user "+
-			"was. Give the cluster a new one with PATCH /v1/credentials/%s", s.record.Name)}}
+		return []capi.Trouble{{Text: deadCredential(s.record.Name)}}
 	case err != nil:
 		return []capi.Trouble{{Text: "the cloud cannot be asked: " + sentence(err)}}
 	}

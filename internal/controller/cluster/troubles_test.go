@@ -219,6 +219,41 @@ func TestTheCloudIsNotAskedTooOften(t *testing.T) {
 	}
 }
 
+// A machine that Cluster API writes to in the same moment is tried again soon, without asking Nova about it once more.
+func TestARefusedServersConflict(t *testing.T) {
+	m := nodeless(time.Time{})
+	m.Namespace, m.Name, m.Status.Conditions = v1alpha1.Namespace, "w-1", nil
+	m.Labels = map[string]string{clusterv1.ClusterNameLabel: "kube-abcde", clusterv1.ClusterTopologyMachineDeploymentNameLabel: "default-worker"}
+	m.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 2, 3, 9, 0, 0, time.UTC))
+	cloud := &ailing{fault: "No valid host was found."}
+	r, s := sick(t, cloud, serverInError("i-1"), m)
+	s.record.Spec.MasterLBEnabled = false
+	s.stack.Cluster.Spec.Topology.ControlPlane.HealthCheck.Enabled = new(true)
+	read := func() {
+		t.Helper()
+		if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(m), m); err != nil {
+			t.Fatal(err)
+		}
+		s.observed.Machines = []*clusterv1.Machine{m.DeepCopy()}
+	}
+	read()
+	m.Annotations = map[string]string{"cluster-api": "was here"}
+	if err := r.Client.Update(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if again := r.troubles(t.Context(), s); again != conflictAgain {
+		t.Errorf("tried again in %s", again)
+	}
+	read()
+	r.troubles(t.Context(), s)
+	if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(m), m); err == nil {
+		t.Error("the machine is still there")
+	}
+	if n := strings.Count(strings.Join(cloud.asked, ","), "nova"); n != 1 {
+		t.Errorf("asked was %q", cloud.asked)
+	}
+}
+
 // A machine whose server Nova refuses is made anew after a while, with the cause told, also in a cluster at rest, and
 // not in one that goes.
 func TestARefusedServerIsAskedForAgain(t *testing.T) {

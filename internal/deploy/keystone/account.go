@@ -33,7 +33,11 @@ func (a Account) login(ctx context.Context) (Directory, error) {
 	if a.Login != nil {
 		return a.Login(ctx, a.Want, a.Through)
 	}
-	return Login(ctx, a.Want, a.Through)
+	there, err := Login(ctx, a.Want, a.Through)
+	if err != nil {
+		return nil, err // there in an interface would not be nil
+	}
+	return there, nil
 }
 
 // Inspect says what has to change. A Keystone that does not answer is told of, and tried again by Apply.
