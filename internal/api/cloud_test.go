@@ -91,6 +91,10 @@ func TestWhatTheCloudHas(t *testing.T) {
 		"loopback pool": {reason: "No pod can have such an address.", body: labels(`"calico_ipv4pool":"127.0.0.0/16"`), status: 400, detail: `Label calico_ipv4pool is "127.0.0.0/16", must be apart from 127.0.0.0/8, whose addresses nothing on a network can have.`},
 		"multicast":     {reason: "No service can.", body: labels(`"service_cluster_ip_range":"224.0.0.0/16"`), status: 400, detail: `Label service_cluster_ip_range is "224.0.0.0/16", must be apart from 224.0.0.0/3`},
 
+		"pods on nodes":     {reason: "The nodes' default range counts.", body: labels(`"calico_ipv4pool":"10.0.0.0/16"`), status: 400, detail: `Label calico_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24.`},
+		"services on nodes": {reason: "So it does for services.", body: labels(`"service_cluster_ip_range":"10.0.0.0/16"`), status: 400, detail: `Label service_cluster_ip_range is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24.`},
+		"nodes elsewhere":   {reason: "Nodes are in an existing network.", body: `"fixed_network":"private",` + labels(`"calico_ipv4pool":"10.0.0.0/16"`), status: 202},
+
 		"no address":         {reason: "Nothing would hold it.", body: `"master_lb_enabled":false,` + labels(`"master_lb_floating_ip_enabled":"false"`), status: 400, detail: "Nothing would hold the API server's address"},
 		"balancer's address": {reason: "A private load balancer holds it.", body: labels(`"master_lb_floating_ip_enabled":"false"`), status: 202},
 		"unwanted address":   {reason: "Given and not wanted.", body: labels(`"master_lb_floating_ip_enabled":"false","api_server_floating_ip":"203.0.113.5"`), status: 400, detail: `Label api_server_floating_ip is "203.0.113.5", must be left out, because master_lb_floating_ip_enabled is false.`},

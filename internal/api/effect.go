@@ -26,7 +26,7 @@ func (s *server) checkEffect(was, t *magnum.ClusterTemplate) error {
 func (s *server) withoutEffect(t *magnum.ClusterTemplate) []string {
 	in := label.Setting{NetworkDriver: t.NetworkDriver, ExistingNetwork: t.FixedNetwork+t.FixedSubnet != ""}
 	return slices.Concat(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), told(label.Idle(label.Template, in, t.Labels, nil)),
-		s.excludedInVain(t.Labels, nil))
+		told(label.CheckNetworks(label.Template, in, t.Labels)), s.excludedInVain(t.Labels, nil))
 }
 
 // checkEffect refuses what a cluster asks for besides its template and cannot have.
@@ -36,8 +36,9 @@ func (k *creation) checkEffect() error {
 	if c.DiscoveryURL != "" {
 		problems = append(problems, "A discovery_url is not supported, because nodes find each other through the API server. Leave it out.")
 	}
-	return newProblems(nil, slices.Concat(problems, told(label.Idle(label.Cluster, k.setting(c), c.Labels, k.template.Labels)),
-		k.excludedInVain(c.Labels, k.template.Labels)))
+	in := k.setting(c)
+	return newProblems(nil, slices.Concat(problems, told(label.Idle(label.Cluster, in, c.Labels, k.template.Labels)),
+		told(label.CheckNetworks(label.Cluster, in, c.Labels)), k.excludedInVain(c.Labels, k.template.Labels)))
 }
 
 // checkGroupEffect refuses labels of a new node group that have no effect there, but copies of its cluster's.
