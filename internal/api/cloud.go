@@ -107,7 +107,11 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 		return out, magnum.Invalid("Label %s is %s, which is no address of external network %s.", label.APIServerFloatingIP, want.floatingIP,
 			want.externalNetwork)
 	}
-	return out, s.checkRoom(ctx, cloud, image, want, workers, masters)
+	room := s.checkRoom(ctx, cloud, image, want, workers, masters)
+	if want.masterFlavor == want.flavor {
+		masters = workers
+	}
+	return out, allAtOnce(room, checkMasters(masters))
 }
 
 // has refuses what needs a service that the cloud does not have.

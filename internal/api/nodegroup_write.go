@@ -52,14 +52,13 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
-		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
+		image: ng.ImageID, flavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
 		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
 		containerVolume: ng.DockerVolumeSize,
 	})
 	if err != nil {
 		return answer{}, err
 	}
-	ng.Resolved.MasterFlavorName = ""
 	ng.Version = kubernetesOf(k)
 	stored, err := s.NodeGroups.CreateNodeGroup(ctx, g, ng)
 	if err != nil {
