@@ -91,7 +91,7 @@ func roomFor(s openstack.Subnet, want resources) error {
 // apart refuses a subnet whose addresses pods or services have too: nodes could not be told from them.
 func apart(s openstack.Subnet, want resources) error {
 	nodes, err := netip.ParsePrefix(s.CIDR)
-	if err != nil {
+	if err != nil || want.doubtful {
 		return nil //nolint:nilerr // Neutron's own text is not ours to judge.
 	}
 	labels := label.Of(want.labels)

@@ -58,12 +58,12 @@ func (s *server) misfits(image openstack.Image, want resources, flavors ...opens
 		if f.RAM < image.MinRAM {
 			problems = append(problems, fmt.Sprintf("Flavor %s has %d MiB of memory, and image %s needs %d.", f.Name, f.RAM, want.image, image.MinRAM))
 		}
-		if want.needsDisk && f.Disk < image.MinDisk {
+		if want.needsDisk && f.Disk > 0 && f.Disk < image.MinDisk {
 			problems = append(problems, fmt.Sprintf("Flavor %s has a disk of %d GiB, and image %s needs %d. Choose another flavor, or boot from a "+
 				"volume with label %s.", f.Name, f.Disk, want.image, image.MinDisk, label.BootVolumeSize))
 		}
 	}
-	if size := s.bootVolume(want.labels); !want.needsDisk && size > 0 && size < image.MinDisk {
+	if size := s.bootVolume(want.labels); !want.needsDisk && !want.doubtful && size > 0 && size < image.MinDisk {
 		problems = append(problems, fmt.Sprintf("The boot volume of %d GiB is too small for image %s, which needs %d. Choose another size with label %s.",
 			size, want.image, image.MinDisk, label.BootVolumeSize))
 	}

@@ -48,6 +48,13 @@ func Validate(scope Scope, labels map[string]string) []error {
 	return append(errs, across(labels)...)
 }
 
+// Sound are the labels but those whose values are wrong by themselves.
+func Sound(labels map[string]string) map[string]string {
+	out := maps.Clone(labels)
+	maps.DeleteFunc(out, func(name, value string) bool { l, known := byName[name]; return known && !l.ok(value) })
+	return out
+}
+
 // Unknown lists the labels that have no effect here, sorted.
 func Unknown(labels map[string]string) []string {
 	var names []string
