@@ -42,15 +42,11 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 	if !k.Status.AllowsResize() {
 		return answer{}, magnum.Conflict("Resizing a cluster when status is %q is not supported.", k.Status)
 	}
+	var problems []error
 	if ng.Role == magnum.RoleMaster {
-		if err := checkMasterCount(nodes); err != nil {
-			return answer{}, err
-		}
-		if err := checkLoadBalancer(nodes, k.MasterLBEnabled); err != nil {
-			return answer{}, err
-		}
+		problems = append(problems, checkMasterCount(nodes), checkLoadBalancer(nodes, k.MasterLBEnabled))
 	}
-	if err := s.checkGrowth(ctx, c, k, nodes-ng.NodeCount); err != nil {
+	if err := allAtOnce(append(problems, checkSize(ng, nodes), s.checkGrowth(ctx, c, k, nodes-ng.NodeCount))...); err != nil {
 		return answer{}, err
 	}
 	if remove, err = s.checkRemoval(ctx, c, g, ng, nodes, remove); err != nil {

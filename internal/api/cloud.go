@@ -29,12 +29,14 @@ type resources struct {
 	floatingIP                                 string              // the address that the API server is to have
 	kubeTag                                    string              // the version of Kubernetes that the image must hold
 	groups                                     []*magnum.NodeGroup // that are there and get the image: their machines, and no others
+	doubtful                                   bool                // some labels were wrong and are left out: what they say is not known
 }
 
-// resolve asks the caller's cloud for everything at once. Of several problems the one that Magnum would have met first
-// is told (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
+// resolve asks the caller's cloud for everything at once, and tells all problems in the order in which Magnum would have
+// met them (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
 func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.Resolved, error) {
 	cloud := s.CloudFor(c.token, c.identity)
+	want.needsDisk = want.needsDisk && !want.doubtful
 	var out magnum.Resolved
 	var questions []func() error // each writes fields of out that no other one writes
 	ask := func(name string, question func() error) {
@@ -96,18 +98,23 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 		_, err := cloud.Keypair(ctx, want.keypair)
 		return missing(err, "keypair", want.keypair, http.StatusNotFound)
 	})
-	if err := firstOf(questions); err != nil {
-		return magnum.Resolved{}, err
-	}
+	problems := answers(questions)
 	out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = workers.RAM, workers.VCPUs, workers.Disk
 	if want.masterFlavor == want.flavor {
 		out.MasterFlavorName = out.FlavorName
 	}
 	if floating.NetworkID != "" && out.ExternalNetworkID != "" && floating.NetworkID != out.ExternalNetworkID {
-		return out, magnum.Invalid("Label %s is %s, which is no address of external network %s.", label.APIServerFloatingIP, want.floatingIP,
-			want.externalNetwork)
+		problems = append(problems, magnum.Invalid("Label %s is %s, which is no address of external network %s.", label.APIServerFloatingIP, want.floatingIP,
+			want.externalNetwork))
 	}
-	return out, s.checkRoom(ctx, cloud, image, want, workers, masters)
+	problems = append(problems, s.checkRoom(ctx, cloud, image, want, workers, masters))
+	if want.masterFlavor == want.flavor {
+		masters = workers
+	}
+	if err := allAtOnce(append(problems, checkMasters(masters))...); err != nil {
+		return magnum.Resolved{}, err
+	}
+	return out, nil
 }
 
 // has refuses what needs a service that the cloud does not have.
@@ -121,20 +128,15 @@ func has(ctx context.Context, cloud Cloud, service, refusal string) func() error
 	}
 }
 
-// firstOf asks all questions at once and returns the error of the first one that has any.
-func firstOf(questions []func() error) error {
+// answers asks all questions at once, and returns their errors in the same order.
+func answers(questions []func() error) []error {
 	problems := make([]error, len(questions))
-	var g errgroup.Group // not cancelled by the first error: an earlier one may follow
+	var g errgroup.Group // not cancelled by the first error: the others are told as well
 	for i, question := range questions {
 		g.Go(func() error { problems[i] = question(); return nil })
 	}
 	_ = g.Wait() // the questions keep their own errors
-	for _, err := range problems {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return problems
 }
 
 func checkDistro(image openstack.Image, name string) error {

@@ -91,15 +91,11 @@ func roomFor(s openstack.Subnet, want resources) error {
 // apart refuses a subnet whose addresses pods or services have too: nodes could not be told from them.
 func apart(s openstack.Subnet, want resources) error {
 	nodes, err := netip.ParsePrefix(s.CIDR)
-	if err != nil {
+	if err != nil || want.doubtful {
 		return nil //nolint:nilerr // Neutron's own text is not ours to judge.
 	}
-	pool := label.CalicoPool
-	if want.networkDriver == "cilium" {
-		pool = label.CiliumPool
-	}
 	labels := label.Of(want.labels)
-	for _, other := range []struct{ name, of string }{{pool, "pods"}, {label.ServiceRange, "services"}} {
+	for _, other := range []struct{ name, of string }{{label.Pool(want.networkDriver), "pods"}, {label.ServiceRange, "services"}} {
 		text := labels.String(other.name)
 		if taken, err := netip.ParsePrefix(text); err == nil && taken.Overlaps(nodes) {
 			return magnum.Invalid("Subnet %s has the addresses %s, which overlap those of %s, %s. Choose others with label %s.",

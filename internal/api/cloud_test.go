@@ -86,10 +86,18 @@ func TestWhatTheCloudHas(t *testing.T) {
 		"large volume":  {reason: "The flavor's disk does not count then.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: labels(`"boot_volume_size":"30"`), status: 202},
 		"small volume":  {reason: "Cinder refuses it.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "wide" }, body: labels(`"boot_volume_size":"29"`), status: 400, detail: "The boot volume of 29 GiB is too small for image wide, which needs 30."},
 		"little memory": {reason: "Nova refuses each machine.", template: func(t *magnum.ClusterTemplate) { t.ImageID = "heavy" }, status: 400, detail: "Flavor small has 2048 MiB of memory, and image heavy needs 4096."},
+		"tiny masters":  {reason: "kubeadm refuses each.", body: `"master_flavor_id":"tiny"`, status: 400, detail: "Flavor tiny has 2 VCPUs and 512 MiB of memory, and kubeadm makes no master with less than 2 VCPUs and 1700 MiB. Choose another one with master_flavor_id."},
+		"thin masters":  {reason: "kubeadm refuses each.", body: `"master_flavor_id":"thin",` + labels(`"boot_volume_size":"20"`), status: 400, detail: "Flavor thin has 1 VCPU and 2048 MiB of memory, and kubeadm makes no master"},
+		"tiny workers":  {reason: "They are no masters.", body: `"flavor_id":"tiny"`, status: 202},
+		"all tiny":      {reason: "Masters too.", body: `"flavor_id":"tiny","master_flavor_id":"tiny"`, status: 400, detail: "Flavor tiny has 2 VCPUs"},
 		"two policies":  {reason: "Nova's server groups have one.", body: labels(`"server_group_policies":"affinity,anti-affinity"`), status: 400, detail: `Label server_group_policies is "affinity,anti-affinity", must be one of them, for a server group has one policy.`},
 		"one, twice":    {reason: "That is one.", body: labels(`"server_group_policies":"affinity, affinity"`), status: 202},
 		"loopback pool": {reason: "No pod can have such an address.", body: labels(`"calico_ipv4pool":"127.0.0.0/16"`), status: 400, detail: `Label calico_ipv4pool is "127.0.0.0/16", must be apart from 127.0.0.0/8, whose addresses nothing on a network can have.`},
 		"multicast":     {reason: "No service can.", body: labels(`"service_cluster_ip_range":"224.0.0.0/16"`), status: 400, detail: `Label service_cluster_ip_range is "224.0.0.0/16", must be apart from 224.0.0.0/3`},
+
+		"pods on nodes":     {reason: "The nodes' default range counts.", body: labels(`"calico_ipv4pool":"10.0.0.0/16"`), status: 400, detail: `Label calico_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24.`},
+		"services on nodes": {reason: "So it does for services.", body: labels(`"service_cluster_ip_range":"10.0.0.0/16"`), status: 400, detail: `Label service_cluster_ip_range is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24.`},
+		"nodes elsewhere":   {reason: "Nodes are in an existing network.", body: `"fixed_network":"private",` + labels(`"calico_ipv4pool":"10.0.0.0/16"`), status: 202},
 
 		"no address":         {reason: "Nothing would hold it.", body: `"master_lb_enabled":false,` + labels(`"master_lb_floating_ip_enabled":"false"`), status: 400, detail: "Nothing would hold the API server's address"},
 		"balancer's address": {reason: "A private load balancer holds it.", body: labels(`"master_lb_floating_ip_enabled":"false"`), status: 202},
@@ -152,6 +160,7 @@ func TestTemplatesAreHeldAgainstTheCloud(t *testing.T) {
 		"type":    {"Not there.", `"labels":{"boot_volume_type":"lost"}`, `{"op":"add","path":"/labels/etcd_volume_type","value":"lost"}`, "Label "},
 		"version": {"Too old.", `"labels":{"kube_tag":"v1.19.0"}`, `{"op":"replace","path":"/labels/kube_tag","value":"v1.19.0"}`, "Label kube_tag is v1.19.0."},
 		"TLS":     {"There is no cluster without.", `"tls_disabled":true`, `{"op":"replace","path":"/tls_disabled","value":"true"}`, "A cluster without TLS"},
+		"masters": {"Too little for kubeadm.", `"master_flavor_id":"tiny"`, `{"op":"replace","path":"/master_flavor_id","value":"thin"}`, "Flavor t"},
 		"proxy":   {"No URL.", `"http_proxy":"http://a b"`, `{"op":"add","path":"/http_proxy","value":"ftp://x"}`, "The value of http_proxy"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +207,7 @@ func TestWhatWasPromisedIsNotGivenTwice(t *testing.T) {
 		c.Status, c.APIAddress = magnum.CreateComplete, "https://203.0.113.5:6443"
 		c.Labels["api_server_lb_flavor"], c.Labels["octavia_provider"] = "gone", "gone"
 	})
-	s.must(t, 202, "member", "POST", "/v1/clusters/"+first.UUID+"/nodegroups", `{"name":"more"}`)
+	s.must(t, 202, "member", "POST", "/v1/clusters/"+first.UUID+"/nodegroups", `{"name":"more","flavor_id":"tiny"}`)
 }
 
 // TestVersionsOfImages: an upgrade and a node group are held to the image's version as a new cluster is.

@@ -26,30 +26,26 @@ type creation struct {
 	merge    bool
 	grant    policy.Grant
 	quota    int
+	early    error // what was wrong before anybody was asked, to be told with all else
 }
 
-// createCluster checks in the order of Magnum 1.14 (A7), which decides what a client is told when several things are
-// wrong.
+// createCluster checks in the order of Magnum 1.14 (A7), which decides the status, and what a client is told first,
+// when several things are wrong.
 func (s *server) createCluster(ctx context.Context, c *call) (answer, error) {
 	k := &creation{server: s, call: c}
 	for _, step := range []func(context.Context) error{
-		k.decode,            // 1 types: 400
-		k.checkDriver,       // 3 distribution and COE: 400
-		k.checkVolume,       // 4 docker volume: 400
-		k.checkMasters,      // 5 even number of masters: 400
-		k.authorize,         // 6 policy: 403
-		k.checkQuota,        // 7 quota: 403
-		k.checkHidden,       // 8 hidden template: 403
-		k.settleLabels,      // 9 label merge, label values: 400
-		k.checkAddons,       // what makes the cluster usable exists: 400
-		k.checkFloatingIP,   // the API server's address is nobody else's: 400
-		k.askCloud,          // 10-12 flavors, image, networks 400, key pair 404
-		k.checkLoadBalancer, // 13 more masters need a load balancer: 400
-		k.store,             // 202
+		k.decode,      // 1 types: 400
+		k.checkShape,  // 3-5 distribution, docker volume, even number of masters: 400, but not told alone
+		k.authorize,   // 6 policy: 403
+		k.checkQuota,  // 7 quota: 403
+		k.checkHidden, // 8 hidden template: 403
+		k.judge,       // 9-13 what is asked for: 400, key pair 404
+		k.sound,       // what is told by now keeps the cluster from being made
+		k.store,       // 202
 		k.giveCredential,
 	} {
 		if err := step(ctx); err != nil {
-			return answer{}, err
+			return answer{}, allAtOnce(k.early, err)
 		}
 	}
 	return c.accepted(k.cluster.UUID), nil
@@ -157,16 +153,14 @@ func (k *creation) findTemplate(ctx context.Context, ident string) (*magnum.Clus
 	return t, err
 }
 
-func (k *creation) checkDriver(context.Context) error {
-	if _, err := driverFor(k.template.ServerType, k.template.ClusterDistro, k.template.COE); err != nil {
-		return err
-	}
-	return checkMachines(k.template)
+func (k *creation) checkShape(context.Context) error {
+	_, unknown := driverFor(k.template.ServerType, k.template.ClusterDistro, k.template.COE)
+	k.early = allAtOnce(unknown, checkMachines(k.template), checkVolumeSize(k.cluster.DockerVolumeSize, k.template.DockerStorageDriver),
+		checkMasterCount(k.cluster.MasterCount))
+	return nil
 }
 
-func (k *creation) checkVolume(context.Context) error {
-	return checkVolumeSize(k.cluster.DockerVolumeSize, k.template.DockerStorageDriver)
-}
+func (k *creation) sound(context.Context) error { return k.early }
 
 // checkVolumeSize holds to what devicemapper needs (Magnum 1.14).
 func checkVolumeSize(gib int, driver string) error {
@@ -174,10 +168,6 @@ func checkVolumeSize(gib int, driver string) error {
 		return magnum.Invalid("docker volume size %d GB is not valid, expecting minimum value 3GB for %s storage driver.", gib, driver)
 	}
 	return nil
-}
-
-func (k *creation) checkMasters(context.Context) error {
-	return checkMasterCount(k.cluster.MasterCount)
 }
 
 // mostMasters is how many members of etcd still make sense: each write waits for more than half of them (etcd's own
@@ -232,17 +222,30 @@ func (k *creation) checkHidden(context.Context) error {
 	return nil
 }
 
-func (k *creation) settleLabels(ctx context.Context) error {
+// judge tells everything that is wrong with what is asked for.
+func (k *creation) judge(ctx context.Context) error {
 	k.cluster.Labels = chooseLabels(k.template.Labels, k.labels, k.merge)
-	if err := k.tagFromImage(ctx, k.call, k.cluster.Labels, k.template.ImageID); err != nil {
-		return err
+	scope := label.Cluster
+	noTag := k.tagFromImage(ctx, k.call, k.cluster.Labels, k.template.ImageID)
+	if noTag != nil {
+		scope = label.Template // the image's version is not known, and not to be asked for in its stead
 	}
-	if err := k.checkLabels(label.Cluster, k.cluster.Labels); err != nil {
-		return err // the others read what is said here to be no version, no number
+	problems := []error{noTag, k.checkLabels(scope, k.cluster.Labels)} // 9 label merge, label values: 400
+	doubtful := allAtOnce(problems...) != nil
+	if doubtful {
+		k.cluster.Labels = label.Sound(k.cluster.Labels)
+	} else {
+		problems = append(problems, checkAge(k.cluster.Labels), k.checkEffect(), k.settleSize(), k.checkAddresses(),
+			k.checkAddons()) // what makes the cluster usable exists: 400
 	}
-	if err := allAtOnce(checkAge(k.cluster.Labels), k.checkEffect(), k.settleSize()); err != nil {
-		return err
-	}
+	return allAtOnce(append(problems,
+		k.checkFloatingIP(ctx),    // the API server's address is nobody else's: 400
+		k.askCloud(ctx, doubtful), // 10-12 flavors, image, networks 400, key pair 404
+		k.checkLoadBalancer(),     // 13 more masters need a load balancer: 400
+	)...)
+}
+
+func (k *creation) checkAddresses() error {
 	return checkAddresses(&k.cluster, k.cluster.MasterCount+k.cluster.NodeCount)
 }
 
@@ -259,7 +262,7 @@ func (k *creation) settleSize() error {
 }
 
 // checkAddons refuses a cluster that could never become usable: Magnum finds out an hour later.
-func (k *creation) checkAddons(context.Context) error {
+func (k *creation) checkAddons() error {
 	return k.addonsFor(k.template.NetworkDriver, k.cluster.Labels, "")
 }
 
@@ -275,11 +278,12 @@ func (s *server) addonsFor(networkDriver string, labels map[string]string, from 
 	return nil
 }
 
-func (k *creation) askCloud(ctx context.Context) (err error) {
+func (k *creation) askCloud(ctx context.Context, doubtful bool) (err error) {
 	c := &k.cluster
+	var lacking error
 	if c.FlavorID == "" || c.MasterFlavorID == "" {
 		// Magnum accepts this and the cluster fails later.
-		return magnum.Invalid("A flavor is missing. Give flavor_id and master_flavor_id, here or in the cluster template.")
+		lacking = magnum.Invalid("A flavor is missing. Give flavor_id and master_flavor_id, here or in the cluster template.")
 	}
 	c.Resolved, err = k.resolve(ctx, k.call, resources{
 		image: k.template.ImageID, flavor: c.FlavorID, masterFlavor: c.MasterFlavorID,
@@ -287,9 +291,9 @@ func (k *creation) askCloud(ctx context.Context) (err error) {
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
 		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],
 		nodes: c.MasterCount + c.NodeCount, balanced: c.MasterLBEnabled,
-		containerVolume: c.DockerVolumeSize,
+		containerVolume: c.DockerVolumeSize, doubtful: doubtful,
 	})
-	return err
+	return allAtOnce(lacking, err)
 }
 
 // bootsFromVolume tells whether machines get a root volume, so that a flavor needs no disk.
@@ -300,15 +304,14 @@ func (s *server) bootVolume(labels map[string]string) int {
 	return label.Of(labels).BootVolume(s.Config.DefaultBootVolumeSize)
 }
 
-func (k *creation) checkLoadBalancer(context.Context) error {
+func (k *creation) checkLoadBalancer() error {
+	var nobody error
 	if !k.cluster.MasterLBEnabled && !label.Of(k.cluster.Labels).Bool(label.FloatingIPEnabled) {
-		return magnum.Invalid("Nothing would hold the API server's address, because master_lb_enabled is False and label %s too. "+
+		nobody = magnum.Invalid("Nothing would hold the API server's address, because master_lb_enabled is False and label %s too. "+
 			"Set one of them to true.", label.FloatingIPEnabled)
 	}
-	if err := k.checkAllowed(k.cluster.Labels, k.cluster.MasterLBEnabled); err != nil {
-		return err
-	}
-	return checkLoadBalancer(k.cluster.MasterCount, k.cluster.MasterLBEnabled)
+	return allAtOnce(nobody, k.checkAllowed(k.cluster.Labels, k.cluster.MasterLBEnabled),
+		checkLoadBalancer(k.cluster.MasterCount, k.cluster.MasterLBEnabled))
 }
 
 // checkAllowed refuses a list of who may reach the API server where nothing could hold to it, or where it would lock us

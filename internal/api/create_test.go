@@ -182,7 +182,7 @@ func TestClusterShown(t *testing.T) {
 	}
 	resolved := magnum.Resolved{
 		ImageID: "image-1", ImageOSDistro: "ubuntu", HardwareDiskBus: "scsi", FlavorName: "small", MasterFlavorName: "small",
-		FlavorMemoryMiB: 2048, FlavorDiskGiB: 20, ExternalNetworkID: "id-of-public",
+		FlavorMemoryMiB: 2048, FlavorVCPUs: 2, FlavorDiskGiB: 20, ExternalNetworkID: "id-of-public",
 	}
 	if diff := cmp.Diff(resolved, s.clusters[0].Resolved); diff != "" {
 		t.Error("what names meant is kept: " + diff)

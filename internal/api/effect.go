@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -26,7 +27,7 @@ func (s *server) checkEffect(was, t *magnum.ClusterTemplate) error {
 func (s *server) withoutEffect(t *magnum.ClusterTemplate) []string {
 	in := label.Setting{NetworkDriver: t.NetworkDriver, ExistingNetwork: t.FixedNetwork+t.FixedSubnet != ""}
 	return slices.Concat(t.WithoutEffect(label.Of(t.Labels).Bool(label.CinderCSIEnabled)), told(label.Idle(label.Template, in, t.Labels, nil)),
-		s.excludedInVain(t.Labels, nil))
+		told(label.CheckNetworks(label.Template, in, t.Labels)), s.excludedInVain(t.Labels, nil))
 }
 
 // checkEffect refuses what a cluster asks for besides its template and cannot have.
@@ -36,8 +37,9 @@ func (k *creation) checkEffect() error {
 	if c.DiscoveryURL != "" {
 		problems = append(problems, "A discovery_url is not supported, because nodes find each other through the API server. Leave it out.")
 	}
-	return newProblems(nil, slices.Concat(problems, told(label.Idle(label.Cluster, k.setting(c), c.Labels, k.template.Labels)),
-		k.excludedInVain(c.Labels, k.template.Labels)))
+	in := k.setting(c)
+	return newProblems(nil, slices.Concat(problems, told(label.Idle(label.Cluster, in, c.Labels, k.template.Labels)),
+		told(label.CheckNetworks(label.Cluster, in, c.Labels)), k.excludedInVain(c.Labels, k.template.Labels)))
 }
 
 // checkGroupEffect refuses labels of a new node group that have no effect there, but copies of its cluster's.
@@ -70,21 +72,34 @@ func (s *server) excludedInVain(labels, had map[string]string) []string {
 	return out
 }
 
-// allAtOnce tells everything that is wrong with a request in one refusal. What is no 400 is told alone.
+// allAtOnce tells everything that is wrong with a request in one refusal, each problem once. The first one decides the
+// status: it is what Magnum would have met first, and told alone (A7). What is no refusal, a cloud that does not answer
+// for example, is told alone where it comes first, and does not hide a refusal that came before it.
 func allAtOnce(problems ...error) error {
 	var texts []string
+	status := 0
 	for _, err := range problems {
 		var refusal *magnum.Error
+		is := errors.As(err, &refusal) && refusal.Status < http.StatusInternalServerError
 		switch {
 		case err == nil:
-		case !errors.As(err, &refusal) || refusal.Status != http.StatusBadRequest:
+		case !is && status == 0:
 			return err
-		default:
-			texts = append(texts, refusal.Detail)
+		case is && !slices.Contains(texts, refusal.Detail):
+			texts, status = append(texts, refusal.Detail), cmp.Or(status, refusal.Status)
 		}
 	}
-	return newProblems(nil, texts)
+	switch len(texts) {
+	case 0:
+		return nil
+	case 1:
+		return magnum.Refuse(status, "%s", texts[0])
+	}
+	return magnum.Refuse(status, "%s", magnum.Shorten(sentences(texts), mostDetail))
 }
+
+// mostDetail is how long a refusal may be.
+const mostDetail = 4000
 
 // newProblems refuses what was not there before.
 func newProblems(before, problems []string) error {
@@ -92,5 +107,5 @@ func newProblems(before, problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return magnum.Invalid("%s", magnum.Shorten(strings.Join(problems, " "), 4000))
+	return magnum.Invalid("%s", magnum.Shorten(strings.Join(problems, " "), mostDetail))
 }

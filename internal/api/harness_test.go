@@ -83,14 +83,19 @@ func (c tenant) Image(_ context.Context, name string) (openstack.Image, error) {
 }
 
 func (c tenant) Flavor(_ context.Context, name string) (openstack.Flavor, error) {
-	if err := c.look("flavor", name, "small", "large", "diskless"); err != nil {
+	if err := c.look("flavor", name, "small", "large", "diskless", "tiny", "thin"); err != nil {
 		return openstack.Flavor{}, err
 	}
-	disk := 20
-	if name == "diskless" {
-		disk = 0
+	f := openstack.Flavor{ID: "id-of-" + name, Name: name, Disk: 20, RAM: 2048, VCPUs: 2}
+	switch name {
+	case "diskless":
+		f.Disk = 0
+	case "tiny":
+		f.RAM = 512
+	case "thin":
+		f.VCPUs = 1
 	}
-	return openstack.Flavor{ID: "id-of-" + name, Name: name, Disk: disk, RAM: 2048}, nil
+	return f, nil
 }
 
 // tenantSubnets are the subnets of the cloud, by name.

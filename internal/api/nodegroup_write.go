@@ -40,32 +40,36 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 		ng.DockerVolumeSize = k.DockerVolumeSize
 	}
 	ng.Labels = chooseLabels(k.Labels, ng.Labels, merge)
-	if err := allAtOnce(s.checkLabels(label.NodeGroup, ng.Labels), checkClustersLabels(k.Labels, ng.Labels), s.checkGroupEffect(k, &ng)); err != nil {
+	if err := s.judgeGroup(ctx, c, k, &ng); err != nil {
 		return answer{}, err
 	}
-	fewest, most := label.Bounds(ng.Labels)
-	ng.GiveBounds(fewest, most, autoscaled(k))
-	if err := checkGroup(&ng, autoscaled(k)); err != nil {
-		return answer{}, err
-	}
-	if err := s.checkGrowth(ctx, c, k, ng.NodeCount); err != nil {
-		return answer{}, err
-	}
-	ng.Resolved, err = s.resolve(ctx, c, resources{
-		image: ng.ImageID, flavor: ng.FlavorID, masterFlavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
-		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
-		containerVolume: ng.DockerVolumeSize,
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	ng.Resolved.MasterFlavorName = ""
 	ng.Version = kubernetesOf(k)
 	stored, err := s.NodeGroups.CreateNodeGroup(ctx, g, ng)
 	if err != nil {
 		return answer{}, err
 	}
 	return c.nodeGroup(http.StatusAccepted, k, stored), nil
+}
+
+// judgeGroup tells everything that is wrong with a new group, and settles its bounds and what its names mean.
+func (s *server) judgeGroup(ctx context.Context, c *call, k *magnum.Cluster, ng *magnum.NodeGroup) error {
+	wrong := s.checkLabels(label.NodeGroup, ng.Labels)
+	problems := []error{wrong, checkClustersLabels(k.Labels, ng.Labels)}
+	if wrong == nil {
+		problems = append(problems, s.checkGroupEffect(k, ng))
+	} else {
+		ng.Labels = label.Sound(ng.Labels)
+	}
+	fewest, most := label.Bounds(ng.Labels)
+	ng.GiveBounds(fewest, most, autoscaled(k))
+	problems = append(problems, checkGroup(ng, autoscaled(k)), s.checkGrowth(ctx, c, k, ng.NodeCount))
+	var err error
+	ng.Resolved, err = s.resolve(ctx, c, resources{
+		image: ng.ImageID, flavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
+		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
+		containerVolume: ng.DockerVolumeSize, doubtful: wrong != nil,
+	})
+	return allAtOnce(append(problems, err)...)
 }
 
 // checkClustersLabels refuses labels of a node group that only a cluster as a whole can have, with another value than

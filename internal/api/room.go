@@ -31,6 +31,22 @@ func (s *server) checkRoom(ctx context.Context, cloud Cloud, image openstack.Ima
 	return nil
 }
 
+// What kubeadm wants of a machine of the control plane, and makes none of anything less (1.36: its preflight checks
+// NumCPU and Mem).
+const (
+	leastVCPUs  = 2
+	leastMemory = 1700 // MiB
+)
+
+// checkMasters refuses machines that kubeadm would make no master of.
+func checkMasters(f openstack.Flavor) error {
+	if f.ID == "" || f.VCPUs >= leastVCPUs && f.RAM >= leastMemory {
+		return nil
+	}
+	return magnum.Invalid("Flavor %s has %s and %d MiB of memory, and kubeadm makes no master with less than %d VCPUs and %d MiB. "+
+		"Choose another one with master_flavor_id.", f.Name, magnum.Count(f.VCPUs, "VCPU"), f.RAM, leastVCPUs, leastMemory)
+}
+
 // misfits says why an image does not fit into machines: Nova would refuse each of them (compute/api.py:
 // FlavorMemoryTooSmall, FlavorDiskSmallerThanMinDisk), and Cinder a volume that is smaller than the image.
 func (s *server) misfits(image openstack.Image, want resources, flavors ...openstack.Flavor) []string {
@@ -42,12 +58,12 @@ func (s *server) misfits(image openstack.Image, want resources, flavors ...opens
 		if f.RAM < image.MinRAM {
 			problems = append(problems, fmt.Sprintf("Flavor %s has %d MiB of memory, and image %s needs %d.", f.Name, f.RAM, want.image, image.MinRAM))
 		}
-		if want.needsDisk && f.Disk < image.MinDisk {
+		if want.needsDisk && f.Disk > 0 && f.Disk < image.MinDisk {
 			problems = append(problems, fmt.Sprintf("Flavor %s has a disk of %d GiB, and image %s needs %d. Choose another flavor, or boot from a "+
 				"volume with label %s.", f.Name, f.Disk, want.image, image.MinDisk, label.BootVolumeSize))
 		}
 	}
-	if size := s.bootVolume(want.labels); !want.needsDisk && size > 0 && size < image.MinDisk {
+	if size := s.bootVolume(want.labels); !want.needsDisk && !want.doubtful && size > 0 && size < image.MinDisk {
 		problems = append(problems, fmt.Sprintf("The boot volume of %d GiB is too small for image %s, which needs %d. Choose another size with label %s.",
 			size, want.image, image.MinDisk, label.BootVolumeSize))
 	}

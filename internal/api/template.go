@@ -90,17 +90,17 @@ func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 		t.Name = magnum.RandomName(s.rand, "template")
 	}
 	t.NetworkDriver = textOr(t.NetworkDriver, s.Config.DefaultNetworkDriver)
-	if err := allAtOnce(s.checkTemplate(&t), s.checkLabels(label.Template, t.Labels), s.checkEffect(nil, &t)); err != nil {
-		return answer{}, err
-	}
-	if err := s.readImage(ctx, c, &t); err != nil {
-		return answer{}, err
+	wrong := s.checkLabels(label.Template, t.Labels)
+	problem := allAtOnce(s.checkTemplate(&t), wrong, s.checkEffect(nil, &t))
+	if problem == nil {
+		problem = s.readImage(ctx, c, &t)
 	}
 	g, err := s.Policy.Authorize(c.caller, "clustertemplate:create", c.self())
 	if err != nil {
-		return answer{}, err
+		return answer{}, allAtOnce(problem, err)
 	}
-	if _, err := s.resolve(ctx, c, s.templateResources(&t)); err != nil {
+	_, err = s.resolve(ctx, c, s.templateResources(&t, wrong != nil))
+	if err := allAtOnce(problem, err); err != nil {
 		return answer{}, err
 	}
 	if t.Public || t.Hidden {
@@ -136,9 +136,13 @@ func (s *server) readImage(ctx context.Context, c *call, t *magnum.ClusterTempla
 
 // templateResources are what a template names besides its key pair, which Magnum does not check before a cluster uses
 // it. readImage has looked at the image; flavors are held against it here.
-func (s *server) templateResources(t *magnum.ClusterTemplate) resources {
+func (s *server) templateResources(t *magnum.ClusterTemplate, doubtful bool) resources {
+	labels := t.Labels
+	if doubtful {
+		labels = label.Sound(labels)
+	}
 	return resources{
-		needsDisk: !s.bootsFromVolume(t.Labels), networkDriver: t.NetworkDriver, labels: t.Labels, scope: label.Template,
+		needsDisk: !s.bootsFromVolume(labels), networkDriver: t.NetworkDriver, labels: labels, scope: label.Template, doubtful: doubtful,
 		flavor: t.FlavorID, masterFlavor: t.MasterFlavorID, image: t.ImageID,
 		externalNetwork: t.ExternalNetworkID, fixedNetwork: t.FixedNetwork, fixedSubnet: t.FixedSubnet,
 	}
@@ -206,24 +210,22 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 		wanted.Name = t.Name
 	}
 	wanted.NetworkDriver = textOr(wanted.NetworkDriver, s.Config.DefaultNetworkDriver)
-	problems := []error{s.checkTemplate(&wanted), s.checkEffect(t, &wanted)}
+	var wrong error
 	if !maps.Equal(wanted.Labels, t.Labels) {
-		problems = append(problems, s.checkLabels(label.Template, wanted.Labels))
+		wrong = s.checkLabels(label.Template, wanted.Labels)
 	}
-	if err := allAtOnce(problems...); err != nil {
-		return wanted, err
+	problem := allAtOnce(s.checkTemplate(&wanted), s.checkEffect(t, &wanted), wrong)
+	if problem == nil && (wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType ||
+		wanted.Labels[label.KubeTag] != t.Labels[label.KubeTag]) {
+		problem = s.readImage(ctx, c, &wanted)
 	}
-	if wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType ||
-		wanted.Labels[label.KubeTag] != t.Labels[label.KubeTag] {
-		if err := s.readImage(ctx, c, &wanted); err != nil {
-			return wanted, err
-		}
-	}
-	was, is := s.templateResources(t), s.templateResources(&wanted)
+	was, is := s.templateResources(t, wrong != nil), s.templateResources(&wanted, wrong != nil)
 	if !reflect.DeepEqual(was, is) {
-		if _, err := s.resolve(ctx, c, is); err != nil {
-			return wanted, err
-		}
+		_, err := s.resolve(ctx, c, is)
+		problem = allAtOnce(problem, err)
+	}
+	if problem != nil {
+		return wanted, problem
 	}
 	if wanted.Public != t.Public || wanted.Hidden != t.Hidden {
 		return wanted, s.mayPublish(c)

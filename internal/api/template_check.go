@@ -11,23 +11,20 @@ import (
 
 // checkTemplate holds a template to what clusters can be made from, in Magnum's order (A7).
 func (s *server) checkTemplate(t *magnum.ClusterTemplate) error {
+	var problems []error
 	if t.COE != "kubernetes" {
-		return magnum.Invalid("Requested COE type %s is not supported.", magnum.Shorten(textOr(t.COE, "Unset"), 100)) // Magnum's own odd word
+		coe := magnum.Shorten(textOr(t.COE, "Unset"), 100) // Magnum's own odd word
+		problems = append(problems, magnum.Invalid("Requested COE type %s is not supported.", coe))
 	}
 	if !slices.Contains(s.Config.AllowedNetworkDrivers, t.NetworkDriver) {
-		return magnum.Invalid("Network driver type %s is not supported, expecting a %s network driver.",
-			magnum.Shorten(t.NetworkDriver, 100), strings.Join(s.Config.AllowedNetworkDrivers, " or "))
+		problems = append(problems, magnum.Invalid("Network driver type %s is not supported, expecting a %s network driver.",
+			magnum.Shorten(t.NetworkDriver, 100), strings.Join(s.Config.AllowedNetworkDrivers, " or ")))
 	}
 	if t.VolumeDriver != "" && t.VolumeDriver != "cinder" {
-		return magnum.Invalid("Volume driver type %s is not supported, expecting a cinder volume driver.", magnum.Shorten(t.VolumeDriver, 100))
+		problems = append(problems, magnum.Invalid("Volume driver type %s is not supported, expecting a cinder volume driver.",
+			magnum.Shorten(t.VolumeDriver, 100)))
 	}
-	if err := checkVolumeSize(t.DockerVolumeSize, t.DockerStorageDriver); err != nil {
-		return err
-	}
-	if err := checkMachines(t); err != nil {
-		return err
-	}
-	return checkAge(t.Labels)
+	return allAtOnce(append(problems, checkVolumeSize(t.DockerVolumeSize, t.DockerStorageDriver), checkMachines(t), checkAge(t.Labels))...)
 }
 
 // What may stand in the files that proxies are written to on machines; the cluster class has the same pattern.

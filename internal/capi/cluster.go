@@ -72,7 +72,8 @@ func Cluster(c *magnum.Cluster, groups []*magnum.NodeGroup, opts Options) (Wante
 			Name: c.StackID, Namespace: Namespace, Labels: map[string]string{UUIDLabel: c.UUID},
 		},
 	}
-	cluster.Spec.ClusterNetwork = clusterNetwork(c, labels, cluster.Labels, &w, &p)
+	w.Warnings = append(w.Warnings, label.CheckNetworks(label.Cluster, setting(c, opts), c.Labels)...)
+	cluster.Spec.ClusterNetwork = clusterNetwork(c, labels, cluster.Labels, &p)
 	t := &cluster.Spec.Topology
 	t.ClassRef.Name = opts.Class
 	t.Version = cmp.Or(labels.KubeTag(), opts.Version)
@@ -128,30 +129,19 @@ func checkIdentity(c *magnum.Cluster, labels label.Values, opts Options, p *prob
 }
 
 // clusterNetwork says where pods and services live, and notes in meta which Calico was asked for (magnum-cluster-api).
-func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]string, w *Wanted, p *problems) clusterv1.ClusterNetwork {
-	pool := label.CalicoPool
+func clusterNetwork(c *magnum.Cluster, labels label.Values, meta map[string]string, p *problems) clusterv1.ClusterNetwork {
 	switch c.Template.NetworkDriver {
 	case "calico", "":
 		if labels.Has(label.CalicoTag) {
 			meta["cni"] = "calico-" + labels.String(label.CalicoTag)
 		}
 	case "cilium":
-		pool = label.CiliumPool
 	default:
 		p.add("network driver %q is not supported, it must be calico or cilium", c.Template.NetworkDriver)
 	}
-	pods, services, nodes := labels.String(pool), labels.String(label.ServiceRange), ""
-	if c.Resolved.FixedNetworkID == "" && !labels.Has(label.FixedSubnetCIDR) {
-		nodes = labels.String(label.FixedSubnetCIDR) // given ones have been checked with the labels
-	}
-	for _, err := range label.CheckNetworks(pool, pods, services, nodes) {
-		if !slices.ContainsFunc(w.Warnings, func(have error) bool { return have.Error() == err.Error() }) {
-			w.Warnings = append(w.Warnings, err)
-		}
-	}
 	return clusterv1.ClusterNetwork{
-		Pods:          clusterv1.NetworkRanges{CIDRBlocks: []string{pods}},
-		Services:      clusterv1.NetworkRanges{CIDRBlocks: []string{services}},
+		Pods:          clusterv1.NetworkRanges{CIDRBlocks: []string{labels.String(label.Pool(c.Template.NetworkDriver))}},
+		Services:      clusterv1.NetworkRanges{CIDRBlocks: []string{labels.String(label.ServiceRange)}},
 		ServiceDomain: labels.String(label.ClusterDomain),
 	}
 }

@@ -69,21 +69,6 @@ func TestValidate(t *testing.T) {
 			map[string]string{"fixed_subnet_cidr": "10.0.0.5/24"},
 			[]string{`label fixed_subnet_cidr is "10.0.0.5/24", must be an IPv4 network such as 10.0.0.0/16, its prefix length from 8 to 29, without host bits`},
 		},
-		"pods on services": {
-			"the default counts too", label.NodeGroup,
-			map[string]string{"calico_ipv4pool": "10.0.0.0/8"},
-			[]string{`label calico_ipv4pool is "10.0.0.0/8", must be apart from service_cluster_ip_range, which is 10.254.0.0/16`},
-		},
-		"nodes on pods": {
-			"", label.NodeGroup,
-			map[string]string{"fixed_subnet_cidr": "10.100.3.0/24"},
-			[]string{`label calico_ipv4pool is "10.100.0.0/16", must be apart from fixed_subnet_cidr, which is 10.100.3.0/24`},
-		},
-		"the other network driver's pool": {
-			"calico's default is not used when cilium's pool is given", label.NodeGroup,
-			map[string]string{"cilium_ipv4pool": "172.16.0.0/16", "service_cluster_ip_range": "10.100.0.0/16"},
-			nil,
-		},
 		"ovn cannot round robin": {
 			"InvalidOctaviaLoadBalancerAlgorithm upstream", label.NodeGroup,
 			map[string]string{"octavia_provider": "ovn", "octavia_lb_algorithm": "ROUND_ROBIN"},
@@ -114,6 +99,58 @@ func TestValidate(t *testing.T) {
 				t.Errorf("%s: -want +got\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestNetworksAreApart: pods, services and nodes, each with its default where nobody says anything.
+func TestNetworksAreApart(t *testing.T) {
+	existing, cilium := label.Setting{ExistingNetwork: true}, label.Setting{NetworkDriver: "cilium"}
+	for name, tc := range map[string]struct {
+		reason string
+		scope  label.Scope
+		in     label.Setting
+		labels map[string]string
+		want   []string
+	}{
+		"nothing": {"the defaults are apart", label.Cluster, label.Setting{}, nil, nil},
+		"pods on services": {
+			"the default counts too", label.Cluster, existing, map[string]string{"calico_ipv4pool": "10.0.0.0/8"},
+			[]string{`label calico_ipv4pool is "10.0.0.0/8", must be apart from service_cluster_ip_range, which is 10.254.0.0/16`},
+		},
+		"nodes on pods": {
+			"the default counts too", label.Cluster, label.Setting{}, map[string]string{"fixed_subnet_cidr": "10.100.3.0/24"},
+			[]string{`label calico_ipv4pool is "10.100.0.0/16", must be apart from fixed_subnet_cidr, which is 10.100.3.0/24`},
+		},
+		"pods on nodes": {
+			"so does that of nodes", label.Cluster, label.Setting{}, map[string]string{"calico_ipv4pool": "10.0.0.0/16"},
+			[]string{`label calico_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
+		},
+		"services on nodes": {
+			"each pair", label.Cluster, label.Setting{}, map[string]string{"service_cluster_ip_range": "10.0.0.0/16"},
+			[]string{`label service_cluster_ip_range is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
+		},
+		"cilium's pods on nodes": {
+			"each driver", label.Cluster, cilium, map[string]string{"cilium_ipv4pool": "10.0.0.0/16"},
+			[]string{`label cilium_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
+		},
+		"an existing network": {"labels do not know its addresses", label.Cluster, existing, map[string]string{"calico_ipv4pool": "10.0.0.0/16"}, nil},
+		"a template":          {"a cluster of it may be put into an existing network", label.Template, label.Setting{}, map[string]string{"calico_ipv4pool": "10.0.0.0/16"}, nil},
+		"a template's own": {
+			"it says where nodes live", label.Template, label.Setting{}, map[string]string{"calico_ipv4pool": "10.0.0.0/16", "fixed_subnet_cidr": "10.0.0.0/24"},
+			[]string{`label calico_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
+		},
+		"the other network driver's pool": {
+			"calico's default is not used with cilium", label.Cluster, cilium,
+			map[string]string{"cilium_ipv4pool": "172.16.0.0/16", "service_cluster_ip_range": "10.100.0.0/16"}, nil,
+		},
+	} {
+		var got []string
+		for _, err := range label.CheckNetworks(tc.scope, tc.in, tc.labels) {
+			got = append(got, err.Error())
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s: -want +got\n%s", name, tc.reason, diff)
+		}
 	}
 }
 

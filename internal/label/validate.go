@@ -48,6 +48,13 @@ func Validate(scope Scope, labels map[string]string) []error {
 	return append(errs, across(labels)...)
 }
 
+// Sound are the labels but those whose values are wrong by themselves.
+func Sound(labels map[string]string) map[string]string {
+	out := maps.Clone(labels)
+	maps.DeleteFunc(out, func(name, value string) bool { l, known := byName[name]; return known && !l.ok(value) })
+	return out
+}
+
 // Unknown lists the labels that have no effect here, sorted.
 func Unknown(labels map[string]string) []string {
 	var names []string
@@ -63,13 +70,6 @@ func Unknown(labels map[string]string) []string {
 func across(labels map[string]string) []error {
 	v := Of(labels)
 	var errs []error
-	for _, pool := range pools(v) {
-		nodes := ""
-		if v.Has(FixedSubnetCIDR) {
-			nodes = v.String(FixedSubnetCIDR)
-		}
-		errs = append(errs, CheckNetworks(pool, v.String(pool), v.String(ServiceRange), nodes)...)
-	}
 	errs = append(errs, unusable(v)...)
 	errs = append(errs, octavia(v)...)
 	if policies := v.CSV(ServerGroupPolicies); len(policies) > 1 { // Nova takes one (server groups, microversion 2.64: "policy")
@@ -109,33 +109,30 @@ func unusable(v Values) []error {
 	return errs
 }
 
-// pools names the labels that say where pods live: those given, or the first, whose default is that of all.
-func pools(v Values) []string {
-	var names []string
-	for _, n := range []string{CalicoPool, CiliumPool} {
-		if v.Has(n) {
-			names = append(names, n)
-		}
+// Pool is the label that says where a cluster's pods live with a network driver.
+func Pool(networkDriver string) string {
+	if networkDriver == "cilium" {
+		return CiliumPool
 	}
-	if names == nil {
-		return []string{CalicoPool}
-	}
-	return names
+	return CalicoPool
 }
 
-// CheckNetworks reports which of a cluster's networks overlap: those of pods (named by the label poolLabel), services
-// and nodes. An empty network is not looked at; nodes is empty when the cluster uses an existing network, whose
-// addresses labels do not know.
-func CheckNetworks(poolLabel, pods, services, nodes string) []error {
-	type network struct{ label, cidr string }
-	all := []network{{poolLabel, pods}, {ServiceRange, services}, {FixedSubnetCIDR, nodes}}
+// CheckNetworks reports which of the networks of pods, services and nodes overlap, defaults included: the one decision
+// about them. The addresses of an existing network are not in labels. Clusters made of a template may be put into one,
+// so there nodes count only where the template says where they live.
+func CheckNetworks(scope Scope, in Setting, labels map[string]string) []error {
+	v := Of(labels)
+	all := []string{Pool(in.NetworkDriver), ServiceRange}
+	if !in.ExistingNetwork && (scope == Cluster || v.Has(FixedSubnetCIDR)) {
+		all = append(all, FixedSubnetCIDR)
+	}
 	var errs []error
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			pa, err1 := netip.ParsePrefix(a.cidr)
-			pb, err2 := netip.ParsePrefix(b.cidr)
+			pa, err1 := netip.ParsePrefix(v.String(a))
+			pb, err2 := netip.ParsePrefix(v.String(b))
 			if err1 == nil && err2 == nil && pa.Overlaps(pb) {
-				errs = append(errs, &Error{a.label, a.cidr, "apart from " + b.label + ", which is " + b.cidr})
+				errs = append(errs, &Error{a, v.String(a), "apart from " + b + ", which is " + v.String(b)})
 			}
 		}
 	}
