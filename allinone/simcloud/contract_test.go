@@ -189,6 +189,11 @@ func TestContractUser(t *testing.T) {
 	if diff := cmp.Diff(openstack.Flavor{ID: "4", Name: "m1.large", Disk: 80, RAM: 8192, VCPUs: 4}, flavor); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
+	limits, err := demo.Limits(ctx)
+	want := openstack.Limits{Instances: -1, Cores: -1, RAM: -1, ServerGroups: 1000, ServerGroupMembers: -1}
+	if diff := cmp.Diff(want, limits); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
 	if address, err := demo.IdentityEndpoint(ctx, "internalURL", "RegionOne"); err != nil || address != r.url+"/v3" {
 		t.Errorf("Keystone's endpoint: %q, %v", address, err)
 	}

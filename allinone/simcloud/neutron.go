@@ -255,7 +255,7 @@ func (c *Cloud) allocate(s *state, f *floatingIP, n network) error {
 			used++
 		}
 	}
-	if used >= c.seed.Quotas.FloatingIPs {
+	if beyond(used, c.seed.Quotas.FloatingIPs) {
 		return fail(http.StatusConflict, "Quota exceeded for resources: ['floatingip'].")
 	}
 	for _, subnet := range n.Subnets {

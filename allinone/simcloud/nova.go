@@ -149,9 +149,12 @@ func (c *Cloud) zones() []obj {
 	return list
 }
 
+// beyond tells whether whoever uses so many of a quota gets no other.
+func beyond(used, quota int) bool { return quota >= 0 && used >= quota }
+
 func (c *Cloud) showLimits(q *call) (reply, error) {
 	s := c.store.view()
-	groups, servers := 0, 0
+	groups, servers, cores, memory := 0, 0, 0, 0
 	for _, g := range s.ServerGroups {
 		if g.ProjectID == q.who.ProjectID {
 			groups++
@@ -159,13 +162,15 @@ func (c *Cloud) showLimits(q *call) (reply, error) {
 	}
 	for _, m := range s.Servers {
 		if m.ProjectID == q.who.ProjectID {
-			servers++
+			f, _ := c.flavorNamed(m.Flavor)
+			servers, cores, memory = servers+1, cores+f.VCPUs, memory+f.RAM
 		}
 	}
 	return ok(obj{"limits": obj{"rate": []obj{}, "absolute": obj{
 		"maxServerGroups": c.seed.Quotas.ServerGroups, "totalServerGroupsUsed": groups, "maxTotalKeypairs": c.seed.Quotas.KeyPairs,
-		"maxTotalInstances": -1, "totalInstancesUsed": servers, "maxTotalCores": -1, "totalCoresUsed": 0, "maxTotalRAMSize": -1,
-		"totalRAMUsed": 0, "maxServerMeta": 128, "maxServerGroupMembers": -1,
+		"maxTotalInstances": c.seed.Quotas.Instances, "totalInstancesUsed": servers, "maxTotalCores": c.seed.Quotas.Cores, "totalCoresUsed": cores,
+		"maxTotalRAMSize": c.seed.Quotas.RAM, "totalRAMUsed": memory, "maxServerMeta": 128,
+		"maxServerGroupMembers": c.seed.Quotas.ServerGroupMembers,
 	}}})
 }
 

@@ -130,7 +130,7 @@ func (c *Cloud) createServerGroup(q *call) (reply, error) {
 				used++
 			}
 		}
-		if used >= c.seed.Quotas.ServerGroups {
+		if beyond(used, c.seed.Quotas.ServerGroups) {
 			return fail(http.StatusForbidden, "Quota exceeded, too many server groups.")
 		}
 		s.ServerGroups[made.ID] = made
@@ -226,7 +226,7 @@ func (c *Cloud) createKeypair(q *call) (reply, error) {
 		if _, exists := s.Keypairs[key]; exists {
 			return fail(http.StatusConflict, "Key pair '%s' already exists.", made.Name)
 		}
-		if used >= c.seed.Quotas.KeyPairs {
+		if beyond(used, c.seed.Quotas.KeyPairs) {
 			return fail(http.StatusForbidden, "Quota exceeded, too many key pairs.")
 		}
 		s.Keypairs[key] = made

@@ -113,7 +113,7 @@ func (c *Cloud) createLoadBalancer(q *call) (reply, error) {
 				used++
 			}
 		}
-		if used >= c.seed.Quotas.LoadBalancers {
+		if beyond(used, c.seed.Quotas.LoadBalancers) {
 			return fail(http.StatusForbidden, "Quota has been met for resources: Load Balancer")
 		}
 		if err := c.place(s, &made, given.NetworkID, given.SubnetID); err != nil {

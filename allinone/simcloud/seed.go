@@ -72,10 +72,14 @@ type Seed struct {
 
 // Quotas are how many of each a project, or for key pairs a user, may have.
 type Quotas struct {
-	ServerGroups  int `yaml:"server_groups"`
-	KeyPairs      int `yaml:"key_pairs"`
-	FloatingIPs   int `yaml:"floating_ips"`
-	LoadBalancers int `yaml:"load_balancers"`
+	Instances          int `yaml:"instances"`
+	Cores              int `yaml:"cores"`
+	RAM                int `yaml:"ram"`
+	ServerGroupMembers int `yaml:"server_group_members"`
+	ServerGroups       int `yaml:"server_groups"`
+	KeyPairs           int `yaml:"key_pairs"`
+	FloatingIPs        int `yaml:"floating_ips"`
+	LoadBalancers      int `yaml:"load_balancers"`
 }
 
 // SeedDomain is a Keystone domain.

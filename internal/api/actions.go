@@ -46,7 +46,8 @@ func (s *server) resizeCluster(ctx context.Context, c *call) (answer, error) {
 	if ng.Role == magnum.RoleMaster {
 		problems = append(problems, checkMasterCount(nodes), checkLoadBalancer(nodes, k.MasterLBEnabled))
 	}
-	if err := allAtOnce(append(problems, checkSize(ng, nodes), s.checkGrowth(ctx, c, k, nodes-ng.NodeCount))...); err != nil {
+	if err := allAtOnce(append(problems, checkSize(ng, nodes), s.checkGrowth(ctx, c, k, nodes-ng.NodeCount),
+		s.checkLimits(ctx, c, g, k, ng, nodes))...); err != nil {
 		return answer{}, err
 	}
 	if remove, err = s.checkRemoval(ctx, c, g, ng, nodes, remove); err != nil {

@@ -29,11 +29,12 @@ type resources struct {
 	floatingIP                                 string              // the address that the API server is to have
 	kubeTag                                    string              // the version of Kubernetes that the image must hold
 	groups                                     []*magnum.NodeGroup // that are there and get the image: their machines, and no others
+	fleet                                      *fleet              // that Nova's quotas must have room for
 	doubtful                                   bool                // some labels were wrong and are left out: what they say is not known
 }
 
-// resolve asks the caller's cloud for everything at once, and tells all problems in the order in which Magnum would have
-// met them (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
+// resolve asks the caller's cloud for everything at once, and tells all problems in the order in which Magnum would
+// have met them (A7): flavors, image, networks, subnet, key pair. What labels name comes before the key pair.
 func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.Resolved, error) {
 	cloud := s.CloudFor(c.token, c.identity)
 	want.needsDisk = want.needsDisk && !want.doubtful
@@ -56,6 +57,14 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 			*into = f.Name
 			return missing(err, "flavor", name, http.StatusBadRequest)
 		}
+	}
+	limits, answered := openstack.Limits{}, false
+	if want.fleet != nil {
+		ask("limits", func() error {
+			l, err := cloud.Limits(ctx)
+			limits, answered = l, err == nil
+			return nil // where Nova does not answer, nothing is refused
+		})
 	}
 	ask(want.flavor, flavor(want.flavor, &out.FlavorName, &workers))
 	if want.masterFlavor != want.flavor {
@@ -111,7 +120,13 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 	if want.masterFlavor == want.flavor {
 		masters = workers
 	}
-	if err := allAtOnce(append(problems, checkMasters(masters))...); err != nil {
+	problems = append(problems, checkMasters(masters))
+	if answered {
+		want.fleet.flavors = map[string]openstack.Flavor{want.flavor: workers, want.masterFlavor: masters}
+		want.fleet.know(ctx, cloud)
+		problems = append(problems, want.fleet.check(limits))
+	}
+	if err := allAtOnce(problems...); err != nil {
 		return magnum.Resolved{}, err
 	}
 	return out, nil

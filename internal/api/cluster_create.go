@@ -291,7 +291,7 @@ func (k *creation) askCloud(ctx context.Context, doubtful bool) (err error) {
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
 		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],
 		nodes: c.MasterCount + c.NodeCount, balanced: c.MasterLBEnabled,
-		containerVolume: c.DockerVolumeSize, doubtful: doubtful,
+		containerVolume: c.DockerVolumeSize, doubtful: doubtful, fleet: newFleet(c),
 	})
 	return allAtOnce(lacking, err)
 }

@@ -273,7 +273,7 @@ func (s *server) resizeWorkers(ctx context.Context, c *call, g policy.Grant, k *
 	if err != nil {
 		return nil, err
 	}
-	if err := allAtOnce(checkSize(ng, nodes), s.checkGrowth(ctx, c, k, nodes-ng.NodeCount)); err != nil {
+	if err := allAtOnce(checkSize(ng, nodes), s.checkGrowth(ctx, c, k, nodes-ng.NodeCount), s.checkLimits(ctx, c, g, k, ng, nodes)); err != nil {
 		return nil, err
 	}
 	return func() error { return s.resizeGroup(ctx, g, ng, nodes, nil) }, nil

@@ -31,16 +31,18 @@ type world struct {
 	takenBack map[string]string    // whose credential, by cluster UUID
 	lastID    int64
 
-	keystone    error    // what Keystone answers to everything
-	cloud       error    // what the cloud answers to everything
-	zones       error    // what Nova answers about availability zones
-	lacks       []string // services that the cloud does not have
-	cinder      error    // what Cinder answers to everything
-	octavia     error    // what Octavia answers to everything
-	floating    error    // what Neutron answers about floating IPs
-	credential  error    // what making an application credential answers
-	put         error    // what storing it answers
-	storeFails  error    // what reading clusters answers
+	limits      *openstack.Limits // Nova's quotas; nil: none
+	nova        error             // what Nova answers about them
+	keystone    error             // what Keystone answers to everything
+	cloud       error             // what the cloud answers to everything
+	zones       error             // what Nova answers about availability zones
+	lacks       []string          // services that the cloud does not have
+	cinder      error             // what Cinder answers to everything
+	octavia     error             // what Octavia answers to everything
+	floating    error             // what Neutron answers about floating IPs
+	credential  error             // what making an application credential answers
+	put         error             // what storing it answers
+	storeFails  error             // what reading clusters answers
 	storePanics bool
 	requestIDs  []string // that writes came with
 }

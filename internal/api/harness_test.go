@@ -190,6 +190,13 @@ func (c tenant) ServerName(_ context.Context, id string) (string, error) {
 	return "", openstack.ErrNotFound
 }
 
+func (c tenant) Limits(context.Context) (openstack.Limits, error) {
+	if c.limits == nil {
+		return openstack.Limits{Instances: -1, Cores: -1, RAM: -1, ServerGroups: -1, ServerGroupMembers: -1}, cmp.Or(c.cloud, c.nova)
+	}
+	return *c.limits, cmp.Or(c.cloud, c.nova)
+}
+
 func (c tenant) Keypair(_ context.Context, name string) (openstack.Keypair, error) {
 	return openstack.Keypair{Name: name}, c.look("keypair", name, "key")
 }

@@ -40,7 +40,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 		ng.DockerVolumeSize = k.DockerVolumeSize
 	}
 	ng.Labels = chooseLabels(k.Labels, ng.Labels, merge)
-	if err := s.judgeGroup(ctx, c, k, &ng); err != nil {
+	if err := s.judgeGroup(ctx, c, g, k, &ng); err != nil {
 		return answer{}, err
 	}
 	ng.Version = kubernetesOf(k)
@@ -52,7 +52,7 @@ func (s *server) createNodeGroup(ctx context.Context, c *call) (answer, error) {
 }
 
 // judgeGroup tells everything that is wrong with a new group, and settles its bounds and what its names mean.
-func (s *server) judgeGroup(ctx context.Context, c *call, k *magnum.Cluster, ng *magnum.NodeGroup) error {
+func (s *server) judgeGroup(ctx context.Context, c *call, g policy.Grant, k *magnum.Cluster, ng *magnum.NodeGroup) error {
 	wrong := s.checkLabels(label.NodeGroup, ng.Labels)
 	problems := []error{wrong, checkClustersLabels(k.Labels, ng.Labels)}
 	if wrong == nil {
@@ -63,11 +63,14 @@ func (s *server) judgeGroup(ctx context.Context, c *call, k *magnum.Cluster, ng 
 	fewest, most := label.Bounds(ng.Labels)
 	ng.GiveBounds(fewest, most, autoscaled(k))
 	problems = append(problems, checkGroup(ng, autoscaled(k)), s.checkGrowth(ctx, c, k, ng.NodeCount))
-	var err error
+	all, err := s.fleetWith(ctx, g, k, ng)
+	if err != nil {
+		return err
+	}
 	ng.Resolved, err = s.resolve(ctx, c, resources{
 		image: ng.ImageID, flavor: ng.FlavorID, needsDisk: !s.bootsFromVolume(ng.Labels),
 		labels: ng.Labels, scope: label.NodeGroup, kubeTag: kubernetesOf(k),
-		containerVolume: ng.DockerVolumeSize, doubtful: wrong != nil,
+		containerVolume: ng.DockerVolumeSize, doubtful: wrong != nil, fleet: &all,
 	})
 	return allAtOnce(append(problems, err)...)
 }

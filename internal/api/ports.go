@@ -115,6 +115,8 @@ type CloudMachines interface {
 	Image(ctx context.Context, nameOrID string) (openstack.Image, error)
 	Flavor(ctx context.Context, nameOrID string) (openstack.Flavor, error)
 	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
+	// Limits are Nova's quotas of the caller's project.
+	Limits(ctx context.Context) (openstack.Limits, error)
 	// ServerName returns the name of a server.
 	ServerName(ctx context.Context, id string) (string, error)
 	// Has tells whether the cloud has a service, openstack.LoadBalancer for example.

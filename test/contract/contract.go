@@ -90,6 +90,9 @@ func (s *session) names(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if limits, err := demo.Limits(ctx); err != nil || limits.Instances == 0 || limits.ServerGroups == 0 {
+		t.Errorf("Nova's quotas: %+v, %v", limits, err)
+	}
 	public, err := demo.Network(ctx, "public", true)
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,11 @@ func TestRefusals(t *testing.T) {
 	}{
 		"unknown flavor":        {body: cluster(object{"flavor_id": "m1.nonsense"}), status: 400, words: []string{"m1.nonsense"}},
 		"unknown master flavor": {body: cluster(object{"master_flavor_id": "m1.nonsense"}), status: 400, words: []string{"m1.nonsense"}},
+		"masters too small":     {body: cluster(object{"master_flavor_id": "m1.tiny"}), status: 400, words: []string{"m1.tiny", "kubeadm", "master_flavor_id"}},
+		"two unknown names": {
+			reason: "a user should not have to ask twice", body: cluster(object{"flavor_id": "m1.nonsense", "keypair": "lost"}), status: 400,
+			words: []string{"m1.nonsense", "lost"},
+		},
 		"flavor without a disk": {body: cluster(object{"flavor_id": "m1.diskless"}), status: 400, words: []string{"boot_volume_size"}},
 		"image without os_distro": {
 			path:   "/clustertemplates",
