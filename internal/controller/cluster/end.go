@@ -64,12 +64,22 @@ func (r *Reconciler) bounded(ctx context.Context, s *scope, what string, clean f
 	return phase.Done(), nil
 }
 
+// ofTheCloud is what a deletion leaves behind as long as nobody can act for the owner.
+const ofTheCloud = "what the cluster made in the cloud"
+
 func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Outcome, error) {
 	cloud, err := r.open(ctx, s)
 	if errors.Is(err, openstack.ErrUnauthorized) {
 		s.deadCredential = true
-		r.event(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there")
+		if _, told := s.record.Status.LeftBehind[ofTheCloud]; !told {
+			s.leave(ofTheCloud, "the application credential no longer works")
+			r.warn(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there, unless the "+
+				"cluster gets a new one with PATCH /v1/credentials/%s", s.record.Name)
+		}
 		return phase.Done(), nil // nobody can act for the owner any more; the deletion must not hang on it
+	}
+	if err == nil {
+		delete(s.record.Status.LeftBehind, ofTheCloud)
 	}
 	if err == nil && cloud == nil {
 		return phase.Done(), nil // no credential: the cluster never acted in the cloud

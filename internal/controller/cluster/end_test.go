@@ -218,3 +218,37 @@ func TestAddressesThatStayAreTold(t *testing.T) {
 		t.Errorf("told again: %q", got)
 	}
 }
+
+// A credential that dies is told of when it does, and not in each round of a deletion that waits.
+func TestADeathIsToldOnce(t *testing.T) {
+	cloud := &octavia{}
+	r, s := sick(t, &cloud.ailing)
+	dead := false
+	r.CloudFor = func(context.Context, []byte) (Cloud, error) {
+		if dead {
+			return nil, openstack.ErrUnauthorized
+		}
+		return cloud, nil
+	}
+	for _, is := range []struct {
+		reason string
+		dead   bool
+		told   int
+	}{
+		{"it works", false, 0}, {"it dies", true, 1}, {"it is as dead as before", true, 0}, {"another one works", false, 0}, {"which dies as well", true, 1},
+	} {
+		s.cloud, s.closed, dead = nil, nil, is.dead
+		if out, err := r.dropLoadBalancers(t.Context(), s); err != nil || !out.Done() {
+			t.Fatalf("%s: %+v, %v", is.reason, out, err)
+		}
+		told := 0
+		for events := r.Recorder.(*events.FakeRecorder).Events; len(events) > 0; told++ {
+			if e := <-events; !strings.HasPrefix(e, "Warning CredentialDead") || !strings.Contains(e, "PATCH /v1/credentials/7a8f") {
+				t.Errorf("%s: %q", is.reason, e)
+			}
+		}
+		if told != is.told {
+			t.Errorf("%s: told %d times, want %d", is.reason, told, is.told)
+		}
+	}
+}
