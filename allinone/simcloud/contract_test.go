@@ -440,6 +440,10 @@ func loadBalancers(t *testing.T, r *running, project *openstack.Project, uuid st
 		t.Errorf("the cluster's floating IPs go, with and without a port; the others stay: %d", len(ips))
 	}
 	r.want(200, admin, "GET", floatingAt+"/"+reserved, "")
+	still, err := project.ServiceAddresses(ctx, uuid)
+	if err != nil || len(still) != 1 || !strings.HasSuffix(still[0], " (old/one)") {
+		t.Errorf("what stays without a load balancer is named: %q, %v", still, err)
+	}
 }
 
 func TestContractRestrictedCredential(t *testing.T) {

@@ -113,6 +113,8 @@ func (o *owner) DeleteFloatingIPs(_ context.Context, description string) error {
 	return nil
 }
 
+func (o *owner) ServiceAddresses(context.Context, string) ([]string, error) { return nil, nil }
+
 func (o *owner) Works(context.Context) error { return nil }
 
 func (o *owner) ServerFault(context.Context, string) (string, error) { return "", nil }

@@ -228,7 +228,7 @@ func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.Se
 		return p.explain(doing, err)
 	}
 	// Somebody who deletes a router by hand has to take addresses off first. One whose load balancer went before is not
-	// looked for: its owner may have kept it (keep-floatingip), with the same description.
+	// looked for: its owner may have kept it (keep-floatingip), with the same description. ServiceAddresses names it.
 	if err := p.DeleteFloatingIPs(ctx, "Floating IP for "+lb.Description); err != nil {
 		return err
 	}
@@ -241,6 +241,41 @@ func (p *Project) deleteLoadBalancer(ctx context.Context, client *gophercloud.Se
 		return p.explain(doing, err)
 	}
 	return nil
+}
+
+// ServiceAddresses are the floating IPs that the cluster's cloud controller manager made for Services, with the Service
+// of each. What is there without a load balancer may be kept on purpose or left: its description is the same.
+func (p *Project) ServiceAddresses(ctx context.Context, clusterUUID string) ([]string, error) {
+	doing := "find the addresses of services of cluster " + clusterUUID
+	client, err := p.client(Networks)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil // no Neutron, no floating IPs
+	}
+	if err != nil {
+		return nil, p.explain(doing, err)
+	}
+	list, err := floatingIPs(ctx, client, floatingips.ListOpts{ProjectID: p.session.projectID})
+	if err != nil {
+		return nil, p.explain(doing, err)
+	}
+	var found []string
+	for _, ip := range list {
+		if !ofService(ip.Description, clusterUUID) {
+			continue
+		}
+		service, _, _ := strings.Cut(strings.TrimPrefix(ip.Description, ofServices+"external service "), " ")
+		found = append(found, fmt.Sprintf("%s (%s)", ip.FloatingIP, service))
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// ofServices is how cloud-provider-openstack begins the description of an address: "Floating IP for Kubernetes external
+// service NAMESPACE/NAME from cluster NAME".
+const ofServices = "Floating IP for Kubernetes "
+
+func ofService(description, clusterUUID string) bool {
+	return strings.HasPrefix(description, ofServices) && strings.Contains(description, " from cluster "+clusterUUID)
 }
 
 // deleteFloatingIPs deletes the addresses that the cloud controller manager made for the cluster. One that its owner
@@ -258,8 +293,7 @@ func (p *Project) deleteFloatingIPs(ctx context.Context, portID, clusterUUID str
 		return err
 	}
 	for _, ip := range list {
-		// cloud-provider-openstack: "Floating IP for Kubernetes external service NAMESPACE/NAME from cluster NAME".
-		if !strings.HasPrefix(ip.Description, "Floating IP for Kubernetes ") || !strings.Contains(ip.Description, " from cluster "+clusterUUID) {
+		if !ofService(ip.Description, clusterUUID) {
 			continue
 		}
 		err := floatingips.Delete(ctx, client, ip.ID).ExtractErr()

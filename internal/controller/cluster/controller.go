@@ -59,6 +59,8 @@ type Addresses interface {
 	// EnsureFloatingIP makes a floating IP unless there is one with this description.
 	EnsureFloatingIP(ctx context.Context, networkID, description string) (address string, err error)
 	DeleteFloatingIPs(ctx context.Context, description string) error
+	// ServiceAddresses are those that the cluster's Services have, or had.
+	ServiceAddresses(ctx context.Context, clusterUUID string) ([]string, error)
 }
 
 // Keystone takes a cluster's application credential back, as the service's own user.

@@ -58,26 +58,33 @@ func (r *Reconciler) bounded(ctx context.Context, s *scope, what string, clean f
 		}
 		return phase.WaitFor(lookAgain, "waiting until %s are gone: %s", what, text), nil
 	}
-	if s.record.Status.LeftBehind == nil {
-		s.record.Status.LeftBehind = map[string]string{}
-	}
-	s.record.Status.LeftBehind[what] = text
+	s.leave(what, text)
 	r.warn(s, "LeftBehind", "the deletion continues without %s: %s", what, text)
 	s.log.WarnContext(ctx, "a deletion leaves something behind in the cloud", "what", what, "left", text)
 	return phase.Done(), nil
 }
 
+// ofTheCloud is what a deletion leaves behind as long as nobody can act for the owner.
+const ofTheCloud = "what the cluster made in the cloud"
+
 func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Outcome, error) {
 	cloud, err := r.open(ctx, s)
 	if errors.Is(err, openstack.ErrUnauthorized) {
 		s.deadCredential = true
-		r.event(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there")
+		if _, told := s.record.Status.LeftBehind[ofTheCloud]; !told {
+			s.leave(ofTheCloud, "the application credential no longer works")
+			r.warn(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there, unless the "+
+				"cluster gets a new one with PATCH /v1/credentials/%s", s.record.Name)
+		}
 		return phase.Done(), nil // nobody can act for the owner any more; the deletion must not hang on it
+	}
+	if err == nil {
+		delete(s.record.Status.LeftBehind, ofTheCloud)
 	}
 	if err == nil && cloud == nil {
 		return phase.Done(), nil // no credential: the cluster never acted in the cloud
 	}
-	return r.bounded(ctx, s, "load balancers", func() ([]string, error) {
+	out, err := r.bounded(ctx, s, "load balancers", func() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +92,39 @@ func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Out
 		s.balancers = len(left)
 		return left, err
 	})
+	if err == nil && out.Done() && cloud != nil {
+		r.tellAddresses(ctx, s, cloud)
+	}
+	return out, err
+}
+
+// tellAddresses says once which addresses of Services stay: those whose load balancers somebody else has deleted, and
+// those that the owner keeps (loadbalancer.openstack.org/keep-floatingip). Which is which stood in the Services only.
+func (r *Reconciler) tellAddresses(ctx context.Context, s *scope, cloud Cloud) {
+	const what = "floating addresses of services"
+	if _, told := s.record.Status.LeftBehind[what]; told {
+		return
+	}
+	left, err := cloud.ServiceAddresses(ctx, s.record.Name)
+	if err != nil { // asked again in the next round
+		s.log.WarnContext(ctx, "cannot find out which addresses a deletion leaves in the project", "error", err)
+	}
+	if err != nil || len(left) == 0 {
+		return
+	}
+	text := strings.Join(left, ", ")
+	s.leave(what, text)
+	r.warn(s, "AddressesLeft", "floating addresses of services stay in the project, because they have no load balancer any more and may be kept on "+
+		"purpose (keep-floatingip): %s. Delete those that nobody needs", text)
+	s.log.WarnContext(ctx, "a deletion leaves something behind in the cloud", "what", what, "left", text)
+}
+
+// leave notes what a deletion goes on without.
+func (s *scope) leave(what, text string) {
+	if s.record.Status.LeftBehind == nil {
+		s.record.Status.LeftBehind = map[string]string{}
+	}
+	s.record.Status.LeftBehind[what] = text
 }
 
 // credentialAgain is how often a deletion that waits for Cluster API looks whether the cluster's credential still

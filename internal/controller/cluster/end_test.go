@@ -178,3 +178,77 @@ func TestADeletionWithADeadCredential(t *testing.T) {
 		})
 	}
 }
+
+// octavia is a cloud whose Services' load balancers are gone and whose addresses may not be.
+type octavia struct {
+	ailing
+
+	left []string
+	err  error
+}
+
+func (o *octavia) DeleteLoadBalancers(context.Context, string) ([]string, error) { return nil, nil }
+
+func (o *octavia) ServiceAddresses(context.Context, string) ([]string, error) { return o.left, o.err }
+
+// An address without its load balancer may be kept on purpose. It stays, and is told of, once.
+func TestAddressesThatStayAreTold(t *testing.T) {
+	cloud := &octavia{err: openstack.ErrUnavailable, left: []string{"203.0.113.7 (default/web)"}}
+	r, s := sick(t, &cloud.ailing)
+	r.CloudFor = func(context.Context, []byte) (Cloud, error) { return cloud, nil }
+	s.record.DeletionTimestamp = new(metav1.NewTime(r.Now()))
+	said := func() (list []string) {
+		t.Helper()
+		if out, err := r.dropLoadBalancers(t.Context(), s); err != nil || !out.Done() {
+			t.Fatalf("the deletion does not go on: %+v, %v", out, err)
+		}
+		for events := r.Recorder.(*events.FakeRecorder).Events; len(events) > 0; {
+			list = append(list, <-events)
+		}
+		return list
+	}
+	if got := said(); len(got) > 0 {
+		t.Errorf("Neutron does not answer, and %q", got)
+	}
+	cloud.err = nil
+	if got := said(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning AddressesLeft") || !strings.Contains(got[0], "203.0.113.7 (default/web)") {
+		t.Errorf("told is %q", got)
+	}
+	if got := said(); len(got) > 0 {
+		t.Errorf("told again: %q", got)
+	}
+}
+
+// A credential that dies is told of when it does, and not in each round of a deletion that waits.
+func TestADeathIsToldOnce(t *testing.T) {
+	cloud := &octavia{}
+	r, s := sick(t, &cloud.ailing)
+	dead := false
+	r.CloudFor = func(context.Context, []byte) (Cloud, error) {
+		if dead {
+			return nil, openstack.ErrUnauthorized
+		}
+		return cloud, nil
+	}
+	for _, is := range []struct {
+		reason string
+		dead   bool
+		told   int
+	}{
+		{"it works", false, 0}, {"it dies", true, 1}, {"it is as dead as before", true, 0}, {"another one works", false, 0}, {"which dies as well", true, 1},
+	} {
+		s.cloud, s.closed, dead = nil, nil, is.dead
+		if out, err := r.dropLoadBalancers(t.Context(), s); err != nil || !out.Done() {
+			t.Fatalf("%s: %+v, %v", is.reason, out, err)
+		}
+		told := 0
+		for events := r.Recorder.(*events.FakeRecorder).Events; len(events) > 0; told++ {
+			if e := <-events; !strings.HasPrefix(e, "Warning CredentialDead") || !strings.Contains(e, "PATCH /v1/credentials/7a8f") {
+				t.Errorf("%s: %q", is.reason, e)
+			}
+		}
+		if told != is.told {
+			t.Errorf("%s: told %d times, want %d", is.reason, told, is.told)
+		}
+	}
+}

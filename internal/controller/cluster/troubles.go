@@ -8,13 +8,16 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
+	"github.com/jeroboam-cloud/jeroboam/internal/store"
 )
 
 // Why the cloud does not make what was asked for is seldom in Cluster API's objects, and the cloud sends no events. So
@@ -132,13 +135,31 @@ func (r *Reconciler) troubles(ctx context.Context, s *scope) time.Duration {
 	return again
 }
 
-// tell makes an event of each trouble that is new.
+// tell makes an event of each trouble that is new: of the node group, where it is one of its machines that has it.
 func (r *Reconciler) tell(s *scope, found []v1alpha1.Trouble) {
 	for _, t := range found {
-		if !slices.Contains(s.before.Status.Troubles, t) {
+		if slices.Contains(s.before.Status.Troubles, t) {
+			continue
+		}
+		if t.Machine == "" {
 			r.warn(s, "Cloud", "%s", t.Text)
+			continue
+		}
+		of, machine := s.machine(t.Machine)
+		r.Recorder.Eventf(of, nil, corev1.EventTypeWarning, "Cloud", "Cloud", "machine %s: %s", machine, t.Text)
+	}
+}
+
+// machine finds by the name of its infrastructure object whose machine that is, and the machine's own name.
+func (s *scope) machine(infrastructure string) (of client.Object, name string) {
+	for i := range s.groups {
+		for _, m := range s.observed.GroupMachines(store.NodeGroupOf(&s.groups[i])) {
+			if m.Spec.InfrastructureRef.Name == infrastructure {
+				return &s.groups[i], m.Name
+			}
 		}
 	}
+	return s.record, infrastructure
 }
 
 // examine asks the provider's objects first, and the cloud itself where they do not say. It names machines whose

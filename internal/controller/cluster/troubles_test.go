@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -22,6 +23,7 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/capi"
 	"github.com/jeroboam-cloud/jeroboam/internal/crd/v1alpha1"
 	"github.com/jeroboam-cloud/jeroboam/internal/kube"
+	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
 )
 
@@ -216,6 +218,43 @@ func TestTheCloudIsNotAskedTooOften(t *testing.T) {
 	s.record.Status.Status, s.record.Status.ObservedGeneration = "CREATE_COMPLETE", 1
 	if again := rounds(1); again != 0 || len(s.record.Status.Troubles) > 0 || len(r.looks.at) > 0 {
 		t.Errorf("of a cluster at rest something is left: %v, %v, again in %s", s.record.Status.Troubles, r.looks.at, again)
+	}
+}
+
+// noted keeps what events are about, which the recorder of client-go's tests does not.
+type noted struct{ list []string }
+
+func (n *noted) Eventf(of, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	name := "?"
+	if o, ok := of.(client.Object); ok {
+		name = o.GetName()
+	}
+	n.list = append(n.list, fmt.Sprintf("%s %s %s: ", name, kind, reason)+fmt.Sprintf(note, args...))
+}
+
+// An event about a machine names it, and is its node group's.
+func TestATroubleNamesItsMachine(t *testing.T) {
+	r, s := sick(t, &ailing{fault: "No valid host was found."}, serverInError("i-1"))
+	s.record.Spec.MasterLBEnabled = false
+	m := nodeless(time.Time{})
+	m.Status.Conditions, m.Labels = nil, map[string]string{clusterv1.MachineControlPlaneLabel: ""}
+	s.observed.Machines = []*clusterv1.Machine{m}
+	masters := v1alpha1.MagnumNodeGroup{ObjectMeta: metav1.ObjectMeta{Name: "5a5a"}}
+	masters.Spec.Name, masters.Spec.Role = magnum.DefaultMaster, magnum.RoleMaster
+	const says = "Warning Cloud: machine %s: Nova could not start its server i-1: No valid host was found."
+	for reason, is := range map[string]struct {
+		groups []v1alpha1.MagnumNodeGroup
+		want   string
+	}{
+		"the group's": {[]v1alpha1.MagnumNodeGroup{masters}, "5a5a " + fmt.Sprintf(says, "cp-1")},
+		"nobody's":    {nil, "7a8f " + fmt.Sprintf(says, "kube-abcde-cp-1")},
+	} {
+		to := &noted{}
+		r.Recorder, s.groups = to, is.groups
+		r.looks.forget("7a8f")
+		if r.troubles(t.Context(), s); len(to.list) != 1 || !strings.HasPrefix(to.list[0], is.want) {
+			t.Errorf("%s: %q, want %q", reason, to.list, is.want)
+		}
 	}
 }
 
