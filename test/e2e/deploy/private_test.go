@@ -244,8 +244,8 @@ func (b *beside) hostLosesPower(t *testing.T) {
 	if len(asked) < 200 {
 		t.Errorf("the tenant's client has asked %d times", len(asked))
 	}
-	// Nothing of the tenant's is on that host, and it is away for a minute: if it mattered, hundreds would fail. One or two
-	// may, because all hosts share one machine and its disk.
+	// Nothing of the tenant's is on that host, and it is away for a minute: if it mattered, hundreds would fail. One or
+	// two may, because all hosts share one machine and its disk.
 	if failed := sum(t, "the tenant's own API, an infra host without power", asked); failed*100 > len(asked) {
 		t.Errorf("%d requests of the tenant failed", failed)
 	}

@@ -74,7 +74,7 @@ func ownPins(text, have, want string) string {
 	for _, set := range pinSets.FindAllStringSubmatch(text, -1) {
 		for line := range strings.Lines(set[2]) {
 			switch {
-			case strings.Contains(line, "k8s.io/streaming:"), strings.Contains(line, "k8s.io/cri-streaming:"), strings.Contains(line, "sigs.k8s.io/cluster-api/api:"):
+			case strings.Contains(line, "k8s.io/sample-cli-plugin:"), strings.Contains(line, "k8s.io/streaming:"), strings.Contains(line, "k8s.io/cri-streaming:"), strings.Contains(line, "sigs.k8s.io/cluster-api/api:"):
 			default:
 				pins += strings.Replace(line, have, want, 1)
 			}
