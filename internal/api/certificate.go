@@ -206,7 +206,7 @@ func (s *server) rotateCredential(ctx context.Context, c *call) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
-	if !k.Status.AllowsResize() && !k.Status.Deleting() {
+	if !k.Status.AllowsCredential() {
 		return answer{}, magnum.Invalid("Rotating the credential of a cluster when status is %q is not supported.", k.Status)
 	}
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), credentialWithin)

@@ -42,6 +42,10 @@ func (s Status) AllowsResize() bool {
 	return s.AllowsUpdate() || s == UpdateInProgress
 }
 
+// AllowsCredential tells whether a cluster in this state may be given another application credential: also while it is
+// deleted, which may need one. One that never came up is deleted and made again.
+func (s Status) AllowsCredential() bool { return s.AllowsResize() || s.Deleting() }
+
 // Health is what is known of a running cluster's health.
 type Health string
 

@@ -308,6 +308,10 @@ func (u *User) catalog(ctx context.Context) (catalog, error) {
 		return known, nil
 	}
 	return await[catalog](ctx, u.cloud.flights.DoChan("catalog"+string(key[:]), func() (any, error) {
+		// Another flight may have ended since this one was looked for.
+		if known, ok := u.cloud.catalogs.get(key, u.cloud.now()); ok {
+			return known, nil
+		}
 		ctx, cancel := detached(ctx, u.cloud.settings.Timeout)
 		defer cancel()
 		return u.fetchCatalog(ctx, key)

@@ -97,7 +97,7 @@ func (r *Reconciler) judge(s *scope, out phase.Outcome, roundErr error) time.Dur
 		f.Found.Error = sentence(roundErr)
 	}
 	if s.closed != nil && errors.Is(roundErr, openstack.ErrUnauthorized) {
-		f.Found.Error = deadCredential(s.record.Name)
+		f.Found.Error = deadCredential(s.record)
 	}
 	if f.Deleted.IsZero() {
 		r.life(s, &f)

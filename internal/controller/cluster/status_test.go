@@ -111,7 +111,7 @@ func TestARoundSaysWhatToDoAboutADeadCredential(t *testing.T) {
 	s.members = []*magnum.NodeGroup{{Name: "more"}}
 	out, err := r.serverGroups(t.Context(), s)
 	r.judge(s, out, err)
-	if got := s.record.Status.StatusReason; err == nil || got != deadCredential("7a8f") {
+	if got := s.record.Status.StatusReason; err == nil || got != deadCredential(s.record) {
 		t.Errorf("it says %q, of %v", got, err)
 	}
 }

@@ -202,9 +202,12 @@ func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*c
 }
 
 // deadCredential says that a cluster's credential is dead, and what to do.
-func deadCredential(cluster string) string {
-	return "the cluster's application credential no longer works: it has expired, was deleted, or its user was. " +
-		"Give the cluster a new one with PATCH /v1/credentials/" + cluster
+func deadCredential(record *v1alpha1.MagnumCluster) string {
+	what := "Give the cluster a new one with PATCH /v1/credentials/" + record.Name
+	if !magnum.Status(record.Status.Status).AllowsCredential() {
+		what = "Delete the cluster and make it again"
+	}
+	return "the cluster's application credential no longer works: it has expired, was deleted, or its user was. " + what
 }
 
 // cloudTroubles are those for which the provider has no words: a credential that is dead, an Octavia that is.
@@ -221,7 +224,7 @@ func (r *Reconciler) cloudTroubles(ctx context.Context, s *scope, p *kube.Provid
 	}
 	switch {
 	case errors.Is(err, openstack.ErrUnauthorized):
-		return []capi.Trouble{{Text: deadCredential(s.record.Name)}}
+		return []capi.Trouble{{Text: deadCredential(s.record)}}
 	case err != nil:
 		return []capi.Trouble{{Text: "the cloud cannot be asked: " + sentence(err)}}
 	}

@@ -138,7 +138,12 @@ func TestTheCloudIsAsked(t *testing.T) {
 	}{
 		"an expired credential": {
 			reason: "CAPO writes it to its log only", cloud: ailing{credential: fmt.Errorf("log in: %w", openstack.ErrUnauthorized)},
-			says: "application credential no longer works: it has expired, was deleted, or its user was. Give the cluster a new one with PATCH /v1/credentials/7a8f",
+			change: func(s *scope) { s.record.Status.Status = "UPDATE_IN_PROGRESS" },
+			says:   "application credential no longer works: it has expired, was deleted, or its user was. Give the cluster a new one with PATCH /v1/credentials/7a8f",
+		},
+		"one that expired too early": {
+			reason: "the API gives no other to a cluster that never came up", cloud: ailing{credential: fmt.Errorf("log in: %w", openstack.ErrUnauthorized)},
+			change: func(s *scope) { s.record.Status.Status = "CREATE_IN_PROGRESS" }, says: "or its user was. Delete the cluster and make it again",
 		},
 		"no Keystone": {
 			reason: "nothing can be said of the rest", cloud: ailing{credential: fmt.Errorf("ask Keystone: %w (HTTP 503)", openstack.ErrUnavailable)}, says: "the cloud cannot be asked: ask Keystone: unavailable (HTTP 503)",
