@@ -105,6 +105,7 @@ type TokenValidator interface {
 // Cloud answers questions with the caller's own token.
 type Cloud interface {
 	CloudMachines
+	CloudBounds
 	CloudNetworks
 	CloudBalancers
 	CloudNames
@@ -115,12 +116,16 @@ type CloudMachines interface {
 	Image(ctx context.Context, nameOrID string) (openstack.Image, error)
 	Flavor(ctx context.Context, nameOrID string) (openstack.Flavor, error)
 	Keypair(ctx context.Context, name string) (openstack.Keypair, error)
-	// Limits are Nova's quotas of the caller's project.
-	Limits(ctx context.Context) (openstack.Limits, error)
 	// ServerName returns the name of a server.
 	ServerName(ctx context.Context, id string) (string, error)
+}
+
+// CloudBounds are what the cloud has, and how much of it a project may have.
+type CloudBounds interface {
 	// Has tells whether the cloud has a service, openstack.LoadBalancer for example.
 	Has(ctx context.Context, service string) (bool, error)
+	// Limits are Nova's quotas of the caller's project.
+	Limits(ctx context.Context) (openstack.Limits, error)
 }
 
 // CloudNetworks are what machines are put into.

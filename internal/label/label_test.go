@@ -114,34 +114,45 @@ func TestNetworksAreApart(t *testing.T) {
 	}{
 		"nothing": {"the defaults are apart", label.Cluster, label.Setting{}, nil, nil},
 		"pods on services": {
-			"the default counts too", label.Cluster, existing, map[string]string{"calico_ipv4pool": "10.0.0.0/8"},
+			"the default counts too", label.Cluster, existing,
+			map[string]string{"calico_ipv4pool": "10.0.0.0/8"},
 			[]string{`label calico_ipv4pool is "10.0.0.0/8", must be apart from service_cluster_ip_range, which is 10.254.0.0/16`},
 		},
 		"nodes on pods": {
-			"the default counts too", label.Cluster, label.Setting{}, map[string]string{"fixed_subnet_cidr": "10.100.3.0/24"},
+			"the default counts too", label.Cluster,
+			label.Setting{},
+			map[string]string{"fixed_subnet_cidr": "10.100.3.0/24"},
 			[]string{`label calico_ipv4pool is "10.100.0.0/16", must be apart from fixed_subnet_cidr, which is 10.100.3.0/24`},
 		},
 		"pods on nodes": {
-			"so does that of nodes", label.Cluster, label.Setting{}, map[string]string{"calico_ipv4pool": "10.0.0.0/16"},
+			"so does that of nodes", label.Cluster,
+			label.Setting{},
+			map[string]string{"calico_ipv4pool": "10.0.0.0/16"},
 			[]string{`label calico_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
 		},
 		"services on nodes": {
-			"each pair", label.Cluster, label.Setting{}, map[string]string{"service_cluster_ip_range": "10.0.0.0/16"},
+			"each pair", label.Cluster,
+			label.Setting{},
+			map[string]string{"service_cluster_ip_range": "10.0.0.0/16"},
 			[]string{`label service_cluster_ip_range is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
 		},
 		"cilium's pods on nodes": {
-			"each driver", label.Cluster, cilium, map[string]string{"cilium_ipv4pool": "10.0.0.0/16"},
+			"each driver", label.Cluster, cilium,
+			map[string]string{"cilium_ipv4pool": "10.0.0.0/16"},
 			[]string{`label cilium_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
 		},
 		"an existing network": {"labels do not know its addresses", label.Cluster, existing, map[string]string{"calico_ipv4pool": "10.0.0.0/16"}, nil},
 		"a template":          {"a cluster of it may be put into an existing network", label.Template, label.Setting{}, map[string]string{"calico_ipv4pool": "10.0.0.0/16"}, nil},
 		"a template's own": {
-			"it says where nodes live", label.Template, label.Setting{}, map[string]string{"calico_ipv4pool": "10.0.0.0/16", "fixed_subnet_cidr": "10.0.0.0/24"},
+			"it says where nodes live", label.Template,
+			label.Setting{},
+			map[string]string{"calico_ipv4pool": "10.0.0.0/16", "fixed_subnet_cidr": "10.0.0.0/24"},
 			[]string{`label calico_ipv4pool is "10.0.0.0/16", must be apart from fixed_subnet_cidr, which is 10.0.0.0/24`},
 		},
 		"the other network driver's pool": {
 			"calico's default is not used with cilium", label.Cluster, cilium,
-			map[string]string{"cilium_ipv4pool": "172.16.0.0/16", "service_cluster_ip_range": "10.100.0.0/16"}, nil,
+			map[string]string{"cilium_ipv4pool": "172.16.0.0/16", "service_cluster_ip_range": "10.100.0.0/16"},
+			nil,
 		},
 	} {
 		var got []string
