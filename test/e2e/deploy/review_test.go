@@ -152,7 +152,7 @@ func (l lab) metrics(t *testing.T, n node) {
 		`(?m)^jeroboam_deploy_etcd_voter\{node="[^"]+"\} 1$`,
 		`(?m)^jeroboam_deploy_certificate_expiry_timestamp_seconds\{certificate="[^"]+",node="[^"]+"\} 1\.[0-9]+e\+09$`,
 		`(?m)^jeroboam_deploy_backup_timestamp_seconds\{node="[^"]+"\} 1\.[0-9]+e\+09$`,
-		`(?m)^jeroboam_deploy_backend_up\{balancer="[^"]+",server="` + n.name + `"\} 1$`,
+		`(?m)^jeroboam_deploy_backend_up\{balancer="[^"]+",server="` + n.name + `",service="k8s"\} 1$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("status %d: there is no %s", code, want)
