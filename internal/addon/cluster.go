@@ -79,9 +79,4 @@ func (c Cloud) LogValue() slog.Value { return slog.StringValue(c.String()) }
 func (c Cluster) mirror() string { return c.Labels.String(label.ContainerInfraPrefix) }
 
 // podRange is the pods' addresses.
-func (c Cluster) podRange() string {
-	if c.NetworkDriver == Cilium {
-		return c.Labels.String(label.CiliumPool)
-	}
-	return c.Labels.String(label.CalicoPool)
-}
+func (c Cluster) podRange() string { return c.Labels.String(label.Pool(c.NetworkDriver)) }

@@ -109,22 +109,18 @@ func (s *server) resolve(ctx context.Context, c *call, want resources) (magnum.R
 	})
 	problems := answers(questions)
 	out.FlavorMemoryMiB, out.FlavorVCPUs, out.FlavorDiskGiB = workers.RAM, workers.VCPUs, workers.Disk
-	if want.masterFlavor == want.flavor {
-		out.MasterFlavorName = out.FlavorName
-	}
 	if floating.NetworkID != "" && out.ExternalNetworkID != "" && floating.NetworkID != out.ExternalNetworkID {
 		problems = append(problems, magnum.Invalid("Label %s is %s, which is no address of external network %s.", label.APIServerFloatingIP, want.floatingIP,
 			want.externalNetwork))
 	}
 	problems = append(problems, s.checkRoom(ctx, cloud, image, want, workers, masters))
-	if want.masterFlavor == want.flavor {
-		masters = workers
+	if want.masterFlavor == want.flavor { // not before: what does not fit is told once
+		out.MasterFlavorName, masters = out.FlavorName, workers
 	}
 	problems = append(problems, checkMasters(masters))
 	if answered {
-		want.fleet.flavors = map[string]openstack.Flavor{want.flavor: workers, want.masterFlavor: masters}
-		want.fleet.know(ctx, cloud)
-		problems = append(problems, want.fleet.check(limits))
+		want.fleet.flavors[want.flavor], want.fleet.flavors[want.masterFlavor] = workers, masters
+		problems = append(problems, want.fleet.check(ctx, cloud, limits))
 	}
 	if err := allAtOnce(problems...); err != nil {
 		return magnum.Resolved{}, err

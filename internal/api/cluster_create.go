@@ -225,10 +225,11 @@ func (k *creation) checkHidden(context.Context) error {
 // judge tells everything that is wrong with what is asked for.
 func (k *creation) judge(ctx context.Context) error {
 	k.cluster.Labels = chooseLabels(k.template.Labels, k.labels, k.merge)
-	scope := label.Cluster
+	scope, image := label.Cluster, k.template.ImageID
 	noTag := k.tagFromImage(ctx, k.call, k.cluster.Labels, k.template.ImageID)
 	if noTag != nil {
-		scope = label.Template // the image's version is not known, and not to be asked for in its stead
+		// The image is told already; its version is not known, and not to be asked for in its stead.
+		scope, image = label.Template, ""
 	}
 	problems := []error{noTag, k.checkLabels(scope, k.cluster.Labels)} // 9 label merge, label values: 400
 	doubtful := allAtOnce(problems...) != nil
@@ -239,9 +240,9 @@ func (k *creation) judge(ctx context.Context) error {
 			k.checkAddons()) // what makes the cluster usable exists: 400
 	}
 	return allAtOnce(append(problems,
-		k.checkFloatingIP(ctx),    // the API server's address is nobody else's: 400
-		k.askCloud(ctx, doubtful), // 10-12 flavors, image, networks 400, key pair 404
-		k.checkLoadBalancer(),     // 13 more masters need a load balancer: 400
+		k.checkFloatingIP(ctx),           // the API server's address is nobody else's: 400
+		k.askCloud(ctx, image, doubtful), // 10-12 flavors, image, networks 400, key pair 404
+		k.checkLoadBalancer(),            // 13 more masters need a load balancer: 400
 	)...)
 }
 
@@ -278,7 +279,7 @@ func (s *server) addonsFor(networkDriver string, labels map[string]string, from 
 	return nil
 }
 
-func (k *creation) askCloud(ctx context.Context, doubtful bool) (err error) {
+func (k *creation) askCloud(ctx context.Context, image string, doubtful bool) (err error) {
 	c := &k.cluster
 	var lacking error
 	if c.FlavorID == "" || c.MasterFlavorID == "" {
@@ -286,7 +287,7 @@ func (k *creation) askCloud(ctx context.Context, doubtful bool) (err error) {
 		lacking = magnum.Invalid("A flavor is missing. Give flavor_id and master_flavor_id, here or in the cluster template.")
 	}
 	c.Resolved, err = k.resolve(ctx, k.call, resources{
-		image: k.template.ImageID, flavor: c.FlavorID, masterFlavor: c.MasterFlavorID,
+		image: image, flavor: c.FlavorID, masterFlavor: c.MasterFlavorID,
 		externalNetwork: k.template.ExternalNetworkID, fixedNetwork: c.FixedNetwork, fixedSubnet: c.FixedSubnet, keypair: c.Keypair,
 		needsDisk: !k.bootsFromVolume(c.Labels), networkDriver: k.template.NetworkDriver, labels: c.Labels,
 		kubeTag: c.Labels[label.KubeTag], scope: label.Cluster, floatingIP: c.Labels[label.APIServerFloatingIP],

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/openstack"
@@ -24,7 +23,7 @@ func (s *server) fleetWith(ctx context.Context, g policy.Grant, k *magnum.Cluste
 	if err != nil {
 		return fleet{}, err
 	}
-	all := fleet{groups: []*magnum.NodeGroup{one}, larger: []*magnum.NodeGroup{one}, grouped: true}
+	all := fleet{groups: []*magnum.NodeGroup{one}, larger: []*magnum.NodeGroup{one}, grouped: true, flavors: map[string]openstack.Flavor{}}
 	for _, ng := range groups {
 		switch {
 		case ng.UUID == one.UUID:
@@ -36,30 +35,30 @@ func (s *server) fleetWith(ctx context.Context, g policy.Grant, k *magnum.Cluste
 	return all, nil
 }
 
-// know looks up the flavors that are not known. One that is gone, or that nobody can look up, counts nothing.
-func (f *fleet) know(ctx context.Context, cloud Cloud) {
-	known := map[string]openstack.Flavor{}
-	for _, ng := range f.groups {
-		if flavor, is := f.flavors[ng.FlavorID]; is {
-			known[ng.FlavorID] = flavor
-		} else if _, is := known[ng.FlavorID]; !is {
-			flavor, err := cloud.Flavor(ctx, ng.FlavorID)
-			if err != nil {
-				flavor = openstack.Flavor{}
-			}
-			known[ng.FlavorID] = flavor
-		}
+// flavor looks up what is not known yet. One that is gone, or that nobody can look up, counts nothing.
+func (f *fleet) flavor(ctx context.Context, cloud Cloud, name string) openstack.Flavor {
+	if known, is := f.flavors[name]; is {
+		return known
 	}
-	f.flavors = known
+	flavor, err := cloud.Flavor(ctx, name)
+	if err != nil {
+		flavor = openstack.Flavor{}
+	}
+	f.flavors[name] = flavor
+	return flavor
 }
 
 // check refuses what Nova's quotas can never hold. It is compared with the quotas themselves and not with what is free
 // just now: what others use may be given back, and the quota decides again when machines are made.
-func (f *fleet) check(l openstack.Limits) error {
+func (f *fleet) check(ctx context.Context, cloud Cloud, l openstack.Limits) error {
 	machines, cores, memory := 0, 0, 0
 	for _, ng := range f.groups {
-		n, flavor := ng.NodeCount, f.flavors[ng.FlavorID]
-		machines, cores, memory = machines+n, cores+n*flavor.VCPUs, memory+n*flavor.RAM
+		n := ng.NodeCount
+		machines += n
+		if l.Cores >= 0 || l.RAM >= 0 {
+			flavor := f.flavor(ctx, cloud, ng.FlavorID)
+			cores, memory = cores+n*flavor.VCPUs, memory+n*flavor.RAM
+		}
 	}
 	serverGroups := 0
 	if f.grouped {
@@ -110,8 +109,7 @@ func (s *server) checkLimits(ctx context.Context, c *call, g policy.Grant, k *ma
 	if err != nil {
 		return err
 	}
-	all.know(ctx, cloud)
-	return all.check(limits)
+	return all.check(ctx, cloud, limits)
 }
 
 // newFleet are the groups that a new cluster begins with.
@@ -120,5 +118,5 @@ func newFleet(k *magnum.Cluster) *fleet {
 		{Name: magnum.DefaultMaster, Role: magnum.RoleMaster, FlavorID: k.MasterFlavorID, NodeCount: k.MasterCount},
 		{Name: magnum.DefaultWorker, Role: magnum.RoleWorker, FlavorID: k.FlavorID, NodeCount: k.NodeCount},
 	}
-	return &fleet{groups: groups, larger: slices.Clone(groups), grouped: true}
+	return &fleet{groups: groups, larger: groups, grouped: true, flavors: map[string]openstack.Flavor{}}
 }

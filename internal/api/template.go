@@ -92,15 +92,20 @@ func (s *server) createTemplate(ctx context.Context, c *call) (answer, error) {
 	t.NetworkDriver = textOr(t.NetworkDriver, s.Config.DefaultNetworkDriver)
 	wrong := s.checkLabels(label.Template, t.Labels)
 	problem := allAtOnce(s.checkTemplate(&t), wrong, s.checkEffect(nil, &t))
+	var unfit error
 	if problem == nil {
-		problem = s.readImage(ctx, c, &t)
+		unfit = s.readImage(ctx, c, &t)
 	}
 	g, err := s.Policy.Authorize(c.caller, "clustertemplate:create", c.self())
 	if err != nil {
-		return answer{}, allAtOnce(problem, err)
+		return answer{}, allAtOnce(problem, unfit, err)
 	}
-	_, err = s.resolve(ctx, c, s.templateResources(&t, wrong != nil))
-	if err := allAtOnce(problem, err); err != nil {
+	want := s.templateResources(&t, wrong != nil)
+	if unfit != nil {
+		want.image = "" // it is told already
+	}
+	_, err = s.resolve(ctx, c, want)
+	if err := allAtOnce(problem, unfit, err); err != nil {
 		return answer{}, err
 	}
 	if t.Public || t.Hidden {
@@ -215,14 +220,20 @@ func (s *server) patched(ctx context.Context, c *call, t *magnum.ClusterTemplate
 		wrong = s.checkLabels(label.Template, wanted.Labels)
 	}
 	problem := allAtOnce(s.checkTemplate(&wanted), s.checkEffect(t, &wanted), wrong)
+	var unfit error
 	if problem == nil && (wanted.ImageID != t.ImageID || wanted.Driver != t.Driver || wanted.ServerType != t.ServerType ||
 		wanted.Labels[label.KubeTag] != t.Labels[label.KubeTag]) {
-		problem = s.readImage(ctx, c, &wanted)
+		unfit = s.readImage(ctx, c, &wanted)
 	}
 	was, is := s.templateResources(t, wrong != nil), s.templateResources(&wanted, wrong != nil)
 	if !reflect.DeepEqual(was, is) {
+		if unfit != nil {
+			is.image = "" // it is told already
+		}
 		_, err := s.resolve(ctx, c, is)
-		problem = allAtOnce(problem, err)
+		problem = allAtOnce(problem, unfit, err)
+	} else {
+		problem = allAtOnce(problem, unfit)
 	}
 	if problem != nil {
 		return wanted, problem

@@ -52,6 +52,8 @@ func TestAllThatIsWrongAtOnce(t *testing.T) {
 		`{"coe":"swarm","network_driver":"flannel","image_id":"lost","flavor_id":"lost","labels":{"boot_volume_size":"big","octavia_provider":"f5"}}`)
 	tells(t, "a template", got.detail(), "Requested COE type swarm", "Network driver type flannel", "Label boot_volume_size", "Unable to find flavor lost.",
 		"Image lost could not be found.", "Label octavia_provider")
+	got = s.must(t, 400, "member", "POST", "/v1/clustertemplates", `{"coe":"kubernetes","network_driver":"calico","image_id":"lost","flavor_id":"lost"}`)
+	tells(t, "an image that is asked for twice", got.detail(), "Image lost could not be found.", "Unable to find flavor lost.")
 	id := s.template(t)
 	got = s.must(t, 400, "member", "PATCH", "/v1/clustertemplates/"+id,
 		`[{"op":"replace","path":"/flavor_id","value":"lost"},{"op":"add","path":"/labels/boot_volume_size","value":"big"}]`)

@@ -41,8 +41,6 @@ func (b *Bundle) Deployable() (site.Bundle, error) {
 
 func addFile(out *site.Bundle, b *Bundle, f IndexFile) error {
 	switch f.Kind {
-	case "package":
-		// Of bundles that were made when nodes still got some.
 	case "manifest":
 		text, err := b.Read(f)
 		if err != nil {

@@ -42,7 +42,7 @@ func TestDeployable(t *testing.T) {
 		{Name: "kubeadm", Kind: "file", Version: "v1.36.4", Path: "bin/kubeadm", Digest: put("files/bin/kubeadm", "kubeadm")},
 		{Name: "bridge", Kind: "file", Path: "cni/bridge", Digest: put("files/cni/bridge", "bridge")},
 		{Name: "kubeadm-v1.35.4", Kind: "file", Version: "v1.35.4", Release: "v1.35.4", Path: "releases/v1.35.4/bin/kubeadm", Digest: put("files/releases/v1.35.4/bin/kubeadm", "older")},
-		{Name: "iptables", Kind: "package", Path: "debian/iptables.deb", Digest: put("files/debian/iptables.deb", "deb")},
+		{Name: "iptables", Kind: "package", Path: "debs/iptables.deb", Digest: put("files/debs/iptables.deb", "deb")},
 		{Name: "cluster-api", Kind: "manifest", Version: "v1.14.2", Path: "manifests/cluster-api.yaml", Digest: put("files/manifests/cluster-api.yaml", "kind: Namespace\n")},
 		{Name: "catalogue", Kind: "catalogue", Path: "addons/catalogue.yaml", Digest: put("files/addons/catalogue.yaml", "version: 1\n")},
 		{Name: "node-image", Kind: "file", Path: "images/node.raw", Digest: put("files/images/node.raw", "disk")},

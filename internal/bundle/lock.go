@@ -80,7 +80,7 @@ type Package struct {
 	Name    string `yaml:"name"`
 	Version string `yaml:"version"`
 	Digest  string `yaml:"digest"`
-	Ship    bool   `yaml:"ship"`  // hosts need it; it goes into the bundle as files/debs/...
+	Ship    bool   `yaml:"ship"`  // into the bundle as files/debs/..., for who makes nodes by hand: a deployment needs none
 	Group   string `yaml:"group"` // of one that is shipped; others come with the images that have them
 }
 

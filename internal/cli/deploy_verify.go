@@ -56,7 +56,7 @@ func (f *deployVerify) possible(in intent.Intent) error {
 	if f.Private && len(proxy.Addresses(in)) == 0 {
 		problems = append(problems, errors.New("--verify-private needs hosts of the proxy, and mcapi_vexxhost_proxy_hosts names none with an address"))
 	}
-	if value, given := f.Label[label.FloatingIPEnabled]; f.Private && given && value != "false" {
+	if value, given := f.Label[label.FloatingIPEnabled]; f.Private && given && label.Of(f.Label).Bool(label.FloatingIPEnabled) {
 		problems = append(problems, fmt.Errorf("--verify-private and --verify-label %s=%s exclude each other", label.FloatingIPEnabled, value))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -88,10 +88,8 @@ func (f *deployVerify) command(in intent.Intent, output string) verifyCommand {
 		Timeout: 30 * time.Minute, Output: output, OSCloud: f.OSCloud,
 	}
 	if f.Private {
-		v.MasterLB, v.Proxy, v.Label = true, proxy.Addresses(in), maps.Clone(f.Label)
-		if v.Label == nil {
-			v.Label = map[string]string{}
-		}
+		v.MasterLB, v.Proxy, v.Label = true, proxy.Addresses(in), map[string]string{}
+		maps.Copy(v.Label, f.Label)
 		v.Label[label.FloatingIPEnabled] = "false"
 	}
 	return v

@@ -55,11 +55,7 @@ type Addons struct {
 func Setup(mgr ctrl.Manager, o Options) error {
 	c, live, events := mgr.GetClient(), mgr.GetAPIReader(), kube.EachText(mgr.GetEventRecorder("jeroboam"))
 	groupCloud := func(ctx context.Context, cloudsYAML []byte) (nodegroup.Cloud, error) {
-		cloud, err := o.CloudFor(ctx, cloudsYAML)
-		if err != nil {
-			return nil, err
-		}
-		return cloud, nil
+		return o.CloudFor(ctx, cloudsYAML)
 	}
 	reconcilers := []interface{ Setup(mgr ctrl.Manager) error }{
 		&certificate.Reconciler{Client: c, Reader: live, Now: o.Now, Rand: rand.Reader},

@@ -8,7 +8,7 @@
 //	Inspect(ctx, wanted) World             how everything is: asked of systemd, LXC, kubeadm's files, etcd and
 //	                                       the API server
 //	Diff(wanted, world) plan.Plan          what would change; pure
-//	Apply(ctx, wanted, world, plan)        the steps, on one screen in steps.go
+//	Deployment.Apply(ctx)                  the steps, on one screen in steps.go
 //
 // Look is the way there: hosts taken, judged and asked, everything a plan follows from in one Session. Rounds are whole
 // commands, Apply, Restore and Destroy, for whoever gives them.

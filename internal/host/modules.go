@@ -2,6 +2,7 @@ package host
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func modules(m *Machine, kernel string) map[string]bool {
 	built, list := m.read(dir+"/modules.builtin"), m.read(dir+"/modules.dep")
 	loaded, systems := m.read("/proc/modules"), m.read("/proc/filesystems")
 	out := map[string]bool{}
-	for _, k := range append(append(LoadedModules(), DemandedModules()...), tunnels()...) {
+	for _, k := range slices.Concat(LoadedModules(), DemandedModules(), tunnels()) {
 		there := k.loaded(m) || strings.HasPrefix(loaded, k.Name+" ") || strings.Contains(loaded, "\n"+k.Name+" ") ||
 			strings.Contains(systems, "\t"+k.Name+"\n") ||
 			strings.Contains(built, "/"+k.Name+".ko") || strings.Contains(list, "/"+k.Name+".ko")

@@ -58,10 +58,12 @@ func (r rootfs) file(cache string) string {
 	return filepath.Join(cache, s.name+"-"+r.name+"-"+hex.EncodeToString(sum[:6])+suffix)
 }
 
-func (l *Lab) cached(name string) string {
+func (l *Lab) cached(name string) string { return l.rootfs(name).file(l.Cache) }
+
+func (l *Lab) rootfs(name string) rootfs {
 	for _, r := range l.rootfses() {
 		if r.name == name {
-			return r.file(l.Cache)
+			return r
 		}
 	}
 	panic("no root file system " + name) // a typing mistake in this package

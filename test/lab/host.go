@@ -66,12 +66,8 @@ func (l *Lab) root(h Host) string { return l.path("hosts", h.Container, "rootfs"
 
 // containerConfig is the LXC container that is the host.
 func (l *Lab) containerConfig(h Host, root string) string {
-	system := l.HostsOf
-	if h.Keystone {
-		system = Debian12
-	}
 	return machine.Container{
-		Hostname: h.Name, Root: root, Bridge: "br-lab", Veth: h.Name, MAC: mac(h), More: []string{"lxc.init.cmd = " + system.init()},
+		Hostname: h.Name, Root: root, Bridge: "br-lab", Veth: h.Name, MAC: mac(h), More: []string{"lxc.init.cmd = " + l.rootfs(h.image()).system.init()},
 	}.Config()
 }
 

@@ -135,15 +135,14 @@ type scope struct {
 	closed   error             // why it cannot be opened
 	servers  map[string]string // node group name -> server group ID
 	address  string            // floating IP of the API, where it is ours
-	// Of a deletion: load balancers of Services that are still there, and whether the cloud knows the credential no more.
-	balancers      int
-	deadCredential bool
-	refused        string         // what could not be cleaned up, and why
-	rotation       *capi.Rotation // the step that machines are to be of; nil: none is on its way
-	rotating       string         // what a rotation waits for
-	rotationLeft   int            // how much of it is left
-	again          time.Duration  // when to look for lost machines again; 0: none is silent
-	log            *slog.Logger
+	// Of a deletion: load balancers of Services that are still there, and what could not be cleaned up, and why.
+	balancers    int
+	refused      string
+	rotation     *capi.Rotation // the step that machines are to be of; nil: none is on its way
+	rotating     string         // what a rotation waits for
+	rotationLeft int            // how much of it is left
+	again        time.Duration  // when to look for lost machines again; 0: none is silent
+	log          *slog.Logger
 }
 
 // Reconcile runs one round.

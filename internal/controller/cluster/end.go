@@ -70,7 +70,6 @@ const ofTheCloud = "what the cluster made in the cloud"
 func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Outcome, error) {
 	cloud, err := r.open(ctx, s)
 	if errors.Is(err, openstack.ErrUnauthorized) {
-		s.deadCredential = true
 		if _, told := s.record.Status.LeftBehind[ofTheCloud]; !told {
 			s.leave(ofTheCloud, "the application credential no longer works")
 			r.warn(s, "CredentialDead", "the application credential no longer works: what the cluster made in the cloud stays there, unless the "+
@@ -78,7 +77,7 @@ func (r *Reconciler) dropLoadBalancers(ctx context.Context, s *scope) (phase.Out
 		}
 		return phase.Done(), nil // nobody can act for the owner any more; the deletion must not hang on it
 	}
-	if err == nil {
+	if cloud != nil {
 		delete(s.record.Status.LeftBehind, ofTheCloud)
 	}
 	if err == nil && cloud == nil {

@@ -188,7 +188,7 @@ func (r *Reconciler) going(s *scope, f *magnum.Facts) {
 	if s.refused != "" {
 		f.Found.Error = s.refused
 	}
-	if s.deadCredential && (len(s.stack.Machines) > 0 || s.stack.Cluster != nil) {
+	if errors.Is(s.closed, openstack.ErrUnauthorized) && (len(s.stack.Machines) > 0 || s.stack.Cluster != nil) {
 		what := "network"
 		if n := len(s.stack.Machines); n > 0 {
 			what = magnum.Count(n, "machine")

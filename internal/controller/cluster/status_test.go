@@ -83,7 +83,7 @@ func TestWhatIsToldOfACluster(t *testing.T) {
 			"DELETE_IN_PROGRESS", "draining",
 		},
 		"its credential is dead": {
-			"nothing will happen until it gets another, and the reason says how", func(s *scope) { deleted(s); s.deadCredential = true },
+			"nothing will happen until it gets another, and the reason says how", func(s *scope) { deleted(s); s.closed = openstack.ErrUnauthorized },
 			3 * time.Minute, phase.Wait("waiting until Cluster API has taken away 2 machines"), nil, "DELETE_FAILED", "PATCH /v1/credentials/7a8f",
 		},
 	} {

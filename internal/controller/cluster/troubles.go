@@ -204,7 +204,7 @@ func (r *Reconciler) replaceRefused(ctx context.Context, s *scope, machines []*c
 // deadCredential says that a cluster's credential is dead, and what to do.
 func deadCredential(record *v1alpha1.MagnumCluster) string {
 	what := "Give the cluster a new one with PATCH /v1/credentials/" + record.Name
-	if !magnum.Status(record.Status.Status).AllowsCredential() {
+	if record.DeletionTimestamp == nil && !magnum.Status(record.Status.Status).AllowsCredential() {
 		what = "Delete the cluster and make it again"
 	}
 	return "the cluster's application credential no longer works: it has expired, was deleted, or its user was. " + what

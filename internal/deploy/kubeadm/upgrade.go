@@ -203,7 +203,7 @@ func (r *Run) upgradedElsewhere(ctx context.Context, n intent.Node) (bool, error
 // CoreDNS is the bundle's own in every step of a chain, so the kubeadm of a release on the way may be older than it,
 // and then knows no way from there: it refuses ("start version '1.14.2' not supported"), in its checks and in its
 // phase. Where the bundle's CoreDNS runs already, there is nothing for it to do. kubeadm has --skip-phases here from
-// 1.32 on, which is after the first step that this program drives.
+// 1.32 on: a step to 1.31 that was killed after its addons is not continued by this.
 func (r *Run) passedOver(n intent.Node) []string {
 	checks := traitsOf(r.Wanted.Facts[n.PhysicalHost]).ignored(r.Wanted.Intent)
 	var flags []string

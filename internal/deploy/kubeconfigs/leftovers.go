@@ -1,6 +1,7 @@
 package kubeconfigs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func LookAtLeftovers(ctx context.Context, h site.Hosts, unreached map[string]err
 	for _, one := range all {
 		p := one.Place
 		running, there := facts[p.Host].Containers[p.Container]
-		switch err := errors.Join(unreached[p.Host], errs[p.Host]); {
+		switch err := cmp.Or(unreached[p.Host], errs[p.Host]); {
 		case err != nil:
 			l.note(p, fmt.Sprintf("what is left there stays: %v: run destroy again when it answers", err))
 		case p.Container != "" && !there:

@@ -16,12 +16,10 @@ import (
 const (
 	modulesFile = "/etc/modules-load.d/jeroboam.conf"
 	sysctlFile  = "/etc/sysctl.d/99-zz-jeroboam.conf"
-	// earlySysctlFile has been the name of the settings: what they say there is overruled, and destroy removes it.
-	earlySysctlFile = "/etc/sysctl.d/90-jeroboam.conf"
 )
 
 // HostFiles are all files that Host may have left on a host.
-func HostFiles() []string { return []string{modulesFile, sysctlFile, earlySysctlFile} }
+func HostFiles() []string { return []string{modulesFile, sysctlFile} }
 
 // own says that a sysctl belongs to a network namespace: a container has its own. The others are the physical host's.
 func own(key string) bool {

@@ -278,8 +278,9 @@ func (c contract) addons(t *testing.T) {
 	n := c.nodes[0]
 	c.kubectl(t, n, "-n kube-system rollout restart daemonset/kube-proxy")
 	c.kubectl(t, n, "-n kube-system rollout status daemonset/kube-proxy --timeout=3m")
-	time.Sleep(5 * time.Second)                                                                                          // it is up before it has written anything
-	services := c.ssh(t, n.host, "nsenter -t $(lxc-info -p -H -n "+n.name+") -n nft list map ip kube-proxy service-ips") // the node has no nft
+	// It is up before it has written anything, and the node has no nft.
+	time.Sleep(5 * time.Second)
+	services := c.ssh(t, n.host, "nsenter -t $(lxc-info -p -H -n "+n.name+") -n nft list map ip kube-proxy service-ips")
 	if !regexp.MustCompile(`\b10\.96\.0\.1 \. tcp \. 443 : goto `).MatchString(services) {
 		t.Errorf("a kube-proxy that starts on another one's rules loses services: %s", services)
 	}
