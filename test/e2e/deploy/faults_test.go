@@ -316,7 +316,7 @@ func (l lab) files(t *testing.T) map[string]string {
 	out := map[string]string{}
 	hosts, _ := l.hosts(t)
 	for _, host := range hosts {
-		out[host] = l.ssh(t, host, `find /etc /root /opt /openstack /usr/local /var/lib /var/log -xdev \( -path /var/log/journal -o -path /var/lib/systemd \) -prune -o -print | sort
+		out[host] = l.ssh(t, host, `find /etc /root /opt /openstack /usr/local /var/lib /var/log -xdev \( -path /var/log/journal -o -path /var/lib/systemd -o -path '/var/lib/keystone/keystone.db-*' \) -prune -o -print | sort
 			sha256sum /etc/haproxy/conf.d/* /etc/haproxy/haproxy.cfg 2>/dev/null || true`)
 	}
 	return out
