@@ -23,11 +23,11 @@ func floors() [][]string {
 			"internal/magnum", "internal/label", "internal/crd/v1alpha1", "internal/crd/manifests", "internal/policy",
 			"internal/oslo", "internal/pki", "internal/phase", "internal/version", "internal/jinja",
 			"internal/osa/haproxy", "internal/sni", "internal/proxy/manifests", "internal/plan", "internal/golden",
-			"internal/sign", "internal/whole",
+			"internal/sign", "internal/whole", "internal/publisher",
 		},
 		2: {
 			"internal/openstack", "internal/kube", "internal/netns", "internal/osa", "internal/registry", "internal/host",
-			"internal/remote", "internal/workload", "internal/tenant", "internal/notify", "internal/backup/offsite", "internal/sign/signtest",
+			"internal/remote", "internal/workload", "internal/tenant", "internal/notify", "internal/backup/offsite", "internal/sign/signtest", "internal/publisher/publishertest",
 		},
 		3: {
 			"internal/store", "internal/capi", "internal/addon", "internal/osa/intent", "internal/backup", "internal/kube/kubetest", "internal/proxy/backend", "internal/image",

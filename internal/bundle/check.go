@@ -52,6 +52,7 @@ func (p *parser) check(l *Lock) {
 	p.checkImages(l, used)
 	p.checkManifests(l, paths, used)
 	p.checkAddons(l, used)
+	p.checkPublishers(l, used)
 	p.checkUsed(l, used)
 	p.checkNames(l)
 	p.checkReleases(l)
@@ -185,6 +186,17 @@ func (p *parser) artefact(a Artefact, where ...any) {
 	}
 }
 
+// signer checks who is to have signed an artefact.
+func (p *parser) signer(l *Lock, a Artefact, image bool, used map[string]bool, where ...any) {
+	if a.SignedBy == "" {
+		return
+	}
+	used["publisher "+a.SignedBy] = true
+	if problem := l.lacksSigner(a, image); problem != "" {
+		p.problem(p.at(where...), "%s: %s", a.Name, problem)
+	}
+}
+
 // path checks a place below the bundle's files, and that nothing else has it.
 func (p *parser) path(value string, paths map[string]bool, where ...any) {
 	p.inside(value, where...)
@@ -223,6 +235,7 @@ func (p *parser) checkFiles(l *Lock, paths, used map[string]bool) {
 		} else if f.URL == "" {
 			p.problem(p.at("files", i), "%s has neither a program nor a url", f.Name)
 		}
+		p.signer(l, f.Artefact, false, used, "files", i, "signedBy")
 		if u, err := url.Parse(f.Checksums); f.Checksums != "" && (err != nil || u.Scheme != "https" || u.Host == "" || f.URL == "") {
 			p.problem(p.at("files", i, "checksums"), "not an https URL of the sums of what is at url: %q", f.Checksums)
 		}
@@ -265,6 +278,7 @@ func (p *parser) checkImages(l *Lock, used map[string]bool) {
 				p.inside(except, "images", i, "sources", j, "except", k)
 			}
 		}
+		p.signer(l, img.Artefact, true, used, "images", i, "signedBy")
 		if img.User != "" {
 			p.match(reUser, img.User, "a user is a number, or user:group", "images", i, "user")
 		}

@@ -17,9 +17,22 @@ type Lock struct {
 	Images    []Image           `yaml:"images"`
 	Manifests []Manifest        `yaml:"manifests"`
 	Addons    []Addon           `yaml:"addons"` // of workload clusters: the catalogue
+	// Publishers are whose signatures Update asks for.
+	Publishers []Publisher `yaml:"publishers"`
 	// Releases are further releases of Kubernetes, from the oldest on. What they consist of is in the lists above as well,
 	// with the version after each name ("kubeadm-v1.35.4").
 	Releases []Release `yaml:"releases"`
+}
+
+// Publisher is who signs what is published. What his signature is held against comes from a module whose sum is in the
+// lock, so it comes another way than what is signed.
+type Publisher struct {
+	Name   string `yaml:"name"`
+	Module string `yaml:"module"`
+	File   string `yaml:"file"` // of the module: a keyring of OpenPGP, or with an identity sigstore's trusted_root.json
+	// Identity and Issuer are what a certificate of sigstore must say: who has signed, and who vouches for that.
+	Identity string `yaml:"identity"`
+	Issuer   string `yaml:"issuer"`
 }
 
 // Pins are versions by module path.
@@ -67,6 +80,8 @@ type Artefact struct {
 	// built.
 	URL       string `yaml:"url"`
 	URLDigest string `yaml:"urlDigest"`
+	// SignedBy is the publisher whose signature of it is asked for. Without it, the digest that is at URL is believed.
+	SignedBy string `yaml:"signedBy"`
 	// Digest is of what is built from source: of a file's bytes, of an image's manifest.
 	Digest string `yaml:"digest"`
 	// Group is empty for what every deployment needs; other groups are made when they are asked for.
@@ -232,6 +247,15 @@ func (l *Lock) image(reference string) *Image {
 	for i := range l.Images {
 		if l.Images[i].Reference == reference {
 			return &l.Images[i]
+		}
+	}
+	return nil
+}
+
+func (l *Lock) publisher(name string) *Publisher {
+	for i := range l.Publishers {
+		if l.Publishers[i].Name == name {
+			return &l.Publishers[i]
 		}
 	}
 	return nil

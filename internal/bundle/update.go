@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,16 +11,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/jeroboam-cloud/jeroboam/internal/registry"
 )
 
 // UpdateOptions say whose digests are asked for.
 type UpdateOptions struct {
 	LockFile string
+	Cache    string // of modules that publishers are known by, the same as a build's
 	HTTP     *http.Client
+	Now      func() time.Time
 	// Changed takes a digest that is another one than the lock's. Publishers do not change what they have released: that
 	// there is something else under a version is for somebody to look at.
 	Changed bool
@@ -28,13 +30,16 @@ type UpdateOptions struct {
 // Updated is what became of the lock's digests of what is published.
 type Updated struct {
 	New, Changed, Same int
-	Nowhere            []string // published nowhere: built from source alone
+	// Signed are the places whose publisher has signed what is there, of so many.
+	Signed, Places int
+	Nowhere        []string // published nowhere: built from source alone
 }
 
 // publication is one place where something is published, and the artefacts that come from it.
 type publication struct {
 	url, checksums string // of a file
 	reference      string // of an image
+	signedBy       string // the name of who must have signed it, "" for nobody
 	of             []*Artefact
 }
 
@@ -54,8 +59,9 @@ func (p publication) name() string {
 }
 
 // Update asks publishers what they have published under the lock's addresses, and writes the digests into the lock. A
-// file's comes from the list of sums that its publisher has beside it, an image's from its registry. What was found is
-// written even if something else was not: the error names all that is missing.
+// file's comes from the list of sums that its publisher has beside it, an image's from its registry, both with the
+// publisher's signature where the lock names who signs. What was found is written even if something else was not: the
+// error names all that is missing.
 func Update(ctx context.Context, o UpdateOptions) (*Updated, error) {
 	text, err := os.ReadFile(o.LockFile)
 	if err != nil {
@@ -66,10 +72,17 @@ func Update(ctx context.Context, o UpdateOptions) (*Updated, error) {
 		return nil, fmt.Errorf("update: %w", err)
 	}
 	places, nowhere := lock.published()
-	digests, problems := ask(ctx, o.HTTP, places)
-	done := &Updated{Nowhere: nowhere}
+	signers, err := lock.trust(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("update: %w", err)
+	}
+	digests, problems := ask(ctx, signers, places)
+	done := &Updated{Nowhere: nowhere, Places: len(places)}
 	found := map[string]string{}
 	for i, p := range places {
+		if p.signedBy != "" && digests[i] != "" {
+			done.Signed++
+		}
 		for _, a := range p.of {
 			switch {
 			case digests[i] == "":
@@ -111,6 +124,7 @@ func (l *Lock) published() (places []publication, nowhere []string) {
 			i, places = len(places), append(places, p)
 		}
 		places[i].of = append(places[i].of, a)
+		places[i].signedBy = cmp.Or(places[i].signedBy, a.SignedBy)
 	}
 	for i := range l.Files {
 		f := &l.Files[i]
@@ -136,34 +150,18 @@ func (l *Lock) published() (places []publication, nowhere []string) {
 }
 
 // ask asks all publishers, some at once. A digest is empty where there is a problem.
-func ask(ctx context.Context, client *http.Client, places []publication) ([]string, []error) {
+func ask(ctx context.Context, t *trust, places []publication) ([]string, []error) {
 	digests, wrong := make([]string, len(places)), make([]error, len(places))
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i, p := range places {
 		group.Go(func() error {
-			if p.reference != "" {
-				digests[i], wrong[i] = registry.DigestOf(ctx, client.Transport, p.reference)
-			} else {
-				digests[i], wrong[i] = publishedSum(ctx, client, p)
-			}
+			digests[i], wrong[i] = t.digestOf(ctx, p)
 			return nil // each has its own
 		})
 	}
 	_ = group.Wait() // never an error, see above
 	return digests, slices.DeleteFunc(wrong, func(err error) bool { return err == nil })
-}
-
-func publishedSum(ctx context.Context, client *http.Client, p publication) (string, error) {
-	text, err := fetchText(ctx, client, p.checksums)
-	if err != nil {
-		return "", fmt.Errorf("the sum of %s: %w", p.url, err)
-	}
-	sum, err := sumIn(text, path.Base(p.url))
-	if err != nil {
-		return "", fmt.Errorf("the sum of %s: %s: %w", p.url, p.checksums, err)
-	}
-	return "sha256:" + sum, nil
 }
 
 // reSumLine is a line of sha256sum ("SUM  name", "SUM *name"), a sum alone, or BSD's "SHA256 (name) = SUM".

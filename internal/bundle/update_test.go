@@ -28,8 +28,8 @@ import (
 	"github.com/jeroboam-cloud/jeroboam/internal/sign"
 )
 
-// publisher stands for all who publish: a page that sends on to where the files are, lists of sums, and a registry.
-type publisher struct {
+// publishing stands for all who publish: a page that sends on to where the files are, lists of sums, and a registry.
+type publishing struct {
 	*httptest.Server
 	mu     sync.Mutex
 	files  map[string][]byte
@@ -37,9 +37,9 @@ type publisher struct {
 	ranges []string                                                          // what was asked for
 }
 
-func newPublisher(t *testing.T) *publisher {
+func newPublisher(t *testing.T) *publishing {
 	t.Helper()
-	p := &publisher{files: map[string][]byte{}}
+	p := &publishing{files: map[string][]byte{}}
 	mux := http.NewServeMux()
 	mux.Handle("/v2/", ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	mux.HandleFunc("GET /release/", func(w http.ResponseWriter, r *http.Request) {
@@ -66,14 +66,14 @@ func newPublisher(t *testing.T) *publisher {
 	return p
 }
 
-func (p *publisher) set(odd func(http.ResponseWriter, *http.Request, []byte) bool) {
+func (p *publishing) set(odd func(http.ResponseWriter, *http.Request, []byte) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.odd, p.ranges = odd, nil
 }
 
 // push puts an index over two platforms into the registry, and says its digest and that of the image for linux/amd64.
-func (p *publisher) push(t *testing.T, reference string) (index, image string) {
+func (p *publishing) push(t *testing.T, reference string) (index, image string) {
 	t.Helper()
 	var adds []mutate.IndexAddendum
 	for _, arch := range []string{"arm64", "amd64"} {
@@ -113,7 +113,7 @@ func randomEmpty(t *testing.T) v1.ImageIndex {
 }
 
 // onlineWorkshop is a lock whose artefacts are with a publisher.
-func onlineWorkshop(t *testing.T, p *publisher) *workshop {
+func onlineWorkshop(t *testing.T, p *publishing) *workshop {
 	t.Helper()
 	s := &workshop{dir: t.TempDir()}
 	s.lock = filepath.Join(s.dir, "bundle.lock.yaml")
@@ -140,9 +140,9 @@ images:
 	return s
 }
 
-func (s *workshop) update(t *testing.T, p *publisher, changed bool) (*bundle.Updated, error) {
+func (s *workshop) update(t *testing.T, p *publishing, changed bool) (*bundle.Updated, error) {
 	t.Helper()
-	return bundle.Update(t.Context(), bundle.UpdateOptions{LockFile: s.lock, HTTP: p.Client(), Changed: changed})
+	return bundle.Update(t.Context(), bundle.UpdateOptions{LockFile: s.lock, Cache: filepath.Join(s.dir, "cache"), HTTP: p.Client(), Now: time.Now, Changed: changed})
 }
 
 // TestOnline is an operator with internet: digests from publishers, a bundle downloaded, and neither asked for anything
@@ -161,7 +161,7 @@ func TestOnline(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the sum of "+p.URL+"/release/one: "+p.URL+"/release/sha256sums: 404") {
 		t.Errorf("one list of sums is not there: %v", err)
 	}
-	if diff := cmp.Diff(&bundle.Updated{New: 2}, done); diff != "" {
+	if diff := cmp.Diff(&bundle.Updated{New: 2, Places: 3}, done); diff != "" {
 		t.Errorf("what was found is written all the same:\n%s", diff)
 	}
 	p.files["sha256sums"] = fmt.Appendf(nil, "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n%s  ./other\n%s *one\n-----BEGIN PGP SIGNATURE-----\n",

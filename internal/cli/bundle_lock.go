@@ -38,6 +38,7 @@ func (c *bundleBumpCommand) Run(ctx context.Context, streams Streams) error {
 type bundleLockCommand struct {
 	Lock    string `default:"bundle.lock.yaml" placeholder:"FILE" help:"The lock."`
 	Update  bool   `help:"Ask publishers what they have published, and write their digests (urlDigest) into the lock."`
+	Cache   string `env:"JEROBOAM_BUNDLE_CACHE" placeholder:"DIR" help:"As of bundle build: modules that publishers are known by."`
 	Changed bool   `help:"With --update: take digests that are others than the lock's, too."`
 }
 
@@ -63,10 +64,14 @@ func (c *bundleLockCommand) Run(ctx context.Context, streams Streams) error {
 		_, err = fmt.Fprintf(streams.Out, "%s: %d artefacts lack what building needs, %d what downloading needs\n", c.Lock, len(built), len(downloaded))
 		return err
 	}
-	done, err := bundle.Update(ctx, bundle.UpdateOptions{LockFile: c.Lock, HTTP: publishers(), Changed: c.Changed})
+	cache, err := bundleCache(c.Cache)
+	if err != nil {
+		return err
+	}
+	done, err := bundle.Update(ctx, bundle.UpdateOptions{LockFile: c.Lock, Cache: cache, HTTP: publishers(), Now: time.Now, Changed: c.Changed})
 	if done != nil {
-		_, _ = fmt.Fprintf(streams.Out, "%s: %d digests are new, %d changed, %d as they were; published nowhere: %s\n",
-			c.Lock, done.New, done.Changed, done.Same, cmp.Or(strings.Join(done.Nowhere, ", "), "none")) // the error is told next
+		_, _ = fmt.Fprintf(streams.Out, "%s: %d digests are new, %d changed, %d as they were; of %d places %d are signed by their publishers; published nowhere: %s\n",
+			c.Lock, done.New, done.Changed, done.Same, done.Places, done.Signed, cmp.Or(strings.Join(done.Nowhere, ", "), "none")) // the error is told next
 	}
 	return err
 }
