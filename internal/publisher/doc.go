@@ -4,7 +4,7 @@
 // there changes the digest too, but has no key of the publisher's. Two kinds of signatures are known here:
 //
 //   - OpenPGP's clear-signed lists of sums (RFC 9580), as runc has one, against the publisher's keyring.
-//   - sigstore's keyless ones (Kubernetes' programs and images): the certificate authority Fulcio gives out certificates
+//   - sigstore's keyless ones (Kubernetes' programs and images): the authority Fulcio gives out certificates
 //     of ten minutes to whoever proves an identity, and the key is thrown away after one signature. So no key is
 //     trusted, but an identity, and who vouches for it.
 //
