@@ -17,13 +17,13 @@ import (
 
 // needed says whether a Debian package is used by what is being made.
 func (b *builder) needed(p Package) bool {
-	if p.Ship && chosen(p.Group, b.chosen) {
-		return true
-	}
-	return slices.ContainsFunc(b.lock.Images, func(i Image) bool {
+	return b.shipped(p) || slices.ContainsFunc(b.lock.Images, func(i Image) bool {
 		return b.FromSource && chosen(i.Group, b.chosen) && slices.Contains(i.Packages, p.Name)
 	})
 }
+
+// shipped says whether a Debian package goes into the bundle by itself.
+func (b *builder) shipped(p Package) bool { return p.Ship && chosen(p.Group, b.chosen) }
 
 // makePackages fetches the Debian packages with apt, which checks signatures; the lock says which bytes they must be.
 func (b *builder) makePackages(ctx context.Context) error {
@@ -47,7 +47,7 @@ func (b *builder) makePackages(ctx context.Context) error {
 		if err := b.settle("package", p.Name, p.Version, how, p.Digest, digest, began, true); err != nil {
 			return err
 		}
-		if !p.Ship {
+		if !b.shipped(*p) {
 			continue
 		}
 		entry := IndexFile{Name: p.Name, Kind: "package", Version: p.Version, Path: "debs/" + p.Name + ".deb", Digest: digest, Size: size, Group: p.Group}

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func (l lab) byHand(t *testing.T) {
 			tags[i.Name] = i.Reference[strings.LastIndexByte(i.Reference, ':')+1:]
 			references = append(references, i.Reference)
 		}
+	}
+	if _, err := os.Stat(l.bundle + "/files/debs"); err != nil {
+		t.Fatalf("plain kubeadm needs Debian's packages: make the bundle with \"--group byhand\" (%v)", err)
 	}
 	ssh := strings.Join(l.sshArgs("infra1"), " ") + " "
 	shell := func(script string) {
