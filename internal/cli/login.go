@@ -1,48 +1,137 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
-	gopenstack "github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
+	"go.yaml.in/yaml/v3"
 )
 
 // login logs in as a user of OpenStack does: to a cloud of clouds.yaml, or where the variables OS_AUTH_URL and its like
 // say.
 func login(ctx context.Context, cloud string) (*gophercloud.ProviderClient, gophercloud.EndpointOpts, error) {
-	if cloud == "" {
-		return loginByEnvironment(ctx)
-	}
-	auth, endpoint, tls, err := clouds.Parse(clouds.WithCloudName(cloud))
+	auth, endpoint, tls, err := account(cloud)
 	if err != nil {
-		return nil, endpoint, fmt.Errorf("clouds.yaml: %w", err)
+		return nil, endpoint, err
 	}
-	auth.AllowReauth = true // what takes hours outlives a token
+	auth.AllowReauth = auth.TokenID == "" // what takes hours outlives a token
 	provider, err := config.NewProviderClient(ctx, auth, config.WithTLSConfig(tls))
-	if err != nil {
-		return nil, endpoint, fmt.Errorf("log in to the cloud %s: %w", cloud, err)
-	}
-	return provider, endpoint, nil
-}
-
-func loginByEnvironment(ctx context.Context) (*gophercloud.ProviderClient, gophercloud.EndpointOpts, error) {
-	endpoint := gophercloud.EndpointOpts{Region: os.Getenv("OS_REGION_NAME")}
-	if os.Getenv("OS_AUTH_URL") == "" {
-		return nil, endpoint, errors.New("which cloud? name one of clouds.yaml with --os-cloud or OS_CLOUD, or set OS_AUTH_URL and what belongs to it")
-	}
-	auth, err := gopenstack.AuthOptionsFromEnv()
-	if err != nil {
-		return nil, endpoint, fmt.Errorf("the environment's OS_ variables: %w", err)
-	}
-	auth.AllowReauth = true
-	provider, err := gopenstack.AuthenticatedClient(ctx, auth)
 	if err != nil {
 		return nil, endpoint, fmt.Errorf("log in at %s: %w", auth.IdentityEndpoint, err)
 	}
 	return provider, endpoint, nil
+}
+
+// account is who logs in, and where.
+func account(cloud string) (gophercloud.AuthOptions, gophercloud.EndpointOpts, *tls.Config, error) {
+	fail := func(err error) (gophercloud.AuthOptions, gophercloud.EndpointOpts, *tls.Config, error) {
+		return gophercloud.AuthOptions{}, gophercloud.EndpointOpts{}, nil, err
+	}
+	from, options := "clouds.yaml", []clouds.ParseOption{clouds.WithCloudName(cloud)}
+	if cloud == "" {
+		c, err := environmentsCloud(os.Getenv)
+		if err != nil {
+			return fail(err)
+		}
+		text, err := yaml.Marshal(clouds.Clouds{Clouds: map[string]clouds.Cloud{environment: c}})
+		if err != nil {
+			return fail(err)
+		}
+		from, options = "the environment's OS_ variables", []clouds.ParseOption{clouds.WithCloudName(environment), clouds.WithCloudsYAML(bytes.NewReader(text))}
+	}
+	auth, endpoint, tls, err := clouds.Parse(options...)
+	if err != nil {
+		return fail(fmt.Errorf("%s: %w", from, err))
+	}
+	return auth, endpoint, tls, nil
+}
+
+// environment is the name of the cloud that variables make, as openstacksdk calls it.
+const environment = "envvars"
+
+// environmentsCloud is the cloud of the variables that an openrc file sets, as python-openstackclient understands them:
+// a user and a project have domains of their own, and the domain "default" where none is named.
+func environmentsCloud(getenv func(string) string) (clouds.Cloud, error) {
+	first := func(names ...string) string {
+		for _, n := range names {
+			if v := getenv(n); v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	if getenv("OS_AUTH_URL") == "" {
+		return clouds.Cloud{}, errors.New("which cloud? name one of clouds.yaml with --os-cloud or OS_CLOUD, or set OS_AUTH_URL and what belongs to it")
+	}
+	a := clouds.AuthInfo{
+		AuthURL: getenv("OS_AUTH_URL"), Token: getenv("OS_TOKEN"), Username: getenv("OS_USERNAME"), UserID: first("OS_USER_ID", "OS_USERID"), Password: getenv("OS_PASSWORD"),
+		ApplicationCredentialID: getenv("OS_APPLICATION_CREDENTIAL_ID"), ApplicationCredentialName: getenv("OS_APPLICATION_CREDENTIAL_NAME"),
+		ApplicationCredentialSecret: getenv("OS_APPLICATION_CREDENTIAL_SECRET"), SystemScope: getenv("OS_SYSTEM_SCOPE"), TrustID: getenv("OS_TRUST_ID"),
+		ProjectName: first("OS_PROJECT_NAME", "OS_TENANT_NAME"), ProjectID: first("OS_PROJECT_ID", "OS_TENANT_ID"),
+		UserDomainName: getenv("OS_USER_DOMAIN_NAME"), UserDomainID: getenv("OS_USER_DOMAIN_ID"),
+		ProjectDomainName: getenv("OS_PROJECT_DOMAIN_NAME"), ProjectDomainID: getenv("OS_PROJECT_DOMAIN_ID"),
+		DomainName: getenv("OS_DOMAIN_NAME"), DomainID: getenv("OS_DOMAIN_ID"),
+	}
+	problems := lacking(a)
+	c := clouds.Cloud{
+		AuthInfo: &a, RegionName: getenv("OS_REGION_NAME"), Interface: first("OS_INTERFACE", "OS_ENDPOINT_TYPE"),
+		CACertFile: getenv("OS_CACERT"), ClientCertFile: getenv("OS_CERT"), ClientKeyFile: getenv("OS_KEY"),
+	}
+	if text := getenv("OS_INSECURE"); text != "" {
+		insecure, err := strconv.ParseBool(text)
+		if err != nil {
+			problems = append(problems, "OS_INSECURE is neither true nor false: "+text)
+		}
+		verify := !insecure
+		c.Verify = &verify
+	}
+	if len(problems) > 0 {
+		return c, fmt.Errorf("the environment's OS_ variables: %s", strings.Join(problems, "; "))
+	}
+	scope(&a, first)
+	return c, nil
+}
+
+// lacking is what somebody who logs in this way has not said.
+func lacking(a clouds.AuthInfo) (problems []string) {
+	who := cmp.Or(a.Username, a.UserID)
+	switch {
+	case a.Token != "":
+	case a.ApplicationCredentialID != "", a.ApplicationCredentialName != "":
+		if a.ApplicationCredentialSecret == "" {
+			problems = append(problems, "an application credential needs OS_APPLICATION_CREDENTIAL_SECRET")
+		}
+		if a.ApplicationCredentialID == "" && who == "" {
+			problems = append(problems, "an application credential by name needs OS_USERNAME or OS_USER_ID")
+		}
+	case who == "":
+		problems = append(problems, "OS_USERNAME is not set, nor OS_USER_ID, OS_TOKEN or OS_APPLICATION_CREDENTIAL_ID")
+	case a.Password == "":
+		problems = append(problems, "OS_PASSWORD is not set")
+	}
+	return problems
+}
+
+// scope completes domains. An application credential has its project, and Keystone takes no other scope beside it.
+func scope(a *clouds.AuthInfo, first func(...string) string) {
+	domain := cmp.Or(first("OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN"), "default")
+	if a.Username != "" && cmp.Or(a.UserDomainName, a.UserDomainID, a.DomainName, a.DomainID) == "" {
+		a.UserDomainID = domain
+	}
+	if a.ApplicationCredentialID != "" || a.ApplicationCredentialName != "" {
+		a.ProjectName, a.ProjectID = "", ""
+	}
+	if a.ProjectName != "" && cmp.Or(a.ProjectDomainName, a.ProjectDomainID, a.DomainName, a.DomainID) == "" {
+		a.ProjectDomainID = domain
+	}
 }
