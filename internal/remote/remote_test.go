@@ -349,6 +349,41 @@ func TestSSHChecksHosts(t *testing.T) {
 	}
 }
 
+// TestALoginIsInterrupted: a host that takes connections and says nothing does not keep whoever gives up.
+func TestALoginIsInterrupted(t *testing.T) {
+	s := newServer(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	taken := make(chan net.Conn, 1)
+	go func() {
+		if conn, err := silent.Accept(); err == nil {
+			taken <- conn
+		}
+	}()
+	s.target.Port = silent.Addr().(*net.TCPAddr).Port
+	write(t, s.auth.KnownHosts[0], knownhosts.Line([]string{silent.Addr().String()}, signer(t, filepath.Join(s.dir, "other")).PublicKey())+"\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := remote.Dial(ctx, s.target, s.auth, program(t))
+		failed <- err
+	}()
+	conn := <-taken
+	defer func() { _ = conn.Close() }()
+	cancel()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(20 * time.Second): // half a minute is what a login may take
+		t.Error("it goes on")
+	}
+}
+
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -142,13 +142,22 @@ func login(ctx context.Context, t Target, a Auth) (*ssh.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log in with SSH: %w", err)
 	}
-	_ = tcp.SetDeadline(time.Now().Add(dialTimeout)) // a TCP connection has deadlines
+	inTime := context.AfterFunc(ctx, func() { _ = tcp.Close() }) // the library knows no contexts
 	conn, chans, reqs, err := ssh.NewClientConn(tcp, address, cfg)
+	if !inTime() && err == nil {
+		_ = conn.Close() // it is over
+		err = ctx.Err()
+	}
 	if err != nil {
 		_ = tcp.Close() // it may be closed already
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return nil, fmt.Errorf("log in with SSH: %s takes connections and says nothing for %s: is it sshd's port?", address, dialTimeout)
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
 		return nil, explain(err, t, address)
 	}
-	_ = tcp.SetDeadline(time.Time{})
 	return ssh.NewClient(conn, chans, reqs), nil
 }
 

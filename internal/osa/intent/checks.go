@@ -13,7 +13,7 @@ import (
 func checks() []func(*reader) {
 	return []func(*reader){
 		// names and addresses
-		(*reader).checkDrawn, (*reader).checkVIPs, (*reader).checkRanges, (*reader).checkOverlaps, (*reader).checkPodRoom, (*reader).checkFamily,
+		(*reader).checkDrawn, (*reader).checkVIPs, (*reader).checkHostAddresses, (*reader).checkRanges, (*reader).checkOverlaps, (*reader).checkPodRoom, (*reader).checkFamily,
 		// what fits together
 		(*reader).checkVersions, (*reader).checkRegistries, (*reader).checkMatrix, (*reader).checkWorkloads,
 		// nodes

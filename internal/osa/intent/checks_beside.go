@@ -67,6 +67,9 @@ func (r *reader) checkFamily() {
 	if r.in.Kubernetes.ControlPlaneHost != r.in.VIPs.Internal.Address {
 		refuse("kubernetes.controlPlaneHost", "kubernetes_hostname", r.in.Kubernetes.ControlPlaneHost)
 	}
+	for i, h := range r.in.Hosts {
+		refuse(fmt.Sprintf("hosts[%d].managementAddress", i), "the address of "+h.Name, h.ManagementAddress)
+	}
 	for i, n := range r.in.Nodes {
 		refuse(fmt.Sprintf("nodes[%d].nodeIP", i), "kubelet_node_ip of "+n.Name, n.NodeIP)
 	}

@@ -21,15 +21,54 @@ func (r *reader) checkVIPs() {
 	for _, vip := range []struct{ path, address string }{{"vips.internal.address", v.Internal.Address}, {"vips.external.address", v.External.Address}} {
 		a, err := netip.ParseAddr(vip.address)
 		if err != nil {
+			if notAddress(vip.address) {
+				r.fail("address-invalid", r.at(vip.path), "write one address without a prefix length, or a name that resolves", "the virtual address %q is no address", vip.address)
+			}
 			continue // a name
 		}
 		for _, h := range r.inv.Hosts() {
-			if h.ManagementAddress() == vip.address && len(r.in.HAProxy.Hosts) != 1 {
+			if h.ManagementAddress() == vip.address && !r.onlyBalancer(h.Name) {
 				r.fail("vip-taken", r.at(vip.path), "give the VIP an address of its own and add it to used_ips", "%s is the address of %s", vip.address, h.Name)
 			}
 		}
-		if m, err := osa.ParseNetwork(r.in.Network.ManagementCIDR); err == nil && m.Contains(a) && !r.reserved(a) {
+		m, err := osa.ParseNetwork(r.in.Network.ManagementCIDR)
+		switch {
+		case err != nil || !m.Contains(a):
+		case a == m.Masked().Addr() && m.Bits() < a.BitLen()-1:
+			r.fail("address-invalid", r.at(vip.path), "give the VIP an address of a host", "%s is the network %s itself", vip.address, m.Masked())
+		case !r.reserved(a):
 			r.warn("vip-not-reserved", r.at(vip.path), "add it to used_ips", "%s is in the management network and not in used_ips: a container may be given it", vip.address)
+		}
+	}
+}
+
+// onlyBalancer says whether a host is the one load balancer there is: its own address may be the virtual one then.
+func (r *reader) onlyBalancer(name string) bool {
+	if len(r.in.HAProxy.Hosts) != 1 {
+		return false
+	}
+	h := r.in.HAProxy.Hosts[0]
+	return name == h.Name || name == h.PhysicalHost
+}
+
+// notAddress says whether a text has the shape of an address and is none, nor a name: no top-level domain is a number
+// (RFC 3696, section 2), and names have no commas, colons, slashes or spaces.
+func notAddress(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil || text == "" {
+		return false
+	}
+	last := text[strings.LastIndexByte(text, '.')+1:]
+	return strings.ContainsAny(text, ",:/ \t") || strings.Trim(last, "0123456789") == ""
+}
+
+// checkHostAddresses finds addresses of physical hosts that nobody can log in to.
+func (r *reader) checkHostAddresses() {
+	for i, h := range r.in.Hosts {
+		for _, of := range []struct{ path, address string }{{"managementAddress", h.ManagementAddress}, {"sshAddress", h.SSHAddress}} {
+			if notAddress(of.address) {
+				r.fail("address-invalid", r.at(fmt.Sprintf("hosts[%d].%s", i, of.path)), "correct its ip or ansible_host", "%q of %s is no address", of.address, h.Name)
+				break // most often it is the same
+			}
 		}
 	}
 }

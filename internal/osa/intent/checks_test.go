@@ -140,6 +140,23 @@ func TestFindings(t *testing.T) {
 		},
 		{name: "no external VIP", edits: []edit{{user, "  external_lb_vip_address: openstack.example.com\n", ""}}, want: []string{"warning vip-missing openstack_user_config.yml"}},
 		{name: "a VIP that a host has", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.21"}}, want: []string{"error vip-taken openstack_user_config.yml:7"}},
+		{name: "a VIP that is no address", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.999"}}, want: []string{"error address-invalid openstack_user_config.yml:7"}},
+		{name: "a VIP with a prefix", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.9/22"}}, want: []string{"error address-invalid openstack_user_config.yml:7"}},
+		{name: "a VIP that is the network", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.0"}}, want: []string{"error address-invalid openstack_user_config.yml:7"}},
+		{
+			name: "one load balancer, and the VIP is another host's", edits: []edit{
+				{user, "load_balancer_hosts: *controllers", "load_balancer_hosts: {infra1: {ip: 172.29.236.11}}"},
+				{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.12"},
+			},
+			want: []string{"error vip-taken openstack_user_config.yml:7"},
+		},
+		{
+			name: "one load balancer, whose address is the VIP", edits: []edit{
+				{user, "load_balancer_hosts: *controllers", "load_balancer_hosts: {infra1: {ip: 172.29.236.11}}"},
+				{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.236.11"},
+			},
+		},
+		{name: "a host's address with a comma", edits: []edit{{user, "compute1: {ip: 172.29.236.21}", "compute1: {ip: '172.29.236,21'}"}}, want: []string{"error address-invalid"}},
 		{name: "a VIP that a container may get", edits: []edit{{user, "internal_lb_vip_address: 172.29.236.9", "internal_lb_vip_address: 172.29.237.9"}}, want: []string{"warning vip-not-reserved openstack_user_config.yml:7"}},
 		{name: "pods without a range", edits: []edit{{k8s, "172.29.192.0/21", "172.29.192.0"}}, want: []string{"error cidr-invalid group_vars/k8s_all/main.yml:1"}},
 		{name: "pods in IPv6", edits: []edit{{k8s, "172.29.192.0/21", "fd00::/48"}}, want: []string{"error cidr-invalid group_vars/k8s_all/main.yml:1"}},
