@@ -158,7 +158,7 @@ type deployApplyCommand struct {
 	Reviewed string `arg:"" optional:"" name:"plan" placeholder:"FILE" help:"A plan of \"plan --out\": that is carried out, and nothing if the world has moved since."`
 	Yes      bool   `short:"y" help:"Do not ask at a terminal. Where there is none, nobody is asked."`
 
-	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive."`
+	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive, authority."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	Until string   `placeholder:"1.N" help:"Go no further than this minor version of Kubernetes, which the bundle carries on the way of an old cluster to its own."`
 }

@@ -27,7 +27,11 @@ func login(ctx context.Context, cloud string) (*gophercloud.ProviderClient, goph
 	auth.AllowReauth = auth.TokenID == "" // what takes hours outlives a token
 	provider, err := config.NewProviderClient(ctx, auth, config.WithTLSConfig(tls))
 	if err != nil {
-		return nil, endpoint, fmt.Errorf("log in at %s: %w", auth.IdentityEndpoint, err)
+		where := "at " + auth.IdentityEndpoint
+		if cloud != "" {
+			where = "to the cloud " + cloud
+		}
+		return nil, endpoint, fmt.Errorf("log in %s: %w", where, err)
 	}
 	return provider, endpoint, nil
 }

@@ -52,6 +52,9 @@ func Load(opts Options) (*Source, error) {
 		s.Environment = BaseDir
 	}
 	s.Environment = expandHome(s.Environment)
+	if _, err := os.Stat(s.Environment); opts.Environment != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the environment %s is not there: name the release's inventory directory, which holds env.d", s.Environment)
+	}
 	config := expandHome(opts.Config)
 	for _, step := range []func(config string) error{s.readConfig, s.readEnvironment, s.readInventory} {
 		if err := step(config); err != nil {

@@ -55,8 +55,10 @@ func (v *Variables) load(path string, f *varsFile) error {
 		}
 		return fmt.Errorf("read variables: %w", err)
 	}
-	if !f.secret {
-		v.Findings = append(v.Findings, found...)
+	for _, one := range found {
+		if !f.secret || one.Code == "duplicate-key" { // which names the key only
+			v.Findings = append(v.Findings, one)
+		}
 	}
 	switch value := value.(type) {
 	case nil:

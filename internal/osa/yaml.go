@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -119,7 +120,26 @@ func (c *constructor) syntax(err error, text []byte) {
 	if anchor := yamlAnchor.FindStringSubmatch(m[2]); anchor != nil {
 		line = 1 + strings.Count(string(text[:max(0, bytes.Index(text, []byte("*"+anchor[1])))]), "\n")
 	}
+	if at := notText(text); at >= 0 {
+		c.refuse(Pos{File: c.file, Line: 1 + bytes.Count(text[:at], []byte("\n"))}, "is not valid YAML: a byte that is not UTF-8 (%#x); save the file as UTF-8", text[at])
+		return
+	}
 	c.refuse(Pos{File: c.file, Line: line}, "is not valid YAML: %s", m[2])
+}
+
+// notText is where a text is not UTF-8, or -1. Files of UTF-16 say so in their first bytes, and are read.
+func notText(text []byte) int {
+	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) {
+		return -1
+	}
+	for at := 0; at < len(text); {
+		r, size := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
+	return -1
 }
 
 func (c *constructor) refuse(pos Pos, format string, args ...any) {
