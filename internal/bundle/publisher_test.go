@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -87,7 +86,7 @@ func (p *publishing) signImage(t *testing.T, digest string, payload []byte, sign
 	}
 	tag, err := name.NewTag(strings.TrimPrefix(p.URL, "https://") + "/app:" + strings.Replace(digest, ":", "-", 1) + ".sig")
 	if err == nil {
-		err = remote.Write(tag, v1.Image(img), remote.WithTransport(p.Client().Transport), remote.WithContext(t.Context()))
+		err = remote.Write(tag, img, remote.WithTransport(p.Client().Transport), remote.WithContext(t.Context()))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -29,40 +29,51 @@ func TestLoginByEnvironment(t *testing.T) {
 			with(func(a *gophercloud.AuthOptions) {
 				a.Username, a.Password, a.TenantName, a.DomainName = "admin", `a:#"b`, "admin", "Users"
 				a.Scope = &gophercloud.AuthScope{ProjectName: "admin", DomainName: "Projects"}
-			}), gophercloud.EndpointOpts{Region: "RegionOne", Availability: gophercloud.AvailabilityInternal}, "",
+			}),
+			gophercloud.EndpointOpts{Region: "RegionOne", Availability: gophercloud.AvailabilityInternal},
+			"",
 		},
 		{
 			"no domain is the domain default", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine",
 			with(func(a *gophercloud.AuthOptions) {
 				a.Username, a.Password, a.TenantName, a.DomainID = "me", "p", "mine", "default"
 				a.Scope = &gophercloud.AuthScope{ProjectName: "mine", DomainID: "default"}
-			}), gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic}, "",
+			}),
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
+			"",
 		},
 		{
 			"one domain for both", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine OS_DOMAIN_NAME=Both",
 			with(func(a *gophercloud.AuthOptions) {
 				a.Username, a.Password, a.TenantName, a.DomainName = "me", "p", "mine", "Both"
 				a.Scope = &gophercloud.AuthScope{ProjectName: "mine", DomainName: "Both"}
-			}), gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic}, "",
+			}),
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
+			"",
 		},
 		{
 			"a project by its id", "OS_USER_ID=u OS_PASSWORD=p OS_PROJECT_ID=f00",
 			with(func(a *gophercloud.AuthOptions) {
 				a.UserID, a.Password, a.TenantID = "u", "p", "f00"
 				a.Scope = &gophercloud.AuthScope{ProjectID: "f00"}
-			}), gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic}, "",
+			}),
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
+			"",
 		},
 		{
 			"an application credential has its project", "OS_APPLICATION_CREDENTIAL_ID=i OS_APPLICATION_CREDENTIAL_SECRET=s OS_PROJECT_NAME=another OS_AUTH_TYPE=v3applicationcredential",
 			with(func(a *gophercloud.AuthOptions) { a.ApplicationCredentialID, a.ApplicationCredentialSecret = "i", "s" }),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic}, "",
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
+			"",
 		},
 		{
 			"a token", "OS_TOKEN=t OS_PROJECT_NAME=mine OS_PROJECT_DOMAIN_ID=d",
 			with(func(a *gophercloud.AuthOptions) {
 				a.TokenID, a.TenantName = "t", "mine"
 				a.Scope = &gophercloud.AuthScope{ProjectName: "mine", DomainID: "d"}
-			}), gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic}, "",
+			}),
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
+			"",
 		},
 		{"nobody", "OS_INSECURE=perhaps", at, gophercloud.EndpointOpts{}, "OS_USERNAME is not set, nor OS_USER_ID, OS_TOKEN or OS_APPLICATION_CREDENTIAL_ID; OS_INSECURE is neither true nor false: perhaps"},
 		{"no password", "OS_USERNAME=me", at, gophercloud.EndpointOpts{}, "OS_PASSWORD is not set"},
