@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -29,14 +28,8 @@ func (o *deployOptions) logins() (logins, error) {
 	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
 	if len(o.SSHKey) > 0 {
 		auth.Keys = o.SSHKey
-		var missing []error
-		for _, f := range o.SSHKey {
-			if _, err := os.Stat(f); err != nil {
-				missing = append(missing, fmt.Errorf("--ssh-key: %w", err))
-			}
-		}
-		if err := errors.Join(missing...); err != nil {
-			return logins{}, err // once, and not for each host
+		if err := remote.CheckKeys(o.SSHKey); err != nil {
+			return logins{}, fmt.Errorf("--ssh-key: %w", err) // once, and not for each host
 		}
 	}
 	if len(o.KnownHosts) > 0 {

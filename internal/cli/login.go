@@ -43,7 +43,7 @@ func account(cloud string) (gophercloud.AuthOptions, gophercloud.EndpointOpts, *
 	}
 	from, options := "clouds.yaml", []clouds.ParseOption{clouds.WithCloudName(cloud)}
 	if cloud == "" {
-		c, err := environmentsCloud(os.Getenv)
+		c, err := environmentsCloud()
 		if err != nil {
 			return fail(err)
 		}
@@ -64,34 +64,25 @@ func account(cloud string) (gophercloud.AuthOptions, gophercloud.EndpointOpts, *
 const environment = "envvars"
 
 // environmentsCloud is the cloud of the variables that an openrc file sets, as python-openstackclient understands them:
-// a user and a project have domains of their own, and the domain "default" where none is named.
-func environmentsCloud(getenv func(string) string) (clouds.Cloud, error) {
-	first := func(names ...string) string {
-		for _, n := range names {
-			if v := getenv(n); v != "" {
-				return v
-			}
-		}
-		return ""
-	}
-	if getenv("OS_AUTH_URL") == "" {
+// a user and a project have domains of their own, and the domain "default" where none is named. The region, the
+// interface and files of certificates are not in it: clouds.Parse takes their variables for any cloud.
+func environmentsCloud() (clouds.Cloud, error) {
+	if os.Getenv("OS_AUTH_URL") == "" {
 		return clouds.Cloud{}, errors.New("which cloud? name one of clouds.yaml with --os-cloud or OS_CLOUD, or set OS_AUTH_URL and what belongs to it")
 	}
+	get := os.Getenv
 	a := clouds.AuthInfo{
-		AuthURL: getenv("OS_AUTH_URL"), Token: getenv("OS_TOKEN"), Username: getenv("OS_USERNAME"), UserID: first("OS_USER_ID", "OS_USERID"), Password: getenv("OS_PASSWORD"),
-		ApplicationCredentialID: getenv("OS_APPLICATION_CREDENTIAL_ID"), ApplicationCredentialName: getenv("OS_APPLICATION_CREDENTIAL_NAME"),
-		ApplicationCredentialSecret: getenv("OS_APPLICATION_CREDENTIAL_SECRET"), SystemScope: getenv("OS_SYSTEM_SCOPE"), TrustID: getenv("OS_TRUST_ID"),
-		ProjectName: first("OS_PROJECT_NAME", "OS_TENANT_NAME"), ProjectID: first("OS_PROJECT_ID", "OS_TENANT_ID"),
-		UserDomainName: getenv("OS_USER_DOMAIN_NAME"), UserDomainID: getenv("OS_USER_DOMAIN_ID"),
-		ProjectDomainName: getenv("OS_PROJECT_DOMAIN_NAME"), ProjectDomainID: getenv("OS_PROJECT_DOMAIN_ID"),
-		DomainName: getenv("OS_DOMAIN_NAME"), DomainID: getenv("OS_DOMAIN_ID"),
+		AuthURL: get("OS_AUTH_URL"), Token: get("OS_TOKEN"), Username: get("OS_USERNAME"), UserID: cmp.Or(get("OS_USER_ID"), get("OS_USERID")), Password: get("OS_PASSWORD"),
+		ApplicationCredentialID: get("OS_APPLICATION_CREDENTIAL_ID"), ApplicationCredentialName: get("OS_APPLICATION_CREDENTIAL_NAME"),
+		ApplicationCredentialSecret: get("OS_APPLICATION_CREDENTIAL_SECRET"), SystemScope: get("OS_SYSTEM_SCOPE"), TrustID: get("OS_TRUST_ID"),
+		ProjectName: cmp.Or(get("OS_PROJECT_NAME"), get("OS_TENANT_NAME")), ProjectID: cmp.Or(get("OS_PROJECT_ID"), get("OS_TENANT_ID")),
+		UserDomainName: get("OS_USER_DOMAIN_NAME"), UserDomainID: get("OS_USER_DOMAIN_ID"),
+		ProjectDomainName: get("OS_PROJECT_DOMAIN_NAME"), ProjectDomainID: get("OS_PROJECT_DOMAIN_ID"),
+		DomainName: get("OS_DOMAIN_NAME"), DomainID: get("OS_DOMAIN_ID"),
 	}
 	problems := lacking(a)
-	c := clouds.Cloud{
-		AuthInfo: &a, RegionName: getenv("OS_REGION_NAME"), Interface: first("OS_INTERFACE", "OS_ENDPOINT_TYPE"),
-		CACertFile: getenv("OS_CACERT"), ClientCertFile: getenv("OS_CERT"), ClientKeyFile: getenv("OS_KEY"),
-	}
-	if text := getenv("OS_INSECURE"); text != "" {
+	c := clouds.Cloud{AuthInfo: &a, Interface: get("OS_ENDPOINT_TYPE")} // of older files; OS_INTERFACE comes first
+	if text := get("OS_INSECURE"); text != "" {
 		insecure, err := strconv.ParseBool(text)
 		if err != nil {
 			problems = append(problems, "OS_INSECURE is neither true nor false: "+text)
@@ -102,7 +93,7 @@ func environmentsCloud(getenv func(string) string) (clouds.Cloud, error) {
 	if len(problems) > 0 {
 		return c, fmt.Errorf("the environment's OS_ variables: %s", strings.Join(problems, "; "))
 	}
-	scope(&a, first)
+	scope(&a, cmp.Or(get("OS_DEFAULT_DOMAIN_ID"), get("OS_DEFAULT_DOMAIN"), "default"))
 	return c, nil
 }
 
@@ -126,14 +117,17 @@ func lacking(a clouds.AuthInfo) (problems []string) {
 	return problems
 }
 
-// scope completes domains. An application credential has its project, and Keystone takes no other scope beside it.
-func scope(a *clouds.AuthInfo, first func(...string) string) {
-	domain := cmp.Or(first("OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN"), "default")
+// scope completes domains with the one that stands for those nobody names. An application credential has its project,
+// and Keystone takes no other scope beside it.
+func scope(a *clouds.AuthInfo, domain string) {
 	if a.Username != "" && cmp.Or(a.UserDomainName, a.UserDomainID, a.DomainName, a.DomainID) == "" {
 		a.UserDomainID = domain
 	}
 	if a.ApplicationCredentialID != "" || a.ApplicationCredentialName != "" {
-		a.ProjectName, a.ProjectID = "", ""
+		if a.UserDomainName == "" && a.UserDomainID == "" {
+			a.UserDomainName, a.UserDomainID = a.DomainName, a.DomainID
+		}
+		a.ProjectName, a.ProjectID, a.DomainName, a.DomainID, a.SystemScope = "", "", "", "", ""
 	}
 	if a.ProjectName != "" && cmp.Or(a.ProjectDomainName, a.ProjectDomainID, a.DomainName, a.DomainID) == "" {
 		a.ProjectDomainID = domain

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -11,81 +12,63 @@ import (
 // TestLoginByEnvironment: what openrc files set, as python-openstackclient understands it.
 func TestLoginByEnvironment(t *testing.T) {
 	const url = "https://cloud.example.test:5000/v3"
-	at := gophercloud.AuthOptions{IdentityEndpoint: url}
-	with := func(change func(*gophercloud.AuthOptions)) gophercloud.AuthOptions {
-		out := at
-		change(&out)
-		return out
+	type options = gophercloud.AuthOptions
+	type within = gophercloud.AuthScope // only its domain
+	byPassword := func(name, password, project string, user, scope within) options {
+		scope.ProjectName = project
+		return options{
+			IdentityEndpoint: url, Username: name, Password: password, TenantName: project, DomainID: user.DomainID, DomainName: user.DomainName, Scope: &scope,
+		}
 	}
+	public := gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic}
 	for _, c := range []struct {
 		reason, set string
-		want        gophercloud.AuthOptions
+		want        options
 		endpoint    gophercloud.EndpointOpts
 		problem     string
 	}{
 		{
-			"OpenStack-Ansible's openrc: domains of the user and of the project", `OS_ENDPOINT_TYPE=internalURL OS_INTERFACE=internalURL OS_USERNAME=admin
+			"OpenStack-Ansible's openrc: domains of the user and of the project", `OS_ENDPOINT_TYPE=adminURL OS_INTERFACE=internalURL OS_USERNAME=admin
 			OS_PASSWORD=a:#"b OS_PROJECT_NAME=admin OS_TENANT_NAME=old OS_AUTH_TYPE=password OS_USER_DOMAIN_NAME=Users OS_PROJECT_DOMAIN_NAME=Projects OS_REGION_NAME=RegionOne`,
-			with(func(a *gophercloud.AuthOptions) {
-				a.Username, a.Password, a.TenantName, a.DomainName = "admin", `a:#"b`, "admin", "Users"
-				a.Scope = &gophercloud.AuthScope{ProjectName: "admin", DomainName: "Projects"}
-			}),
-			gophercloud.EndpointOpts{Region: "RegionOne", Availability: gophercloud.AvailabilityInternal},
-			"",
+			byPassword("admin", `a:#"b`, "admin", within{DomainName: "Users"}, within{DomainName: "Projects"}),
+			gophercloud.EndpointOpts{Region: "RegionOne", Availability: gophercloud.AvailabilityInternal}, "",
 		},
 		{
-			"no domain is the domain default", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine",
-			with(func(a *gophercloud.AuthOptions) {
-				a.Username, a.Password, a.TenantName, a.DomainID = "me", "p", "mine", "default"
-				a.Scope = &gophercloud.AuthScope{ProjectName: "mine", DomainID: "default"}
-			}),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
-			"",
+			"no domain is the domain default; an interface of an older file", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine OS_ENDPOINT_TYPE=internalURL",
+			byPassword("me", "p", "mine", within{DomainID: "default"}, within{DomainID: "default"}),
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityInternal}, "",
 		},
 		{
 			"one domain for both", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine OS_DOMAIN_NAME=Both",
-			with(func(a *gophercloud.AuthOptions) {
-				a.Username, a.Password, a.TenantName, a.DomainName = "me", "p", "mine", "Both"
-				a.Scope = &gophercloud.AuthScope{ProjectName: "mine", DomainName: "Both"}
-			}),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
-			"",
+			byPassword("me", "p", "mine", within{DomainName: "Both"}, within{DomainName: "Both"}), public, "",
 		},
 		{
 			"a project by its id", "OS_USER_ID=u OS_PASSWORD=p OS_PROJECT_ID=f00",
-			with(func(a *gophercloud.AuthOptions) {
-				a.UserID, a.Password, a.TenantID = "u", "p", "f00"
-				a.Scope = &gophercloud.AuthScope{ProjectID: "f00"}
-			}),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
-			"",
+			options{IdentityEndpoint: url, UserID: "u", Password: "p", TenantID: "f00", Scope: &gophercloud.AuthScope{ProjectID: "f00"}}, public, "",
 		},
 		{
-			"an application credential has its project", "OS_APPLICATION_CREDENTIAL_ID=i OS_APPLICATION_CREDENTIAL_SECRET=s OS_PROJECT_NAME=another OS_AUTH_TYPE=v3applicationcredential",
-			with(func(a *gophercloud.AuthOptions) { a.ApplicationCredentialID, a.ApplicationCredentialSecret = "i", "s" }),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
-			"",
+			"an application credential has its project", `OS_APPLICATION_CREDENTIAL_ID=i OS_APPLICATION_CREDENTIAL_SECRET=s OS_PROJECT_NAME=another
+			OS_SYSTEM_SCOPE=all OS_AUTH_TYPE=v3applicationcredential`,
+			options{IdentityEndpoint: url, ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"}, public, "",
+		},
+		{
+			"one by its name is known with its user", "OS_APPLICATION_CREDENTIAL_NAME=n OS_APPLICATION_CREDENTIAL_SECRET=s OS_USERNAME=me OS_DOMAIN_NAME=Both",
+			options{IdentityEndpoint: url, ApplicationCredentialName: "n", ApplicationCredentialSecret: "s", Username: "me", DomainName: "Both"}, public, "",
 		},
 		{
 			"a token", "OS_TOKEN=t OS_PROJECT_NAME=mine OS_PROJECT_DOMAIN_ID=d",
-			with(func(a *gophercloud.AuthOptions) {
-				a.TokenID, a.TenantName = "t", "mine"
-				a.Scope = &gophercloud.AuthScope{ProjectName: "mine", DomainID: "d"}
-			}),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityPublic},
-			"",
+			options{IdentityEndpoint: url, TokenID: "t", TenantName: "mine", Scope: &gophercloud.AuthScope{ProjectName: "mine", DomainID: "d"}}, public, "",
 		},
-		{"nobody", "OS_INSECURE=perhaps", at, gophercloud.EndpointOpts{}, "OS_USERNAME is not set, nor OS_USER_ID, OS_TOKEN or OS_APPLICATION_CREDENTIAL_ID; OS_INSECURE is neither true nor false: perhaps"},
-		{"no password", "OS_USERNAME=me", at, gophercloud.EndpointOpts{}, "OS_PASSWORD is not set"},
-		{"half a credential", "OS_APPLICATION_CREDENTIAL_NAME=n", at, gophercloud.EndpointOpts{}, "needs OS_APPLICATION_CREDENTIAL_SECRET; an application credential by name needs OS_USERNAME"},
-		{"an authority that is not there", "OS_USERNAME=me OS_PASSWORD=p OS_CACERT=/nowhere.pem", at, gophercloud.EndpointOpts{}, "/nowhere.pem"},
+		{"nobody", "OS_INSECURE=perhaps", options{}, public, "OS_USERNAME is not set, nor OS_USER_ID, OS_TOKEN or OS_APPLICATION_CREDENTIAL_ID; OS_INSECURE is neither true nor false: perhaps"},
+		{"no password", "OS_USERNAME=me", options{}, public, "OS_PASSWORD is not set"},
+		{"half a credential", "OS_APPLICATION_CREDENTIAL_NAME=n", options{}, public, "needs OS_APPLICATION_CREDENTIAL_SECRET; an application credential by name needs OS_USERNAME"},
+		{"an authority that is not there", "OS_USERNAME=me OS_PASSWORD=p OS_CACERT=/nowhere.pem", options{}, public, "/nowhere.pem"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			for _, name := range []string{
-				"OS_CLOUD", "OS_CACERT", "OS_CERT", "OS_KEY", "OS_INTERFACE", "OS_REGION_NAME", "OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME",
-				"OS_PROJECT_ID", "OS_USER_DOMAIN_NAME", "OS_PROJECT_DOMAIN_NAME", "OS_DOMAIN_NAME", "OS_TOKEN",
-			} {
-				t.Setenv(name, "") // of whoever runs the test
+			for _, pair := range os.Environ() {
+				if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OS_") {
+					t.Setenv(name, "") // of whoever runs the test
+				}
 			}
 			t.Setenv("OS_AUTH_URL", url)
 			for _, pair := range strings.Fields(c.set) {

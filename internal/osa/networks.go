@@ -234,7 +234,7 @@ func (r *run) connect(n *network, h *host) {
 	}
 	if n.isMetal == true {
 		r.set(h, "ansible_host", ssh, n.pos)
-		r.set(h, "management_address", entry.Get("address"), n.pos)
+		r.set(h, "management_address", entry.Get("address"), entry.PosOf("address"))
 	}
 	r.route(n, h, entry)
 }

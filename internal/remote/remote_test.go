@@ -349,6 +349,20 @@ func TestSSHChecksHosts(t *testing.T) {
 	}
 }
 
+// TestKeysThatAreNone: files that a user names must have keys, and all that have none are told.
+func TestKeysThatAreNone(t *testing.T) {
+	s := newServer(t)
+	if err := remote.CheckKeys(s.auth.Keys); err != nil {
+		t.Error(err)
+	}
+	public := filepath.Join(s.dir, "key.pub")
+	write(t, public, "ssh-ed25519 AAAA somebody\n")
+	err := remote.CheckKeys(append([]string{"/nowhere", public}, s.auth.Keys...))
+	if err == nil || !strings.Contains(err.Error(), "/nowhere") || !strings.Contains(err.Error(), public) || strings.Contains(err.Error(), s.auth.Keys[0]) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestALoginIsInterrupted: a host that takes connections and says nothing does not keep whoever gives up.
 func TestALoginIsInterrupted(t *testing.T) {
 	s := newServer(t)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -198,24 +199,43 @@ func (noKey) Type() string                        { return "none" }
 func (noKey) Marshal() []byte                     { return []byte("none") }
 func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
 
+// CheckKeys tells which files have no private key to log in with, all of them at once.
+func CheckKeys(files []string) error {
+	var wrong []error
+	for _, f := range files {
+		if _, err := readKey(f); err != nil && !errors.As(err, new(*ssh.PassphraseMissingError)) { // ssh-agent may have it
+			wrong = append(wrong, err)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func readKey(file string) (ssh.Signer, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read SSH key: %w", err)
+	}
+	s, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("read SSH key %s: %w", file, err)
+	}
+	return s, nil
+}
+
 func (a Auth) methods() ([]ssh.AuthMethod, error) {
 	var signers []ssh.Signer
 	var tried []string
 	for _, f := range a.Keys {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			tried = append(tried, f)
-			continue
-		}
-		s, err := ssh.ParsePrivateKey(text)
-		var locked *ssh.PassphraseMissingError
+		s, err := readKey(f)
 		switch {
-		case errors.As(err, &locked):
-			tried = append(tried, f+" (has a passphrase: add it to ssh-agent)")
-		case err != nil:
-			return nil, fmt.Errorf("read SSH key %s: %w", f, err)
-		default:
+		case err == nil:
 			signers = append(signers, s)
+		case errors.As(err, new(*ssh.PassphraseMissingError)):
+			tried = append(tried, f+" (has a passphrase: add it to ssh-agent)")
+		case errors.As(err, new(*fs.PathError)):
+			tried = append(tried, f)
+		default:
+			return nil, err
 		}
 	}
 	var out []ssh.AuthMethod

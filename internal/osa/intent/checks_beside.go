@@ -74,9 +74,15 @@ func (r *reader) checkFamily() {
 		refuse(fmt.Sprintf("nodes[%d].nodeIP", i), "kubelet_node_ip of "+n.Name, n.NodeIP)
 	}
 	for i, h := range r.in.Magnum.Hosts {
+		if h.IsMetal {
+			continue // its host's, which is told
+		}
 		refuse(fmt.Sprintf("magnum.hosts[%d].managementAddress", i), "the management address of "+h.Name, h.ManagementAddress)
 	}
 	for i, h := range r.in.Proxy.Hosts {
+		if h.IsMetal {
+			continue
+		}
 		refuse(fmt.Sprintf("proxy.hosts[%d].managementAddress", i), "the management address of "+h.Name, h.ManagementAddress)
 	}
 }
