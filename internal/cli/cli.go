@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/verify"
 )
 
@@ -88,7 +89,10 @@ func newParser(more ...kong.Option) (*kong.Kong, error) {
 		kong.Name("jeroboam"),
 		kong.Description("Kubernetes clusters as a service on OpenStack."),
 		kong.Bind(&tree),
-		kong.Vars{"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage, "outputs": "text,json"},
+		kong.Vars{
+			"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage, "outputs": "text,json",
+			"judges": strings.Join(deploy.Dangers(), ", "),
+		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	}, more...)...)
 }

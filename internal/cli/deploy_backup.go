@@ -113,7 +113,7 @@ type deployRestoreCommand struct {
 	deployOptions
 	From     string   `required:"" placeholder:"FILE" help:"The backup."`
 	Identity string   `required:"" placeholder:"FILE" help:"A file with the secret key. It stays here: hosts are given what opens this backup alone."`
-	Allow    []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: overwrite, delete, downgrade, overlap, alive."`
+	Allow    []string `enum:"${judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, as overwrite, delete, downgrade, overlap, alive."`
 	Break    string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	DryRun   bool     `name:"plan" help:"Show what would change, and change nothing. Exit status 2: there is something."`
 }
@@ -129,11 +129,8 @@ func (c *deployRestoreCommand) Run(ctx context.Context, streams Streams) error {
 			return err
 		}
 	}
-	r, err := c.rounds(streams, caller{}, c.Allow)
+	r, err := c.rounds(streams, caller{}, c.Allow, true)
 	if err != nil {
-		return err
-	}
-	if r.Options.Bundle, err = c.bundle(); err != nil {
 		return err
 	}
 	if c.DryRun {

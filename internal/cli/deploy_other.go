@@ -98,7 +98,7 @@ func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 
 type deployDestroyCommand struct {
 	deployOptions
-	Allow []string `placeholder:"JUDGE" help:"\"delete\" says that it is meant; without it the plan is only shown."`
+	Allow []string `enum:"${judges}" placeholder:"JUDGE" help:"\"delete\" says that it is meant; without it the plan is only shown."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 }
 
@@ -107,7 +107,7 @@ func (c *deployDestroyCommand) Run(ctx context.Context, streams Streams) error {
 	if err := c.changes("destroy", c.Break); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	r, err := c.rounds(streams, caller{}, c.Allow)
+	r, err := c.rounds(streams, caller{}, c.Allow, false)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (o *deployOptions) configured(streams Streams) (intent.Intent, error) {
 			return in, err
 		}
 	}
-	return in, undeployable(found)
+	return in, errors.Join(undeployable(found), deploy.CheckGone(in, o.Replace))
 }
 
 // look is what a look goes by; the bundle is another matter.
@@ -112,33 +112,30 @@ func (o *deployOptions) bundle() (site.Bundle, error) {
 // session reads the configuration and the bundle, and looks at everything. settled says that nothing may be under way
 // which earlier runs have left, and that all hosts are needed.
 func (o *deployOptions) session(ctx context.Context, streams Streams, settled bool) (*deploy.Session, error) {
-	in, err := o.intent(streams)
-	if err != nil {
-		return nil, err
-	}
-	opts, err := o.look(streams)
-	if err != nil {
-		return nil, err
-	}
-	if opts.Bundle, err = o.bundle(); err != nil {
+	in, err1 := o.intent(streams)
+	opts, err2 := o.look(streams)
+	var err3 error
+	opts.Bundle, err3 = o.bundle()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 	opts.Settled = settled
 	return deploy.Look(ctx, in, opts)
 }
 
-// rounds reads the configuration for a command that changes things. One that installs something adds the bundle.
-func (o *deployOptions) rounds(streams Streams, c caller, allow []string) (*deploy.Rounds, error) {
-	in, err := o.intent(streams)
-	if err != nil {
-		return nil, err
-	}
+// rounds reads the configuration for a command that changes things, and the bundle for one that installs something.
+func (o *deployOptions) rounds(streams Streams, c caller, allow []string, installs bool) (*deploy.Rounds, error) {
 	c.streams, c.output = streams, o.Output
-	opts, err := o.look(streams)
+	in, err1 := o.intent(streams)
+	opts, err2 := o.look(streams)
+	var err3 error
+	if installs {
+		opts.Bundle, err3 = o.bundle()
+	}
 	return &deploy.Rounds{
 		Caller: c, Intent: in, Options: opts, Allow: allow,
 		Run: site.Run{Report: reporter(streams.Out, o.Output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
-	}, err
+	}, errors.Join(err1, err2, err3)
 }
 
 // note tells where configuration and bundle differ.
@@ -158,7 +155,7 @@ type deployApplyCommand struct {
 	Reviewed string `arg:"" optional:"" name:"plan" placeholder:"FILE" help:"A plan of \"plan --out\": that is carried out, and nothing if the world has moved since."`
 	Yes      bool   `short:"y" help:"Do not ask at a terminal. Where there is none, nobody is asked."`
 
-	Allow []string `placeholder:"JUDGE" help:"Allow what this judge finds dangerous: restart, delete, downgrade, quorum, lost, overlap, others, alive, authority."`
+	Allow []string `enum:"${judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, one of ${judges}."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	Until string   `placeholder:"1.N" help:"Go no further than this minor version of Kubernetes, which the bundle carries on the way of an old cluster to its own."`
 }
@@ -177,14 +174,11 @@ func (c *deployApplyCommand) Run(ctx context.Context, streams Streams) error {
 		}
 		reviewed = &f
 	}
-	r, err := c.rounds(streams, caller{asks: !c.Yes, ready: c.possible}, c.Allow)
+	r, err := c.rounds(streams, caller{asks: !c.Yes, ready: c.possible}, c.Allow, true)
 	if err != nil {
 		return err
 	}
 	r.Reviewed = reviewed
-	if r.Options.Bundle, err = c.bundle(); err != nil {
-		return err
-	}
 	in, err := r.Apply(ctx)
 	if err != nil {
 		return err

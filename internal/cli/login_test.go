@@ -31,12 +31,14 @@ func TestLoginByEnvironment(t *testing.T) {
 			"OpenStack-Ansible's openrc: domains of the user and of the project", `OS_ENDPOINT_TYPE=adminURL OS_INTERFACE=internalURL OS_USERNAME=admin
 			OS_PASSWORD=a:#"b OS_PROJECT_NAME=admin OS_TENANT_NAME=old OS_AUTH_TYPE=password OS_USER_DOMAIN_NAME=Users OS_PROJECT_DOMAIN_NAME=Projects OS_REGION_NAME=RegionOne`,
 			byPassword("admin", `a:#"b`, "admin", within{DomainName: "Users"}, within{DomainName: "Projects"}),
-			gophercloud.EndpointOpts{Region: "RegionOne", Availability: gophercloud.AvailabilityInternal}, "",
+			gophercloud.EndpointOpts{Region: "RegionOne", Availability: gophercloud.AvailabilityInternal},
+			"",
 		},
 		{
 			"no domain is the domain default; an interface of an older file", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine OS_ENDPOINT_TYPE=internalURL",
 			byPassword("me", "p", "mine", within{DomainID: "default"}, within{DomainID: "default"}),
-			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityInternal}, "",
+			gophercloud.EndpointOpts{Availability: gophercloud.AvailabilityInternal},
+			"",
 		},
 		{
 			"one domain for both", "OS_USERNAME=me OS_PASSWORD=p OS_PROJECT_NAME=mine OS_DOMAIN_NAME=Both",
@@ -44,20 +46,24 @@ func TestLoginByEnvironment(t *testing.T) {
 		},
 		{
 			"a project by its id", "OS_USER_ID=u OS_PASSWORD=p OS_PROJECT_ID=f00",
-			options{IdentityEndpoint: url, UserID: "u", Password: "p", TenantID: "f00", Scope: &gophercloud.AuthScope{ProjectID: "f00"}}, public, "",
+			options{IdentityEndpoint: url, UserID: "u", Password: "p", TenantID: "f00", Scope: &gophercloud.AuthScope{ProjectID: "f00"}},
+			public, "",
 		},
 		{
 			"an application credential has its project", `OS_APPLICATION_CREDENTIAL_ID=i OS_APPLICATION_CREDENTIAL_SECRET=s OS_PROJECT_NAME=another
 			OS_SYSTEM_SCOPE=all OS_AUTH_TYPE=v3applicationcredential`,
-			options{IdentityEndpoint: url, ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"}, public, "",
+			options{IdentityEndpoint: url, ApplicationCredentialID: "i", ApplicationCredentialSecret: "s"},
+			public, "",
 		},
 		{
 			"one by its name is known with its user", "OS_APPLICATION_CREDENTIAL_NAME=n OS_APPLICATION_CREDENTIAL_SECRET=s OS_USERNAME=me OS_DOMAIN_NAME=Both",
-			options{IdentityEndpoint: url, ApplicationCredentialName: "n", ApplicationCredentialSecret: "s", Username: "me", DomainName: "Both"}, public, "",
+			options{IdentityEndpoint: url, ApplicationCredentialName: "n", ApplicationCredentialSecret: "s", Username: "me", DomainName: "Both"},
+			public, "",
 		},
 		{
 			"a token", "OS_TOKEN=t OS_PROJECT_NAME=mine OS_PROJECT_DOMAIN_ID=d",
-			options{IdentityEndpoint: url, TokenID: "t", TenantName: "mine", Scope: &gophercloud.AuthScope{ProjectName: "mine", DomainID: "d"}}, public, "",
+			options{IdentityEndpoint: url, TokenID: "t", TenantName: "mine", Scope: &gophercloud.AuthScope{ProjectName: "mine", DomainID: "d"}},
+			public, "",
 		},
 		{"nobody", "OS_INSECURE=perhaps", options{}, public, "OS_USERNAME is not set, nor OS_USER_ID, OS_TOKEN or OS_APPLICATION_CREDENTIAL_ID; OS_INSECURE is neither true nor false: perhaps"},
 		{"no password", "OS_USERNAME=me", options{}, public, "OS_PASSWORD is not set"},

@@ -1,7 +1,10 @@
 package deploy
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/kubeconfigs"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/proxy"
@@ -19,6 +22,21 @@ func HostsOf(in intent.Intent, gone []string) []intent.Host {
 		needed[h.PhysicalHost] = true
 	}
 	return slices.DeleteFunc(slices.Clone(in.Hosts), func(h intent.Host) bool { return !needed[h.Name] })
+}
+
+// CheckGone refuses names of nodes to replace that are none: replacing them would have no effect.
+func CheckGone(in intent.Intent, gone []string) error {
+	var names []string
+	for _, n := range in.Nodes {
+		names = append(names, n.Name)
+	}
+	var errs []error
+	for _, name := range gone {
+		if !slices.Contains(names, name) {
+			errs = append(errs, fmt.Errorf("--replace %s: the configuration has no such node; its nodes are %s", name, strings.Join(names, ", ")))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // HostsBeside are the physical hosts of Magnum and the proxies that are not connected yet: those that get an agent, and

@@ -22,6 +22,12 @@ func Judges(w Wanted, world World) []plan.Judge {
 	}
 }
 
+// Dangers are the judges whose findings keep a plan from being carried out, for --allow. A name that is not among them
+// is a typing error.
+func Dangers() []string {
+	return []string{"restart", "delete", "downgrade", "quorum", "lost", "overlap", "others", "alive", "authority", "restore", "overwrite"}
+}
+
 // restarts: a member of etcd, with everything else on its node, goes away for a while.
 func restarts(w Wanted, world World) plan.Judge {
 	return func(p plan.Plan) []plan.Finding {

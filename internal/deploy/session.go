@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,7 +83,7 @@ type look func(*Session, context.Context, *Options) error
 // nothing. The connections are the session's, and are closed if it fails.
 func Look(ctx context.Context, in intent.Intent, o Options) (*Session, error) {
 	return session(ctx, in, o, []look{
-		(*Session).connect, (*Session).take, (*Session).gather, (*Session).check, (*Session).decide, (*Session).around,
+		(*Session).decide, (*Session).connect, (*Session).take, (*Session).gather, (*Session).check, (*Session).around,
 		(*Session).signable, (*Session).components, (*Session).inspect, (*Session).ours, (*Session).beside,
 	})
 }
@@ -99,10 +100,30 @@ func session(ctx context.Context, in intent.Intent, o Options, steps []look) (*S
 	for _, step := range steps {
 		if err := step(s, ctx, &o); err != nil {
 			s.Close()
-			return nil, fmt.Errorf("nothing was changed: %w", err)
+			if o.Hold != nil {
+				err = fmt.Errorf("nothing was changed: %w", err)
+			}
+			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// decide takes the bundle's versions, and says where the configuration asks for older ones. It comes first: no host has
+// to be asked to refuse what the bundle cannot give.
+func (s *Session) decide(_ context.Context, o *Options) error {
+	in, notes, err := Decide(o.Bundle, s.Intent, o.StrictVersions)
+	_, stops := kubeadm.Carried(o.Bundle, o.Until)
+	if err := errors.Join(err, stops); err != nil {
+		return err
+	}
+	s.Intent = in
+	for _, n := range notes {
+		if err := o.Note(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connect logs in. Who is going to change something needs all hosts; who only looks says what can be said without some.
@@ -138,21 +159,6 @@ func (s *Session) gather(ctx context.Context, _ *Options) (err error) {
 }
 
 func (s *Session) check(context.Context, *Options) error { return preflight.Check(s.Intent, s.facts) }
-
-// decide takes the bundle's versions, and says where the configuration asks for older ones.
-func (s *Session) decide(_ context.Context, o *Options) error {
-	in, notes, err := Decide(o.Bundle, s.Intent, o.StrictVersions)
-	if err != nil {
-		return err
-	}
-	s.Intent = in
-	for _, n := range notes {
-		if err := o.Note(n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // around logs in to hosts that are no part of the cluster, and finds out who serves Magnum there. One that is not
 // reached is no reason to fail: the plan says so.

@@ -115,6 +115,7 @@ func TestLook(t *testing.T) {
 		asked  []string // first of all
 		fails  string
 		misses string // a host
+		alone  bool   // no host is logged in to
 	}{
 		{reason: "a run that changes things", asked: []string{host.OpHold, host.OpSettle, host.OpFacts, host.OpObserve}},
 		{reason: "a plan", change: func(_ *scene, o *deploy.Options) { o.Hold = nil }, asked: []string{host.OpSettle, host.OpFacts, host.OpObserve}},
@@ -141,7 +142,11 @@ func TestLook(t *testing.T) {
 		},
 		{
 			reason: "newer than the bundle", change: func(s *scene, _ *deploy.Options) { s.in.Versions.Kubernetes = "1.37.0" },
-			asked: []string{host.OpHold, host.OpSettle, host.OpFacts}, fails: "the bundle has 1.36.4",
+			alone: true, fails: "the bundle has 1.36.4",
+		},
+		{
+			reason: "a version to stop at that the bundle does not carry", change: func(_ *scene, o *deploy.Options) { o.Until = "1.35" },
+			alone: true, fails: "--until 1.35: the bundle carries no such Kubernetes to stop at; it carries 1.36.4",
 		},
 		{
 			reason: "a cluster at another address", change: func(s *scene, _ *deploy.Options) {
@@ -174,6 +179,9 @@ func TestLook(t *testing.T) {
 			if tt.fails != "" {
 				if err == nil || !strings.HasPrefix(err.Error(), "nothing was changed: ") || !strings.Contains(err.Error(), tt.fails) {
 					t.Errorf("want %q, got %v", tt.fails, err)
+				}
+				if tt.alone {
+					all = 0
 				}
 				if s.closed != all {
 					t.Errorf("%d of %d connections were closed", s.closed, all)

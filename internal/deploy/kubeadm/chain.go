@@ -39,22 +39,30 @@ func (c Chain) String() string {
 	return strings.Join(all, " -> ")
 }
 
-// ChainOf finds the way from what runs to the bundle's own Kubernetes, or to the one it carries of the minor version
-// that is asked for ("1.35"): there it stops. Pure.
-func ChainOf(w Wanted, world World, until string) (Chain, error) {
-	own := w.Bundle.Versions["kubernetes"]
-	carried := []string{own}
-	for _, r := range w.Bundle.Releases {
+// Carried are the versions of Kubernetes that a bundle brings a cluster through, in their order, up to the one of the
+// minor version to stop at ("1.35"); "" stops at none.
+func Carried(b site.Bundle, until string) ([]string, error) {
+	carried := []string{b.Versions["kubernetes"]}
+	for _, r := range b.Releases {
 		carried = append(carried, r.Version)
 	}
 	slices.SortFunc(carried, func(a, b string) int { return version.Minor(a) - version.Minor(b) })
 	carried = slices.Compact(carried)
-	if until != "" {
-		last := slices.IndexFunc(carried, func(v string) bool { return version.MinorOf(v) == version.MinorOf(until) })
-		if last < 0 {
-			return Chain{}, fmt.Errorf("the bundle carries no Kubernetes %s to stop at; it carries %s", until, strings.Join(carried, ", "))
-		}
-		carried = carried[:last+1]
+	if until == "" {
+		return carried, nil
+	}
+	last := slices.IndexFunc(carried, func(v string) bool { return version.MinorOf(v) == version.MinorOf(until) })
+	if last < 0 {
+		return nil, fmt.Errorf("--until %s: the bundle carries no such Kubernetes to stop at; it carries %s", until, strings.Join(carried, ", "))
+	}
+	return carried[:last+1], nil
+}
+
+// ChainOf finds the way from what runs to the bundle's own Kubernetes, or to where it is to stop. Pure.
+func ChainOf(w Wanted, world World, until string) (Chain, error) {
+	carried, err := Carried(w.Bundle, until)
+	if err != nil {
+		return Chain{}, err
 	}
 	c := Chain{Have: oldestRunning(w, world)}
 	if c.Have == "" {

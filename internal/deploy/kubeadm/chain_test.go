@@ -72,7 +72,7 @@ func TestTheWayOfAnOldCluster(t *testing.T) {
 		},
 		{reason: "a gap at the beginning", carried: []string{"1.35.4"}, have: []string{"1.32.0"}, refused: "make one with 1.33 and 1.34 as well"},
 		{reason: "too old for kubeadm's configuration", carried: []string{"1.35.4"}, have: []string{"1.28.13"}, refused: "cannot be adopted: the next minor version is 1.29, and this program drives kubeadm from 1.31 on (kubeadm.k8s.io/v1beta4); bring the cluster to 1.30 first"},
-		{reason: "a stop that the bundle does not carry", carried: []string{"1.35.4"}, have: []string{"1.34.4"}, until: "1.34", refused: "carries no Kubernetes 1.34 to stop at; it carries 1.35.4, 1.36.4"},
+		{reason: "a stop that the bundle does not carry", carried: []string{"1.35.4"}, have: []string{"1.34.4"}, until: "1.34", refused: "carries no such Kubernetes to stop at; it carries 1.35.4, 1.36.4"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			in := deploytest.Seed(t)
