@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy"
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/site"
@@ -47,11 +48,17 @@ func (l logins) connect(ctx context.Context, in intent.Intent, gone []string) (s
 
 // reach logs in to hosts that are no part of the cluster, and says of each that fails why.
 func (l logins) reach(ctx context.Context, in intent.Intent, have site.Hosts) (site.Hosts, map[string]error) {
+	return l.beside(ctx, in, have, nil)
+}
+
+// beside is reach without hosts that are known not to answer.
+func (l logins) beside(ctx context.Context, in intent.Intent, have site.Hosts, lost map[string]error) (site.Hosts, map[string]error) {
+	known := func(h intent.Host) bool { return lost[h.Name] != nil }
 	full, light := deploy.HostsBeside(in, have)
-	hosts, errs := l.dial(ctx, full, bringAgent)
-	more, lost := l.dial(ctx, light, logIn)
+	hosts, errs := l.dial(ctx, slices.DeleteFunc(full, known), bringAgent)
+	more, others := l.dial(ctx, slices.DeleteFunc(light, known), logIn)
 	maps.Copy(hosts, more)
-	maps.Copy(errs, lost)
+	maps.Copy(errs, others)
 	return hosts, errs
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"text/tabwriter"
 
@@ -18,7 +19,7 @@ import (
 
 type deployPreflightCommand struct{ deployOptions }
 
-// Run looks at all hosts of the cluster and changes nothing on them but for the program that looks, which it brings
+// Run looks at all hosts of the cluster, of Magnum and of the proxy, and changes nothing on them but for the program that looks, which it brings
 // there. The exit status is 1 when something would make a deployment fail. It needs no bundle, and no container in the
 // inventory: it is run before anything else.
 func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error {
@@ -32,6 +33,13 @@ func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error
 	}
 	hosts, lost := l.dial(ctx, deploy.HostsOf(in, c.Replace), bringAgent)
 	defer hosts.Close()
+	if !c.SkipUnreachable {
+		more, alsoLost := l.beside(ctx, in, hosts, lost)
+		defer more.Close()
+		hosts = maps.Clone(hosts) // each is closed once
+		maps.Copy(hosts, more)
+		maps.Copy(lost, alsoLost)
+	}
 	o := site.LookOutside(ctx, hosts, lost, balance.Inside(in)...) // one that cannot be looked at keeps nobody from the others
 	report := preflight.ReportOf(in, o.Facts, o.Lost)
 	report.Jeroboam = version.Get().String()
