@@ -105,7 +105,7 @@ func TestInventoryVarsVault(t *testing.T) {
 		}
 	}
 	base := []string{"--config", config, "--environment", environment, "aio1-k8s-container-cfa820a7", "vaulted_plain"}
-	if _, err := runVars(t, base...); err == nil || !strings.Contains(err.Error(), "user_vaulted.yml is encrypted with ansible-vault: give its password") {
+	if _, err := runVars(t, base...); err == nil || !strings.Contains(err.Error(), "user_vaulted.yml: error: is encrypted with ansible-vault: give its password") {
 		t.Errorf("without a password: %v", err)
 	}
 	out, err := runVars(t, append(base, "--show-secrets", "--vault-password-file", password)...)

@@ -179,7 +179,7 @@ func (s *Source) readInventory(config string) error {
 		return err
 	}
 	s.Dir = filepath.Dir(file)
-	text, err := os.ReadFile(file)
+	text, err := readRegular(file)
 	if err != nil {
 		return fmt.Errorf("read the existing inventory: %w", err)
 	}
@@ -208,7 +208,7 @@ func (s *Source) readInventory(config string) error {
 
 // readMap reads a YAML file whose top is a mapping. Nothing, or what Python takes for nothing, is an empty one.
 func (s *Source) readMap(file string) (*Map, error) {
-	text, err := os.ReadFile(file)
+	text, err := readRegular(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration (run as a user who may): %w", err)
 	}

@@ -76,7 +76,7 @@ func LoadVars(inv *Inventory, opts VarsOptions) (*Variables, error) {
 	}
 	for _, name := range names {
 		f := v.read(name)
-		broken.add(f.err)
+		broken.add(f.err())
 		v.extra = append(v.extra, f)
 	}
 	if err := broken.err(); err != nil {
@@ -198,7 +198,7 @@ func (h *HostVars) addFiles(dir, entity, level string) {
 	}
 	for _, name := range names {
 		f := h.vars.read(name)
-		h.broken.add(f.err)
+		h.broken.add(f.err())
 		h.add(f.vars, level, f.secret)
 	}
 }

@@ -242,7 +242,7 @@ func TestVault(t *testing.T) {
 	for _, c := range []struct {
 		passwords []osa.VaultPassword
 		want      string
-	}{{nil, "user_secrets.yml is encrypted with ansible-vault: give its password with --vault-password-file"}, {[]osa.VaultPassword{{Password: []byte("no")}}, "none of the passwords given fits"}} {
+	}{{nil, "user_secrets.yml: error: is encrypted with ansible-vault: give its password with --vault-password-file"}, {[]osa.VaultPassword{{Password: []byte("no")}}, "none of the passwords given fits"}} {
 		_, err := osa.LoadVars(osa.NewInventory(m), osa.VarsOptions{Config: filepath.Join(dir, "operator"), Passwords: c.passwords})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %s", err, c.want)

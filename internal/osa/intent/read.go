@@ -89,7 +89,7 @@ type step struct {
 // steps reads from what is certain to what builds on it.
 func steps() []step {
 	return []step{
-		{"read the configuration", (*reader).load, true},
+		{"read the configuration", (*reader).load, false},
 		{"make the inventory", (*reader).inventory, true},
 		{"read the variables", (*reader).variables, false},
 		{"virtual addresses", (*reader).vips, false},
@@ -134,6 +134,8 @@ func (r *reader) load() error {
 	if err != nil {
 		return err
 	}
+	// What keeps variables from being read stands beside what is wrong with the rest: one look shows all of it.
+	r.found = append(r.found, osa.Unreadable(r.opts.Config, r.opts.Passwords)...)
 	r.src, r.in.Directory, r.in.Release = src, r.opts.Config, src.Release.Name
 	r.from("directory", Origin{Level: "derived", Why: "where the configuration was read"})
 	r.from("release", Origin{Level: "derived", Why: src.Release.From})
