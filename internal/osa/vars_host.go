@@ -114,6 +114,9 @@ func evaluated(name string, d Definition, raw any) Variable {
 	return out
 }
 
+// Definitions are all places that give a variable a value, the lowest first.
+func (h *HostVars) Definitions(name string) []Definition { return slices.Clone(h.definitions[name]) }
+
 // Defined returns the definition that counts, without evaluating it.
 func (h *HostVars) Defined(name string) (Definition, bool) {
 	all := h.definitions[name]

@@ -28,7 +28,7 @@ func checks() []func(*reader) {
 		// what else works on these hosts
 		(*reader).checkOwnPlay,
 		// what is set and has no effect
-		(*reader).checkIgnored,
+		(*reader).checkIgnored, (*reader).checkUnknown,
 	}
 }
 

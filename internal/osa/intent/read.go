@@ -33,7 +33,7 @@ type Options struct {
 // Read reads everything. The error is for what could not be read; what is wrong with the content is in the findings,
 // all of it, and an Intent with errors among them is not to be deployed.
 func Read(opts Options) (Intent, osa.Findings, error) {
-	r := &reader{opts: opts.filled(), seen: map[string]bool{}, broken: map[string]bool{}, scopes: map[string]*scope{}}
+	r := &reader{opts: opts.filled(), seen: map[string]bool{}, broken: map[string]bool{}, scopes: map[string]*scope{}, asked: map[string]bool{}}
 	r.in.Origins, r.in.NeedFacts = map[string]Origin{}, []string{}
 	for _, s := range steps() {
 		if err := s.do(r); err != nil {
@@ -124,6 +124,7 @@ type reader struct {
 	scopes map[string]*scope
 	seen   map[string]bool // findings that were told once
 	broken map[string]bool // variables that cannot be evaluated
+	asked  map[string]bool // variables that somebody asked for, under all the names that they may have
 
 	factless []factNeed
 	written  []writtenService

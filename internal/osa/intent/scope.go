@@ -193,6 +193,9 @@ func (s *scope) take(path, name string) (osa.Value, bool) {
 func (s *scope) pick(name string) string {
 	names := strings.Split(name, "|")
 	for _, n := range names {
+		s.r.asked[n] = true
+	}
+	for _, n := range names {
 		if _, ok := s.vars.Defined(n); ok {
 			return n
 		}
