@@ -27,6 +27,8 @@ func checks() []func(*reader) {
 		(*reader).checkProxyHosts, (*reader).checkProxies, (*reader).checkBackups,
 		// what else works on these hosts
 		(*reader).checkOwnPlay,
+		// what would be written down and not be understood
+		(*reader).checkValues,
 		// what is set and has no effect
 		(*reader).checkIgnored, (*reader).checkUnknown,
 	}

@@ -248,6 +248,17 @@ func TestFindings(t *testing.T) {
 		{name: "small volumes", edits: []edit{{k8s, "", "lxc_container_backing_store: lvm"}}, want: []string{"warning fs-size", "warning fs-size", "warning fs-size"}},
 		{name: "no restarts", edits: []edit{{k8s, "", "lxc_container_allow_restarts: false"}}, want: []string{"note no-restarts", "note no-restarts", "note no-restarts"}},
 		{name: "nodes that differ", edits: []edit{{nodes, "  infra3: {ip: 172.29.236.13}\n", "  infra3: {ip: 172.29.236.13, container_vars: {kubernetes_image_repository: mirror}}\n"}}, change: func(o *intent.Options) {}, want: []string{"warning nodes-differ"}},
+		{
+			name: "values that nobody would understand",
+			edits: []edit{{k8s, "", "containerd_snapshotter: zfs\ncontainerd_debug_level: chatty\ncontainerd_storage_dir: var\n" +
+				"cilium_helm_values: {tunnelProtocol: gre, tunnelPort: many, MTU: -1, operator: {replicas: 0}}"}},
+			want: []string{
+				"error value-invalid " + k8s, "error value-invalid " + k8s, "error value-invalid " + k8s, "error value-invalid " + k8s,
+				"error value-invalid " + k8s, "error value-invalid " + k8s, "error value-invalid " + k8s,
+			},
+		},
+		{name: "values that are understood", edits: []edit{{k8s, "", "containerd_snapshotter: native\ncontainerd_debug_level: warn\ncilium_helm_values: {tunnelProtocol: vxlan, tunnelPort: '8473', MTU: 1400, operator: {replicas: 2}}"}}},
+		{name: "the proxy's environment", edits: []edit{{vars, proxies, proxies + "  PROXY_PROT: \"1\"\n  A-B: c\n"}}, want: []string{"error proxy-environment " + vars, "warning proxy-environment " + vars}},
 		{name: "a letter is missing", edits: []edit{{vars, "", "kubernetes_vrsion: 1.36.1"}}, want: []string{"warning unknown-variable user_variables.yml:"}},
 		{name: "two letters are swapped", edits: []edit{{vars, "", "cluster_api_bakcups_enabled: true"}}, want: []string{"warning unknown-variable user_variables.yml:"}},
 		{name: "no role has it", edits: []edit{{k8s, "", "kubernetes_service_cidr: 10.97.0.0/16"}}, want: []string{"warning unknown-variable " + k8s}},

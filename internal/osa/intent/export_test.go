@@ -5,3 +5,6 @@ var (
 	Ignored     = ignored
 	Informative = informative
 )
+
+// IsCalendar is the check of calendar events.
+var IsCalendar = isCalendar

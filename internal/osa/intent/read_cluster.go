@@ -212,14 +212,10 @@ func (r *reader) charts() error {
 		ChartRef:         s.text(at("chartRef"), "cilium_helm_chart_ref|cilium_helm_repo_url"),
 		NodeImage:        s.text(at("nodeImage"), "cilium_node_image"),
 		OperatorImage:    s.text(at("operatorImage"), "cilium_operator_image"),
-		TunnelProtocol:   "geneve",
-		TunnelPort:       neutronGeneve + 1,
 		ReplaceKubeProxy: s.boolean(at("replaceKubeProxy"), "cilium_replace_kube_proxy"),
 		Values:           s.anyMap(at("values"), "cilium_helm_values"),
 	}
-	for _, field := range []string{"tunnelProtocol", "tunnelPort"} {
-		r.from(at(field), Origin{Level: "default of cilium", Why: "Neutron has geneve's own port"})
-	}
+	r.tunnel(&r.in.Cilium, r.in.Origin("cilium.values"))
 	r.in.Helm = Helm{
 		CertManagerRepository: s.text("helm.certManagerRepository", "cert_manager_helm_chart_repository|cert_manager_helm_repo_url"),
 		CertManagerRelease:    s.text("helm.certManagerRelease", "cert_manager_helm_release_name"),

@@ -129,7 +129,7 @@ type Cilium struct {
 	ChartRef      string `json:"chartRef"`
 	NodeImage     string `json:"nodeImage"`
 	OperatorImage string `json:"operatorImage"`
-	// TunnelProtocol is "geneve"; TunnelPort is 6082, because Neutron has geneve's 6081.
+	// TunnelProtocol is "geneve" if cilium_helm_values has no other; TunnelPort is 6082, because Neutron has geneve's 6081.
 	TunnelProtocol string `json:"tunnelProtocol"`
 	TunnelPort     int    `json:"tunnelPort"`
 	// ReplaceKubeProxy is Kubernetes.RemoveKubeProxy unless set.

@@ -1,0 +1,23 @@
+package intent_test
+
+import (
+	"testing"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa/intent"
+)
+
+// TestCalendars: what systemd-analyze calendar (systemd 252) says of each of these.
+func TestCalendars(t *testing.T) {
+	for text, want := range map[string]bool{
+		"daily": true, "Weekly": true, "daily UTC": true, "Mon..Fri 02:00": true, "Mon,Tue *-*-* 02:30:00": true, "*-*-* 00:00:00": true, "*-*-1..7 03:00": true,
+		"Sat": true, "Mon-Fri 02:00": true, "Monday 2:00": true, "02:00 Europe/Berlin": true, "02:00 UTC": true, "*:0/15": true, "*-*~1": true,
+		"*-*-* 02:00:00.5": true, "Thu 01:00": true, "2026-02-28": true,
+
+		"": false, "nightly": false, "every day": false, "weekdays": false, "25:00": false, "02:61": false, "*-13-01": false, "0 3 * * *": false,
+		"@daily": false, "03:00 04:00": false, "UTC": false, "daily\n[Service]": false, "Europe/Berlin": false,
+	} {
+		if got := intent.IsCalendar(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
