@@ -61,6 +61,19 @@ func (f operatorFlags) options() (intent.Options, error) {
 	return opts, nil
 }
 
+// write is the command that writes the inventory of the same configuration.
+func (f operatorFlags) write() string {
+	out := "jeroboam inventory --write"
+	for _, flag := range []struct{ name, value, usual string }{
+		{"config", f.Config, osa.SystemDir}, {"environment", f.Environment, osa.BaseDir}, {"release", f.Release, ""},
+	} {
+		if flag.value != flag.usual {
+			out += " --" + flag.name + " " + flag.value
+		}
+	}
+	return out
+}
+
 type deployConfigCommand struct {
 	operatorFlags
 	Output      string `enum:"text,json,yaml" default:"text" help:"text, json or yaml."`

@@ -64,7 +64,7 @@ func (o *deployOptions) changes(what, breaks string) error {
 func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 	in, err := o.configured(streams)
 	if err == nil && len(in.Drawn) > 0 {
-		err = fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (jeroboam inventory --write)", strings.Join(in.Drawn, ", "))
+		err = fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (%s)", strings.Join(in.Drawn, ", "), o.write())
 	}
 	return in, err
 }

@@ -127,7 +127,10 @@ func (r *reader) unreadable(host string, v osa.Variable) {
 			continue
 		}
 		r.broken[v.Name] = true
-		r.fail("cannot-evaluate", pos, "define what it needs, or write the value itself", "%s (of %s)", text, host)
+		if once := pos.String() + text; !r.seen[once] { // the first of the hosts that have it stands for all
+			r.seen[once] = true
+			r.fail("cannot-evaluate", pos, "define what it needs, or write the value itself", "%s (of %s)", text, host)
+		}
 	}
 }
 
@@ -244,7 +247,7 @@ func (s *scope) wrong(name string, v osa.Value, want string) {
 	if d.Pos.File == "" {
 		d.Pos = s.r.at("") // a role's default that took something of the operator's
 	}
-	s.r.fail("wrong-type", d.Pos, "write "+want, "%s of %s %s, not %s", name, s.host, shown, want)
+	s.r.fail("wrong-type", d.Pos, "write "+want, "%s %s, not %s", name, shown, want) // once, however many hosts have it
 }
 
 // text is a variable that is text, "" if not set. Numbers are taken as they would be printed.
