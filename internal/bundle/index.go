@@ -101,19 +101,25 @@ type Bundle struct {
 
 // Open opens a bundle and checks whose it is. It does not look at what is in it: that is Verify, and Read for one file.
 func Open(dir string, trust sign.Trust) (*Bundle, error) {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("there is no bundle %s: name the directory that jeroboam bundle build wrote", dir)
+	case err == nil && !info.IsDir():
+		return nil, fmt.Errorf("%s is no directory: name the one that jeroboam bundle build wrote", dir)
+	}
 	text, err := trust.CheckFile(os.DirFS(dir), indexFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s is no complete bundle: it has no %s; run jeroboam bundle build again", dir, indexFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+		return nil, fmt.Errorf("bundle %s: %w", dir, err)
 	}
 	b := &Bundle{Dir: dir, text: text}
 	if err := json.Unmarshal(text, &b.Index); err != nil {
-		return nil, fmt.Errorf("bundle: %s: %w", indexFile, err)
+		return nil, fmt.Errorf("bundle %s: %s: %w", dir, indexFile, err)
 	}
 	if b.Index.Version != 1 {
-		return nil, fmt.Errorf("bundle: %s has version %d; this program reads version 1", indexFile, b.Index.Version)
+		return nil, fmt.Errorf("bundle %s: %s has version %d; this program reads version 1", dir, indexFile, b.Index.Version)
 	}
 	return b, nil
 }

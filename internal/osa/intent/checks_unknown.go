@@ -12,7 +12,7 @@ import (
 // spaces are how names of variables begin that only the collection's roles could read, and no other role of
 // OpenStack-Ansible.
 func spaces() []string {
-	return []string{"kubernetes_", "kubeadm_", "kubelet_", "kubectl_", "containerd_", "cilium_", "cluster_api_", "clusterctl_", "mcapi_", "magnum_cluster_api_"}
+	return []string{"kubernetes_", "kubeadm_", "kubelet_", "kubectl_", "containerd_", "cilium_", "cluster_api_", "clusterctl_", "mcapi_", "magnum_cluster_api_", "magnum_capi_"}
 }
 
 var identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
