@@ -19,9 +19,9 @@ import (
 
 type deployPreflightCommand struct{ deployOptions }
 
-// Run looks at all hosts of the cluster, of Magnum and of the proxy, and changes nothing on them but for the program that looks, which it brings
-// there. The exit status is 1 when something would make a deployment fail. It needs no bundle, and no container in the
-// inventory: it is run before anything else.
+// Run looks at all hosts of the cluster, of Magnum and of the proxy, and changes nothing on them but for the program
+// that looks, which it brings there. The exit status is 1 when something would make a deployment fail. It needs no
+// bundle, and no container in the inventory: it is run before anything else.
 func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error {
 	in, err := c.configured(streams)
 	if err != nil {

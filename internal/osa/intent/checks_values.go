@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
 // environmentName is a name of an environment file: systemd.exec(5).
@@ -103,7 +101,7 @@ func (r *reader) tunnel(c *Cilium, origin Origin) {
 		c.TunnelProtocol = p
 		r.from("cilium.tunnelProtocol", origin)
 	}
-	if p, ok := asInt(osa.Value(c.Values["tunnelPort"])); ok {
+	if p, ok := asInt(c.Values["tunnelPort"]); ok {
 		c.TunnelPort = p
 		r.from("cilium.tunnelPort", origin)
 	}

@@ -129,7 +129,8 @@ type Cilium struct {
 	ChartRef      string `json:"chartRef"`
 	NodeImage     string `json:"nodeImage"`
 	OperatorImage string `json:"operatorImage"`
-	// TunnelProtocol is "geneve" if cilium_helm_values has no other; TunnelPort is 6082, because Neutron has geneve's 6081.
+	// TunnelProtocol is "geneve" and TunnelPort 6082, because Neutron has geneve's 6081, if cilium_helm_values has no
+	// others.
 	TunnelProtocol string `json:"tunnelProtocol"`
 	TunnelPort     int    `json:"tunnelPort"`
 	// ReplaceKubeProxy is Kubernetes.RemoveKubeProxy unless set.
