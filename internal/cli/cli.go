@@ -91,7 +91,8 @@ func newParser(more ...kong.Option) (*kong.Kong, error) {
 		kong.Bind(&tree),
 		kong.Vars{
 			"checks": strings.Join(verify.CheckNames(), ", "), "testimage": verify.TestImage, "outputs": "text,json",
-			"judges": strings.Join(deploy.Dangers(), ", "),
+			"apply_judges": strings.Join(deploy.Dangers(), ", "), "restore_judges": strings.Join(deploy.RestoreDangers(), ", "),
+			"destroy_judges": strings.Join(deploy.DestroyDangers(), ", "),
 		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	}, more...)...)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/jeroboam-cloud/jeroboam/internal/deploy/magnum"
 	"github.com/jeroboam-cloud/jeroboam/internal/jinja"
@@ -68,10 +69,20 @@ func (f operatorFlags) write() string {
 		{"config", f.Config, osa.SystemDir}, {"environment", f.Environment, osa.BaseDir}, {"release", f.Release, ""},
 	} {
 		if flag.value != flag.usual {
-			out += " --" + flag.name + " " + flag.value
+			out += " --" + flag.name + " " + shellWord(flag.value)
 		}
 	}
 	return out
+}
+
+// shellWord is a text as a shell takes it for one word.
+func shellWord(text string) string {
+	if text != "" && !strings.ContainsFunc(text, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("-_./,:@+=", c)
+	}) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 type deployConfigCommand struct {

@@ -32,7 +32,8 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 		return fmt.Errorf("%s is there already: name a new file", c.To)
 	}
 	in, err := c.intent(streams)
-	if err != nil {
+	l, alsoErr := c.logins()
+	if err := errors.Join(err, alsoErr); err != nil {
 		return err
 	}
 	recipients := c.Recipient
@@ -41,10 +42,6 @@ func (c *deployBackupNowCommand) Run(ctx context.Context, streams Streams) error
 	}
 	if _, err := backup.Recipients(recipients); err != nil {
 		return fmt.Errorf("%w: set cluster_api_backups_recipients, or give --recipient (jeroboam deploy backup key makes a key)", err)
-	}
-	l, err := c.logins()
-	if err != nil {
-		return err
 	}
 	hosts, err := l.connect(ctx, in, c.Replace)
 	if len(hosts) == 0 {
@@ -113,25 +110,22 @@ type deployRestoreCommand struct {
 	deployOptions
 	From     string   `required:"" placeholder:"FILE" help:"The backup."`
 	Identity string   `required:"" placeholder:"FILE" help:"A file with the secret key. It stays here: hosts are given what opens this backup alone."`
-	Allow    []string `enum:"${judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, as overwrite, delete, downgrade, overlap, alive."`
+	Allow    []string `enum:"${restore_judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, one of ${restore_judges}."`
 	Break    string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	DryRun   bool     `name:"plan" help:"Show what would change, and change nothing. Exit status 2: there is something."`
 }
 
 // Run makes the management cluster anew from a backup. Running it again continues where it stopped.
 func (c *deployRestoreCommand) Run(ctx context.Context, streams Streams) error {
-	archive, err := backups.Open(c.From, c.Identity)
-	if err != nil {
-		return fmt.Errorf("nothing was changed: %w", err)
-	}
+	archive, unopened := backups.Open(c.From, c.Identity)
 	if !c.DryRun {
 		if err := c.changes("restore", c.Break); err != nil {
 			return err
 		}
 	}
 	r, err := c.rounds(streams, caller{}, c.Allow, true)
-	if err != nil {
-		return err
+	if err := errors.Join(unopened, err); err != nil {
+		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	if c.DryRun {
 		if err := r.PlanRestore(ctx, archive); err != nil {

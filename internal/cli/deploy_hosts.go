@@ -35,6 +35,11 @@ func (o *deployOptions) logins() (logins, error) {
 	}
 	if len(o.KnownHosts) > 0 {
 		auth.KnownHosts = o.KnownHosts
+		for _, file := range o.KnownHosts {
+			if _, err := os.Stat(file); err != nil {
+				return logins{}, fmt.Errorf("--known-hosts: %w", err)
+			}
+		}
 	}
 	program, err := remote.This()
 	return logins{auth, program}, err

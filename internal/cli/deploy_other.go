@@ -98,7 +98,7 @@ func writeStatus(out io.Writer, s deploy.Status, now time.Time) error {
 
 type deployDestroyCommand struct {
 	deployOptions
-	Allow []string `enum:"${judges}" placeholder:"JUDGE" help:"\"delete\" says that it is meant; without it the plan is only shown."`
+	Allow []string `enum:"${destroy_judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, one of ${destroy_judges}; without \"delete\" the plan is only shown."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 }
 

@@ -24,11 +24,8 @@ type deployPreflightCommand struct{ deployOptions }
 // bundle, and no container in the inventory: it is run before anything else.
 func (c *deployPreflightCommand) Run(ctx context.Context, streams Streams) error {
 	in, err := c.configured(streams)
-	if err != nil {
-		return err
-	}
-	l, err := c.logins()
-	if err != nil {
+	l, alsoErr := c.logins()
+	if err := errors.Join(err, alsoErr); err != nil {
 		return err
 	}
 	hosts, lost := l.dial(ctx, deploy.HostsOf(in, c.Replace), bringAgent)

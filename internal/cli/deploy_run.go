@@ -63,8 +63,8 @@ func (o *deployOptions) changes(what, breaks string) error {
 // intent is configured, of containers whose names and addresses hold.
 func (o *deployOptions) intent(streams Streams) (intent.Intent, error) {
 	in, err := o.configured(streams)
-	if err == nil && len(in.Drawn) > 0 {
-		err = fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (%s)", strings.Join(in.Drawn, ", "), o.write())
+	if len(in.Drawn) > 0 {
+		err = errors.Join(fmt.Errorf("containers are not in the inventory yet (%s), and would get other names in the next run: write it first (%s)", strings.Join(in.Drawn, ", "), o.write()), err)
 	}
 	return in, err
 }
@@ -155,7 +155,7 @@ type deployApplyCommand struct {
 	Reviewed string `arg:"" optional:"" name:"plan" placeholder:"FILE" help:"A plan of \"plan --out\": that is carried out, and nothing if the world has moved since."`
 	Yes      bool   `short:"y" help:"Do not ask at a terminal. Where there is none, nobody is asked."`
 
-	Allow []string `enum:"${judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, one of ${judges}."`
+	Allow []string `enum:"${apply_judges}" placeholder:"JUDGE" help:"Allow what this judge finds dangerous, one of ${apply_judges}."`
 	Break string   `placeholder:"RUN" help:"Take over from this run, which status names: it changes nothing more."`
 	Until string   `placeholder:"1.N" help:"Go no further than this minor version of Kubernetes, which the bundle carries on the way of an old cluster to its own."`
 }

@@ -26,14 +26,21 @@ func HostsOf(in intent.Intent, gone []string) []intent.Host {
 
 // CheckGone refuses names of nodes to replace that are none: replacing them would have no effect.
 func CheckGone(in intent.Intent, gone []string) error {
-	var names []string
+	var names, last []string
 	for _, n := range in.Nodes {
 		names = append(names, n.Name)
+		if !slices.Contains(in.Drawn, n.Name) { // the others have this name in this run only
+			last = append(last, n.Name)
+		}
+	}
+	are := ""
+	if len(last) > 0 {
+		are = "; its nodes are " + strings.Join(last, ", ")
 	}
 	var errs []error
 	for _, name := range gone {
 		if !slices.Contains(names, name) {
-			errs = append(errs, fmt.Errorf("--replace %s: the configuration has no such node; its nodes are %s", name, strings.Join(names, ", ")))
+			errs = append(errs, fmt.Errorf("--replace %s: the configuration has no such node%s", name, are))
 		}
 	}
 	return errors.Join(errs...)

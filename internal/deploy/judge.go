@@ -22,11 +22,19 @@ func Judges(w Wanted, world World) []plan.Judge {
 	}
 }
 
-// Dangers are the judges whose findings keep a plan from being carried out, for --allow. A name that is not among them
-// is a typing error.
+// Dangers are the judges whose findings keep the plan of apply from being carried out, for its --allow. A name that is
+// not among them is a typing error.
 func Dangers() []string {
-	return []string{"restart", "delete", "downgrade", "quorum", "lost", "overlap", "others", "alive", "authority", "restore", "overwrite"}
+	return []string{"restart", "delete", "downgrade", "quorum", "lost", "overlap", "others", "alive", "authority", "restore"}
 }
+
+// RestoreDangers are Dangers of a restore: RestoreJudges.
+func RestoreDangers() []string {
+	return []string{"overwrite", "delete", "downgrade", "overlap", "alive"}
+}
+
+// DestroyDangers are Dangers of a removal: destroyPlan.
+func DestroyDangers() []string { return []string{"delete", "others"} }
 
 // restarts: a member of etcd, with everything else on its node, goes away for a while.
 func restarts(w Wanted, world World) plan.Judge {

@@ -31,7 +31,7 @@ var (
 // readINI reads one static inventory into the hosts and groups that are there. A file that is not there is none:
 // Ansible goes on, too. The error names every line that Ansible would not take.
 func (m *hostsAndGroups) readINI(path string) error {
-	text, err := readRegular(path)
+	text, err := ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -55,6 +55,13 @@ func (inv *Inventory) Host(name string) (Host, bool) {
 	return Host{Name: name, Vars: m}, ok
 }
 
+// Has says whether there is a group or a host of a name.
+func (inv *Inventory) Has(name string) bool {
+	_, host := inv.Host(name)
+	_, group := inv.Group(name)
+	return host || group || name == "all" || name == "ungrouped"
+}
+
 // Groups returns all groups, in the order of the tree.
 func (inv *Inventory) Groups() []Group {
 	var out []Group

@@ -179,7 +179,7 @@ func (s *Source) readInventory(config string) error {
 		return err
 	}
 	s.Dir = filepath.Dir(file)
-	text, err := readRegular(file)
+	text, err := ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read the existing inventory: %w", err)
 	}
@@ -208,9 +208,10 @@ func (s *Source) readInventory(config string) error {
 
 // readMap reads a YAML file whose top is a mapping. Nothing, or what Python takes for nothing, is an empty one.
 func (s *Source) readMap(file string) (*Map, error) {
-	text, err := readRegular(file)
+	text, err := ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration (run as a user who may): %w", err)
+		s.Findings.unreadable(file, err)
+		return &Map{Pos: Pos{File: file}}, nil
 	}
 	v, found := ReadYAML(file, text, YAMLOptions{})
 	s.Findings = append(s.Findings, found...)

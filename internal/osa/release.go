@@ -2,7 +2,6 @@ package osa
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -81,7 +80,7 @@ func detectRelease(s *Source, given string) (Release, error) {
 
 // releaseOfGenerator looks for the names that came with each difference.
 func releaseOfGenerator(path string) (Release, bool, error) {
-	text, err := os.ReadFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
 		return Release{}, false, nil //nolint:nilerr // there is none, and there are other witnesses
 	}

@@ -97,7 +97,7 @@ func Save(dir string, text []byte, now time.Time) error {
 
 // backup appends a file to the archive under its name and the time, and drops the oldest beyond what is kept.
 func backup(archive, path string, info fs.FileInfo, now time.Time) error {
-	text, err := os.ReadFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -243,6 +243,8 @@ func directoryFiles(dir string, depth int) ([]string, error) {
 		path, ending := filepath.Join(dir, name), filepath.Ext(name)
 		info, err := os.Stat(path)
 		switch {
+		case os.IsNotExist(err):
+			continue // a link to nothing: Ansible goes on
 		case err != nil:
 			return nil, fmt.Errorf("read variables: %w", err)
 		case info.IsDir() && ending == "":

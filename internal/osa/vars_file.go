@@ -3,11 +3,13 @@ package osa
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // varsFile is one file of variables, read once.
@@ -47,9 +49,9 @@ func (v *Variables) read(path string) *varsFile {
 // load reads one file. What it finds wrong is among the findings of the variables, but for what keeps the file from
 // being read: that it returns.
 func (v *Variables) load(path string, f *varsFile) (wrong Findings) {
-	text, err := readRegular(path)
+	text, err := ReadFile(path)
 	if err != nil {
-		wrong.refuse("variables-file", Pos{File: path}, "its values are part of what is asked for: run as a user who may read it", "%v", err)
+		wrong.unreadable(path, err)
 		return wrong
 	}
 	if IsVault(text) {
@@ -83,24 +85,34 @@ func (v *Variables) load(path string, f *varsFile) (wrong Findings) {
 	return wrong
 }
 
-// codeVault is the code of a file that is encrypted, and cannot be opened.
-const codeVault = "vault"
+// The codes of files that are encrypted and cannot be opened, and of those that cannot be read for another reason.
+const (
+	codeVault = "vault"
+	codeFile  = "file"
+)
 
 // Unreadable finds all files of variables in an operator's directory that cannot be read, so that they are told at
-// once, and not one after the other as hosts need them. Files of groups and hosts that are encrypted with another
-// password are no error before a host needs them.
-func Unreadable(dir string, passwords []VaultPassword) Findings {
+// once, and not one after the other as hosts need them: those that count for every host, and those of the groups and
+// hosts that wanted says yes to. Files of groups and hosts that are encrypted with another password are no error before
+// a host needs them.
+func Unreadable(dir string, passwords []VaultPassword, wanted func(groupOrHost string) bool) Findings {
 	v := &Variables{opts: VarsOptions{Passwords: passwords}, files: map[string]*varsFile{}}
-	names, err := userFiles(dir)
 	var wrong Findings
+	names, err := userFiles(dir)
 	if err != nil {
-		wrong.refuse("variables-file", Pos{File: dir}, "", "%v", err)
+		wrong.refuse(codeFile, Pos{File: dir}, "", "%v", err)
 	}
 	for _, name := range names {
 		wrong = append(wrong, v.read(name).wrong...)
 	}
-	for _, kind := range []string{"group_vars", "host_vars"} {
-		names, _ := directoryFiles(filepath.Join(dir, kind), 0) // a directory that cannot be read is told by whoever needs it
+	for _, e := range Entities(dir) {
+		if !wanted(e.Name) {
+			continue
+		}
+		names, err := entityFiles(filepath.Join(dir, e.Kind), e.Name)
+		if err != nil {
+			wrong.refuse(codeFile, Pos{File: e.Path}, "", "%v", err)
+		}
 		for _, name := range names {
 			wrong = append(wrong, slices.DeleteFunc(slices.Clone(v.read(name).wrong), func(f Finding) bool { return f.Code == codeVault })...)
 		}
@@ -108,16 +120,70 @@ func Unreadable(dir string, passwords []VaultPassword) Findings {
 	return wrong
 }
 
-// readRegular reads a file. One that is no file, such as a named pipe, could be waited for without end.
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// Entity is a group or a host that an operator's directory has variables for.
+type Entity struct{ Kind, Name, Path string } // Kind is the directory: "group_vars" or "host_vars"
+
+// Entities lists them, whether there is such a group or host or not.
+func Entities(dir string) []Entity {
+	var out []Entity
+	for _, kind := range []string{"group_vars", "host_vars"} {
+		entries, _ := os.ReadDir(filepath.Join(dir, kind)) // there may be none; who needs one of them tells what is wrong
+		for _, entry := range entries {
+			name := entry.Name()
+			if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") {
+				continue
+			}
+			e := Entity{Kind: kind, Name: name, Path: filepath.Join(dir, kind, name)}
+			if info, err := os.Stat(e.Path); err != nil || !info.IsDir() {
+				for _, ending := range []string{".yml", ".yaml", ".json"} {
+					e.Name = strings.TrimSuffix(e.Name, ending)
+				}
+			}
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// ReadFile reads a file of the operator's. One that is no file, such as a named pipe, could be waited for without end,
+// and is refused; the null device is an empty one, as for whoever masks a file with it.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // what the operator names
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")}
+	defer func() { _ = f.Close() }() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(path) //nolint:gosec // what the operator names
+	if null, err := os.Stat(os.DevNull); err == nil && os.SameFile(info, null) {
+		return nil, nil
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNoFile}
+	}
+	return io.ReadAll(f)
+}
+
+// errNoFile says that what should be a file is a directory, a pipe or a device.
+var errNoFile = errors.New("it is no regular file")
+
+// unreadable refuses a file that cannot be read.
+func (fs *Findings) unreadable(path string, err error) {
+	fix := ""
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		fix = "run as a user who may read it"
+	case errors.Is(err, os.ErrNotExist):
+		fix = "put back what the link leads to, or remove it"
+	case errors.Is(err, errNoFile):
+		fix = "put a file there, or remove it"
+	}
+	if at := (*os.PathError)(nil); errors.As(err, &at) {
+		err = at.Err // the place is said already
+	}
+	fs.refuse(codeFile, Pos{File: path}, fix, "cannot be read: %v", err)
 }
 
 // problems gathers errors, so that an operator sees all of them at once.

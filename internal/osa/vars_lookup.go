@@ -79,7 +79,7 @@ func readLookup(term any) (string, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxLookupFile {
 		return "", errors.New("only a regular file up to 1 MiB can be read here")
 	}
-	text, err := os.ReadFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read file: %w", err)
 	}

@@ -110,7 +110,7 @@ func (h *HostVars) facts() {
 	}
 	for _, name := range []string{h.name, "s1_" + h.name} { // ansible-core 2.19 puts a prefix before the name
 		path := filepath.Join(dir, name)
-		text, err := os.ReadFile(path)
+		text, err := ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

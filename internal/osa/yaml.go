@@ -119,6 +119,7 @@ func (c *constructor) syntax(err error, text []byte) {
 	}
 	if anchor := yamlAnchor.FindStringSubmatch(m[2]); anchor != nil {
 		line = 1 + strings.Count(string(text[:max(0, bytes.Index(text, []byte("*"+anchor[1])))]), "\n")
+		m[2] = "it refers to an anchor that is not there; a text that begins with * has to be quoted" // it may be a password
 	}
 	if at := notText(text); at >= 0 {
 		c.refuse(Pos{File: c.file, Line: 1 + bytes.Count(text[:at], []byte("\n"))}, "is not valid YAML: a byte that is not UTF-8 (%#x); save the file as UTF-8", text[at])
@@ -213,7 +214,7 @@ func (c *constructor) construct(n *yaml.Node, depth int) Value {
 		c.mapping(n, depth) // for its errors
 		return Opaque{Tag: tag, Text: "a set"}
 	}
-	c.refuse(c.pos(n), "the tag %s is not supported here", tag)
+	c.refuse(c.pos(n), "%v", errTag)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package osa
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -24,6 +25,9 @@ var (
 func isPlain(n *yaml.Node) bool {
 	return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0
 }
+
+// errTag does not repeat the tag: it may be a password that nobody quoted.
+var errTag = errors.New("it has a tag that is not supported here; a text that begins with ! has to be quoted")
 
 func scalar(n *yaml.Node, tag string) (Value, error) {
 	if tag == "" && isPlain(n) {
@@ -57,7 +61,7 @@ func scalar(n *yaml.Node, tag string) (Value, error) {
 	case "!!binary":
 		return Opaque{Tag: tag, Text: n.Value}, nil
 	}
-	return nil, fmt.Errorf("the tag %s is not supported", tag)
+	return nil, errTag
 }
 
 func implicitTag(s string) string {

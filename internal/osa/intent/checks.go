@@ -30,7 +30,7 @@ func checks() []func(*reader) {
 		// what would be written down and not be understood
 		(*reader).checkValues,
 		// what is set and has no effect
-		(*reader).checkIgnored, (*reader).checkUnknown,
+		(*reader).checkIgnored, (*reader).checkUnknown, (*reader).checkEntities,
 	}
 }
 
@@ -63,6 +63,12 @@ func (r *reader) at(path string) osa.Pos {
 		}
 	}
 	return osa.Pos{File: file}
+}
+
+// operators says whether a file is in the operator's directory, however that was named.
+func (r *reader) operators(file string) bool {
+	below, err := filepath.Rel(r.opts.Config, file)
+	return err == nil && file != "" && filepath.IsLocal(below)
 }
 
 // lost says that a field is empty because its variable cannot be evaluated, which was told.

@@ -3,7 +3,6 @@ package intent
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -29,7 +28,7 @@ func (r *reader) checkOwnPlay() {
 		return
 	}
 	path := filepath.Join(r.opts.Config, userRC)
-	text, _ := os.ReadFile(path) // no file: nothing is kept away
+	text, _ := osa.ReadFile(path) // no file: nothing is kept away
 	skipped := []string{}
 	pos := osa.Pos{File: path}
 	if at := skippedTags.FindAllSubmatchIndex(text, -1); len(at) > 0 {

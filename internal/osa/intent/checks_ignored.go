@@ -110,7 +110,7 @@ func (r *reader) checkIgnored() {
 		if r.in.Magnum.Service.Implementation == ImplementationMagnum && strings.HasPrefix(path, "magnum.") {
 			continue // OpenStack's own roles read it
 		}
-		if !ok || told[origin.Variable] || origin.Variable == "" || r.lost(path) || !strings.HasPrefix(origin.Pos.File, r.opts.Config+"/") {
+		if !ok || told[origin.Variable] || origin.Variable == "" || r.lost(path) || !r.operators(origin.Pos.File) {
 			continue
 		}
 		told[origin.Variable] = true

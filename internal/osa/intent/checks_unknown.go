@@ -17,35 +17,101 @@ func spaces() []string {
 
 var identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
 
-// checkUnknown finds variables of the operator's that nothing reads and no template needs. Ansible is silent about
-// them; a misspelt one would have no effect, and nobody would hear of it.
+// checkUnknown finds variables of the operator's that nothing reads and no other variable mentions. Ansible is silent
+// about them; a misspelt one would have no effect, and nobody would hear of it.
 func (r *reader) checkUnknown() {
 	known := r.knownVariables()
 	names := slices.Sorted(maps.Keys(known))
-	needed := map[string]bool{}
-	for _, s := range r.scopes {
-		for _, name := range s.vars.Names() {
-			if d, ok := s.vars.Defined(name); ok {
-				words(d.Value, needed)
-			}
-		}
-	}
+	mentioned := r.mentions()
 	for _, host := range slices.Sorted(maps.Keys(r.scopes)) {
 		vars := r.scopes[host].vars
 		for _, name := range vars.Names() {
 			d, ok := vars.Defined(name)
-			if !ok || known[name] || needed[name] || !strings.HasPrefix(d.Pos.File, r.opts.Config+"/") {
+			if !ok || known[name] || mentioned.has(name) || !r.operators(d.Pos.File) {
 				continue
 			}
-			if slices.ContainsFunc(vars.Definitions(name), func(d osa.Definition) bool { return !strings.HasPrefix(d.Pos.File, r.opts.Config+"/") }) {
+			if slices.ContainsFunc(vars.Definitions(name), func(d osa.Definition) bool { return !r.operators(d.Pos.File) }) {
 				continue // OpenStack-Ansible has it, for a role of its own
 			}
 			if i := slices.IndexFunc(names, func(k string) bool { return oneSlip(name, k) }); i >= 0 {
-				r.warn("unknown-variable", d.Pos, "write "+names[i]+" if that is meant", "nothing reads %s", name)
+				r.warn("unknown-variable", d.Pos, "write "+names[i]+" if that is meant", "nothing here reads %s", name)
 			} else if slices.ContainsFunc(spaces(), func(space string) bool { return strings.HasPrefix(name, space) }) {
-				r.warn("unknown-variable", d.Pos, "correct its name, or take it away", "nothing reads %s: it has no effect", name)
+				r.warn("unknown-variable", d.Pos, "correct its name, or take it away if no playbook of your own has it", "nothing here reads %s", name)
 			}
 		}
+	}
+}
+
+// checkEntities finds variables of groups and hosts that are not there: nobody reads their files.
+func (r *reader) checkEntities() {
+	for _, e := range osa.Entities(r.opts.Config) {
+		if r.inv.Has(e.Name) {
+			continue
+		}
+		kind, names := "group", []string{}
+		for _, g := range r.inv.Groups() {
+			names = append(names, g.Name)
+		}
+		if e.Kind == "host_vars" {
+			kind, names = "host", nil
+			for _, h := range r.inv.Hosts() {
+				names = append(names, h.Name)
+			}
+		}
+		pos := osa.Pos{File: e.Path}
+		if i := slices.IndexFunc(names, func(n string) bool { return oneSlip(e.Name, n) }); i >= 0 {
+			r.warn("unknown-group", pos, "write "+names[i]+" if that is meant", "there is no %s %s, so nothing reads this", kind, e.Name)
+		} else {
+			r.note("unknown-group", pos, "take it away if it is no longer meant", "there is no %s %s, so nothing reads this", kind, e.Name)
+		}
+	}
+}
+
+// mentions are identifiers in the texts of variables. One that ends with an underscore may be the beginning of a name
+// that a template puts together.
+type mentions map[string]map[string]bool // which variables mention it
+
+func (m mentions) has(name string) bool {
+	for word, by := range m {
+		whole := word == name && (len(by) > 1 || !by[name]) // what mentions only itself is needed by nobody
+		if whole || strings.HasSuffix(word, "_") && strings.HasPrefix(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *reader) mentions() mentions {
+	out := mentions{}
+	for _, s := range r.scopes {
+		for _, name := range s.vars.Names() {
+			if d, ok := s.vars.Defined(name); ok {
+				out.add(d.Value, name)
+			}
+		}
+	}
+	return out
+}
+
+func (m mentions) add(v osa.Value, by string) {
+	switch v := v.(type) {
+	case string:
+		for _, word := range identifier.FindAllString(v, -1) {
+			if m[word] == nil {
+				m[word] = map[string]bool{}
+			}
+			m[word][by] = true
+		}
+	case *osa.Map:
+		for _, e := range v.Entries() {
+			m.add(e.Value, by)
+		}
+	case *osa.List:
+		for _, one := range v.Items() {
+			m.add(one, by)
+		}
+	case *osa.Tagged:
+		m.add(v.Value, by)
 	}
 }
 
@@ -61,26 +127,6 @@ func (r *reader) knownVariables() map[string]bool {
 		}
 	}
 	return out
-}
-
-// words adds the identifiers in the texts of a value: what a template may need.
-func words(v osa.Value, into map[string]bool) {
-	switch v := v.(type) {
-	case string:
-		for _, w := range identifier.FindAllString(v, -1) {
-			into[w] = true
-		}
-	case *osa.Map:
-		for _, e := range v.Entries() {
-			words(e.Value, into)
-		}
-	case *osa.List:
-		for _, item := range v.Items() {
-			words(item, into)
-		}
-	case *osa.Tagged:
-		words(v.Value, into)
-	}
 }
 
 // oneSlip says that b becomes a by one slip of the fingers: a letter too much, too few, another one, or two of them

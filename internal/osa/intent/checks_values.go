@@ -3,10 +3,12 @@ package intent
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // environmentName is a name of an environment file: systemd.exec(5).
@@ -44,13 +46,13 @@ func (r *reader) checkContainerd() {
 	if !slices.Contains([]string{"", "overlayfs", "native"}, c.Snapshotter) {
 		r.invalid("containerd.snapshotter", "containerd_snapshotter", c.Snapshotter, "overlayfs or native")
 	}
-	if levels := []string{"trace", "debug", "info", "warn", "error", "fatal", "panic"}; c.DebugLevel != "" && !slices.Contains(levels, c.DebugLevel) {
+	if levels := []string{"trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"}; c.DebugLevel != "" && !slices.Contains(levels, strings.ToLower(c.DebugLevel)) {
 		r.invalid("containerd.debugLevel", "containerd_debug_level", c.DebugLevel, "one of "+strings.Join(levels, ", "))
 	}
 	for _, d := range []struct{ field, variable, value string }{
 		{"containerd.storageDir", "containerd_storage_dir", c.StorageDir}, {"containerd.stateDir", "containerd_state_dir", c.StateDir},
 	} {
-		if d.value != "" && (!path.IsAbs(d.value) || path.Clean(d.value) == "/") {
+		if d.value != "" && (!path.IsAbs(d.value) || path.Clean(d.value) == "/" || strings.ContainsFunc(d.value, unicode.IsControl)) {
 			r.invalid(d.field, d.variable, d.value, "the absolute path of a directory")
 		}
 	}
@@ -87,7 +89,12 @@ func (r *reader) checkProxyEnvironment(field string, h ProxyHost) {
 			r.fail("proxy-environment", r.at(field), "write letters, digits and underscores", "%q is no name of an environment variable", name)
 		case strings.HasPrefix(name, "PROXY_") && !slices.Contains(known, name):
 			r.warn("proxy-environment", r.at(field), "write one of "+strings.Join(known, ", ")+", or take it away", "the proxy reads no %s", name)
+		case strings.ContainsFunc(h.Environment[name], unicode.IsControl):
+			r.fail("proxy-environment", r.at(field), "write one line", "%s has a line break, or another control character", name)
 		}
+	}
+	if _, err := netip.ParseAddr(h.Bind); err != nil && h.Bind != "*" && h.Bind != h.ManagementAddress { // which was told
+		r.fail("proxy-environment", r.at(field), "write an address, or * for all", "PROXY_BIND is %q", r.show(field, h.Bind))
 	}
 }
 

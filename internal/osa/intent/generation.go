@@ -38,7 +38,7 @@ func (r *reader) generation() error {
 // collection looks for the branch of vexxhost.kubernetes in the list of collections to install.
 func (r *reader) collection() (Generation, Origin, error) {
 	file := filepath.Join(r.opts.Config, "user-collection-requirements.yml")
-	text, err := os.ReadFile(file)
+	text, err := osa.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", Origin{}, nil
 	}

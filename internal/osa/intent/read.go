@@ -89,9 +89,9 @@ type step struct {
 // steps reads from what is certain to what builds on it.
 func steps() []step {
 	return []step{
-		{"read the configuration", (*reader).load, false},
+		{"read the configuration", (*reader).load, true},
 		{"make the inventory", (*reader).inventory, true},
-		{"read the variables", (*reader).variables, false},
+		{"read the variables", (*reader).variables, true},
 		{"virtual addresses", (*reader).vips, false},
 		{"nodes", (*reader).nodes, true},
 		{"networks", (*reader).ranges, false},
@@ -135,8 +135,6 @@ func (r *reader) load() error {
 	if err != nil {
 		return err
 	}
-	// What keeps variables from being read stands beside what is wrong with the rest: one look shows all of it.
-	r.found = append(r.found, osa.Unreadable(r.opts.Config, r.opts.Passwords)...)
 	r.src, r.in.Directory, r.in.Release = src, r.opts.Config, src.Release.Name
 	r.from("directory", Origin{Level: "derived", Why: "where the configuration was read"})
 	r.from("release", Origin{Level: "derived", Why: src.Release.From})
@@ -147,8 +145,9 @@ func (r *reader) inventory() error {
 	res, err := osa.Generate(r.src, r.opts.Draw)
 	r.found = append(r.found, res.Findings...)
 	var refused *osa.Refusal
-	if errors.As(err, &refused) {
-		return nil // its errors are among the findings
+	if errors.As(err, &refused) { // its errors are among the findings; what else cannot be read is told with them
+		r.unreadableFiles(func(string) bool { return true })
+		return nil
 	}
 	if err != nil {
 		return err
@@ -192,12 +191,18 @@ func (r *reader) variables() error {
 	if r.opts.Types != nil {
 		opts.Types = *r.opts.Types
 	}
-	var err error
 	generated := r.inv
-	if r.vars, err = osa.LoadVars(generated, opts); err != nil {
+	vars, err := osa.LoadVars(generated, opts)
+	if err == nil {
+		r.inv = vars.Inventory() // with what the two files inventory.ini add
+	}
+	if r.unreadableFiles(r.inv.Has) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	r.inv = r.vars.Inventory() // with what the two files inventory.ini add
+	r.vars = vars
 	if err := r.generation(); err != nil {
 		return err
 	}
@@ -206,6 +211,13 @@ func (r *reader) variables() error {
 	}
 	r.roles, err = osa.LoadVars(generated, opts)
 	return err
+}
+
+// unreadableFiles tells all files of variables that cannot be read, of the groups and hosts that are wanted.
+func (r *reader) unreadableFiles(wanted func(groupOrHost string) bool) bool {
+	wrong := osa.Unreadable(r.opts.Config, r.opts.Passwords, wanted)
+	r.found = append(r.found, wrong...)
+	return len(wrong) > 0
 }
 
 func (r *reader) from(path string, o Origin) { r.in.Origins[path] = o }

@@ -3,9 +3,10 @@ package intent
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/jeroboam-cloud/jeroboam/internal/osa"
 )
 
 // Who serves Magnum's API: the values of magnum_implementation.
@@ -81,7 +82,7 @@ func (r *reader) authorities(s *scope, at string) map[string]string {
 	out := map[string]string{}
 	dir := r.pkiDir(s)
 	for _, name := range r.installed(s) {
-		text, err := os.ReadFile(filepath.Join(dir, "roots", name, "certs", name+".crt"))
+		text, err := osa.ReadFile(filepath.Join(dir, "roots", name, "certs", name+".crt"))
 		if err == nil && name != "" && filepath.Base(name) == name {
 			out[name] = string(text)
 		}

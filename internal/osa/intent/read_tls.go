@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -64,7 +63,7 @@ func (r *reader) serverPair(s *scope, at string) (cert, key string, none bool) {
 	}
 	var texts [2]string
 	for i, file := range files {
-		text, err := os.ReadFile(filepath.Clean(file))
+		text, err := osa.ReadFile(filepath.Clean(file))
 		if !own && errors.Is(err, fs.ErrNotExist) {
 			return "", "", true // one of a pair is none as well
 		}
@@ -94,11 +93,11 @@ func serverProblem(cert, key string) string {
 func (r *reader) signer(s *scope) {
 	name := cmp.Or(s.quiet("magnum_pki_intermediate_cert_name"), s.quiet("openstack_pki_service_intermediate_cert_name"), "ExampleCorpIntermediate")
 	dir := filepath.Join(r.pkiDir(s), "roots", filepath.Base(name))
-	chain, err := os.ReadFile(filepath.Join(dir, "certs", filepath.Base(name)+"-chain.crt"))
+	chain, err := osa.ReadFile(filepath.Join(dir, "certs", filepath.Base(name)+"-chain.crt"))
 	if errors.Is(err, fs.ErrNotExist) {
-		chain, err = os.ReadFile(filepath.Join(dir, "certs", filepath.Base(name)+".crt"))
+		chain, err = osa.ReadFile(filepath.Join(dir, "certs", filepath.Base(name)+".crt"))
 	}
-	key, keyErr := os.ReadFile(filepath.Join(dir, "private", filepath.Base(name)+".key.pem"))
+	key, keyErr := osa.ReadFile(filepath.Join(dir, "private", filepath.Base(name)+".key.pem"))
 	problem := ""
 	if err = errors.Join(err, keyErr); err != nil {
 		problem = strings.ReplaceAll(err.Error(), "\n", "; ")
