@@ -67,14 +67,17 @@ func (r *reader) checkEntities() {
 	}
 }
 
-// mentions are identifiers in the texts of variables. One that ends with an underscore may be the beginning of a name
-// that a template puts together.
-type mentions map[string]map[string]bool // which variables mention it
+// mentions are identifiers in the texts of variables, with the variables that mention each.
+type mentions map[string]map[string]bool
 
+// has says whether another variable mentions one, or the beginning of its name up to an underscore, of which a template
+// may put the name together.
 func (m mentions) has(name string) bool {
-	for word, by := range m {
-		whole := word == name && (len(by) > 1 || !by[name]) // what mentions only itself is needed by nobody
-		if whole || strings.HasSuffix(word, "_") && strings.HasPrefix(name, word) {
+	if by := m[name]; len(by) > 1 || len(by) == 1 && !by[name] {
+		return true
+	}
+	for i, c := range name {
+		if c == '_' && m[name[:i+1]] != nil {
 			return true
 		}
 	}
