@@ -85,7 +85,10 @@ func (o *deployOptions) configured(streams Streams) (intent.Intent, error) {
 			return in, err
 		}
 	}
-	return in, errors.Join(undeployable(found), deploy.CheckGone(in, o.Replace))
+	if err := undeployable(found); err != nil {
+		return in, err // and its nodes may be unknown
+	}
+	return in, deploy.CheckGone(in, o.Replace)
 }
 
 // look is what a look goes by; the bundle is another matter.
