@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -27,22 +28,26 @@ func (o *deployOptions) logins() (logins, error) {
 		return logins{}, fmt.Errorf("find SSH keys: %w", err)
 	}
 	auth := remote.DefaultAuth(home, os.Getenv("SSH_AUTH_SOCK"))
+	var wrong []error // told once, and not for each host
 	if len(o.SSHKey) > 0 {
 		auth.Keys = o.SSHKey
 		if err := remote.CheckKeys(o.SSHKey); err != nil {
-			return logins{}, fmt.Errorf("--ssh-key: %w", err) // once, and not for each host
+			wrong = append(wrong, fmt.Errorf("--ssh-key: %w", err))
 		}
 	}
 	if len(o.KnownHosts) > 0 {
 		auth.KnownHosts = o.KnownHosts
 		for _, file := range o.KnownHosts {
-			if _, err := os.Stat(file); err != nil {
-				return logins{}, fmt.Errorf("--known-hosts: %w", err)
+			switch info, err := os.Stat(file); {
+			case err != nil:
+				wrong = append(wrong, fmt.Errorf("--known-hosts: %w", err))
+			case info.IsDir():
+				wrong = append(wrong, fmt.Errorf("--known-hosts: %s is a directory", file))
 			}
 		}
 	}
 	program, err := remote.This()
-	return logins{auth, program}, err
+	return logins{auth, program}, errors.Join(append(wrong, err)...)
 }
 
 // connect logs in to all hosts of the deployment but for those of nodes that are gone, and says of all that fail why.

@@ -55,11 +55,15 @@ func (inv *Inventory) Host(name string) (Host, bool) {
 	return Host{Name: name, Vars: m}, ok
 }
 
-// Has says whether there is a group or a host of a name.
-func (inv *Inventory) Has(name string) bool {
-	_, host := inv.Host(name)
-	_, group := inv.Group(name)
-	return host || group || name == "all" || name == "ungrouped"
+// Has says whether there is the group or the host that somebody wrote variables for. The host localhost always is:
+// Ansible makes it up.
+func (inv *Inventory) Has(e Entity) bool {
+	if e.Kind == HostVarsDir {
+		_, ok := inv.Host(e.Name)
+		return ok || e.Name == "localhost"
+	}
+	_, ok := inv.Group(e.Name)
+	return ok || e.Name == allGroup || e.Name == ungrouped
 }
 
 // Groups returns all groups, in the order of the tree.

@@ -59,6 +59,13 @@ type Definition struct {
 	Secret bool   // of user_secrets.yml, or from a file that was encrypted
 }
 
+// StaticError says what is wrong with the lines of a file inventory.ini.
+type StaticError struct{ Err error }
+
+func (e *StaticError) Error() string { return e.Err.Error() }
+
+func (e *StaticError) Unwrap() error { return e.Err }
+
 // LoadVars reads the files that apply to every host; those of groups and hosts are read when they are asked for.
 func LoadVars(inv *Inventory, opts VarsOptions) (*Variables, error) {
 	if opts.Facts == "" {
@@ -68,7 +75,9 @@ func LoadVars(inv *Inventory, opts VarsOptions) (*Variables, error) {
 	var broken problems
 	var err error
 	v.sources, err = inv.withStatic(opts.Tree, opts.Config, opts.SafeGroups)
-	broken.add(err)
+	if err != nil {
+		return nil, &StaticError{Err: err} // what else is wrong, Unreadable tells
+	}
 	v.inventory = v.sources.inventory()
 	names, err := userFiles(opts.Config)
 	if err != nil {
@@ -77,6 +86,10 @@ func LoadVars(inv *Inventory, opts VarsOptions) (*Variables, error) {
 	for _, name := range names {
 		f := v.read(name)
 		broken.add(f.err())
+		if f.vars == nil && len(f.wrong) == 0 {
+			v.Findings.warn("empty-extra", Pos{File: name}, "take the file away, or write a variable into it",
+				"it has no variables, and openstack-ansible does not start with such a file")
+		}
 		v.extra = append(v.extra, f)
 	}
 	if err := broken.err(); err != nil {
@@ -210,20 +223,16 @@ func entityFiles(dir, entity string) ([]string, error) {
 	if strings.ContainsAny(entity, "/\x00") {
 		return nil, nil
 	}
-	for _, ending := range []string{"", ".yml", ".yaml", ".json"} {
-		path := filepath.Join(dir, entity+ending)
-		info, err := os.Stat(path)
-		switch {
-		case os.IsNotExist(err):
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("look for variables: %w", err)
-		case info.IsDir():
-			return directoryFiles(path, 0)
-		}
-		return []string{path}, nil
+	path, info, err := chooseEntity(dir, entity)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look for variables: %w", err)
+	case path == "":
+		return nil, nil
+	case info.IsDir():
+		return directoryFiles(path, 0)
 	}
-	return nil, nil
+	return []string{path}, nil
 }
 
 func directoryFiles(dir string, depth int) ([]string, error) {
@@ -243,7 +252,7 @@ func directoryFiles(dir string, depth int) ([]string, error) {
 		path, ending := filepath.Join(dir, name), filepath.Ext(name)
 		info, err := os.Stat(path)
 		switch {
-		case os.IsNotExist(err):
+		case notThere(err):
 			continue // a link to nothing: Ansible goes on
 		case err != nil:
 			return nil, fmt.Errorf("read variables: %w", err)
@@ -253,7 +262,7 @@ func directoryFiles(dir string, depth int) ([]string, error) {
 				return nil, err
 			}
 			out = append(out, inner...)
-		case info.Mode().IsRegular() && (ending == "" || ending == ".yml" || ending == ".yaml" || ending == ".json"):
+		case info.Mode().IsRegular() && slices.Contains(endings(), ending):
 			out = append(out, path)
 		}
 	}

@@ -1,13 +1,13 @@
 package osa
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -30,6 +30,9 @@ func (f *varsFile) err() error {
 
 // SecretTag is the tag under which evaluated values carry what must not be shown.
 const SecretTag = "!secret"
+
+// isExtra says whether a file is one that openstack-ansible passes as extra variables.
+func isExtra(path string) bool { return strings.HasPrefix(filepath.Base(path), "user_") }
 
 // secretFile says whether a file's values are masked: user_secrets.yml and its like.
 func secretFile(path string) bool {
@@ -61,6 +64,10 @@ func (v *Variables) load(path string, f *varsFile) (wrong Findings) {
 			return wrong
 		}
 	}
+	if value, err := ReadJSON(path, text); err == nil && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		f.vars, _ = value.(*Map) // Ansible's loader tries JSON first, whatever the file is called, and YAML has other escapes
+		return nil
+	}
 	value, found := ReadYAML(path, text, YAMLOptions{LibYAML: true, KeepTags: []string{"!vault", "!vault-encrypted", "!unsafe"}})
 	for _, one := range found {
 		switch {
@@ -80,6 +87,9 @@ func (v *Variables) load(path string, f *varsFile) (wrong Findings) {
 	case *Map:
 		f.vars = value
 	default:
+		if !Truth(value) && !isExtra(path) {
+			break // Ansible goes on without it
+		}
 		wrong.refuse("yaml-top", Pos{File: path, Line: 1}, "write keys and values", "variables must be a mapping of names to values")
 	}
 	return wrong
@@ -91,64 +101,13 @@ const (
 	codeFile  = "file"
 )
 
-// Unreadable finds all files of variables in an operator's directory that cannot be read, so that they are told at
-// once, and not one after the other as hosts need them: those that count for every host, and those of the groups and
-// hosts that wanted says yes to. Files of groups and hosts that are encrypted with another password are no error before
-// a host needs them.
-func Unreadable(dir string, passwords []VaultPassword, wanted func(groupOrHost string) bool) Findings {
-	v := &Variables{opts: VarsOptions{Passwords: passwords}, files: map[string]*varsFile{}}
-	var wrong Findings
-	names, err := userFiles(dir)
-	if err != nil {
-		wrong.refuse(codeFile, Pos{File: dir}, "", "%v", err)
-	}
-	for _, name := range names {
-		wrong = append(wrong, v.read(name).wrong...)
-	}
-	for _, e := range Entities(dir) {
-		if !wanted(e.Name) {
-			continue
-		}
-		names, err := entityFiles(filepath.Join(dir, e.Kind), e.Name)
-		if err != nil {
-			wrong.refuse(codeFile, Pos{File: e.Path}, "", "%v", err)
-		}
-		for _, name := range names {
-			wrong = append(wrong, slices.DeleteFunc(slices.Clone(v.read(name).wrong), func(f Finding) bool { return f.Code == codeVault })...)
-		}
-	}
-	return wrong
-}
-
-// Entity is a group or a host that an operator's directory has variables for.
-type Entity struct{ Kind, Name, Path string } // Kind is the directory: "group_vars" or "host_vars"
-
-// Entities lists them, whether there is such a group or host or not.
-func Entities(dir string) []Entity {
-	var out []Entity
-	for _, kind := range []string{"group_vars", "host_vars"} {
-		entries, _ := os.ReadDir(filepath.Join(dir, kind)) // there may be none; who needs one of them tells what is wrong
-		for _, entry := range entries {
-			name := entry.Name()
-			if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") {
-				continue
-			}
-			e := Entity{Kind: kind, Name: name, Path: filepath.Join(dir, kind, name)}
-			if info, err := os.Stat(e.Path); err != nil || !info.IsDir() {
-				for _, ending := range []string{".yml", ".yaml", ".json"} {
-					e.Name = strings.TrimSuffix(e.Name, ending)
-				}
-			}
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
 // ReadFile reads a file of the operator's. One that is no file, such as a named pipe, could be waited for without end,
 // and is refused; the null device is an empty one, as for whoever masks a file with it.
 func ReadFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // what the operator names
+	if errors.Is(err, syscall.ENXIO) {                             // a socket
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNoFile}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -163,8 +122,15 @@ func ReadFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errNoFile}
 	}
-	return io.ReadAll(f)
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err == nil && len(text) > maxFileBytes {
+		err = fmt.Errorf("it is larger than %d MiB", maxFileBytes>>20)
+	}
+	return text, err
 }
+
+// maxFileBytes bounds what is read of any file: what people write, and inventories of thousands of hosts, is far below.
+const maxFileBytes = 128 << 20
 
 // errNoFile says that what should be a file is a directory, a pipe or a device.
 var errNoFile = errors.New("it is no regular file")

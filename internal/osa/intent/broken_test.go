@@ -47,10 +47,30 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 			want:   []string{"user_broken.yml:", "group_vars/k8s_all/more.yml:", "host_vars/compute1.yml:"},
 		},
 		{
+			reason: "inventory.ini, encrypted files of what is deployed, and an empty file",
+			files: map[string]string{
+				"inventory.ini": "[a b]\nfoo\n", "user_empty.yml": "# nothing\n", "user_broken.yml": "a: [1\n",
+				"user_secrets_closed.yml": "$ANSIBLE_VAULT;1.1;AES256\n6162\n", "group_vars/k8s_all/closed.yml": "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
+				"group_vars/nova_all.yml": "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
+			},
+			want: []string{"[inventory-ini]", "user_broken.yml:", "user_secrets_closed.yml: error: ", "group_vars/k8s_all/closed.yml: error: "},
+			not:  []string{"nova_all"},
+		},
+		{
+			reason: "an empty file", files: map[string]string{"user_empty.yml": "# nothing\n"}, want: []string{"[empty-extra]"}, not: []string{"error"},
+		},
+		{
 			reason: "what Ansible does not read, or takes as empty",
-			files:  map[string]string{"group_vars/README": "a: {b\n", "group_vars/k8s_all.yml": "a: {b\n", "host_vars/gone/main.yml": "a: {b\n"},
-			links:  map[string]string{"group_vars/k8s_all/dead.yml": "nowhere", "group_vars/nobody": "nowhere", "group_vars/all.yml": "/dev/null"},
-			not:    []string{"error"},
+			files: map[string]string{
+				"group_vars/README": "a: {b\n", "group_vars/README.md": "a: {b\n", "group_vars/k8s_all.yml": "a: {b\n", "host_vars/gone/main.yml": "a: {b\n",
+				"group_vars/infra1.yml": "a: {b\n", "host_vars/k8s_all.yml": "a: {b\n", "group_vars/k8s_all/x.json": `{"a": "http:\/\/x"}`, "group_vars/k8s_all/empty.yml": "[]\n",
+				"host_vars/localhost.yml": "a: b\n",
+			},
+			links: map[string]string{
+				"group_vars/k8s_all/dead.yml": "nowhere", "group_vars/nobody": "nowhere", "group_vars/all.yml": "/dev/null",
+				"group_vars/k8s_all/loop.yml": "loop.yml", "group_vars/k8s_all/below.yml": "main.yml/x",
+			},
+			not: []string{"error"},
 		},
 	} {
 		t.Run(c.reason, func(t *testing.T) {

@@ -1,23 +1,31 @@
 package intent
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 var (
 	shorthand = regexp.MustCompile(`^(?i:minutely|hourly|daily|monthly|weekly|yearly|annually|anually|quarterly|semi-?annually|bi-?annually)$`)
 	epoch     = regexp.MustCompile(`^@[0-9]{1,10}$`)
 	zone      = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$`)
-	item      = regexp.MustCompile(`^([0-9]{1,4})(\.[0-9]{1,6})?(?:\.\.([0-9]{1,4})(\.[0-9]{1,6})?)?(?:/([0-9]{1,4})(\.[0-9]{1,6})?)?$`)
+	item      = regexp.MustCompile(`^([0-9]{1,9})(\.[0-9]{1,9})?(?:\.\.([0-9]{1,9})(\.[0-9]{1,9})?)?(?:/([0-9]{1,9})(\.[0-9]{1,9})?)?$`)
 )
 
 // isCalendar says whether a text is one of systemd's calendar events (systemd.time(7)): "daily", or days of the week, a
 // date and a time of day, of which some may be missing, and a time zone. Whether the zone is there only its host knows.
 func isCalendar(text string) bool {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return false
+	}
 	parts := strings.Fields(text)
+	if last := parts[max(0, len(parts)-1):]; len(parts) > 1 && shorthand.MatchString(last[0]) {
+		return false // zone takes it for one
+	}
 	if len(parts) > 1 && zone.MatchString(parts[len(parts)-1]) && !isWeekdays(parts[len(parts)-1]) {
 		parts = parts[:len(parts)-1]
 	}
@@ -39,9 +47,9 @@ func isWeekdays(text string) bool {
 	day := func(name string) int {
 		return slices.IndexFunc(days, func(d string) bool { return strings.EqualFold(name, d) || strings.EqualFold(name, d[:3]) })
 	}
-	for _, part := range strings.Split(text, ",") {
+	for _, part := range strings.Split(strings.TrimSuffix(text, ","), ",") {
 		first, last, ranges := strings.Cut(strings.Replace(part, "..", "-", 1), "-")
-		if from := day(first); from < 0 || ranges && day(last) <= from {
+		if from := day(first); from < 0 || ranges && day(last) < from {
 			return false
 		}
 	}
@@ -57,13 +65,22 @@ func isDate(text string) bool {
 	} else if !fromEnd {
 		return false
 	}
-	switch len(fields) {
-	case 2:
-		return isComponent(fields[0], 1970, 2199, false) && isComponent(fields[1], 1, 12, false) && isComponent(day, 1, 31, false)
-	case 1:
-		return isComponent(fields[0], 1, 12, false) && isComponent(day, 1, 31, false)
+	last := 31.0
+	if fromEnd {
+		last = 28 // every month has so many
 	}
-	return false
+	if len(fields) == 2 {
+		if !isYear(fields[0]) {
+			return false
+		}
+		fields = fields[1:]
+	}
+	return len(fields) == 1 && isComponent(fields[0], 1, 12, false, false) && isComponent(day, 1, last, false, fromEnd)
+}
+
+// isYear: two digits are a year of 1970 to 2069.
+func isYear(text string) bool {
+	return isComponent(text, 1970, 2199, false, false) || isComponent(text, 0, 99, false, false)
 }
 
 // isClock: "2:00", "02:00:30", "*:0/15". Only seconds have a fraction.
@@ -72,11 +89,12 @@ func isClock(text string) bool {
 	if len(fields) < 2 || len(fields) > 3 {
 		return false
 	}
-	return isComponent(fields[0], 0, 23, false) && isComponent(fields[1], 0, 59, false) && (len(fields) < 3 || isComponent(fields[2], 0, 59, true))
+	return isComponent(fields[0], 0, 23, false, false) && isComponent(fields[1], 0, 59, false, false) && (len(fields) < 3 || isComponent(fields[2], 0, 60-1e-6, true, false))
 }
 
-// isComponent: "*", or numbers, ranges and steps, joined by commas, all within bounds.
-func isComponent(text string, least, most int, fractions bool) bool {
+// isComponent: "*", or numbers, ranges and steps, joined by commas, all within bounds. A step has to come round at least
+// once (systemd: chain_valid in calendarspec.c).
+func isComponent(text string, least, most float64, fractions, fromEnd bool) bool {
 	if text == "*" {
 		return true
 	}
@@ -85,19 +103,29 @@ func isComponent(text string, least, most int, fractions bool) bool {
 		if m == nil || !fractions && m[2]+m[4]+m[6] != "" {
 			return false
 		}
-		from, to, step := number(m[1]), number(m[3]), number(m[5])
-		switch {
-		case from < least || from > most, m[3] != "" && (to < from || to > most):
+		from, to, step := number(m[1]+m[2]), number(m[3]+m[4]), number(m[5]+m[6])
+		ranges := m[3] != ""
+		if ranges && to < from || m[5] != "" && step < 1e-6 || fractions && ranges && m[5] == "" && to < from+1 {
+			return false // systemd goes through seconds in steps of one
+		}
+		if ranges && step > 0 { // the end is where the last step leads
+			to = from + step*math.Floor((to-from)/step)
+			if to == from {
+				step = 0
+			}
+		}
+		if from < least || from > most || ranges && to > most {
 			return false
-		case m[5] != "" && (step > most || step == 0 && strings.Trim(m[6], ".0") == ""):
+		}
+		if step > most-least || !ranges && (fromEnd && from-step < least || !fromEnd && from+step > most) {
 			return false
 		}
 	}
 	return true
 }
 
-// number is a text of digits, few enough to be one.
-func number(text string) int {
-	n, _ := strconv.Atoi(text) // "" is none
+// number is a text of digits.
+func number(text string) float64 {
+	n, _ := strconv.ParseFloat(text, 64) // "" is none
 	return n
 }

@@ -146,7 +146,7 @@ func (r *reader) inventory() error {
 	r.found = append(r.found, res.Findings...)
 	var refused *osa.Refusal
 	if errors.As(err, &refused) { // its errors are among the findings; what else cannot be read is told with them
-		r.unreadableFiles(func(string) bool { return true })
+		r.unreadableFiles(func(e osa.Entity) (read, open bool) { return !e.Stray, false })
 		return nil
 	}
 	if err != nil {
@@ -196,7 +196,11 @@ func (r *reader) variables() error {
 	if err == nil {
 		r.inv = vars.Inventory() // with what the two files inventory.ini add
 	}
-	if r.unreadableFiles(r.inv.Has) {
+	var static *osa.StaticError
+	if errors.As(err, &static) {
+		r.fail("inventory-ini", osa.Pos{}, "write it as Ansible's plugin ini reads it (docs/variables.md)", "%v", static)
+	}
+	if r.unreadableFiles(r.reads()) || static != nil {
 		return nil
 	}
 	if err != nil {
@@ -213,9 +217,23 @@ func (r *reader) variables() error {
 	return err
 }
 
-// unreadableFiles tells all files of variables that cannot be read, of the groups and hosts that are wanted.
-func (r *reader) unreadableFiles(wanted func(groupOrHost string) bool) bool {
-	wrong := osa.Unreadable(r.opts.Config, r.opts.Passwords, wanted)
+// reads says which files of groups and hosts Ansible reads, and which of them a deployment needs for sure.
+func (r *reader) reads() func(osa.Entity) (read, open bool) {
+	needed := map[[2]string]bool{{osa.GroupVarsDir, "all"}: true}
+	for _, group := range []string{groupNodes, groupMagnum, groupHAProxy} {
+		for _, host := range r.inv.Members(group) {
+			needed[[2]string{osa.HostVarsDir, host}] = true
+			for _, a := range r.inv.Ancestors(host) {
+				needed[[2]string{osa.GroupVarsDir, a.Name}] = true
+			}
+		}
+	}
+	return func(e osa.Entity) (read, open bool) { return r.inv.Has(e), needed[[2]string{e.Kind, e.Name}] }
+}
+
+// unreadableFiles tells all files of variables that cannot be read.
+func (r *reader) unreadableFiles(reads func(osa.Entity) (read, open bool)) bool {
+	wrong := osa.Unreadable(r.opts.Config, r.opts.Passwords, reads)
 	r.found = append(r.found, wrong...)
 	return len(wrong) > 0
 }

@@ -39,8 +39,8 @@ func TestStaticInventory(t *testing.T) {
 			t.Errorf("%s: %v, want %v\n%v", c.name, got, c.want, found)
 		}
 	}
-	_, _, err := intent.Read(clean(t, edit{ini, "", "[k8s_all:vars]\nx"}))
-	if err == nil || !strings.Contains(err.Error(), "inventory.ini:") {
+	found := findings(t, clean(t, edit{ini, "", "[k8s_all:vars]\nx"}))
+	if err := found.Err(); err == nil || !strings.Contains(err.Error(), "inventory.ini:") {
 		t.Errorf("a broken inventory.ini: %v", err)
 	}
 }
