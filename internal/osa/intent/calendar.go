@@ -92,8 +92,8 @@ func isClock(text string) bool {
 	return isComponent(fields[0], 0, 23, false, false) && isComponent(fields[1], 0, 59, false, false) && (len(fields) < 3 || isComponent(fields[2], 0, 60-1e-6, true, false))
 }
 
-// isComponent: "*", or numbers, ranges and steps, joined by commas, all within bounds. A step has to come round at least
-// once (systemd: chain_valid in calendarspec.c).
+// isComponent: "*", or numbers, ranges and steps, joined by commas, all within bounds. A step has to come round at
+// least once (systemd: chain_valid in calendarspec.c).
 func isComponent(text string, least, most float64, fractions, fromEnd bool) bool {
 	if text == "*" {
 		return true
@@ -105,8 +105,9 @@ func isComponent(text string, least, most float64, fractions, fromEnd bool) bool
 		}
 		from, to, step := number(m[1]+m[2]), number(m[3]+m[4]), number(m[5]+m[6])
 		ranges := m[3] != ""
-		if ranges && to < from || m[5] != "" && step < 1e-6 || fractions && ranges && m[5] == "" && to < from+1 {
-			return false // systemd goes through seconds in steps of one
+		short := fractions && m[5] == "" && to < from+1 // seconds are gone through in steps of one
+		if ranges && (to < from || short) || m[5] != "" && step < 1e-6 {
+			return false
 		}
 		if ranges && step > 0 { // the end is where the last step leads
 			to = from + step*math.Floor((to-from)/step)
