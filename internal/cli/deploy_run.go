@@ -112,33 +112,37 @@ func (o *deployOptions) bundle() (site.Bundle, error) {
 	return b.Deployable()
 }
 
-// session reads the configuration and the bundle, and looks at everything. settled says that nothing may be under way
-// which earlier runs have left, and that all hosts are needed.
+// read reads the configuration and flags, and the bundle for what installs something. All that is wrong is told at
+// once.
+func (o *deployOptions) read(streams Streams, installs bool) (intent.Intent, deploy.Options, error) {
+	in, err := o.intent(streams)
+	opts, flags := o.look(streams)
+	var unopened error
+	if installs {
+		opts.Bundle, unopened = o.bundle()
+	}
+	return in, opts, errors.Join(err, flags, unopened)
+}
+
+// session reads everything, and looks at everything. settled says that nothing may be under way which earlier runs have
+// left, and that all hosts are needed.
 func (o *deployOptions) session(ctx context.Context, streams Streams, settled bool) (*deploy.Session, error) {
-	in, err1 := o.intent(streams)
-	opts, err2 := o.look(streams)
-	var err3 error
-	opts.Bundle, err3 = o.bundle()
-	if err := errors.Join(err1, err2, err3); err != nil {
+	in, opts, err := o.read(streams, true)
+	if err != nil {
 		return nil, err
 	}
 	opts.Settled = settled
 	return deploy.Look(ctx, in, opts)
 }
 
-// rounds reads the configuration for a command that changes things, and the bundle for one that installs something.
+// rounds reads everything for a command that changes things; installs is of read.
 func (o *deployOptions) rounds(streams Streams, c caller, allow []string, installs bool) (*deploy.Rounds, error) {
 	c.streams, c.output = streams, o.Output
-	in, err1 := o.intent(streams)
-	opts, err2 := o.look(streams)
-	var err3 error
-	if installs {
-		opts.Bundle, err3 = o.bundle()
-	}
+	in, opts, err := o.read(streams, installs)
 	return &deploy.Rounds{
 		Caller: c, Intent: in, Options: opts, Allow: allow,
 		Run: site.Run{Report: reporter(streams.Out, o.Output), Random: rand.Reader, Now: time.Now, Poll: 500 * time.Millisecond},
-	}, errors.Join(err1, err2, err3)
+	}, err
 }
 
 // note tells where configuration and bundle differ.

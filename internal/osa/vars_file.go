@@ -31,9 +31,6 @@ func (f *varsFile) err() error {
 // SecretTag is the tag under which evaluated values carry what must not be shown.
 const SecretTag = "!secret"
 
-// isExtra says whether a file is one that openstack-ansible passes as extra variables.
-func isExtra(path string) bool { return strings.HasPrefix(filepath.Base(path), "user_") }
-
 // secretFile says whether a file's values are masked: user_secrets.yml and its like.
 func secretFile(path string) bool {
 	return strings.HasPrefix(filepath.Base(path), "user_secrets")
@@ -87,8 +84,8 @@ func (v *Variables) load(path string, f *varsFile) (wrong Findings) {
 	case *Map:
 		f.vars = value
 	default:
-		if !Truth(value) && !isExtra(path) {
-			break // Ansible goes on without it
+		if !Truth(value) {
+			break // Ansible takes it as empty; LoadVars warns where that is too little
 		}
 		wrong.refuse("yaml-top", Pos{File: path, Line: 1}, "write keys and values", "variables must be a mapping of names to values")
 	}

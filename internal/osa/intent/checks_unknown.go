@@ -70,17 +70,17 @@ func (r *reader) checkUnknown() {
 
 // checkEntities finds variables of groups and hosts that are not there: nobody reads their files.
 func (r *reader) checkEntities() {
+	var groups, hosts []string
+	for _, g := range r.inv.Groups() {
+		groups = append(groups, g.Name)
+	}
+	for _, h := range r.inv.Hosts() {
+		hosts = append(hosts, h.Name)
+	}
 	for _, e := range osa.Entities(r.opts.Config) {
-		pos := osa.Pos{File: e.Path}
-		kind, names := "group", []string{}
-		for _, g := range r.inv.Groups() {
-			names = append(names, g.Name)
-		}
+		pos, kind, names := osa.Pos{File: e.Path}, "group", groups
 		if e.Kind == osa.HostVarsDir {
-			kind, names = "host", nil
-			for _, h := range r.inv.Hosts() {
-				names = append(names, h.Name)
-			}
+			kind, names = "host", hosts
 		}
 		switch {
 		case e.Stray:

@@ -97,19 +97,3 @@ func (r *reader) checkProxyEnvironment(field string, h ProxyHost) {
 		r.fail("proxy-environment", r.at(field), "write an address, or * for all", "PROXY_BIND is %q", r.show(field, h.Bind))
 	}
 }
-
-// tunnel is how Cilium's nodes reach each other: on geneve's port Neutron is already.
-func (r *reader) tunnel(c *Cilium, origin Origin) {
-	c.TunnelProtocol, c.TunnelPort = "geneve", neutronGeneve+1
-	ours := Origin{Level: "default of cilium", Why: "Neutron has geneve's own port"}
-	r.from("cilium.tunnelProtocol", ours)
-	r.from("cilium.tunnelPort", ours)
-	if p, ok := c.Values["tunnelProtocol"].(string); ok {
-		c.TunnelProtocol = p
-		r.from("cilium.tunnelProtocol", origin)
-	}
-	if p, ok := asInt(c.Values["tunnelPort"]); ok {
-		c.TunnelPort = p
-		r.from("cilium.tunnelPort", origin)
-	}
-}

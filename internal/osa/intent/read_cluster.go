@@ -226,6 +226,22 @@ func (r *reader) charts() error {
 	return nil
 }
 
+// tunnel is how Cilium's nodes reach each other: on geneve's port Neutron is already.
+func (r *reader) tunnel(c *Cilium, origin Origin) {
+	c.TunnelProtocol, c.TunnelPort = "geneve", neutronGeneve+1
+	ours := Origin{Level: "default of cilium", Why: "Neutron has geneve's own port"}
+	r.from("cilium.tunnelProtocol", ours)
+	r.from("cilium.tunnelPort", ours)
+	if p, ok := c.Values["tunnelProtocol"].(string); ok {
+		c.TunnelProtocol = p
+		r.from("cilium.tunnelProtocol", origin)
+	}
+	if p, ok := asInt(c.Values["tunnelPort"]); ok {
+		c.TunnelPort = p
+		r.from("cilium.tunnelPort", origin)
+	}
+}
+
 func (r *reader) clusterAPI() error {
 	s := r.first()
 	at := func(field string) string { return "clusterAPI." + field }
